@@ -1,0 +1,84 @@
+/** Side of the square RGB picture that the IP-Adapter's image encoder (CLIP ViT) reads, in pixels. */
+export const REFERENCE_SIDE = 224;
+
+export interface LoraRequest {
+  /** The file's name in LORA_DIR without `.safetensors`. */
+  readonly name: string;
+  /** Absolute path of the file. */
+  readonly path: string;
+  /** Strength, -2..2. */
+  readonly scale: number;
+  /** Tensors in the file; fewer applied than this is told as a warning. */
+  readonly tensors: number;
+}
+
+/** A reference picture for the IP-Adapter, decoded and cropped by pixels.ts. */
+export interface Reference {
+  /** REFERENCE_SIDE x REFERENCE_SIDE x 3 bytes, RGB, row by row. */
+  readonly pixels: Buffer;
+  /** IP-Adapter scale, 0..1. */
+  readonly strength: number;
+}
+
+/** Everything that decides a picture: the same request on the same machine and model gives the same bytes. */
+export interface GenerateRequest {
+  readonly prompt: string;
+  readonly negativePrompt: string;
+  /** Pixels; multiples of 64. */
+  readonly width: number;
+  readonly height: number;
+  /** Sampling steps, 1..150. */
+  readonly steps: number;
+  /** Classifier-free guidance, 0..30. */
+  readonly guidanceScale: number;
+  /** 0..4294967295. */
+  readonly seed: number;
+  readonly loras: readonly LoraRequest[];
+  readonly reference?: Reference;
+}
+
+/** Where a running job is. `text`: prompts are encoded; `image`: the reference picture is. */
+export type Phase = 'queued' | 'text' | 'image' | 'sampling' | 'decoding';
+
+export interface Progress {
+  readonly phase: Phase;
+  /** Sampling steps done, of `steps`. */
+  readonly step: number;
+  readonly steps: number;
+}
+
+/** Milliseconds that the engine spent in each phase. */
+export interface EngineTimings {
+  readonly text_ms: number;
+  readonly image_ms: number;
+  readonly sampling_ms: number;
+  readonly decode_ms: number;
+  /** generate_image from call to return. */
+  readonly engine_ms: number;
+}
+
+export interface GeneratedPicture {
+  /** width x height x 3 bytes, RGB, row by row. */
+  readonly pixels: Buffer;
+  readonly width: number;
+  readonly height: number;
+  readonly timings: EngineTimings & { readonly queue_ms: number };
+  /** Sentences for the caller, such as a LoRA that was applied in part. */
+  readonly warnings: readonly string[];
+}
+
+export type PipelineState = 'starting' | 'loading' | 'warming' | 'ready' | 'busy' | 'failed' | 'stopped';
+
+export interface PipelineStatus {
+  readonly state: PipelineState;
+  /** 0..100 while loading. */
+  readonly percent?: number;
+  /** Why the state is `failed`, in a sentence; or what the engine is doing. */
+  readonly reason?: string;
+  /** The device that the engine runs on, once known: `CPU` or `CUDA0`, its description, and whether it is a GPU. */
+  readonly device?: { readonly name: string; readonly description: string; readonly gpu: boolean };
+  /** The model's name as users know it (`demo`, a hub repository, a file name). */
+  readonly model: string;
+  /** Jobs that wait behind the running one. */
+  readonly waiting: number;
+}

@@ -1,0 +1,52 @@
+import type { Readable } from 'node:stream';
+
+/** What is known of a stored object without its bytes. */
+export interface ObjectInfo {
+  readonly key: string;
+  /** bytes */
+  readonly size: number;
+  readonly lastModified: Date;
+  /** Quoted, as HTTP has it; changes whenever the bytes change. */
+  readonly etag: string;
+}
+
+export interface StoredObject extends ObjectInfo {
+  /** The caller reads it to the end or destroys it. */
+  readonly body: Readable;
+}
+
+/**
+ * Where pictures lie: the users' avatars and photos, and the results. Two drivers (local disk, S3) pass one
+ * contract suite (storage.contract.ts). This class is also the injection token.
+ *
+ * Keys are relative, use `/`, and hold no empty, `.` or `..` segment; a driver refuses others with
+ * ServiceError `invalid_request`. Any failure of the disk, the network or the bucket is thrown as
+ * ServiceError `storage_unavailable`; a key that is not there is not a failure.
+ */
+export abstract class Storage {
+  /** The bucket in `s3://` links; `local` for the local disk. */
+  abstract readonly bucket: string;
+
+  /** Writes the whole object or nothing: a crash leaves the old object or none, and readers never see a half. */
+  abstract put(key: string, body: Buffer, contentType: string): Promise<void>;
+
+  /** Opens an object for streaming, or resolves to undefined when there is none. */
+  abstract open(key: string): Promise<StoredObject | undefined>;
+
+  /** The object's bytes, or undefined when there is none. `payload_too_large` past `maxBytes`. */
+  abstract read(key: string, maxBytes: number): Promise<Buffer | undefined>;
+
+  /** Objects whose key starts with `prefix` (a plain string prefix, as in S3), in key order, all pages. */
+  abstract list(prefix: string): AsyncIterable<ObjectInfo>;
+
+  /** Removes the object; fine when there is none. */
+  abstract delete(key: string): Promise<void>;
+
+  /** Rejects with the reason when the storage cannot be reached or written. */
+  abstract check(): Promise<void>;
+
+  /** The link that the API answers with: `s3://bucket/key`. */
+  uri(key: string): string {
+    return `s3://${this.bucket}/${key}`;
+  }
+}

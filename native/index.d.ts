@@ -1,0 +1,140 @@
+/** The addon's contract. Everything that crosses between JavaScript and stable-diffusion.cpp is written here. */
+
+export interface Device {
+  /** The engine's name for it: `CPU`, `CUDA0`. */
+  readonly name: string;
+  readonly description: string;
+  readonly gpu: boolean;
+}
+
+export interface EngineVersion {
+  /** `prebuilt` (fetched by `npm run engine`) or `SD_CPP_ROOT`. */
+  readonly source: string;
+  /** Features of the processor and the back end, as the engine reports them. */
+  readonly system: string;
+}
+
+export interface LoadOptions {
+  /** An SDXL checkpoint: text encoders, UNet and VAE in one safetensors, gguf or ckpt file. */
+  readonly model: string;
+  /** Replaces the checkpoint's VAE. */
+  readonly vae?: string;
+  /** The IP-Adapter's image encoder (CLIP ViT-H). Needed with `ipAdapter`. */
+  readonly clipVision?: string;
+  readonly ipAdapter?: string;
+  /** 1..256; default: the physical cores. */
+  readonly threads?: number;
+  /** Flash attention in the UNet; pays on CUDA. */
+  readonly flashAttention?: boolean;
+  /** Direct convolution in the VAE: decoding 1024x1024 takes 2.6 GB of VRAM in place of 6.6. */
+  readonly directConvolution?: boolean;
+  /** A `Device.name`; default: the engine's choice. */
+  readonly device?: string;
+}
+
+export interface LoraOption {
+  readonly path: string;
+  /** -2..2 */
+  readonly scale: number;
+}
+
+export type Sampler = 'euler' | 'euler_a' | 'heun' | 'dpm2' | 'dpm++2s_a' | 'dpm++2m' | 'dpm++2mv2' | 'lcm';
+export type Scheduler = 'discrete' | 'karras' | 'exponential' | 'ays' | 'sgm_uniform' | 'simple';
+
+export interface GenerateOptions {
+  /** Valid UTF-16, at most 8,000 characters. */
+  readonly prompt: string;
+  readonly negativePrompt?: string;
+  /** Pixels; multiples of 64, 64..4096. */
+  readonly width: number;
+  readonly height: number;
+  /** 1..150 */
+  readonly steps: number;
+  readonly sampler?: Sampler;
+  readonly scheduler?: Scheduler;
+  /** 0..30 */
+  readonly guidanceScale: number;
+  /** 0..4294967295 */
+  readonly seed: number;
+  /** -1 (the model's own) or 1..12 */
+  readonly clipSkip?: number;
+  /** Applied at runtime; at most 8. */
+  readonly loras?: readonly LoraOption[];
+  /** `pixels`: 224 x 224 x 3 bytes, RGB; `strength` 0..1. Needs a session with an IP-Adapter. */
+  readonly reference?: { readonly pixels: Buffer; readonly strength: number };
+  /** Send a picture of 1/8 size after every step. */
+  readonly previews?: boolean;
+}
+
+export type EnginePhase = 'text' | 'image' | 'sampling' | 'decoding';
+
+export interface GenerateProgress {
+  readonly phase: EnginePhase;
+  /** Sampling steps done. */
+  readonly step: number;
+  readonly steps: number;
+  /** With `previews`: RGB, width/8 x height/8. */
+  readonly preview?: { readonly pixels: Buffer; readonly width: number; readonly height: number };
+}
+
+export interface AppliedLora {
+  readonly path: string;
+  /** Tensors that changed the model; 0 rejects with `lora_not_applied`. */
+  readonly applied: number;
+  /** Tensors of the file that the engine looked at. */
+  readonly total: number;
+}
+
+export interface Generated {
+  /** width x height x 3 bytes, RGB. */
+  readonly pixels: Buffer;
+  readonly width: number;
+  readonly height: number;
+  readonly loras: readonly AppliedLora[];
+  /** Milliseconds per phase; `engine` is generate_image from call to return. */
+  readonly timings: {
+    readonly text: number;
+    readonly image: number;
+    readonly sampling: number;
+    readonly decode: number;
+    readonly engine: number;
+  };
+}
+
+/**
+ * Rejections and exceptions are Errors with a `code`:
+ * `invalid_argument` (a message "Expected X for NAME but received Y"), `load_failed`, `engine_busy`,
+ * `cancelled`, `closed`, `generation_failed` (the engine gave up, or the picture is flat),
+ * `ip_adapter_not_applied`, `lora_not_applied`, `out_of_memory`.
+ */
+export interface EngineError extends Error {
+  readonly code: string;
+}
+
+/** One loaded model on one device. At most one session generates at a time in a process. */
+export class Session {
+  private constructor();
+  /** Loads off the event loop. `onProgress` gets 0..100. */
+  static load(options: LoadOptions, onProgress?: (percent: number) => void): Promise<Session>;
+  /** Whether a reference picture can be used. */
+  readonly hasIpAdapter: boolean;
+  /** Rejects at once with `engine_busy` while another generation runs. */
+  generate(options: GenerateOptions, onProgress?: (progress: GenerateProgress) => void): Promise<Generated>;
+  /** Stops the running generation at the engine's next check; also one that was handed over but not started. */
+  cancel(): void;
+  /** Frees the model once nothing runs; a running generation is cancelled. Idempotent. */
+  close(): void;
+}
+
+/** Devices that the engine can use; empty is possible only with a broken build. */
+export function devices(): Device[];
+
+export function engineVersion(): EngineVersion;
+
+/** The engine's log, line by line, from now on. One listener for the process; `undefined` removes it. */
+export function onLog(
+  listener: ((level: 'debug' | 'info' | 'warn' | 'error', line: string) => void) | undefined,
+): void;
+
+/** Asks the kernel to kill this process when its parent dies (Linux; elsewhere it does nothing). */
+export function dieWithParent(): void;
