@@ -33,14 +33,17 @@ export function parseSize(text: string): Size | undefined {
 
 const Flag = () => (target: object, key: string) => {
   Transform(
-    ({ value }) =>
+    ({ value }: { value: unknown }) =>
       ({ true: true, '1': true, false: false, '0': false })[String(value).toLowerCase()] ?? value,
   )(target, key);
   IsBoolean({ message: `${key} must be true or false` })(target, key);
 };
 
 const Whole = (min: number, max: number) => (target: object, key: string) => {
-  Transform(({ value }) => (/^\d+$/.test(String(value)) ? Number(value) : value))(target, key);
+  Transform(({ value }: { value: unknown }) => (/^\d+$/.test(String(value)) ? Number(value) : value))(
+    target,
+    key,
+  );
   const message = `${key} must be a whole number from ${min} to ${max}`;
   IsInt({ message })(target, key);
   Min(min, { message })(target, key);
@@ -213,7 +216,7 @@ export class Config {
   // --- pictures from outside ---
 
   /** Hosts, addresses or CIDRs, separated by commas, that reference URLs may reach although they are private. */
-  @Transform(({ value }) =>
+  @Transform(({ value }: { value: unknown }) =>
     (Array.isArray(value) ? value : String(value).split(',')).map((x: string) => x.trim()).filter(Boolean),
   )
   REFERENCE_URL_ALLOW: string[] = [];
