@@ -13,7 +13,7 @@ const upwards = [['**/apps/**'], 'Libraries do not import apps.'];
 const pipeline = [['@app/pipeline'], 'models, storage, config and errors lie below the pipeline.'];
 
 export default tseslint.config(
-  { ignores: ['dist/', 'native/build/', 'native/.engine/', 'coverage/', 'data/'] },
+  { ignores: ['dist/', 'native/build*/', 'native/.engine/', 'coverage/', 'data/'] },
   ...tseslint.configs.recommendedTypeChecked.map((config) => ({ ...config, files: ['**/*.ts'] })),
   {
     files: ['**/*.ts'],

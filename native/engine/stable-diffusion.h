@@ -1,0 +1,160 @@
+// The part of stable-diffusion.cpp's C interface that the addon uses, declared for the pinned prebuilt engine,
+// which ships no header. Structures have upstream's layout of August 2026; what the addon does not touch is
+// reserved space. With SD_CPP_ROOT upstream's own header is used in place of this file, under the same names.
+// The static_asserts below pin the layout at compile time, src/abi.cc checks it against the library at load.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+extern "C" {
+
+enum sd_log_level_t : int { SD_LOG_DEBUG, SD_LOG_INFO, SD_LOG_WARN, SD_LOG_ERROR };
+enum preview_t : int { PREVIEW_NONE, PREVIEW_PROJ };
+enum lora_apply_mode_t : int { LORA_APPLY_AUTO, LORA_APPLY_IMMEDIATELY, LORA_APPLY_AT_RUNTIME };
+enum sd_cancel_mode_t : int { SD_CANCEL_ALL, SD_CANCEL_NEW_LATENTS, SD_CANCEL_RESET };
+// Values are taken from the library by name (str_to_sample_method, str_to_scheduler).
+enum sample_method_t : int {};
+enum scheduler_t : int {};
+
+// How a model is loaded. Strings are borrowed until new_sd_ctx returns; null means "not given".
+struct sd_ctx_params_t {
+  const char* model_path;
+  const char* reserved_text_encoders[2];
+  const char* clip_vision_path;
+  const char* reserved_other_models[7];
+  const char* vae_path;
+  const char* reserved_audio_tae_control[3];
+  const char* ip_adapter_path;
+  const char* reserved_motion_module;
+  const void* reserved_embeddings;
+  uint32_t reserved_embedding_count;
+  const char* reserved_identity[2];
+  const char* reserved_tensor_type_rules;
+  int n_threads;
+  int reserved_types_and_rngs[4];
+  lora_apply_mode_t lora_apply_mode;
+  bool enable_mmap;
+  bool flash_attn;
+  bool diffusion_flash_attn;
+  bool reserved_tae_preview_only;
+  bool diffusion_conv_direct;
+  bool vae_conv_direct;
+  bool force_sdxl_vae_conv_scale;
+  int reserved_vae_format;
+  const char* reserved_max_vram;
+  bool reserved_stream_layers;
+  bool eager_load;
+  const char* backend;
+  const char* reserved_params_backend;
+  const char* reserved_split_mode;
+  bool auto_fit;
+  const char* reserved_rpc_and_model_args[2];
+};
+
+// 8-bit samples, rows top to bottom, channels interleaved.
+struct sd_image_t {
+  uint32_t width;
+  uint32_t height;
+  uint32_t channel;
+  uint8_t* data;
+};
+
+struct sd_guidance_params_t {
+  float txt_cfg;
+  float reserved_img_cfg;
+  float reserved_distilled;
+  const void* reserved_skip_layers[2];
+  float reserved_skip_range[3];
+};
+
+struct sd_sample_params_t {
+  sd_guidance_params_t guidance;
+  scheduler_t scheduler;
+  sample_method_t sample_method;
+  int sample_steps;
+  float reserved_eta;
+  int reserved_shifted_timestep;
+  float* reserved_custom_sigmas;
+  int reserved_custom_sigmas_count;
+  float reserved_flow_shift;
+  const char* reserved_extra;
+};
+
+struct sd_lora_t {
+  bool is_high_noise;
+  float multiplier;
+  const char* path;
+};
+
+// One picture. Pointers are borrowed until generate_image returns.
+struct sd_img_gen_params_t {
+  const sd_lora_t* loras;
+  uint32_t lora_count;
+  const char* prompt;
+  const char* negative_prompt;
+  int clip_skip;
+  sd_image_t reserved_init_image;
+  sd_image_t* reserved_ref_images;
+  int reserved_ref_images_count;
+  const char* reserved_ref_image_args;
+  sd_image_t reserved_mask_image;
+  int width;
+  int height;
+  sd_sample_params_t sample_params;
+  float strength;
+  int64_t seed;
+  int batch_count;
+  sd_image_t reserved_control_image;
+  float control_strength;
+  sd_image_t ip_adapter_image;
+  float ip_adapter_strength;
+  // Photo maker, PuLID, VAE tiling, caches, high-resolution pass: as sd_img_gen_params_init leaves them.
+  uint64_t reserved_extensions[30];
+};
+
+struct sd_ctx_t;
+
+typedef void (*sd_log_cb_t)(sd_log_level_t level, const char* text, void* data);
+typedef void (*sd_progress_cb_t)(int step, int steps, float time, void* data);
+typedef void (*sd_preview_cb_t)(int step, int frame_count, sd_image_t* frames, bool is_noisy, void* data);
+
+// Callbacks are global to the process and run on the engine's threads.
+void sd_set_log_callback(sd_log_cb_t callback, void* data);
+void sd_set_progress_callback(sd_progress_cb_t callback, void* data);
+void sd_set_preview_callback(sd_preview_cb_t callback, preview_t mode, int interval, bool denoised, bool noisy,
+                             void* data);
+
+const char* sd_get_system_info();
+size_t sd_list_devices(char* buffer, size_t size);
+sample_method_t str_to_sample_method(const char* name);
+scheduler_t str_to_scheduler(const char* name);
+
+void sd_ctx_params_init(sd_ctx_params_t* params);
+char* sd_ctx_params_to_str(const sd_ctx_params_t* params);  // malloc'ed
+sd_ctx_t* new_sd_ctx(const sd_ctx_params_t* params);        // null: reasons are in the log
+void free_sd_ctx(sd_ctx_t* context);
+
+void sd_img_gen_params_init(sd_img_gen_params_t* params);
+char* sd_img_gen_params_to_str(const sd_img_gen_params_t* params);  // malloc'ed
+bool generate_image(sd_ctx_t* context, const sd_img_gen_params_t* params, sd_image_t** images, int* count);
+void free_sd_images(sd_image_t* images, int count);
+void sd_cancel_generation(sd_ctx_t* context, sd_cancel_mode_t mode);
+
+}  // extern "C"
+
+static_assert(sizeof(void*) == 8, "the prebuilt engine is 64 bit");
+static_assert(sizeof(sd_ctx_params_t) == 280, "sd_ctx_params_t");
+static_assert(offsetof(sd_ctx_params_t, clip_vision_path) == 24, "clip_vision_path");
+static_assert(offsetof(sd_ctx_params_t, vae_path) == 88, "vae_path");
+static_assert(offsetof(sd_ctx_params_t, ip_adapter_path) == 120, "ip_adapter_path");
+static_assert(offsetof(sd_ctx_params_t, n_threads) == 176, "n_threads");
+static_assert(offsetof(sd_ctx_params_t, lora_apply_mode) == 196, "lora_apply_mode");
+static_assert(offsetof(sd_ctx_params_t, eager_load) == 225, "eager_load");
+static_assert(offsetof(sd_ctx_params_t, auto_fit) == 256, "auto_fit");
+static_assert(sizeof(sd_sample_params_t) == 96, "sd_sample_params_t");
+static_assert(sizeof(sd_img_gen_params_t) == 544, "sd_img_gen_params_t");
+static_assert(offsetof(sd_img_gen_params_t, width) == 112, "width");
+static_assert(offsetof(sd_img_gen_params_t, seed) == 224, "seed");
+static_assert(offsetof(sd_img_gen_params_t, ip_adapter_image) == 272, "ip_adapter_image");
+static_assert(offsetof(sd_img_gen_params_t, ip_adapter_strength) == 296, "ip_adapter_strength");

@@ -1,0 +1,90 @@
+#include "abi.h"
+
+#include <stable-diffusion.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+namespace {
+
+// A stranger's init may write a larger structure: it gets room, and the bytes behind ours are looked at.
+constexpr size_t kRoom = 8192;
+constexpr unsigned char kCanary = 0xA5;
+
+template <class Params>
+struct Probe {
+  std::unique_ptr<unsigned char[]> bytes{new unsigned char[kRoom]};
+  Params* params = reinterpret_cast<Params*>(bytes.get());
+
+  explicit Probe(void (*init)(Params*)) {
+    std::memset(bytes.get(), kCanary, kRoom);
+    init(params);
+  }
+  bool overrun() const {
+    for (size_t i = sizeof(Params); i < kRoom; i++)
+      if (bytes[i] != kCanary) return true;
+    return false;
+  }
+  std::string text(char* (*to_str)(const Params*)) const {
+    std::unique_ptr<char, void (*)(void*)> text(to_str(params), std::free);
+    return text ? text.get() : "";
+  }
+};
+
+bool has(const std::string& text, const char* line) { return text.find(line) != std::string::npos; }
+
+std::string check_context() {
+  Probe<sd_ctx_params_t> probe(sd_ctx_params_init);
+  if (probe.overrun()) return "sd_ctx_params_t is larger than expected";
+  auto& p = *probe.params;
+  p.model_path = "abi-model";
+  p.clip_vision_path = "abi-vision";
+  p.vae_path = "abi-vae";
+  p.n_threads = 7919;
+  p.diffusion_flash_attn = true;
+  p.flash_attn = false;
+  p.eager_load = true;
+  p.backend = "abi-backend";
+  p.auto_fit = true;
+  const auto text = probe.text(sd_ctx_params_to_str);
+  for (const char* line : {"\nclip_vision_path: abi-vision\n", "\nvae_path: abi-vae\n", "\nn_threads: 7919\n",
+                           "\ndiffusion_flash_attn: true\n", "\nflash_attn: false\n", "\neager_load: true\n",
+                           "\nbackend: abi-backend\n", "\nauto_fit: true\n"})
+    if (!has(text, line)) return std::string("sd_ctx_params_t lacks") + line;
+  return has(text, "model_path: abi-model\n") ? "" : "sd_ctx_params_t lacks model_path";
+}
+
+std::string check_generation() {
+  Probe<sd_img_gen_params_t> probe(sd_img_gen_params_init);
+  if (probe.overrun()) return "sd_img_gen_params_t is larger than expected";
+  auto& p = *probe.params;
+  // Fields that to_str does not print are read back as the defaults that init gives them.
+  if (p.ip_adapter_strength != 1.0f || p.ip_adapter_image.data != nullptr || p.lora_count != 0)
+    return "sd_img_gen_params_t has another place for ip_adapter_strength";
+  p.prompt = "abi-prompt";
+  p.negative_prompt = "abi-negative";
+  p.clip_skip = 11;
+  p.width = 1216;
+  p.height = 832;
+  p.sample_params.guidance.txt_cfg = 3.25f;
+  p.sample_params.sample_steps = 137;
+  p.strength = 0.25f;
+  p.seed = 4294967291LL;
+  p.batch_count = 3;
+  p.control_strength = 0.75f;
+  const auto text = probe.text(sd_img_gen_params_to_str);
+  for (const char* line : {"negative_prompt: abi-negative\n", "clip_skip: 11\n", "width: 1216\n", "height: 832\n",
+                           "txt_cfg: 3.25,", "sample_steps: 137,", "seed: 4294967291\n", "batch_count: 3\n",
+                           "control_strength: 0.75\n"})
+    if (!has(text, line)) return std::string("sd_img_gen_params_t lacks ") + line;
+  return has(text, "prompt: abi-prompt\n") ? "" : "sd_img_gen_params_t lacks prompt";
+}
+
+}  // namespace
+
+std::string abi_mismatch() {
+  const auto context = check_context();
+  return context.empty() ? check_generation() : context;
+}

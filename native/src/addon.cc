@@ -1,0 +1,238 @@
+// The addon's face to JavaScript; native/index.d.ts is its contract.
+#include <napi.h>
+#include <stable-diffusion.h>
+
+#ifdef __linux__
+#include <signal.h>
+#include <sys/prctl.h>
+#endif
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "abi.h"
+#include "engine_watch.h"
+#include "options.h"
+#include "promise_worker.h"
+#include "session.h"
+
+namespace {
+
+using LogChannel = Napi::ThreadSafeFunction;
+
+Napi::Value pixels_to_js(Napi::Env env, const std::vector<uint8_t>& pixels) {
+  return Napi::Buffer<uint8_t>::Copy(env, pixels.data(), pixels.size());
+}
+
+Napi::Value step_to_js(Napi::Env env, Step& step) {
+  auto object = Napi::Object::New(env);
+  object.Set("phase", phase_name(step.phase));
+  object.Set("step", step.step);
+  object.Set("steps", step.steps);
+  if (!step.preview.pixels.empty()) {
+    auto preview = Napi::Object::New(env);
+    preview.Set("pixels", pixels_to_js(env, step.preview.pixels));
+    preview.Set("width", step.preview.width);
+    preview.Set("height", step.preview.height);
+    object.Set("preview", preview);
+  }
+  return object;
+}
+
+Napi::Value picture_to_js(Napi::Env env, Picture& picture) {
+  auto object = Napi::Object::New(env);
+  object.Set("pixels", pixels_to_js(env, picture.pixels));
+  object.Set("width", picture.width);
+  object.Set("height", picture.height);
+  auto loras = Napi::Array::New(env);
+  for (const auto& lora : picture.loras) {
+    auto entry = Napi::Object::New(env);
+    entry.Set("path", lora.path);
+    entry.Set("applied", (double)lora.count.applied);
+    entry.Set("total", (double)lora.count.total);
+    loras.Set(loras.Length(), entry);
+  }
+  object.Set("loras", loras);
+  auto timings = Napi::Object::New(env);
+  timings.Set("text", picture.text_ms);
+  timings.Set("image", picture.image_ms);
+  timings.Set("sampling", picture.sampling_ms);
+  timings.Set("decode", picture.decode_ms);
+  timings.Set("engine", picture.engine_ms);
+  object.Set("timings", timings);
+  return object;
+}
+
+std::shared_ptr<EnginePermit> take_permit(Napi::Env env) {
+  auto permit = EnginePermit::try_take();
+  if (!permit) throw coded_error(env, "engine_busy", "The engine is busy: it loads or draws one thing at a time");
+  return permit;
+}
+
+// The promise's way to say "no" to wrong arguments: nothing is thrown from a function that returns a promise.
+template <class Start>
+Napi::Value promised(Napi::Env env, Start start) {
+  try {
+    return start();
+  } catch (const Napi::Error& error) {
+    auto deferred = Napi::Promise::Deferred::New(env);
+    deferred.Reject(error.Value());
+    return deferred.Promise();
+  }
+}
+
+class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Session",
+                       {StaticMethod<&SessionWrap::load>("load"), InstanceMethod<&SessionWrap::generate>("generate"),
+                        InstanceMethod<&SessionWrap::cancel>("cancel"), InstanceMethod<&SessionWrap::close>("close"),
+                        InstanceAccessor<&SessionWrap::has_ip_adapter>("hasIpAdapter")});
+  }
+
+  explicit SessionWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionWrap>(info) {
+    if (info.Length() != 1 || !info[0].IsExternal())
+      throw coded_error(info.Env(), "invalid_argument", "Expected Session.load() in place of new Session()");
+    session_ = *info[0].As<Napi::External<std::shared_ptr<Session>>>().Data();
+  }
+
+  // A wrapper that is collected stops its job like close() does.
+  ~SessionWrap() override { release(); }
+
+ private:
+  static Napi::Value load(const Napi::CallbackInfo& info) {
+    const auto env = info.Env();
+    return promised(env, [&]() -> Napi::Value {
+      const auto spec = read_load_options(info[0]);
+      auto permit = take_permit(env);
+      auto constructor = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info.This().As<Napi::Function>()));
+      using Worker = PromiseWorker<std::shared_ptr<Session>, Step>;
+      return Worker::start(
+          env, info[1],
+          {[spec, permit](std::shared_ptr<Session>& session, const std::function<void(Step)>& emit) {
+             return Session::load(spec, emit, session);
+           },
+           [] {},
+           [constructor, permit](Napi::Env env, std::shared_ptr<Session>& session) -> Napi::Value {
+             return constructor->New({Napi::External<std::shared_ptr<Session>>::New(env, &session)});
+           },
+           [](Napi::Env env, Step& step) -> Napi::Value {
+             return Napi::Number::New(env, step.steps > 0 ? 100.0 * step.step / step.steps : 0);
+           }});
+    });
+  }
+
+  Napi::Value generate(const Napi::CallbackInfo& info) {
+    const auto env = info.Env();
+    return promised(env, [&]() -> Napi::Value {
+      const auto spec = std::make_shared<GenerateSpec>(read_generate_options(info[0]));
+      if (!session_) throw coded_error(env, "closed", "The session is closed");
+      auto permit = take_permit(env);
+      auto session = session_;
+      session->accept();
+      using Worker = PromiseWorker<Picture, Step>;
+      return Worker::start(env, info[1],
+                           {[spec, session, permit](Picture& picture, const std::function<void(Step)>& emit) {
+                              return session->generate(*spec, emit, picture);
+                            },
+                            [session] { session->cancel(); }, picture_to_js, step_to_js});
+    });
+  }
+
+  Napi::Value cancel(const Napi::CallbackInfo& info) {
+    if (session_) session_->cancel();
+    return info.Env().Undefined();
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    release();
+    return info.Env().Undefined();
+  }
+
+  Napi::Value has_ip_adapter(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), session_ && session_->has_ip_adapter());
+  }
+
+  void release() {
+    if (session_) session_->cancel();
+    session_.reset();
+  }
+
+  std::shared_ptr<Session> session_;
+};
+
+Napi::Value devices(const Napi::CallbackInfo& info) {
+  std::string lines(sd_list_devices(nullptr, 0) + 1, '\0');
+  sd_list_devices(&lines[0], lines.size());
+  lines.resize(lines.find('\0'));
+  auto list = Napi::Array::New(info.Env());
+  for (size_t from = 0; from < lines.size();) {
+    const auto end = std::min(lines.find('\n', from), lines.size());
+    const auto line = lines.substr(from, end - from);
+    from = end + 1;
+    const auto tab = line.find('\t');
+    if (tab == std::string::npos) continue;
+    const auto name = line.substr(0, tab);
+    auto device = Napi::Object::New(info.Env());
+    device.Set("name", name);
+    device.Set("description", line.substr(tab + 1));
+    device.Set("gpu", name != "CPU" && name.compare(0, 4, "BLAS") != 0 && name.compare(0, 3, "RPC") != 0);
+    list.Set(list.Length(), device);
+  }
+  return list;
+}
+
+Napi::Value engine_version(const Napi::CallbackInfo& info) {
+  auto version = Napi::Object::New(info.Env());
+  version.Set("source", ENGINE_SOURCE);
+  version.Set("system", sd_get_system_info());
+  return version;
+}
+
+Napi::Value on_log(const Napi::CallbackInfo& info) {
+  set_log_listener(nullptr);  // also releases the channel of the listener before
+  if (!info[0].IsFunction()) return info.Env().Undefined();
+  auto channel = LogChannel::New(info.Env(), info[0].As<Napi::Function>(), "engine log", 0, 1);
+  channel.Unref(info.Env());  // listening keeps no process alive
+  std::shared_ptr<LogChannel> shared(new LogChannel(channel), [](LogChannel* channel) {
+    channel->Release();
+    delete channel;
+  });
+  set_log_listener([shared](sd_log_level_t level, const std::string& line) {
+    static const char* const names[] = {"debug", "info", "warn", "error"};
+    const char* name = names[level < SD_LOG_DEBUG || level > SD_LOG_ERROR ? 3 : level];
+    shared->NonBlockingCall([name, line](Napi::Env env, Napi::Function callback) {
+      if (env != nullptr) callback.Call({Napi::String::New(env, name), Napi::String::New(env, line)});
+    });
+  });
+  return info.Env().Undefined();
+}
+
+Napi::Value die_with_parent(const Napi::CallbackInfo& info) {
+#ifdef __linux__
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+  return info.Env().Undefined();
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  const auto mismatch = abi_mismatch();
+  if (!mismatch.empty())
+    throw coded_error(env, "abi_mismatch", "This is not the engine that the addon was built for (" + mismatch +
+                                               "): run `npm run engine`");
+  install_callbacks();
+  // The listener's channel belongs to this environment: it must not be called once that is gone.
+  env.AddCleanupHook([] { set_log_listener(nullptr); });
+  exports.Set("Session", SessionWrap::define(env));
+  exports.Set("devices", Napi::Function::New(env, devices, "devices"));
+  exports.Set("engineVersion", Napi::Function::New(env, engine_version, "engineVersion"));
+  exports.Set("onLog", Napi::Function::New(env, on_log, "onLog"));
+  exports.Set("dieWithParent", Napi::Function::New(env, die_with_parent, "dieWithParent"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(addon, init)

@@ -1,0 +1,140 @@
+#include "engine_watch.h"
+
+#include <cstdio>
+#include <utility>
+
+namespace {
+
+std::mutex mutex;  // guards both of these, and the state of the current watch
+EngineWatch* current = nullptr;
+LogListener log_listener;
+
+constexpr size_t kErrorsKept = 4;
+
+bool has(const std::string& line, const char* part) { return line.find(part) != std::string::npos; }
+
+// "src/file.cpp:123  - text\n" -> "text"
+std::string message_of(const char* raw) {
+  std::string line(raw ? raw : "");
+  while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
+  const auto dash = line.find(" - ");
+  return dash == std::string::npos ? line : line.substr(dash + 3);
+}
+
+}  // namespace
+
+const char* phase_name(Phase phase) {
+  static const char* const names[] = {"loading", "text", "image", "sampling", "decoding", "done"};
+  return names[(int)phase];
+}
+
+void set_log_listener(LogListener listener) {
+  std::lock_guard<std::mutex> lock(mutex);
+  log_listener = std::move(listener);
+}
+
+void install_callbacks() {
+  sd_set_log_callback(EngineWatch::on_log, nullptr);
+  sd_set_progress_callback(EngineWatch::on_progress, nullptr);
+}
+
+EngineWatch::EngineWatch(Phase first, int steps, Listeners listeners)
+    : listeners_(std::move(listeners)), steps_(steps), phase_(first) {
+  std::lock_guard<std::mutex> lock(mutex);
+  current = this;
+}
+
+EngineWatch::~EngineWatch() {
+  sd_set_preview_callback(nullptr, PREVIEW_NONE, 1, false, false, nullptr);
+  std::lock_guard<std::mutex> lock(mutex);
+  current = nullptr;
+}
+
+void EngineWatch::watch_previews() { sd_set_preview_callback(on_preview, PREVIEW_PROJ, 1, true, false, nullptr); }
+
+void EngineWatch::on_log(sd_log_level_t level, const char* text, void*) {
+  const auto line = message_of(text);
+  std::lock_guard<std::mutex> lock(mutex);
+  if (current) current->read_line(level, line);
+  if (log_listener) log_listener(level, line);
+}
+
+void EngineWatch::on_progress(int step, int steps, float, void*) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (current) current->progress(step, steps);
+}
+
+void EngineWatch::on_preview(int, int count, sd_image_t* frames, bool, void*) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!current || count < 1 || !frames || !frames->data || frames->channel != 3) return;
+  Preview preview;
+  preview.width = (int)frames->width;
+  preview.height = (int)frames->height;
+  preview.pixels.assign(frames->data, frames->data + size_t(frames->width) * frames->height * 3);
+  current->listeners_.step({Phase::sampling, current->step_, current->steps_, std::move(preview)});
+}
+
+void EngineWatch::read_line(sd_log_level_t level, const std::string& line) {
+  if (level == SD_LOG_ERROR) {
+    if (errors_.size() == kErrorsKept) errors_.erase(errors_.begin());
+    errors_.push_back(line);
+  }
+  // ggml's back ends and stable-diffusion.cpp each have their own words for it.
+  if (level >= SD_LOG_WARN && (has(line, "out of memory") || has(line, "failed to allocate") ||
+                               has(line, "alloc_tensor_range") || has(line, "alloc compute buffer failed")))
+    out_of_memory_ = true;
+
+  size_t applied = 0, total = 0;
+  if (const auto at = line.find("lora_file_path = "); at != std::string::npos) {
+    // One line for each part of the model that the file touches, at the end of a generation.
+    auto& count = loras_[line.substr(at + 17)];
+    const char* numbers = line.c_str() + line.find('(');
+    if (has(line, "incompatible") && std::sscanf(numbers, "(%zu / ", &applied) == 1) count.total += applied;
+    else if (std::sscanf(numbers, "(%zu / %zu)", &applied, &total) == 2) {
+      count.applied += applied;
+      count.total += total;
+    }
+  } else if (phase_ != Phase::loading) {
+    if (has(line, "IP-Adapter: ") && has(line, " image tokens")) {
+      adapter_applied_ = true;
+      enter(Phase::text);
+    } else if (has(line, "generating image: ")) {
+      enter(Phase::sampling);
+    } else if (has(line, "sampling completed")) {
+      enter(Phase::decoding);
+    } else if (has(line, "decode_first_stage completed")) {
+      enter(Phase::done);
+    }
+  }
+  listeners_.interrupt();
+}
+
+void EngineWatch::progress(int step, int steps) {
+  if (phase_ == Phase::loading) {
+    listeners_.step({phase_, step, steps, {}});
+  } else if (phase_ == Phase::sampling && steps == steps_ && step > step_) {
+    step_ = step;
+    listeners_.step({phase_, step_, steps_, {}});
+  }
+  listeners_.interrupt();
+}
+
+void EngineWatch::enter(Phase phase) {
+  if (phase == phase_) return;
+  const auto now = std::chrono::steady_clock::now();
+  spent_[(int)phase_] += std::chrono::duration<double, std::milli>(now - since_).count();
+  since_ = now;
+  phase_ = phase;
+  if (phase != Phase::done) listeners_.step({phase_, step_, steps_, {}});
+}
+
+LoraCount EngineWatch::lora(const std::string& path) const {
+  const auto found = loras_.find(path);
+  return found == loras_.end() ? LoraCount{} : found->second;
+}
+
+std::string EngineWatch::errors() const {
+  std::string all;
+  for (const auto& error : errors_) all += (all.empty() ? "" : "; ") + error;
+  return all;
+}

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <stable-diffusion.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+enum class Phase { loading, text, image, sampling, decoding, done };
+const char* phase_name(Phase phase);
+
+struct Preview {
+  std::vector<uint8_t> pixels;  // RGB
+  int width = 0, height = 0;
+};
+
+// `loading`: tensors read, of all in the current file. `sampling`: steps done.
+struct Step {
+  Phase phase = Phase::text;
+  int step = 0, steps = 0;
+  Preview preview;
+};
+
+struct LoraCount {
+  size_t applied = 0, total = 0;
+};
+
+// Follows one call into the engine through its callbacks: where it is, what was applied, what went wrong.
+//
+// The engine says most of this only in its log, and answers "ok" when an adapter or a LoRA was lost: the log lines
+// are the one proof that they were used. Its callbacks are global to the process and run on its own threads, so at
+// most one watch lives at a time (the addon's permit sees to that) and a lock guards what they write.
+class EngineWatch {
+ public:
+  struct Listeners {
+    std::function<void(Step)> step;
+    // Asked at every callback: the moments at which the engine can be told to stop.
+    std::function<void()> interrupt;
+  };
+
+  EngineWatch(Phase first, int steps, Listeners listeners);
+  ~EngineWatch();
+  EngineWatch(const EngineWatch&) = delete;
+  EngineWatch& operator=(const EngineWatch&) = delete;
+
+  void watch_previews();
+
+  // To be read after the engine returned.
+  bool adapter_applied() const { return adapter_applied_; }
+  bool out_of_memory() const { return out_of_memory_; }
+  LoraCount lora(const std::string& path) const;
+  double milliseconds(Phase phase) const { return spent_[(int)phase]; }
+  // The engine's last errors, for a message; "" when it said nothing.
+  std::string errors() const;
+
+ private:
+  static void on_log(sd_log_level_t level, const char* text, void*);
+  static void on_progress(int step, int steps, float seconds, void*);
+  static void on_preview(int step, int count, sd_image_t* frames, bool noisy, void*);
+  friend void install_callbacks();
+
+  void read_line(sd_log_level_t level, const std::string& line);
+  void progress(int step, int steps);
+  void enter(Phase phase);
+
+  const Listeners listeners_;
+  const int steps_;
+  Phase phase_;
+  int step_ = 0;
+  std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
+  double spent_[6] = {};  // milliseconds by Phase
+  bool adapter_applied_ = false, out_of_memory_ = false;
+  std::map<std::string, LoraCount> loras_;
+  std::vector<std::string> errors_;
+};
+
+// Called for every line that the engine logs, on the engine's threads; null: nobody listens.
+using LogListener = std::function<void(sd_log_level_t level, const std::string& line)>;
+void set_log_listener(LogListener listener);
+
+// Once per process, before the engine is used. Without a callback the engine prints to standard output.
+void install_callbacks();

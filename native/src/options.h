@@ -1,0 +1,42 @@
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+// What JavaScript asked for, as plain values: read and checked on the JS thread, used on the engine's.
+
+// Side of the picture that the IP-Adapter's image encoder (CLIP ViT) reads. Other sizes are refused: the engine's
+// own resize truncates the scaled side in floating point and may then read outside the picture.
+constexpr uint32_t kReferenceSide = 224;
+
+struct LoadSpec {
+  std::string model, vae, clip_vision, ip_adapter, device;
+  int threads = 0;  // 0: the engine's choice
+  bool flash_attention = false;
+  bool direct_convolution = false;
+};
+
+struct LoraSpec {
+  std::string path;
+  float scale = 1;
+};
+
+struct GenerateSpec {
+  std::string prompt, negative_prompt, sampler = "euler", scheduler = "discrete";
+  int width = 0, height = 0, steps = 0, clip_skip = -1;
+  float guidance_scale = 0, reference_strength = 0;
+  int64_t seed = 0;
+  std::vector<LoraSpec> loras;
+  std::vector<uint8_t> reference;  // RGB, kReferenceSide x kReferenceSide; empty: none
+  bool previews = false;
+};
+
+// Throw a JS Error with code `invalid_argument` and a message "Expected X for NAME but received Y".
+LoadSpec read_load_options(const Napi::Value& value);
+GenerateSpec read_generate_options(const Napi::Value& value);
+
+// An Error with `.code`, as everything that this addon throws or rejects with.
+Napi::Error coded_error(Napi::Env env, const std::string& code, const std::string& message);

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "options.h"
+
+// What a job failed with; becomes a JS Error with `.code`.
+struct Failure {
+  std::string code, message;
+};
+
+// Calls Worker::deliver on the JS thread. Outside of the worker, because its type must be complete here.
+template <class Worker, class Event>
+void deliver(Napi::Env env, Napi::Function callback, Worker* worker, Event* event) {
+  std::unique_ptr<Event> owned(event);
+  if (env == nullptr || callback.IsEmpty()) return;  // the environment goes down
+  callback.Call({worker->event_to_js(env, *owned)});
+}
+
+// Runs one blocking job on a thread of its own and settles a promise with its result.
+//
+// Threads: `work` runs on the job's thread and touches no N-API; `to_js` and `event_to_js` run on the JS thread.
+// Order: progress calls go through one thread-safe function, and the promise is settled in that function's
+// finalizer, which Node runs after the last queued call. Settled anywhere earlier, the last progress is lost.
+// Ownership: the worker frees itself in the finalizer, after joining its thread. When the environment goes down
+// first, the finalizer stops the job (`stop`) and waits for it: no thread outlives the addon.
+template <class Result, class Event>
+class PromiseWorker {
+ public:
+  struct Job {
+    // Returns a Failure, or nothing after having filled `result`. `emit` may be called from any thread.
+    std::function<std::optional<Failure>(Result& result, const std::function<void(Event)>& emit)> work;
+    std::function<void()> stop;
+    std::function<Napi::Value(Napi::Env, Result&)> to_js;
+    std::function<Napi::Value(Napi::Env, Event&)> event_to_js;
+  };
+
+  static Napi::Promise start(Napi::Env env, const Napi::Value& listener, Job job) {
+    auto* worker = new PromiseWorker(env, listener, std::move(job));
+    auto promise = worker->deferred_.Promise();
+    worker->thread_ = std::thread([worker] { worker->run(); });
+    return promise;
+  }
+
+  Napi::Value event_to_js(Napi::Env env, Event& event) { return job_.event_to_js(env, event); }
+
+ private:
+  using Channel = Napi::TypedThreadSafeFunction<PromiseWorker, Event, deliver<PromiseWorker, Event>>;
+
+  PromiseWorker(Napi::Env env, const Napi::Value& listener, Job job)
+      : deferred_(Napi::Promise::Deferred::New(env)), job_(std::move(job)), listens_(listener.IsFunction()) {
+    auto callback = listens_ ? listener.As<Napi::Function>() : Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
+    channel_ = Channel::New(env, callback, "engine job", 0, 1, this, finalize, (void*)nullptr);
+  }
+
+  void run() {
+    try {
+      failure_ = job_.work(result_, [this](Event event) {
+        if (!listens_) return;
+        auto* queued = new Event(std::move(event));
+        // Refused only while the environment goes down; then nobody listens.
+        if (channel_.NonBlockingCall(queued) != napi_ok) delete queued;
+      });
+    } catch (const std::exception& error) {
+      failure_ = Failure{"generation_failed", error.what()};
+    } catch (...) {
+      failure_ = Failure{"generation_failed", "The engine threw something unknown"};
+    }
+    channel_.Release();
+  }
+
+  static void finalize(Napi::Env env, void*, PromiseWorker* worker) {
+    std::unique_ptr<PromiseWorker> owned(worker);
+    worker->job_.stop();  // no effect on a job that is through
+    worker->thread_.join();
+    Napi::HandleScope scope(env);
+    try {
+      if (worker->failure_)
+        worker->deferred_.Reject(coded_error(env, worker->failure_->code, worker->failure_->message).Value());
+      else
+        worker->deferred_.Resolve(worker->job_.to_js(env, worker->result_));
+    } catch (const Napi::Error&) {
+      // The environment goes down: there is nobody left to tell.
+    }
+  }
+
+  Napi::Promise::Deferred deferred_;
+  Job job_;
+  const bool listens_;
+  Channel channel_;
+  std::thread thread_;
+  Result result_;
+  std::optional<Failure> failure_;
+};

@@ -1,0 +1,168 @@
+#include "session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+
+namespace {
+
+std::atomic<bool> permit_taken{false};
+
+const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+
+// The result array of generate_image.
+struct Images {
+  sd_image_t* data = nullptr;
+  int count = 0;
+  ~Images() {
+    if (data) free_sd_images(data, count);
+  }
+};
+
+// All pixels equal within 2 levels in every channel: what a broken VAE (NaN), a lost LoRA mode or overflowing
+// numbers leave. A nearly plain picture can be honest; this one has nothing in it.
+bool is_flat(const std::vector<uint8_t>& pixels) {
+  for (size_t channel = 0; channel < 3; channel++) {
+    uint8_t low = 255, high = 0;
+    for (size_t i = channel; i < pixels.size(); i += 3) {
+      low = std::min(low, pixels[i]);
+      high = std::max(high, pixels[i]);
+    }
+    if (high - low > 2) return false;
+  }
+  return true;
+}
+
+std::optional<Failure> missing_file(const LoadSpec& spec) {
+  const std::pair<const char*, const std::string*> files[] = {{"model", &spec.model},
+                                                              {"vae", &spec.vae},
+                                                              {"clipVision", &spec.clip_vision},
+                                                              {"ipAdapter", &spec.ip_adapter}};
+  for (const auto& [name, path] : files)
+    if (!path->empty() && !std::ifstream(*path, std::ios::binary))
+      return Failure{"load_failed", "Expected a readable file for " + std::string(name) + " but received " + *path};
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::shared_ptr<EnginePermit> EnginePermit::try_take() {
+  if (permit_taken.exchange(true)) return nullptr;
+  return std::shared_ptr<EnginePermit>(new EnginePermit());
+}
+
+EnginePermit::~EnginePermit() { permit_taken = false; }
+
+std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& listener,
+                                     std::shared_ptr<Session>& session) {
+  if (auto missing = missing_file(spec)) return missing;
+  EngineWatch watch(Phase::loading, 0, {listener, [] {}});
+  sd_ctx_params_t params;
+  sd_ctx_params_init(&params);
+  params.model_path = spec.model.c_str();
+  params.vae_path = or_null(spec.vae);
+  params.clip_vision_path = or_null(spec.clip_vision);
+  params.ip_adapter_path = or_null(spec.ip_adapter);
+  params.backend = or_null(spec.device);
+  if (spec.threads > 0) params.n_threads = spec.threads;
+  params.diffusion_flash_attn = spec.flash_attention;
+  params.vae_conv_direct = spec.direct_convolution;
+  // "immediately" draws a flat grey picture and breaks the request after it.
+  params.lora_apply_mode = LORA_APPLY_AT_RUNTIME;
+  // A server wants its weights resident: with auto_fit they would be loaded again at every request.
+  params.eager_load = true;
+  params.enable_mmap = true;
+  params.auto_fit = false;
+  sd_ctx_t* context = new_sd_ctx(&params);
+  if (!context) {
+    const auto errors = watch.errors();
+    return Failure{watch.out_of_memory() ? "out_of_memory" : "load_failed",
+                   "The engine could not load the model" + (errors.empty() ? "" : ": " + errors)};
+  }
+  session.reset(new Session(context, !spec.ip_adapter.empty()));
+  return std::nullopt;
+}
+
+void Session::cancel() {
+  cancelled_ = true;
+  // generate_image forgets a cancel that came before it; the watch asks again at every callback.
+  if (running_) sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
+}
+
+std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepListener& listener, Picture& picture) {
+  const Failure was_cancelled{"cancelled", "The generation was cancelled"};
+  if (cancelled_) return was_cancelled;
+  if (!spec.reference.empty() && !has_ip_adapter_)
+    return Failure{"ip_adapter_not_applied", "A reference picture needs a session with an IP-Adapter"};
+
+  EngineWatch watch(spec.reference.empty() ? Phase::text : Phase::image, spec.steps, {listener, [this] {
+                      if (cancelled_) sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
+                    }});
+  if (spec.previews) watch.watch_previews();
+  listener({spec.reference.empty() ? Phase::text : Phase::image, 0, spec.steps, {}});
+
+  std::vector<sd_lora_t> loras;
+  for (const auto& lora : spec.loras) loras.push_back({false, lora.scale, lora.path.c_str()});
+  auto reference = spec.reference;  // the engine's image is not const
+  sd_img_gen_params_t params;
+  sd_img_gen_params_init(&params);
+  params.prompt = spec.prompt.c_str();
+  params.negative_prompt = spec.negative_prompt.c_str();
+  params.width = spec.width;
+  params.height = spec.height;
+  params.seed = spec.seed;
+  params.clip_skip = spec.clip_skip;
+  params.sample_params.sample_steps = spec.steps;
+  params.sample_params.guidance.txt_cfg = spec.guidance_scale;
+  params.sample_params.sample_method = str_to_sample_method(spec.sampler.c_str());
+  params.sample_params.scheduler = str_to_scheduler(spec.scheduler.c_str());
+  params.loras = loras.data();
+  params.lora_count = (uint32_t)loras.size();
+  if (!reference.empty()) {
+    params.ip_adapter_image = {kReferenceSide, kReferenceSide, 3, reference.data()};
+    params.ip_adapter_strength = spec.reference_strength;
+  }
+
+  const auto start = std::chrono::steady_clock::now();
+  Images images;
+  running_ = true;
+  const bool ok = generate_image(context_.get(), &params, &images.data, &images.count);
+  running_ = false;
+  picture.engine_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+
+  if (cancelled_) return was_cancelled;  // the engine answers "false" to both: who asked decides
+  if (!ok || images.count < 1 || !images.data || !images.data->data) {
+    const auto errors = watch.errors();
+    return Failure{watch.out_of_memory() ? "out_of_memory" : "generation_failed",
+                   "The engine gave up" + (errors.empty() ? " without a reason" : ": " + errors)};
+  }
+  const auto& image = *images.data;
+  if (image.channel != 3 || (int)image.width != spec.width || (int)image.height != spec.height)
+    return Failure{"generation_failed", "The engine made a picture of " + std::to_string(image.width) + "x" +
+                                            std::to_string(image.height) + " with " +
+                                            std::to_string(image.channel) + " channels"};
+  picture.pixels.assign(image.data, image.data + size_t(image.width) * image.height * 3);
+  picture.width = spec.width;
+  picture.height = spec.height;
+  picture.text_ms = watch.milliseconds(Phase::text);
+  picture.image_ms = watch.milliseconds(Phase::image);
+  picture.sampling_ms = watch.milliseconds(Phase::sampling);
+  picture.decode_ms = watch.milliseconds(Phase::decoding);
+  return check(spec, watch, picture);
+}
+
+// The engine answers "ok" in each of these cases.
+std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const {
+  if (!spec.reference.empty() && !watch.adapter_applied())
+    return Failure{"ip_adapter_not_applied", "The engine did not use the reference picture: " + watch.errors()};
+  for (const auto& lora : spec.loras) {
+    const auto count = watch.lora(lora.path);
+    if (count.applied == 0)
+      return Failure{"lora_not_applied", "Nothing of the LoRA " + lora.path + " fits the model"};
+    picture.loras.push_back({lora.path, count});
+  }
+  if (is_flat(picture.pixels))
+    return Failure{"generation_failed", "The picture is flat: every pixel has the same colour"};
+  return std::nullopt;
+}

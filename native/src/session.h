@@ -1,0 +1,68 @@
+#pragma once
+
+#include <stable-diffusion.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine_watch.h"
+#include "options.h"
+#include "promise_worker.h"
+
+struct AppliedLora {
+  std::string path;
+  LoraCount count;
+};
+
+struct Picture {
+  std::vector<uint8_t> pixels;  // RGB
+  int width = 0, height = 0;
+  std::vector<AppliedLora> loras;
+  double text_ms = 0, image_ms = 0, sampling_ms = 0, decode_ms = 0, engine_ms = 0;
+};
+
+using StepListener = std::function<void(Step)>;
+
+// One loaded model: owns the engine's context. No N-API in here.
+//
+// Threads: `load` and `generate` block, on a worker's thread; `cancel` may be called from any. Only one of
+// load/generate runs in the process at a time, because the engine's callbacks are global (EnginePermit).
+// The addon's wrapper and a running job each hold a shared_ptr: the context lives until the last lets go.
+class Session {
+ public:
+  static std::optional<Failure> load(const LoadSpec& spec, const StepListener& listener,
+                                     std::shared_ptr<Session>& session);
+
+  std::optional<Failure> generate(const GenerateSpec& spec, const StepListener& listener, Picture& picture);
+
+  // A new job begins: called where the job is accepted, so that a cancel that comes before it starts still counts.
+  void accept() { cancelled_ = false; }
+  void cancel();
+  bool has_ip_adapter() const { return has_ip_adapter_; }
+
+ private:
+  Session(sd_ctx_t* context, bool has_ip_adapter) : context_(context, free_sd_ctx), has_ip_adapter_(has_ip_adapter) {}
+  std::optional<Failure> check(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const;
+
+  std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context_;
+  const bool has_ip_adapter_;
+  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> running_{false};
+};
+
+// The right to call into the engine; at most one exists in the process. Never waits.
+class EnginePermit {
+ public:
+  static std::shared_ptr<EnginePermit> try_take();
+  ~EnginePermit();
+
+ private:
+  EnginePermit() = default;
+};
