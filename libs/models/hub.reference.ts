@@ -1,0 +1,23 @@
+/** A repository of the model hub, and perhaps one file in it: `owner/name[@revision][:path/in/repository]`. */
+export interface HubReference {
+  readonly repo: string;
+  /** Branch, tag or commit. */
+  readonly revision: string;
+  readonly path?: string;
+}
+
+const PATTERN =
+  /^(?<repo>[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)(?:@(?<revision>[\w./-]+))?(?::(?<path>[^:]+))?$/;
+
+/** undefined when the text is no hub reference: a path, for one, or `name` without an owner. */
+export function parseHubReference(text: string): HubReference | undefined {
+  const { repo, revision = 'main', path } = PATTERN.exec(text)?.groups ?? {};
+  if (!repo || isUnsafe(revision) || (path && isUnsafe(path))) return undefined;
+  return { repo, revision, path };
+}
+
+/** Both become parts of addresses and of paths in the cache. */
+const isUnsafe = (text: string) =>
+  text.split('/').some((part) => part === '' || part === '.' || part === '..');
+
+export const HUB_FORM = 'owner/name, owner/name@revision or owner/name:path/in/repository.safetensors';

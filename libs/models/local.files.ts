@@ -1,0 +1,66 @@
+import { open, readdir, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { chooseCheckpoint, isDiffusers } from './checkpoint.choice';
+import { ModelError } from './model.error';
+import { readSafetensors } from './safetensors';
+
+export type Kind = 'file' | 'folder' | undefined;
+
+export async function kindOf(path: string): Promise<Kind> {
+  const info = await stat(path).catch(() => undefined);
+  return info?.isFile() ? 'file' : info?.isDirectory() ? 'folder' : undefined;
+}
+
+/** The checkpoint of a folder, by the rules of checkpoint.choice.ts. */
+export async function checkpointIn(folder: string, variable: string): Promise<string> {
+  const names = await readdir(folder);
+  const kinds = await Promise.all(names.map((name) => kindOf(join(folder, name))));
+  const files = names
+    .filter((name, i) => kinds[i] === 'file' && /\.(safetensors|gguf|ckpt)$/i.test(name))
+    .sort();
+  const choice = chooseCheckpoint(files);
+  if (choice) return resolve(folder, choice);
+  if (files.length > 0) {
+    throw new ModelError(
+      `${variable} is a folder with several checkpoints (${files.slice(0, 20).join(', ')}): set MODEL_FILE to one of them.`,
+    );
+  }
+  if (isDiffusers(names)) {
+    throw new ModelError(
+      `${variable} is a folder in which diffusers saved the model in parts (unet/, text_encoder/, ...), which the engine ` +
+        'does not read: set MODEL_FILE to the single-file checkpoint (*.safetensors) of the same model.',
+    );
+  }
+  throw new ModelError(
+    `${variable} is a folder without a checkpoint: expected one *.safetensors, *.gguf or *.ckpt in it.`,
+  );
+}
+
+/** Notices what the engine would only answer with "no context", or with a crash: a cut or mistaken file. */
+export async function expectWeights(path: string, variable: string): Promise<string> {
+  try {
+    if (/\.safetensors$/i.test(path)) await readSafetensors(path);
+    else await expectMagic(path);
+  } catch (error) {
+    if (error instanceof ModelError) {
+      throw new ModelError(`${variable}: ${error.message}`, { cause: error });
+    }
+    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new ModelError(`${variable}: ${basename(path)} cannot be read (${reason}).`, { cause: error });
+  }
+  return path;
+}
+
+/** Other formats are the engine's to judge; an empty file, or text instead of a GGUF file, is not worth its time. */
+async function expectMagic(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    if (bytesRead < 4) throw new ModelError(`${basename(path)} is empty. Download or copy it again.`);
+    if (/\.gguf$/i.test(path) && buffer.toString('latin1') !== 'GGUF') {
+      throw new ModelError(`${basename(path)} is not a GGUF file. Download or copy it again.`);
+    }
+  } finally {
+    await file.close();
+  }
+}

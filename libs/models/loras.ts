@@ -1,0 +1,82 @@
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Logger } from '@nestjs/common';
+import { ServiceError } from '@app/errors';
+import { kindOf } from './local.files';
+import { readSafetensors } from './safetensors';
+
+export interface Lora {
+  /** The file's name without `.safetensors`; what requests name. */
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+  /** Tensors in the file. The engine counts as many as applied when the LoRA is for this model. */
+  readonly tensors: number;
+}
+
+/** Also keeps requests inside the folder: no separator, no leading dot. */
+export const LORA_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+const EXTENSION = '.safetensors';
+/** Every kind that the engine reads (LoRA in kohya's, diffusers' and PEFT's spelling, LoHa, LoKr) has one of these. */
+const LORA_TENSOR = /lora[._](down|up|mid|a|b)\b|lora_(linear_layer|magnitude)|hada_w|lokr_w/i;
+const NAMES_IN_MESSAGE = 10;
+
+const logger = new Logger('Loras');
+
+/** LoRAs of a folder by name. Files that are none are told in the log, not offered. No folder: no LoRAs. */
+export async function listLoras(folder: string | undefined): Promise<Lora[]> {
+  const loras: Lora[] = [];
+  for (const name of await names(folder)) {
+    try {
+      loras.push(await read(folder!, name));
+    } catch (error) {
+      logger.warn(`LORA_DIR: ${name}${EXTENSION} is not offered: ${(error as Error).message}`);
+    }
+  }
+  return loras;
+}
+
+/** Throws ServiceError `lora_not_found`, naming what there is. Links in the folder may lead out: it is the operator's. */
+export async function findLora(folder: string | undefined, name: string): Promise<Lora> {
+  if (folder && LORA_NAME.test(name) && (await kindOf(join(folder, name + EXTENSION))) === 'file') {
+    try {
+      return await read(folder, name);
+    } catch (error) {
+      throw notFound(`The LoRA "${name}" cannot be used: ${(error as Error).message}`);
+    }
+  }
+  throw notFound(
+    `There is no LoRA "${shorten(name)}". ${offer((await listLoras(folder)).map((x) => x.name))}`,
+  );
+}
+
+async function names(folder: string | undefined): Promise<string[]> {
+  if (!folder) return [];
+  const found: string[] = [];
+  for (const file of (await readdir(folder)).sort()) {
+    if (!file.endsWith(EXTENSION)) continue;
+    const name = file.slice(0, -EXTENSION.length);
+    if (LORA_NAME.test(name)) found.push(name);
+    else logger.warn(`LORA_DIR: a file is not offered: its name must match ${LORA_NAME.source}`);
+  }
+  return found;
+}
+
+async function read(folder: string, name: string): Promise<Lora> {
+  const path = resolve(folder, name + EXTENSION);
+  const { tensors } = await readSafetensors(path);
+  if (![...tensors.keys()].some((key) => LORA_TENSOR.test(key))) {
+    throw new Error(`${name}${EXTENSION} holds no LoRA tensors (lora_down, lora_up).`);
+  }
+  return { name, path, tensors: tensors.size };
+}
+
+function offer(there: readonly string[]): string {
+  if (there.length === 0) return 'This service has no LoRAs.';
+  const rest = there.length - NAMES_IN_MESSAGE;
+  return `There are: ${there.slice(0, NAMES_IN_MESSAGE).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}.`;
+}
+
+const notFound = (message: string) => new ServiceError('lora_not_found', message, 'loras');
+const shorten = (name: string) => (name.length > 128 ? `${name.slice(0, 128)}...` : name);

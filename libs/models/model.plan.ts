@@ -1,0 +1,124 @@
+import { basename, join, resolve } from 'node:path';
+import { type Config, isDemo } from '@app/config';
+import { type DemoFiles, demoFolder } from './demo';
+import { HUB_FORM, type HubReference, parseHubReference } from './hub.reference';
+import { checkpointIn, kindOf } from './local.files';
+import { ModelError } from './model.error';
+
+/** Where one file of the model comes from, and the variable that an error about it names. */
+export interface Wanted {
+  readonly variable: string;
+  readonly from:
+    { readonly file: string } | { readonly hub: HubReference } | { readonly demo: keyof DemoFiles };
+}
+
+/** What the variables ask for, before anything is downloaded or unpacked. */
+export interface ModelPlan {
+  /** As users know it: `demo`, the hub repository, or the file's name. */
+  readonly name: string;
+  readonly checkpoint: Wanted;
+  readonly vae?: Wanted;
+  readonly ipAdapter?: Wanted;
+  /** There whenever the adapter is. */
+  readonly clipVision?: Wanted;
+  readonly loraDir?: string;
+}
+
+export const SDXL_BASE = 'stabilityai/stable-diffusion-xl-base-1.0';
+/** SDXL's own VAE overflows in fp16: the pictures are black. This one is retrained to stay in range. */
+const SDXL_VAE = 'madebyollin/sdxl-vae-fp16-fix:sdxl_vae.safetensors';
+const IP_ADAPTER = 'h94/IP-Adapter:sdxl_models/ip-adapter_sdxl_vit-h.safetensors';
+const CLIP_VISION = 'h94/IP-Adapter:models/image_encoder/model.safetensors';
+
+/**
+ * The rules of MODEL_FILE, MODEL_PATH, VAE_PATH, IP_ADAPTER_PATH, CLIP_VISION_PATH and LORA_DIR. Whatever can be
+ * noticed without the network is noticed here, before gigabytes are fetched. Throws ModelError.
+ */
+export async function planModel(config: Config): Promise<ModelPlan> {
+  const checkpoint = await wantCheckpoint(config);
+  const defaults = defaultsFor(checkpoint);
+  const vae = await want(config.VAE_PATH, 'VAE_PATH', defaults.vae);
+  const adapter = config.ENABLE_IP_ADAPTER
+    ? await want(config.IP_ADAPTER_PATH, 'IP_ADAPTER_PATH', defaults.ipAdapter)
+    : undefined;
+  const encoder = adapter && (await want(config.CLIP_VISION_PATH, 'CLIP_VISION_PATH', defaults.clipVision));
+  if (adapter && !encoder) {
+    throw new ModelError(
+      `IP_ADAPTER_PATH needs CLIP_VISION_PATH, the adapter's image encoder (for SDXL's ViT-H adapters ${CLIP_VISION}). ` +
+        'Set both, or ENABLE_IP_ADAPTER=false.',
+    );
+  }
+  return {
+    name: nameOf(checkpoint),
+    checkpoint,
+    vae,
+    ipAdapter: adapter,
+    clipVision: encoder,
+    loraDir: await loraFolder(config),
+  };
+}
+
+/** LORA_DIR as an absolute path; the demo's own LoRAs by default; undefined: LoRAs cannot be asked for. */
+export async function loraFolder(config: Config): Promise<string | undefined> {
+  if (!config.ENABLE_LORA) return undefined;
+  if (!config.LORA_DIR) return isDemo(config) ? join(demoFolder(), 'loras') : undefined;
+  if ((await kindOf(config.LORA_DIR)) !== 'folder') {
+    throw new ModelError('LORA_DIR must be a folder that exists: create it, correct it, or leave it unset.');
+  }
+  return resolve(config.LORA_DIR);
+}
+
+async function wantCheckpoint(config: Config): Promise<Wanted> {
+  if (config.MODEL_FILE) {
+    if ((await kindOf(config.MODEL_FILE)) !== 'file') {
+      throw new ModelError('MODEL_FILE must be a checkpoint file that exists; unset it to use MODEL_PATH.');
+    }
+    return { variable: 'MODEL_FILE', from: { file: resolve(config.MODEL_FILE) } };
+  }
+  const variable = 'MODEL_PATH';
+  if (isDemo(config)) return { variable, from: { demo: 'checkpoint' } };
+  if ((await kindOf(config.MODEL_PATH)) === 'folder') {
+    return { variable, from: { file: await checkpointIn(config.MODEL_PATH, variable) } };
+  }
+  return locate(
+    config.MODEL_PATH,
+    variable,
+    `"demo", a folder, a file that exists, or a hub name (${HUB_FORM})`,
+  );
+}
+
+/** The variable when it is set, else the source's default. */
+async function want(
+  text: string | undefined,
+  variable: string,
+  fallback: Wanted['from'] | undefined,
+): Promise<Wanted | undefined> {
+  if (text)
+    return locate(text, variable, `a file that exists, or a file of the hub (owner/name:path/in/repository)`);
+  return fallback && { variable: `${variable} (its default)`, from: fallback };
+}
+
+async function locate(text: string, variable: string, rule: string): Promise<Wanted> {
+  if ((await kindOf(text)) === 'file') return { variable, from: { file: resolve(text) } };
+  const hub = parseHubReference(text);
+  // "models/sdxl.safetensors" reads like owner/name, but whoever writes it means a file.
+  const meansFile = hub && !hub.path && /\.(safetensors|gguf|ckpt|pth?|bin)$/i.test(text);
+  if (!hub || meansFile) throw new ModelError(`${variable} must be ${rule}. There is no such file.`);
+  return { variable, from: { hub } };
+}
+
+function defaultsFor({ from }: Wanted): Partial<Record<'vae' | 'ipAdapter' | 'clipVision', Wanted['from']>> {
+  if ('demo' in from) return { ipAdapter: { demo: 'ipAdapter' }, clipVision: { demo: 'clipVision' } };
+  if ('file' in from) return {};
+  const hub = (text: string) => ({ hub: parseHubReference(text)! });
+  return {
+    vae: from.hub.repo === SDXL_BASE ? hub(SDXL_VAE) : undefined,
+    ipAdapter: hub(IP_ADAPTER),
+    clipVision: hub(CLIP_VISION),
+  };
+}
+
+function nameOf({ from }: Wanted): string {
+  if ('demo' in from) return 'demo';
+  return 'file' in from ? basename(from.file) : from.hub.repo;
+}

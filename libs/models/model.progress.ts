@@ -1,0 +1,85 @@
+import { Format, SingleBar } from 'cli-progress';
+
+/** How far getting a file is. A start can take many of these before the HTTP server has anything else to say. */
+export interface ModelProgress {
+  readonly phase: 'download' | 'verify' | 'unpack';
+  /** The file as the operator knows it. */
+  readonly file: string;
+  /** bytes */
+  readonly done: number;
+  /** bytes */
+  readonly total: number;
+}
+
+export type OnProgress = (progress: ModelProgress) => void;
+
+const VERBS = { download: 'Downloading', verify: 'Verifying', unpack: 'Unpacking' } as const;
+const LINE_EVERY_MS = 10_000;
+
+/** 0..100, whole. An empty file is done. */
+export const percent = ({ done, total }: ModelProgress): number =>
+  total > 0 ? Math.min(100, Math.floor((100 * done) / total)) : 100;
+
+/** "Downloading sd_xl_base_1.0.safetensors: 41 % (2.8 of 6.9 GB)" */
+export function progressLine(progress: ModelProgress): string {
+  const unit = progress.total >= 1e9 ? 1e9 : 1e6;
+  const amount = (bytes: number) => (bytes / unit).toFixed(1);
+  return (
+    `${VERBS[progress.phase]} ${progress.file}: ${percent(progress)} % ` +
+    `(${amount(progress.done)} of ${amount(progress.total)} ${unit === 1e9 ? 'GB' : 'MB'})`
+  );
+}
+
+/**
+ * Shows progress on a terminal as a bar; on anything else (a container's log) as a line at the start and the end of
+ * each file and at most every ten seconds between. `stop()` at the end, or the terminal's cursor stays hidden.
+ */
+export class TerminalProgress {
+  private bar?: SingleBar;
+  private current = '';
+  private lastLine = 0;
+
+  constructor(
+    private readonly stream: NodeJS.WriteStream = process.stderr,
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  readonly report: OnProgress = (progress) => {
+    const title = `${VERBS[progress.phase]} ${progress.file}`;
+    const fresh = title !== this.current;
+    this.current = title;
+    if (this.stream.isTTY) this.draw(progress, title, fresh);
+    else this.print(progress, fresh);
+  };
+
+  stop(): void {
+    this.bar?.stop();
+    this.bar = undefined;
+    this.current = '';
+  }
+
+  private draw(progress: ModelProgress, title: string, fresh: boolean): void {
+    if (fresh) {
+      this.bar?.stop();
+      this.bar = new SingleBar({
+        stream: this.stream,
+        format: '{title} [{bar}] {percentage} % | {value} of {total} MB | {eta_formatted}',
+        formatBar: Format.BarFormat,
+        hideCursor: true,
+        // Ctrl+C belongs to the service's own shutdown.
+        gracefulExit: false,
+      });
+      this.bar.start(toMB(progress.total), toMB(progress.done), { title });
+    }
+    this.bar?.update(toMB(progress.done));
+  }
+
+  private print(progress: ModelProgress, fresh: boolean): void {
+    const finished = progress.done >= progress.total;
+    if (!fresh && !finished && this.now() - this.lastLine < LINE_EVERY_MS) return;
+    this.lastLine = this.now();
+    this.stream.write(`${progressLine(progress)}\n`);
+  }
+}
+
+const toMB = (bytes: number) => Math.round(bytes / 1e5) / 10;

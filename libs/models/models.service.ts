@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { Injectable } from '@nestjs/common';
+import { Config } from '@app/config';
+import { type DemoFiles, unpackDemo } from './demo';
+import { HubClient } from './hub.client';
+import { HubFiles } from './hub.files';
+import { expectWeights } from './local.files';
+import { type ModelPlan, planModel, type Wanted } from './model.plan';
+import type { OnProgress } from './model.progress';
+
+/** What the engine loads: absolute paths of files that are there and whole. */
+export interface ModelFiles {
+  /** As users know it: `demo`, the hub repository, or the file's name. */
+  readonly name: string;
+  readonly checkpoint: string;
+  /** Replaces the checkpoint's own VAE. */
+  readonly vae?: string;
+  /** Not there: no reference pictures. */
+  readonly ipAdapter?: string;
+  /** The IP-Adapter's image encoder; there whenever the adapter is. */
+  readonly clipVision?: string;
+  /** Not there: no LoRAs. */
+  readonly loraDir?: string;
+}
+
+/** Turns the variables of the model into files on disk, downloading or unpacking what is not there yet. */
+@Injectable()
+export class ModelsService {
+  constructor(private readonly config: Config) {}
+
+  /** May take as long as gigabytes take; a second start takes milliseconds and no network. Throws ModelError. */
+  async resolve(onProgress: OnProgress = () => undefined): Promise<ModelFiles> {
+    const plan = await planModel(this.config);
+    const client = new HubClient({ endpoint: this.config.HF_ENDPOINT, token: this.config.HF_TOKEN });
+    try {
+      return await this.collect(plan, this.fetcher(client, onProgress));
+    } finally {
+      await client.close();
+    }
+  }
+
+  private async collect(plan: ModelPlan, fetch: (wanted: Wanted) => Promise<string>): Promise<ModelFiles> {
+    // One after the other, the small ones first: a mistake in them shows before the long download.
+    const vae = plan.vae && (await fetch(plan.vae));
+    const ipAdapter = plan.ipAdapter && (await fetch(plan.ipAdapter));
+    const clipVision = plan.clipVision && (await fetch(plan.clipVision));
+    const checkpoint = await fetch(plan.checkpoint);
+    return { name: plan.name, checkpoint, vae, ipAdapter, clipVision, loraDir: plan.loraDir };
+  }
+
+  private fetcher(client: HubClient, onProgress: OnProgress): (wanted: Wanted) => Promise<string> {
+    const hub = new HubFiles(client, this.config.HF_HOME ?? join(this.config.DATA_DIR, 'models'));
+    let demo: Promise<DemoFiles> | undefined;
+    const path = async ({ variable, from }: Wanted): Promise<string> => {
+      if ('file' in from) return from.file;
+      if ('hub' in from) return hub.get(from.hub, variable, onProgress);
+      demo ??= unpackDemo(this.config.DEMO_CACHE ?? join(this.config.DATA_DIR, 'demo'), onProgress);
+      return (await demo)[from.demo];
+    };
+    return async (wanted) => expectWeights(await path(wanted), wanted.variable);
+  }
+}
