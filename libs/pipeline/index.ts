@@ -1,1 +1,3 @@
+export * from './engine.messages';
+export * from './pipeline.service';
 export * from './pipeline.types';
