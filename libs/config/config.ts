@@ -51,7 +51,7 @@ const Whole = (min: number, max: number) => (target: object, key: string) => {
 };
 
 const Prefix = () =>
-  Matches(/^([A-Za-z0-9._@-]+\/)+$/, {
+  Matches(/^([A-Za-z0-9_@-][A-Za-z0-9._@-]*\/)+$/, {
     message: '$property must be folder names that end in "/", such as avatars/',
   });
 

@@ -124,7 +124,7 @@ import re, sys, zipfile, pathlib
 for wheel in sorted(pathlib.Path(sys.argv[1]).glob('*.whl')):
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
-            if re.match(r'inferna/sd/_sd_native|inferna[a-z0-9_]*\\.libs/|nvidia/.*/lib/lib(cudart|cublas|cublasLt)\\.so|.*(LICENSE|License)', name):
+            if re.match(r'inferna/sd/_sd_native|inferna[a-z0-9_]*\\.libs/|nvidia/.*/lib/lib(cudart|cublas|cublasLt)\\.so|[^/]*\\.dist-info/.*(LICENSE|License)', name):
                 archive.extract(name, sys.argv[2])
 `;
   execFileSync('python3', ['-c', script, wheels, folder], { stdio: ['ignore', 'inherit', 'inherit'] });

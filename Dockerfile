@@ -1,0 +1,48 @@
+# The service with the CUDA engine:  docker build -t sdxl-image-service .
+#   docker run --gpus all -p 8000:8000 -v models:/models -v data:/data sdxl-image-service
+# Without a GPU:  docker build --build-arg ENGINE_VARIANT=cpu --build-arg REQUIRE_GPU=false …, then MODEL_PATH=demo.
+ARG NODE_VERSION=24
+
+FROM node:${NODE_VERSION}-slim AS build
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends ca-certificates cmake g++ make python3 python3-pip \
+  && rm -rf /var/lib/apt/lists/*
+WORKDIR /app
+# Layers from what changes least to what changes most: packages, the engine (600 MB), the service.
+COPY package.json package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+ARG ENGINE_VARIANT=cuda12
+COPY CMakeLists.txt ./
+COPY native ./native
+RUN ENGINE_VARIANT=${ENGINE_VARIANT} npm run engine
+COPY nest-cli.json tsconfig.json ./
+COPY apps ./apps
+COPY libs ./libs
+RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM node:${NODE_VERSION}-slim
+# libgomp1: the engine's threads. tini: reaps the engine process and passes signals on.
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends ca-certificates libgomp1 tini \
+  && rm -rf /var/lib/apt/lists/* \
+  && mkdir /models /data && chown node:node /models /data
+WORKDIR /app
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/native/.engine ./native/.engine
+COPY --from=build /app/native/build/Release ./native/build/Release
+COPY --from=build /app/native/index.js ./native/index.js
+COPY --from=build /app/libs/models/demo ./libs/models/demo
+COPY --from=build /app/dist ./dist
+COPY package.json LICENSE THIRD_PARTY_NOTICES.md ./
+ARG REQUIRE_GPU=true
+# The driver compiles the engine's GPU code for this very card once; its cache lies with the models.
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8000 DATA_DIR=/data HF_HOME=/models REQUIRE_GPU=${REQUIRE_GPU} \
+  NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+  CUDA_CACHE_PATH=/models/.cuda CUDA_CACHE_MAXSIZE=4294967296
+VOLUME ["/models", "/data"]
+EXPOSE 8000
+USER node
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["tini", "--"]
+CMD ["node", "dist/apps/api/src/main.js"]

@@ -1,0 +1,115 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Config, CONFIG_VARIABLES, ConfigError, defaultSize, isDemo, loadConfig, parseSize } from './config';
+
+const problemsOf = (env: NodeJS.ProcessEnv): string[] => {
+  try {
+    loadConfig(env);
+    return [];
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message.split('\n');
+  }
+};
+
+describe('loadConfig', () => {
+  it('should give working defaults to an empty environment', () => {
+    const config = loadConfig({});
+    expect(config).toMatchObject({
+      PORT: 8000,
+      HOST: '127.0.0.1',
+      ENABLE_IP_ADAPTER: true,
+      DATA_DIR: 'data',
+    });
+    expect(defaultSize(config)).toEqual({ width: 1024, height: 1024 });
+    expect(isDemo(config)).toBe(false);
+  });
+
+  it('should read numbers, flags and lists, and take empty variables as unset', () => {
+    const config = loadConfig({
+      PORT: '0',
+      ENABLE_LORA: 'FALSE',
+      REQUIRE_GPU: '1',
+      MODEL_FILE: '',
+      REFERENCE_URL_ALLOW: '10.0.0.0/8, media.internal,',
+    });
+    expect(config).toMatchObject({ PORT: 0, ENABLE_LORA: false, REQUIRE_GPU: true });
+    expect(config.MODEL_FILE).toBeUndefined();
+    expect(config.REFERENCE_URL_ALLOW).toEqual(['10.0.0.0/8', 'media.internal']);
+  });
+
+  it('should draw small by default with the demo checkpoint, unless a file wins over it', () => {
+    expect(defaultSize(loadConfig({ MODEL_PATH: 'demo' }))).toEqual({ width: 128, height: 128 });
+    expect(defaultSize(loadConfig({ MODEL_PATH: 'demo', DEFAULT_SIZE: '64x192' }))).toEqual({
+      width: 64,
+      height: 192,
+    });
+    expect(isDemo(loadConfig({ MODEL_PATH: 'demo', MODEL_FILE: '/models/x.safetensors' }))).toBe(false);
+  });
+
+  it.each([
+    ['PORT', '65536'],
+    ['PORT', '80a'],
+    ['PORT', '-1'],
+    ['LOG_LEVEL', 'loud'],
+    ['ENABLE_LORA', 'perhaps'],
+    ['DEFAULT_SIZE', '100x70'],
+    ['DEFAULT_SIZE', '64x8192'],
+    ['MAX_PIXELS', '1'],
+    ['MEMORY_PROMPT_TEMPLATE', 'no place for it'],
+    ['S3_BUCKET_NAME', 'Not A Bucket'],
+    ['S3_ENDPOINT', 'ftp://secret-host'],
+    ['S3_AVATAR_PREFIX', '/avatars'],
+    ['S3_AVATAR_PREFIX', '../avatars/'],
+    ['SERVICE_URL', 'my-host'],
+    ['ENGINE_THREADS', '0'],
+  ])('should refuse %s=%s with a sentence that names the variable but not the value', (variable, value) => {
+    const problems = problemsOf({ [variable]: value });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(new RegExp(`^${variable} must `));
+    expect(problems[0]).not.toContain(value);
+  });
+
+  it('should tell every problem at once', () => {
+    expect(problemsOf({ PORT: 'x', LOG_LEVEL: 'x' })).toHaveLength(2);
+  });
+
+  it('should refuse half a pair of credentials and a default size over the limit', () => {
+    expect(problemsOf({ AWS_ACCESS_KEY_ID: 'id' })).toEqual([
+      expect.stringContaining('must be set together'),
+    ]);
+    expect(problemsOf({ S3_GENERATED_PREFIX: 'avatars/' })).toEqual([
+      expect.stringContaining('must lie apart'),
+    ]);
+    expect(problemsOf({ MAX_PIXELS: '4096' })).toEqual([
+      expect.stringContaining('MAX_PIXELS must be at least'),
+    ]);
+  });
+});
+
+describe('parseSize', () => {
+  it.each(['', '64', '64x', 'x64', '0x64', '65x64', '64x64x64', '4160x64', '6.4x64', ' 64x64'])(
+    'should refuse "%s"',
+    (text) => expect(parseSize(text)).toBeUndefined(),
+  );
+
+  it('should read both sides', () => expect(parseSize('64x4096')).toEqual({ width: 64, height: 4096 }));
+});
+
+describe('.env.example', () => {
+  const lines = readFileSync(join(__dirname, '../../.env.example'), 'utf8').split('\n');
+  const entries = lines.flatMap((line) => /^(#?)([A-Z][A-Z0-9_]+)=(.*)$/.exec(line)?.slice(1) ?? []);
+  const variables = entries.filter((_, i) => i % 3 === 1);
+
+  it('should name every variable, in the order of the class', () =>
+    expect(variables).toEqual(CONFIG_VARIABLES));
+
+  it('should show the defaults that the class has', () => {
+    const defaults = new Config() as unknown as Record<string, unknown>;
+    for (let i = 0; i < entries.length; i += 3) {
+      const [mark, name, value] = entries.slice(i, i + 3);
+      if (mark === '') expect(`${name}=${value}`).toBe(`${name}=${String(defaults[name])}`);
+      else expect(defaults[name] ?? []).toEqual([]);
+    }
+  });
+});
