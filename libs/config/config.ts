@@ -238,8 +238,15 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     );
   }
   const size = defaultSize(config);
-  if (size && size.width * size.height > config.MAX_PIXELS)
+  if (problems.length === 0 && size.width * size.height > config.MAX_PIXELS) {
     problems.push('MAX_PIXELS must be at least DEFAULT_SIZE');
+  }
+  const prefixes = [config.S3_AVATAR_PREFIX, config.S3_SUBJECT_PREFIX, config.S3_GENERATED_PREFIX];
+  if (prefixes.some((one, i) => prefixes.some((other, j) => i !== j && other.startsWith(one)))) {
+    problems.push(
+      'S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must lie apart, none inside another',
+    );
+  }
   if (Boolean(config.AWS_ACCESS_KEY_ID) !== Boolean(config.AWS_SECRET_ACCESS_KEY)) {
     problems.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together');
   }
