@@ -55,7 +55,7 @@ describe('loadConfig', () => {
     ['ENABLE_LORA', 'perhaps'],
     ['DEFAULT_SIZE', '100x70'],
     ['DEFAULT_SIZE', '64x8192'],
-    ['MAX_PIXELS', '1'],
+    ['MAX_PIXELS', '20'],
     ['MEMORY_PROMPT_TEMPLATE', 'no place for it'],
     ['S3_BUCKET_NAME', 'Not A Bucket'],
     ['S3_ENDPOINT', 'ftp://secret-host'],
