@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { ServiceError } from '@app/errors';
 
 /** What is known of a stored object without its bytes. */
 export interface ObjectInfo {
@@ -11,7 +12,7 @@ export interface ObjectInfo {
 }
 
 export interface StoredObject extends ObjectInfo {
-  /** The caller reads it to the end or destroys it. */
+  /** The caller reads it to the end or destroys it, which frees the file or the connection at once. */
   readonly body: Readable;
 }
 
@@ -19,15 +20,19 @@ export interface StoredObject extends ObjectInfo {
  * Where pictures lie: the users' avatars and photos, and the results. Two drivers (local disk, S3) pass one
  * contract suite (storage.contract.ts). This class is also the injection token.
  *
- * Keys are relative, use `/`, and hold no empty, `.` or `..` segment; a driver refuses others with
- * ServiceError `invalid_request`. Any failure of the disk, the network or the bucket is thrown as
- * ServiceError `storage_unavailable`; a key that is not there is not a failure.
+ * Keys are relative, use `/`, and hold no empty, `.` or `..` segment (all rules: key.ts); a driver refuses
+ * others with ServiceError `invalid_request`. The local disk also refuses to put `a` beside `a/b`. Any failure
+ * of the disk, the network or the bucket is thrown as ServiceError `storage_unavailable`, its reason in `cause`;
+ * a key that is not there is not a failure. Only `body` streams fail with the bare error of disk or network.
  */
 export abstract class Storage {
   /** The bucket in `s3://` links; `local` for the local disk. */
   abstract readonly bucket: string;
 
-  /** Writes the whole object or nothing: a crash leaves the old object or none, and readers never see a half. */
+  /**
+   * Writes the whole object or nothing: a crash leaves the old object or none, and readers never see a half.
+   * Of several at once to the same key one wins whole.
+   */
   abstract put(key: string, body: Buffer, contentType: string): Promise<void>;
 
   /** Opens an object for streaming, or resolves to undefined when there is none. */
@@ -36,13 +41,20 @@ export abstract class Storage {
   /** The object's bytes, or undefined when there is none. `payload_too_large` past `maxBytes`. */
   abstract read(key: string, maxBytes: number): Promise<Buffer | undefined>;
 
-  /** Objects whose key starts with `prefix` (a plain string prefix, as in S3), in key order, all pages. */
+  /**
+   * Objects whose key starts with `prefix` (a plain string prefix, as in S3: `avatars/bob` also finds
+   * `avatars/bobby.png`), in the order of the keys' UTF-8 bytes, all pages. What others put there under names
+   * that are no keys, such as the empty "folders" of S3 consoles, is left out.
+   */
   abstract list(prefix: string): AsyncIterable<ObjectInfo>;
 
   /** Removes the object; fine when there is none. */
   abstract delete(key: string): Promise<void>;
 
-  /** Rejects with the reason when the storage cannot be reached or written. */
+  /**
+   * Rejects with the reason when the storage does not serve: the local disk is written to; the bucket is
+   * asked for within seconds, which proves address, bucket and credentials but not the right to write.
+   */
   abstract check(): Promise<void>;
 
   /** The link that the API answers with: `s3://bucket/key`. */
@@ -50,3 +62,10 @@ export abstract class Storage {
     return `s3://${this.bucket}/${key}`;
   }
 }
+
+/** What `read` throws past its limit. */
+export const tooLarge = (maxBytes: number): ServiceError =>
+  new ServiceError(
+    'payload_too_large',
+    `The stored object is larger than the ${maxBytes} bytes allowed here.`,
+  );

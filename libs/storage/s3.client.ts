@@ -1,0 +1,33 @@
+import { S3Client } from '@aws-sdk/client-s3';
+import type { Config } from '@app/config';
+
+/** milliseconds */
+const CONNECT_TIMEOUT = 3_000;
+const REQUEST_TIMEOUT = 30_000;
+
+/** A client for the bucket's server: AWS, or any other at S3_ENDPOINT. */
+export function s3Client(config: Config): S3Client {
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config;
+  return new S3Client({
+    region: config.AWS_REGION,
+    // Other servers rarely have a DNS name per bucket.
+    ...(config.S3_ENDPOINT ? { endpoint: config.S3_ENDPOINT, forcePathStyle: true } : {}),
+    // Left out, the SDK walks its own chain: environment, profile, instance role.
+    ...(accessKeyId && secretAccessKey ? { credentials: { accessKeyId, secretAccessKey } } : {}),
+    // The SDK's newer default checksums travel in trailers that other servers refuse or store as content.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    maxAttempts: 3,
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT,
+      // Until the reply begins. Without the flag the SDK would only log that it took too long.
+      requestTimeout: REQUEST_TIMEOUT,
+      throwOnRequestTimeout: true,
+      // While the reply's body stands still.
+      socketTimeout: REQUEST_TIMEOUT,
+      // A picture on its way to a slow caller holds a connection; the SDK's 50 would let 50 of them stop all uploads.
+      httpAgent: { maxSockets: 256 },
+      httpsAgent: { maxSockets: 256 },
+    },
+  });
+}

@@ -1,0 +1,19 @@
+import { Module } from '@nestjs/common';
+import { Config } from '@app/config';
+import { LocalStorage } from './local.storage';
+import { s3Client } from './s3.client';
+import { S3Storage } from './s3.storage';
+import { Storage } from './storage';
+
+/** Provides Storage: the bucket when S3_BUCKET_NAME is set, else the disk under DATA_DIR. Needs ConfigModule. */
+@Module({
+  providers: [{ provide: Storage, inject: [Config], useFactory: openStorage }],
+  exports: [Storage],
+})
+export class StorageModule {}
+
+/** The storage that the configuration names. Only a local folder is touched: a bucket may come up later. */
+export async function openStorage(config: Config): Promise<Storage> {
+  if (config.S3_BUCKET_NAME) return new S3Storage(config.S3_BUCKET_NAME, s3Client(config));
+  return LocalStorage.open(config.DATA_DIR);
+}
