@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -9,6 +9,7 @@ import { diskError, ModelError } from './model.error';
 import type { OnProgress } from './model.progress';
 import { packageRoot } from './package.root';
 import { PartFile } from './part.file';
+import { replaceFile } from './replace.file';
 
 export interface DemoFiles {
   readonly checkpoint: string;
@@ -107,9 +108,8 @@ async function stamp(file: string, sha256: string): Promise<string> {
 }
 
 async function mark(file: string, sha256: string): Promise<void> {
-  const temporary = `${markerOf(file)}.${process.pid}`;
-  await writeFile(temporary, await stamp(file, sha256));
-  await rename(temporary, markerOf(file));
+  const text = await stamp(file, sha256);
+  await replaceFile(markerOf(file), (temporary) => writeFile(temporary, text));
 }
 
 async function isUnpacked(file: string, sha256: string): Promise<boolean> {

@@ -1,7 +1,8 @@
-import { mkdir, readFile, stat, symlink, writeFile, rename, rm } from 'node:fs/promises';
+import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { HubFile } from './hub.client';
 import type { HubReference } from './hub.reference';
+import { replaceFile } from './replace.file';
 
 /**
  * The folder layout of the hub's own libraries, so that HF_HOME may be a cache they filled and they can use ours:
@@ -26,11 +27,9 @@ export class HubCache {
   /** Makes a complete blob findable: the link, then the revision's commit. */
   async link(file: HubFile, revision: string): Promise<string> {
     const path = join(this.folder(file.repo), 'snapshots', file.commit, file.path);
-    await mkdir(dirname(path), { recursive: true });
-    await replace(path, (temporary) => symlink(relative(dirname(path), this.blob(file)), temporary));
+    await replaceFile(path, (temporary) => symlink(relative(dirname(path), this.blob(file)), temporary));
     const ref = join(this.folder(file.repo), 'refs', revision);
-    await mkdir(dirname(ref), { recursive: true });
-    await replace(ref, (temporary) => writeFile(temporary, file.commit));
+    await replaceFile(ref, (temporary) => writeFile(temporary, file.commit));
     return path;
   }
 
@@ -41,8 +40,7 @@ export class HubCache {
 
   async rememberChoice(reference: HubReference, path: string): Promise<void> {
     const file = this.choiceFile(reference);
-    await mkdir(dirname(file), { recursive: true });
-    await replace(file, (temporary) => writeFile(temporary, path));
+    await replaceFile(file, (temporary) => writeFile(temporary, path));
   }
 
   private choiceFile(reference: HubReference): string {
@@ -56,20 +54,6 @@ export class HubCache {
 
   private folder(repo: string): string {
     return join(this.home, 'hub', `models--${repo.replace('/', '--')}`);
-  }
-}
-
-let counter = 0;
-
-/** Two processes may finish the same file at once: each writes beside and renames over. */
-async function replace(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = `${path}.${process.pid}.${counter++}.tmp`;
-  try {
-    await rm(temporary, { force: true });
-    await write(temporary);
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
   }
 }
 

@@ -42,15 +42,17 @@ const PASSING = [
 
 /** Asks the model hub: lists a repository, describes a file, opens a file from a byte on. Failures are ModelErrors. */
 export class HubClient {
+  readonly retryDelayMs: number;
   private readonly endpoint: string;
   private readonly agent: RetryAgent;
 
   constructor(private readonly options: HubOptions) {
     this.endpoint = options.endpoint.replace(/\/+$/, '');
+    this.retryDelayMs = options.retryDelayMs ?? 1000;
     // A silent connection is given up after a minute; the agent also honours HTTPS_PROXY and NO_PROXY.
     this.agent = new RetryAgent(new EnvHttpProxyAgent({ bodyTimeout: 60_000, headersTimeout: 60_000 }), {
       maxRetries: TRIES,
-      minTimeout: options.retryDelayMs ?? 1000,
+      minTimeout: this.retryDelayMs,
       errorCodes: PASSING,
       statusCodes: [429, 500, 502, 503, 504],
     });

@@ -10,7 +10,6 @@ import type { HubClient, HubFile } from './hub.client';
 
 /** A connection that breaks is taken up again as long as each one brings bytes; this many in a row without end it. */
 const FRUITLESS = 3;
-const FRUITLESS_PAUSE_MS = 1000;
 
 /**
  * Brings `file` to `target`. Resumes what an earlier run left (parts are named by the content's hash, so a file that
@@ -76,7 +75,7 @@ async function fetchAll(
           'Check the network and start again: it goes on from there.',
       );
     }
-    if (fruitless > 0) await pause(FRUITLESS_PAUSE_MS);
+    if (fruitless > 0) await pause(client.retryDelayMs);
   }
   return hash.digest('hex');
 }

@@ -1,0 +1,226 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { COMMIT, HubServer } from '../../test/support/hub.server';
+import { HubClient } from './hub.client';
+import { HubFiles } from './hub.files';
+import type { ModelProgress } from './model.progress';
+
+const MODEL = randomBytes(300_000);
+const sum = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+const sumOf = async (path: string) => sum(await readFile(path));
+const SHA256 = sum(MODEL);
+const FILE = { repo: 'owner/name', revision: 'main', path: 'model.safetensors' };
+const BLOBS = 'hub/models--owner--name/blobs';
+
+describe(HubFiles.name, () => {
+  let hub: HubServer;
+  let home: string;
+  let progress: ModelProgress[];
+  const clients: HubClient[] = [];
+
+  beforeEach(async () => {
+    hub = await HubServer.start({ 'model.safetensors': MODEL });
+    home = await mkdtemp(join(tmpdir(), 'hub-'));
+    progress = [];
+  });
+
+  afterEach(async () => {
+    for (const client of clients.splice(0)) await client.close();
+    await hub.stop();
+    await rm(home, { recursive: true });
+  });
+
+  function files(token?: string): HubFiles {
+    const client = new HubClient({ endpoint: hub.endpoint, token, retryDelayMs: 1 });
+    clients.push(client);
+    return new HubFiles(client, home);
+  }
+  const get = (reference: Parameters<HubFiles['get']>[0] = FILE, token?: string) =>
+    files(token).get(reference, 'MODEL_PATH', (x) => progress.push(x));
+  const left = () => readdir(join(home, BLOBS));
+
+  it('should download a file, tell the progress and leave nothing half done', async () => {
+    const path = await get();
+    expect(path).toBe(join(home, 'hub/models--owner--name/snapshots', COMMIT, 'model.safetensors'));
+    expect(await sumOf(path)).toBe(SHA256);
+    expect(await left()).toEqual([SHA256]);
+    expect(progress.at(-1)).toEqual({
+      phase: 'download',
+      file: 'model.safetensors',
+      done: 300_000,
+      total: 300_000,
+    });
+  });
+
+  it('should need no network for what is there', async () => {
+    const path = await get();
+    await hub.stop();
+    expect(await get()).toBe(path);
+  });
+
+  it('should use a cache that the hub’s own libraries filled', async () => {
+    const repo = join(home, 'hub/models--owner--name');
+    await mkdir(join(repo, 'refs'), { recursive: true });
+    await mkdir(join(repo, 'snapshots/abc'), { recursive: true });
+    await writeFile(join(repo, 'refs/main'), 'abc');
+    await writeFile(join(repo, 'snapshots/abc/model.safetensors'), 'weights');
+    expect(await readFile(await get(), 'utf8')).toBe('weights');
+    expect(hub.seen).toEqual([]);
+  });
+
+  it('should go on where a connection broke', async () => {
+    hub.faults.push({ cut: 100_000 }, { cut: 50_000 });
+    expect(await sumOf(await get())).toBe(SHA256);
+    const starts = hub.downloads.map(({ range }) => Number(/\d+/.exec(range ?? '0')![0]));
+    expect(starts).toHaveLength(3);
+    expect(starts[0]).toBe(0);
+    expect(starts[1]).toBeGreaterThan(0);
+    expect(starts[2]).toBeGreaterThan(starts[1]);
+  });
+
+  it('should go on with what an earlier process left, after hashing it', async () => {
+    await mkdir(join(home, BLOBS), { recursive: true });
+    // No process has this number: it is above the kernel's limit.
+    const orphan = join(home, BLOBS, `${SHA256}.${hostname()}.4194305.0.part`);
+    await writeFile(orphan, MODEL.subarray(0, 200_000));
+    expect(await sumOf(await get())).toBe(SHA256);
+    expect(hub.downloads.map(({ range }) => range)).toEqual(['bytes=200000-']);
+    expect(progress).toContainEqual({
+      phase: 'verify',
+      file: 'model.safetensors',
+      done: 200_000,
+      total: 200_000,
+    });
+    expect(await left()).toEqual([SHA256]);
+  });
+
+  it('should leave the part of a living process alone', async () => {
+    await mkdir(join(home, BLOBS), { recursive: true });
+    const busy = `${SHA256}.${hostname()}.${process.ppid}.0.part`;
+    await writeFile(join(home, BLOBS, busy), MODEL.subarray(0, 1000));
+    await get();
+    expect(hub.downloads[0].range).toBeUndefined();
+    expect((await left()).sort()).toEqual([SHA256, busy].sort());
+  });
+
+  it('should start over when the server knows no ranges', async () => {
+    hub.faults.push({ cut: 100_000 }, 'whole');
+    expect(await sumOf(await get())).toBe(SHA256);
+  });
+
+  it('should keep what came when the network stays away, and say so', async () => {
+    hub.faults.push({ cut: 100_000 }, ...new Array<{ cut: number }>(20).fill({ cut: 0 }));
+    await expect(get()).rejects.toThrow(
+      /^MODEL_PATH: the download .* broke off at \d+ of 300000 bytes.*goes on from there/,
+    );
+    hub.faults.length = 0;
+    const before = hub.downloads.length;
+    expect(await sumOf(await get())).toBe(SHA256);
+    expect(hub.downloads[before].range).toMatch(/^bytes=[1-9]\d*-$/);
+  });
+
+  it.each([503, 429, 500])('should try again after %i from the hub or the CDN', async (status) => {
+    hub.hubStatuses.push(status);
+    hub.faults.push({ status });
+    expect(await sumOf(await get())).toBe(SHA256);
+  });
+
+  it('should fetch damaged bytes once more, then give up without keeping them', async () => {
+    hub.faults.push('damaged');
+    expect(await sumOf(await get())).toBe(SHA256);
+    hub.files.set('other.safetensors', randomBytes(1000));
+    hub.faults.push('damaged', 'damaged');
+    await expect(get({ ...FILE, path: 'other.safetensors' })).rejects.toThrow(
+      /MODEL_PATH: .*came damaged twice/,
+    );
+    expect(await left()).toEqual([SHA256]);
+  });
+
+  it('should start a new part when the file changed on the hub', async () => {
+    hub.faults.push({ cut: 100_000 }, ...new Array<{ cut: number }>(20).fill({ cut: 0 }));
+    await expect(get()).rejects.toThrow();
+    hub.faults.length = 0;
+    const changed = randomBytes(200_000);
+    hub.files.set('model.safetensors', changed);
+    hub.commit = COMMIT.replaceAll('0', 'f');
+    expect(await sumOf(await get())).toBe(sum(changed));
+  });
+
+  it('should let two fetch the same file at once', async () => {
+    const paths = await Promise.all([get(), get(), get()]);
+    expect(new Set(paths).size).toBe(1);
+    expect(await sumOf(paths[0])).toBe(SHA256);
+    expect(await left()).toEqual([SHA256]);
+  });
+
+  it('should send the token to the hub and never to the CDN', async () => {
+    hub.token = 'secret-token';
+    await get({ repo: 'owner/name', revision: 'main' }, 'secret-token');
+    const sent = (host: string) => hub.seen.filter((x) => x.host === host).map((x) => x.authorization);
+    expect(new Set(sent('hub'))).toEqual(new Set(['Bearer secret-token']));
+    expect(new Set(sent('cdn'))).toEqual(new Set([undefined]));
+  });
+
+  it('should say what to do about a gated repository, without the token', async () => {
+    hub.token = 'right';
+    await expect(get()).rejects.toThrow('set HF_TOKEN to a token that has access');
+    const error = await get(FILE, 'wrong-token').catch((x: Error) => x);
+    expect((error as Error).message).toMatch(/HF_TOKEN has no access: accept the licence/);
+    expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('wrong-token');
+  });
+
+  it('should say that the file or repository is not there', async () => {
+    await expect(get({ ...FILE, path: 'absent.safetensors' })).rejects.toThrow(
+      /^MODEL_PATH: the model hub has no such repository, revision or file/,
+    );
+  });
+
+  it('should say that the hub cannot be reached', async () => {
+    await hub.stop();
+    await expect(get()).rejects.toThrow(/^MODEL_PATH: the model hub could not be reached \(ECONNREFUSED\)/);
+  });
+
+  it('should choose the only checkpoint, and remember it without a network', async () => {
+    hub.files.set('vae/diffusion.safetensors', Buffer.from('x')).set('README.md', Buffer.from('x'));
+    const whole = { repo: 'owner/name', revision: 'main' };
+    const path = await get(whole);
+    expect(path).toMatch(/model\.safetensors$/);
+    await hub.stop();
+    expect(await get(whole)).toBe(path);
+  });
+
+  it('should list the candidates when it cannot choose', async () => {
+    hub.files.set('other.safetensors', Buffer.from('x'));
+    await expect(get({ repo: 'owner/name', revision: 'main' })).rejects.toThrow(
+      /owner\/name:FILE.*model\.safetensors, other\.safetensors/,
+    );
+  });
+
+  it('should say that a diffusers repository has no single file', async () => {
+    hub.files.clear();
+    hub.files.set('unet/model.safetensors', Buffer.from('x')).set('model_index.json', Buffer.from('{}'));
+    await expect(get({ repo: 'owner/name', revision: 'main' })).rejects.toThrow(
+      /no single-file checkpoint .*as diffusers saves it/,
+    );
+  });
+
+  it('should say that the disk is full', async () => {
+    // The part that this process would write next is a link to a device on which every write finds no room.
+    await mkdir(join(home, BLOBS), { recursive: true });
+    const next = (n: number) => join(home, BLOBS, `${SHA256}.${hostname()}.${process.pid}.${n}.part`);
+    for (let n = 0; n < 200; n++) await symlink('/dev/full', next(n));
+    await expect(get()).rejects.toThrow(/^The disk of HF_HOME's folder is full: free some space/);
+  });
+
+  it('should say beforehand that the disk has too little room', async () => {
+    const client = new HubClient({ endpoint: hub.endpoint });
+    clients.push(client);
+    jest.spyOn(client, 'describe').mockResolvedValue({ ...FILE, commit: COMMIT, size: 1e18, etag: SHA256 });
+    await expect(new HubFiles(client, home).get(FILE, 'MODEL_PATH', () => undefined)).rejects.toThrow(
+      /needs 1000000000\.0 GB .* set HF_HOME/,
+    );
+    expect(hub.downloads).toEqual([]);
+  });
+});

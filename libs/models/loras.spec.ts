@@ -1,0 +1,94 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Logger } from '@nestjs/common';
+import {
+  DEMO_LAYER,
+  loraForAnotherModel,
+  partlyMatchingLora,
+  writeSafetensors,
+} from '../../test/support/safetensors';
+import { findLora, listLoras } from './loras';
+
+describe('LoRAs of a folder', () => {
+  let root: string;
+  let folder: string;
+  let warn: jest.SpyInstance;
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'loras-'));
+    folder = join(root, 'loras');
+    await mkdir(folder);
+    warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation();
+  });
+  afterEach(async () => {
+    warn.mockRestore();
+    await rm(root, { recursive: true });
+  });
+
+  const at = (name: string) => join(folder, `${name}.safetensors`);
+
+  it('should list them by name with the number of their tensors', async () => {
+    await partlyMatchingLora(at('watercolor'));
+    await loraForAnotherModel(at('ink.v2'));
+    expect(await listLoras(folder)).toEqual([
+      { name: 'ink.v2', path: at('ink.v2'), tensors: 6 },
+      { name: 'watercolor', path: at('watercolor'), tensors: 6 },
+    ]);
+    expect(warn).not.toHaveBeenCalled();
+  });
+
+  it('should not offer what is none, and log why', async () => {
+    await writeFile(at('broken'), 'not weights');
+    await writeSafetensors(at('checkpoint'), { 'model.diffusion_model.out.2.weight': { shape: [4] } });
+    await writeSafetensors(join(folder, '-rf.safetensors'), DEMO_LAYER);
+    await writeFile(join(folder, 'notes.txt'), 'mine');
+    await mkdir(at('folder'));
+    expect(await listLoras(folder)).toEqual([]);
+    const warnings = warn.mock.calls.map(([text]) => String(text));
+    expect(warnings).toHaveLength(4);
+    expect(warnings).toContainEqual(expect.stringMatching(/broken.* is not a safetensors file/));
+    expect(warnings).toContainEqual(expect.stringMatching(/checkpoint.* holds no LoRA tensors/));
+  });
+
+  it('should find one, also behind a link that leads out of the folder', async () => {
+    await writeSafetensors(join(root, 'elsewhere.safetensors'), DEMO_LAYER);
+    await symlink(join(root, 'elsewhere.safetensors'), at('linked'));
+    expect(await findLora(folder, 'linked')).toEqual({ name: 'linked', path: at('linked'), tensors: 3 });
+  });
+
+  it('should name ten that there are when one is not', async () => {
+    for (let i = 10; i < 22; i++) await writeSafetensors(at(`style-${i}`), DEMO_LAYER);
+    await expect(findLora(folder, 'sepia')).rejects.toMatchObject({
+      code: 'lora_not_found',
+      param: 'loras',
+      message: expect.stringMatching(
+        /^There is no LoRA "sepia"\. There are: style-10, .*style-19 and 2 more\.$/,
+      ) as string,
+    });
+  });
+
+  it('should say why a broken one cannot be used', async () => {
+    await writeFile(at('broken'), 'not weights');
+    await expect(findLora(folder, 'broken')).rejects.toMatchObject({
+      code: 'lora_not_found',
+      message: expect.stringMatching(
+        /^The LoRA "broken" cannot be used: .* not a safetensors file/,
+      ) as string,
+    });
+  });
+
+  it.each(['../secret', '../loras/../secret', '.hidden', '', 'a/b', '..', `${'a'.repeat(129)}`])(
+    'should keep %j inside the folder',
+    async (name) => {
+      await writeSafetensors(join(root, 'secret.safetensors'), DEMO_LAYER);
+      await writeSafetensors(join(folder, '.hidden.safetensors'), DEMO_LAYER);
+      await expect(findLora(folder, name)).rejects.toMatchObject({ code: 'lora_not_found' });
+    },
+  );
+
+  it('should have none without a folder', async () => {
+    expect(await listLoras(undefined)).toEqual([]);
+    await expect(findLora(undefined, 'night')).rejects.toThrow('This service has no LoRAs.');
+  });
+});

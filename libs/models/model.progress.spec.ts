@@ -1,0 +1,55 @@
+import { PassThrough } from 'node:stream';
+import { progressLine, TerminalProgress } from './model.progress';
+
+const MB = 1e6;
+
+describe(TerminalProgress.name, () => {
+  let written: string;
+
+  function stream(isTTY: boolean): NodeJS.WriteStream {
+    written = '';
+    const sink = new PassThrough();
+    sink.on('data', (chunk: Buffer) => (written += chunk.toString()));
+    const cursor = {
+      isTTY,
+      columns: 100,
+      cursorTo: () => true,
+      clearLine: () => true,
+      moveCursor: () => true,
+    };
+    return Object.assign(sink, cursor) as unknown as NodeJS.WriteStream;
+  }
+
+  it('should draw a bar on a terminal', () => {
+    const progress = new TerminalProgress(stream(true));
+    progress.report({ phase: 'download', file: 'sdxl.safetensors', done: 0, total: 200 * MB });
+    progress.report({ phase: 'download', file: 'sdxl.safetensors', done: 100 * MB, total: 200 * MB });
+    progress.stop();
+    expect(written).toContain('Downloading sdxl.safetensors [');
+    expect(written).toContain('50 % | 100 of 200 MB');
+    // the cursor is shown again
+    expect(written).toContain('\u001b[?25h');
+  });
+
+  it('should write a line now and then to anything else', () => {
+    let now = 0;
+    const progress = new TerminalProgress(stream(false), () => now);
+    for (let done = 0; done <= 100; done++) {
+      progress.report({ phase: 'unpack', file: 'demo.safetensors', done: done * MB, total: 100 * MB });
+      now += 300;
+    }
+    progress.stop();
+    expect(written.split('\n').filter(Boolean)).toEqual([
+      'Unpacking demo.safetensors: 0 % (0.0 of 100.0 MB)',
+      'Unpacking demo.safetensors: 34 % (34.0 of 100.0 MB)',
+      'Unpacking demo.safetensors: 68 % (68.0 of 100.0 MB)',
+      'Unpacking demo.safetensors: 100 % (100.0 of 100.0 MB)',
+    ]);
+  });
+
+  it('should count gigabytes as such', () => {
+    expect(progressLine({ phase: 'download', file: 'x', done: 2.84e9, total: 6.94e9 })).toBe(
+      'Downloading x: 40 % (2.8 of 6.9 GB)',
+    );
+  });
+});
