@@ -111,6 +111,10 @@ describe(unpackDemo.name, () => {
       () => writeFile(join(packed, 'demo.safetensors.gz'), gzipSync(Buffer.from('other'))),
     ],
     [
+      'unpacks to something else',
+      () => writeFile(join(packed, 'SHA256SUMS'), sums(sum(Buffer.from('other')), sum(gzipSync(WEIGHTS)))),
+    ],
+    [
       'is no gzip',
       () => writeFile(join(packed, 'demo.safetensors.gz'), 'version https://git-lfs.github.com'),
     ],
