@@ -26,6 +26,9 @@ const NAMES = ['demo.safetensors', 'demo-ip-adapter.safetensors', 'demo-clip-vis
 const WEIGHTS = safetensors({ weight: { shape: [5000], values: Array.from({ length: 5000 }, (_, i) => i) } });
 const sum = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 
+const sums = (unpacked: string, packed: string) =>
+  NAMES.map((name) => `${unpacked}  ${name}\n${packed}  ${name}.gz\n`).join('');
+
 describe(unpackDemo.name, () => {
   let root: string;
   let packed: string;
@@ -39,8 +42,7 @@ describe(unpackDemo.name, () => {
     progress = [];
     await mkdir(packed);
     const gz = gzipSync(WEIGHTS);
-    const sums = NAMES.map((name) => `${sum(WEIGHTS)}  ${name}\n${sum(gz)}  ${name}.gz\n`);
-    await writeFile(join(packed, 'SHA256SUMS'), sums.join(''));
+    await writeFile(join(packed, 'SHA256SUMS'), sums(sum(WEIGHTS), sum(gz)));
     for (const name of NAMES) await writeFile(join(packed, `${name}.gz`), gz);
   });
   afterEach(() => rm(root, { recursive: true }));
@@ -107,6 +109,10 @@ describe(unpackDemo.name, () => {
     [
       'holds other weights',
       () => writeFile(join(packed, 'demo.safetensors.gz'), gzipSync(Buffer.from('other'))),
+    ],
+    [
+      'unpacks to something else',
+      () => writeFile(join(packed, 'SHA256SUMS'), sums(sum(Buffer.from('other')), sum(gzipSync(WEIGHTS)))),
     ],
     [
       'is no gzip',

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { type DemoFiles, unpackDemo } from './demo';
@@ -49,7 +49,7 @@ export class ModelsService {
   }
 
   private fetcher(client: HubClient, onProgress: OnProgress): (wanted: Wanted) => Promise<string> {
-    const hub = new HubFiles(client, this.config.HF_HOME ?? join(this.config.DATA_DIR, 'models'));
+    const hub = new HubFiles(client, resolve(this.config.HF_HOME ?? join(this.config.DATA_DIR, 'models')));
     let demo: Promise<DemoFiles> | undefined;
     const path = async ({ variable, from }: Wanted): Promise<string> => {
       if ('file' in from) return from.file;

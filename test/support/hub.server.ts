@@ -56,7 +56,7 @@ export class HubServer {
 
   /** Requests for a file's bytes. */
   get downloads(): SeenRequest[] {
-    return this.seen.filter(({ host }) => host === 'cdn');
+    return this.seen.filter(({ host, url }) => host === 'cdn' && url !== '/page');
   }
 
   async stop(): Promise<void> {
@@ -73,7 +73,11 @@ export class HubServer {
     if (this.token && request.headers.authorization !== `Bearer ${this.token}`) {
       return end(response, 401, { error: 'Access to this repository is restricted.' });
     }
-    if (/^\/api\/models\/[^/]+\/[^/]+\/tree\//.test(url.pathname)) return end(response, 200, this.tree());
+    if (/^\/api\/models\/[^/]+\/[^/]+\/tree\//.test(url.pathname)) {
+      // The listing's next page lies elsewhere, as no good hub would have it.
+      response.setHeader('link', `<${address(this.cdn)}/page>; rel="next"`);
+      return end(response, 200, this.tree());
+    }
     const path = decodeURIComponent(/^\/[^/]+\/[^/]+\/resolve\/[^/]+\/(.*)$/.exec(url.pathname)?.[1] ?? '');
     const file = this.files.get(path);
     if (!file) return end(response, 404, { error: 'Entry not found' });
@@ -89,6 +93,7 @@ export class HubServer {
 
   private answerCdn(request: IncomingMessage, response: ServerResponse): void {
     const url = this.note('cdn', request);
+    if (url.pathname === '/page') return end(response, 200, []);
     const file = this.files.get(decodeURIComponent(url.pathname.slice(1)))!;
     const fault = this.faults.shift();
     if (typeof fault === 'object' && 'status' in fault) return end(response, fault.status);
