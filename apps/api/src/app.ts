@@ -3,9 +3,11 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { Logger } from 'nestjs-pino';
-import type { Config } from '@app/config';
+import { pinoHttp } from 'pino-http';
+import { Config } from '@app/config';
 import { MAX_PICTURE_BYTES } from '@app/pipeline';
 import { AppModule } from './app.module';
+import { requestLog } from './logging';
 import { serveApiDocs } from './openapi';
 import { PICTURE_TYPES } from './users/users.service';
 
@@ -26,6 +28,7 @@ export async function createApp(config: Config): Promise<NestExpressApplication>
 
 /** Everything about HTTP that is not a route; specs call it on applications of their own. */
 export function setUp(app: NestExpressApplication): void {
+  app.use(pinoHttp(requestLog(app.get(Config))));
   app.use(
     helmet({
       contentSecurityPolicy: {

@@ -31,6 +31,7 @@ describe(ErrorFilter.name, () => {
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
     log = jest.spyOn(Logger.prototype, 'error').mockImplementation();
+    jest.spyOn(Logger.prototype, 'warn').mockImplementation();
   });
   beforeEach(() => log.mockClear());
   afterAll(() => app.close());
@@ -143,6 +144,8 @@ describe('errors of the HTTP layer', () => {
   it('should name each request', async () => {
     const named = await http(api.url).get('/').set('X-Request-Id', 'abc-1');
     expect(named.headers['x-request-id']).toBe('abc-1');
+    const refused = await send('{').set('X-Request-Id', 'abc-2');
+    expect(refused.headers['x-request-id']).toBe('abc-2');
     const forged = await http(api.url).get('/').set('X-Request-Id', 'a b');
     expect(forged.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
   });

@@ -20,8 +20,7 @@ export class ErrorFilter implements ExceptionFilter {
     const allow = isUnrouted(thrown) ? methodsAt(this.adapter, request.path) : [];
     const error = toServiceError(thrown, request, allow);
     const { status, type, retry } = ERRORS[error.code];
-    // The cause may name hosts and files: it is for the log, the message is for the caller.
-    if (status >= 500) this.logger.error({ err: thrown, code: error.code }, error.message);
+    if (status >= 500) this.log(error, thrown);
 
     if (response.headersSent) {
       response.destroy(); // a stream broke: a short body must not look like a whole one
@@ -32,6 +31,13 @@ export class ErrorFilter implements ExceptionFilter {
     if (error.code === 'method_not_allowed') response.setHeader('Allow', allow.join(', '));
     const { message, param = null, code } = error;
     response.status(status).json({ error: { message, type, param, code } });
+  }
+
+  /** The cause may name hosts and files: it is for the log, the message is for the caller. */
+  private log(error: ServiceError, thrown: unknown): void {
+    const { code, message } = error;
+    if (error === thrown) this.logger.warn({ code, err: error.cause }, message);
+    else this.logger.error({ code, err: thrown }, message); // a defect, with its stack
   }
 }
 
