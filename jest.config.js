@@ -25,7 +25,19 @@ module.exports = {
       roots: ['<rootDir>/libs', '<rootDir>/apps'],
       testRegex: '\\.spec\\.ts$',
     },
-    { ...shared, displayName: 'native', roots: ['<rootDir>/test/native'], testRegex: '\\.spec\\.ts$' },
-    { ...shared, displayName: 'e2e', roots: ['<rootDir>/test/e2e'], testRegex: '\\.e2e\\.ts$' },
+    {
+      ...shared,
+      displayName: 'native',
+      roots: ['<rootDir>/test/native'],
+      testRegex: '\\.spec\\.ts$',
+      setupFilesAfterEnv: ['<rootDir>/test/jest.setup.ts'],
+    },
+    {
+      ...shared,
+      displayName: 'e2e',
+      roots: ['<rootDir>/test/e2e'],
+      testRegex: '\\.e2e\\.ts$',
+      setupFilesAfterEnv: ['<rootDir>/test/jest.setup.ts'],
+    },
   ],
 };
