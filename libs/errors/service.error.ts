@@ -40,14 +40,18 @@ export type ErrorCode = keyof typeof ERRORS;
  * Anything thrown that is not a ServiceError is a defect and is answered as `internal_error`.
  */
 export class ServiceError extends Error {
+  /** Seconds after which a retry makes sense, for errors whose rule says `retry`. */
+  readonly retryAfter?: number;
+
   constructor(
     readonly code: ErrorCode,
     message: string,
     /** The request field that is to blame, where there is one. */
     readonly param?: string,
-    options?: ErrorOptions,
+    options: ErrorOptions & { readonly retryAfter?: number } = {},
   ) {
     super(message, options);
     this.name = 'ServiceError';
+    this.retryAfter = options.retryAfter;
   }
 }

@@ -1,3 +1,6 @@
 export * from './engine.messages';
+export * from './job.runner';
+export * from './pipeline.module';
 export * from './pipeline.service';
 export * from './pipeline.types';
+export * from './pixels';

@@ -1,0 +1,86 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiExtraModels, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import { ERRORS, type ErrorCode } from '@app/errors';
+
+export class ErrorDetail {
+  /**
+   * For people: what was expected and what came.
+   * @example "Expected a whole number from 1 to 150 for num_inference_steps but received 0"
+   */
+  readonly message!: string;
+
+  /** The family of the code. */
+  readonly type!: 'invalid_request_error' | 'not_found_error' | 'rate_limit_error' | 'server_error';
+
+  /**
+   * The request field to blame, where there is one; nested fields as `loras.0.scale`.
+   * @example "num_inference_steps"
+   */
+  readonly param!: string | null;
+
+  /**
+   * For programs.
+   * @example "invalid_request"
+   */
+  readonly code!: string;
+}
+
+/** Permanent errors carry `x-should-retry: false`, passing ones `Retry-After`. */
+export class ErrorReply {
+  /** What went wrong. */
+  readonly error!: ErrorDetail;
+}
+
+/** What each code means, for the API document. */
+const MEANINGS: Record<ErrorCode, string> = {
+  invalid_request: 'a field breaks its rule, or the body is not what the route takes',
+  not_found: 'there is nothing here',
+  avatar_not_found: 'the user has no avatar',
+  photo_not_found: 'the user has no photo',
+  lora_not_found: 'no LoRA has this name',
+  method_not_allowed: 'the path exists but not with this method; see Allow',
+  cancelled: 'the request was cancelled before its picture was stored',
+  payload_too_large: 'the body is too large',
+  unsupported_picture: 'not a complete still PNG, JPEG or WebP picture within the limits',
+  ip_adapter_disabled: 'the service runs without an IP-Adapter',
+  lora_disabled: 'the service runs without LoRA',
+  lora_not_applied: 'the LoRA does not fit the model',
+  generation_failed: 'the engine made no usable picture',
+  out_of_memory: 'the picture needs more memory than the device has',
+  internal_error: 'a defect of the service',
+  engine_not_ready: 'the model is loading, or could not be loaded; the message says which',
+  engine_crashed: 'the engine died under this request',
+  storage_unavailable: 'pictures cannot be read or written',
+  draining: 'the service is shutting down',
+};
+
+/** Documents errors by code: one response per status, made from the ERRORS table. */
+export function ApiErrors(...codes: ErrorCode[]) {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of [...codes, 'internal_error' as const]) {
+    const { status } = ERRORS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  const responses = [...byStatus].map(([status, group]) => {
+    const { retry } = ERRORS[group[0]];
+    return ApiResponse({
+      status,
+      description: group.map((code) => `\`${code}\`: ${MEANINGS[code]}`).join('; '),
+      headers: retry
+        ? { 'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer', minimum: 1 } } }
+        : { 'x-should-retry': { description: 'A retry cannot help', schema: { enum: ['false'] } } },
+      content: {
+        'application/json': {
+          schema: { $ref: getSchemaPath(ErrorReply) },
+          examples: Object.fromEntries(
+            group.map((code) => [
+              code,
+              { value: { error: { message: MEANINGS[code], type: ERRORS[code].type, param: null, code } } },
+            ]),
+          ),
+        },
+      },
+    });
+  });
+  return applyDecorators(ApiExtraModels(ErrorReply), ...responses);
+}

@@ -1,0 +1,68 @@
+import { http } from '../../../../test/support/http';
+import { startApi, type Api } from '../../../../test/support/api';
+import { HealthController } from './health.controller';
+
+describe(HealthController.name, () => {
+  let api: Api;
+  const get = (path: string) => http(api.url).get(path);
+
+  beforeAll(async () => {
+    api = await startApi();
+  });
+  afterAll(() => api.close());
+
+  it.each(['ready', 'busy'] as const)('should be healthy and ready while %s', async (state) => {
+    const device = { name: 'CUDA0', description: 'A GPU', gpu: true };
+    api.pipeline.state = { state, model: 'demo', waiting: 3, device };
+    for (const path of ['/health', '/health/']) {
+      const { status, body } = await get(path);
+      expect(status).toBe(200);
+      expect(body).toEqual({ status: 'healthy', message: 'Image generation service is ready' });
+    }
+    const ready = await get('/health/ready');
+    expect(ready.status).toBe(200);
+    expect(ready.body).toMatchObject({
+      status: 'ok',
+      details: {
+        pipeline: {
+          status: 'up',
+          state,
+          model: 'demo',
+          device: 'CUDA0',
+          description: 'A GPU',
+          gpu: true,
+          waiting: 3,
+        },
+      },
+    });
+  });
+
+  it.each(['starting', 'loading', 'warming', 'failed', 'stopped'] as const)(
+    'should be alive but not ready while %s',
+    async (state) => {
+      api.pipeline.state = { state, percent: 12.3, reason: 'no GPU device', model: 'demo', waiting: 0 };
+      const summary = await get('/health/');
+      expect(summary.status).toBe(503);
+      expect(summary.body).toEqual({
+        status: 'unhealthy',
+        message: `Image generation service is not ready: ${state} (12 %): no GPU device`,
+      });
+      const ready = await get('/health/ready');
+      expect(ready.status).toBe(503);
+      expect(ready.body).toMatchObject({
+        status: 'error',
+        details: { pipeline: { status: 'down', state, percent: 12.3, reason: 'no GPU device' } },
+      });
+      expect((await get('/health/live')).status).toBe(200);
+    },
+  );
+
+  it('should be alive without asking the pipeline or the storage', async () => {
+    const status = jest.spyOn(api.pipeline, 'status').mockImplementation(() => {
+      throw new Error('asked');
+    });
+    const { body } = await get('/health/live');
+    expect(body).toMatchObject({ status: 'ok' });
+    status.mockRestore();
+  });
+});

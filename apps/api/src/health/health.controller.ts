@@ -1,0 +1,47 @@
+import { Controller, Get, Header, HttpStatus, Res, ServiceUnavailableException } from '@nestjs/common';
+import { ApiResponse, ApiTags } from '@nestjs/swagger';
+import { HealthCheck, HealthCheckService, type HealthCheckResult } from '@nestjs/terminus';
+import type { Response } from 'express';
+import { HealthReply } from './health.dto';
+import { PipelineHealth } from './pipeline.health';
+
+@ApiTags('health')
+@Controller('health')
+export class HealthController {
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly pipeline: PipelineHealth,
+  ) {}
+
+  /** Whether pictures can be made; 503 with the reason while they cannot. */
+  @Get()
+  @Header('Cache-Control', 'no-store')
+  @ApiResponse({ status: 503, type: HealthReply, description: 'The model is loading, or the engine failed' })
+  summary(@Res({ passthrough: true }) response: Response): HealthReply {
+    const reason = this.pipeline.reason();
+    if (reason === undefined) return { status: 'healthy', message: 'Image generation service is ready' };
+    response.status(HttpStatus.SERVICE_UNAVAILABLE);
+    return { status: 'unhealthy', message: reason };
+  }
+
+  /** Whether the process answers at all. Never touches the engine or the storage: a restart would not heal them. */
+  @Get('live')
+  @HealthCheck()
+  live(): Promise<HealthCheckResult> {
+    return this.health.check([]);
+  }
+
+  /** Whether this process takes jobs: state, load per cent, model, and the device and whether it is a GPU. */
+  @Get('ready')
+  @HealthCheck()
+  async ready(@Res({ passthrough: true }) response: Response): Promise<HealthCheckResult> {
+    try {
+      return await this.health.check([() => this.pipeline.check()]);
+    } catch (error) {
+      // The report is the answer; the one error shape is for requests that failed.
+      if (!(error instanceof ServiceUnavailableException)) throw error;
+      response.status(HttpStatus.SERVICE_UNAVAILABLE);
+      return error.getResponse() as HealthCheckResult;
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import { lookup } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import ipaddr from 'ipaddr.js';
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+/** Today's whole global unicast space (IANA: 2000::/3); ipaddr.js calls everything it does not know unicast. */
+const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
+
+/** Which addresses a URL from outside may reach: the public internet, and what REFERENCE_URL_ALLOW names. */
+export class AddressPolicy {
+  private readonly hosts = new Set<string>();
+  private readonly ranges: [Address, number][] = [];
+
+  /** @param allow host names, addresses or CIDRs */
+  constructor(allow: readonly string[]) {
+    for (const entry of allow) {
+      if (ipaddr.isValidCIDR(entry)) this.ranges.push(ipaddr.parseCIDR(entry));
+      else if (isIP(entry)) this.ranges.push([ipaddr.process(entry), isIP(entry) === 4 ? 32 : 128]);
+      else this.hosts.add(entry.toLowerCase());
+    }
+  }
+
+  /** Whether `address`, to which `host` resolved, may be connected to. */
+  allows(host: string, address: string): boolean {
+    if (this.hosts.has(host.toLowerCase())) return true;
+    if (!ipaddr.isValid(address)) return false;
+    const parsed = ipaddr.process(address); // an IPv4-mapped address is judged as the IPv4 address that it is
+    const named = this.ranges.some(
+      ([range, bits]) => parsed.kind() === range.kind() && parsed.match(range, bits),
+    );
+    return named || isPublic(parsed);
+  }
+
+  /**
+   * For `net.connect`: resolves a name and hands on only addresses that are allowed. The socket connects to
+   * exactly these, so a name that answers differently the second time (DNS rebinding) gains nothing.
+   * `net.connect` does not call it for literal addresses: ask `allows` for those.
+   */
+  readonly lookup: LookupFunction = (host, options, callback) => {
+    lookup(host, { ...options, all: true }, (error, found) => {
+      if (error) return callback(error, '');
+      const allowed = found.filter(({ address }) => this.allows(host, address));
+      if (allowed.length === 0) return callback(new PrivateAddressError(host), '');
+      if (options.all) callback(null, allowed);
+      else callback(null, allowed[0].address, allowed[0].family);
+    });
+  };
+}
+
+function isPublic(address: Address): boolean {
+  if (address.range() !== 'unicast') return false;
+  return address instanceof ipaddr.IPv4 || address.match(GLOBAL_IPV6);
+}
+
+export class PrivateAddressError extends Error {
+  constructor(host: string) {
+    super(`${host} is not a public address`);
+  }
+}

@@ -1,0 +1,204 @@
+import { request as httpRequest } from 'node:http';
+import sharp from 'sharp';
+import { http } from '../../../../test/support/http';
+import { startApi, type Api } from '../../../../test/support/api';
+import { ImagesController } from './images.controller';
+
+const picture = () =>
+  sharp({ create: { width: 300, height: 200, channels: 3, background: '#c83214' } })
+    .png()
+    .toBuffer();
+
+describe(ImagesController.name, () => {
+  let api: Api;
+  const post = (path: string, body: object) => http(api.url).post(path).send(body);
+
+  beforeEach(async () => {
+    api = await startApi({ S3_AVATAR_PREFIX: 'avatars/', MEMORY_PROMPT_TEMPLATE: 'oil: {prompt}' });
+  });
+  afterEach(() => api.close());
+
+  it('should answer memory with the stored picture, its link, timings and warnings', async () => {
+    await api.storage.put('avatars/ann.png', await picture(), 'image/png');
+    const { status, body } = await post('/v1/images/memory', { user_id: 'ann', prompt: 'a $& cat', seed: 7 });
+    expect(status).toBe(200);
+    const id = (body as { id: string }).id;
+    expect(id).toMatch(/^[0-9a-f]{24}$/);
+    const key = `generated/ann/memory_${id}.png`;
+    expect(body).toEqual({
+      created: expect.any(Number) as number,
+      id,
+      data: [{ s3_uri: `s3://local/${key}`, url: expect.any(String) as string, seed: 7, size: '128x128' }],
+      timings: expect.objectContaining({ queue_ms: 1, total_ms: expect.any(Number) as number }) as object,
+      warnings: ['a warning'],
+    });
+    expect(Math.abs((body as { created: number }).created - Date.now() / 1000)).toBeLessThan(5);
+
+    const [generated] = api.pipeline.requests;
+    expect(generated).toMatchObject({ prompt: 'oil: a $& cat', steps: 50, guidanceScale: 5, loras: [] });
+    expect(generated.reference?.strength).toBe(0.6);
+    expect([...generated.reference!.pixels.subarray(0, 3)]).toEqual([200, 50, 20]);
+
+    // The link names the port that was really taken.
+    const { url } = (body as { data: [{ url: string }] }).data[0];
+    const download = await fetch(url);
+    expect(url).toContain(`:${new URL(api.url).port}/images/generated/ann/memory_`);
+    expect(download.status).toBe(200);
+    const bytes = Buffer.from(await download.arrayBuffer());
+    expect(await sharp(bytes).metadata()).toMatchObject({ format: 'png', width: 128, height: 128 });
+  });
+
+  it('should draw subject from the photo, with the prompt of the service', async () => {
+    await api.storage.put(
+      'subjects/ann.webp',
+      await sharp(await picture())
+        .webp()
+        .toBuffer(),
+      'image/webp',
+    );
+    const { status, body } = await post('/v1/images/subject', { user_id: 'ann', num_inference_steps: 3 });
+    expect(status).toBe(200);
+    expect((body as { data: [{ s3_uri: string }] }).data[0].s3_uri).toMatch(/generated\/ann\/subject_/);
+    expect(api.pipeline.requests[0]).toMatchObject({ steps: 3 });
+    expect(api.pipeline.requests[0].prompt).toMatch(/portrait/);
+  });
+
+  it('should answer generations without a reference and make seeds up', async () => {
+    const seeds = new Set<number>();
+    for (let i = 0; i < 3; i++) {
+      const { body } = await post('/v1/images/generations', { prompt: 'a cat', size: '64x192' });
+      const { data, id } = body as { id: string; data: [{ seed: number; size: string; s3_uri: string }] };
+      expect(data[0]).toMatchObject({ size: '64x192', s3_uri: `s3://local/generated/${id}.png` });
+      seeds.add(data[0].seed);
+    }
+    expect(seeds.size).toBe(3);
+    expect(api.pipeline.requests[0].reference).toBeUndefined();
+  });
+
+  const faults: [string, object, string, RegExp][] = [
+    ['no prompt', {}, 'prompt', /^Expected 1 to 2000 characters of text for prompt but received nothing$/],
+    ['a blank prompt', { prompt: ' \n ' }, 'prompt', /1 to 2000/],
+    ['a long prompt', { prompt: 'x'.repeat(2001) }, 'prompt', /received a text of 2001 characters$/],
+    ['half a surrogate pair', { prompt: 'a\ud800b' }, 'prompt', /1 to 2000/],
+    ['a NUL', { prompt: 'a\u0000b' }, 'prompt', /1 to 2000/],
+    ['a number as text', { prompt: 'x', seed: '5' }, 'seed', /whole number from 0 to 4294967295 .* "5"$/],
+    ['a seed past 32 bits', { prompt: 'x', seed: 2 ** 32 }, 'seed', /received 4294967296$/],
+    ['half a step', { prompt: 'x', num_inference_steps: 1.5 }, 'num_inference_steps', /from 1 to 150/],
+    ['no steps', { prompt: 'x', num_inference_steps: 0 }, 'num_inference_steps', /received 0$/],
+    ['null', { prompt: 'x', guidance_scale: null }, 'guidance_scale', /0 to 30 .* received null$/],
+    ['an odd size', { prompt: 'x', size: '100x100' }, 'size', /multiples of 64/],
+    ['a huge size', { prompt: 'x', size: '4096x4096' }, 'size', /at most 2097152 pixels/],
+    ['a strong adapter', { prompt: 'x', ip_adapter_scale: 1.1 }, 'ip_adapter_scale', /0 to 1/],
+    ['an unknown field', { prompt: 'x', stpes: 5 }, 'stpes', /only documented fields but received stpes/],
+    ['no list of LoRAs', { prompt: 'x', loras: 'a' }, 'loras', /a list of at most 8 LoRAs/],
+    ['nine LoRAs', { prompt: 'x', loras: Array(9).fill({ name: 'a' }) }, 'loras', /received a list of 9/],
+    ['a LoRA that is a name', { prompt: 'x', loras: ['a'] }, 'loras.0', /an object .* "a"$/],
+    ['a strong LoRA', { prompt: 'x', loras: [{ name: 'a', scale: 3 }] }, 'loras.0.scale', /-2 to 2 .* 3$/],
+    ['a LoRA path', { prompt: 'x', loras: [{ name: '../a' }] }, 'loras.0.name', /the name of a LoRA/],
+    ['a LoRA twice', { prompt: 'x', loras: [{ name: 'a' }, { name: 'a' }] }, 'loras.1.name', /once/],
+    ['a user', { prompt: 'x', user_id: 'ann' }, 'user_id', /documented fields/],
+  ];
+  it.each(faults)('should refuse %s', async (_name, fields, param, message) => {
+    const { status, body, headers } = await post('/v1/images/generations', fields);
+    expect(body).toEqual({
+      error: {
+        message: expect.stringMatching(message) as string,
+        type: 'invalid_request_error',
+        param,
+        code: 'invalid_request',
+      },
+    });
+    expect(status).toBe(400);
+    expect(headers['x-should-retry']).toBe('false');
+    expect(api.pipeline.requests).toEqual([]);
+  });
+
+  it.each(['', '../ann', '.ann', 'a/b', 'a b', 'ä', 'x'.repeat(129)])(
+    'should refuse the user id "%s"',
+    async (user_id) => {
+      const { body } = await post('/v1/images/subject', { user_id });
+      expect(body).toMatchObject({ error: { code: 'invalid_request', param: 'user_id' } });
+    },
+  );
+
+  it('should take prompts of 2000 characters of any script, with line breaks', async () => {
+    const prompt = `${'😀'.repeat(1990)}\n\tünï`;
+    expect((await post('/v1/images/generations', { prompt })).status).toBe(200);
+    expect(api.pipeline.requests[0].prompt).toBe(prompt);
+  });
+
+  it('should say how to put a missing avatar', async () => {
+    const { status, body } = await post('/v1/images/memory', { user_id: 'ann', prompt: 'x' });
+    expect(status).toBe(404);
+    expect(body).toMatchObject({
+      error: {
+        code: 'avatar_not_found',
+        type: 'not_found_error',
+        message: expect.stringContaining('PUT /v1/users/ann/avatar') as string,
+      },
+    });
+  });
+
+  it('should tell an unknown LoRA', async () => {
+    const { status, body } = await post('/v1/images/generations', { prompt: 'x', loras: [{ name: 'no' }] });
+    expect(status).toBe(404);
+    expect(body).toMatchObject({ error: { code: 'lora_not_found', param: 'loras.0.name' } });
+  });
+
+  it('should answer 503 with Retry-After while the model loads', async () => {
+    api.pipeline.state = { state: 'loading', percent: 41.7, model: 'demo', waiting: 0 };
+    const { status, body, headers } = await post('/v1/images/generations', { prompt: 'x' });
+    expect(status).toBe(503);
+    expect(body).toMatchObject({
+      error: { code: 'engine_not_ready', message: expect.stringMatching(/loading \(41 %\)/) as string },
+    });
+    expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+    expect(headers['x-should-retry']).toBeUndefined();
+  });
+
+  it('should refuse a picture to draw from when there is no IP-Adapter, before it looks for one', async () => {
+    api.pipeline.hasIpAdapter = false;
+    for (const [path, body] of [
+      ['memory', { user_id: 'nobody', prompt: 'x' }],
+      ['subject', { user_id: 'nobody' }],
+      ['generations', { prompt: 'x', reference_image_url: 'http://127.0.0.1:9/' }],
+    ] as const) {
+      const reply = await post(`/v1/images/${path}`, body);
+      expect(reply.status).toBe(422);
+      expect(reply.body).toMatchObject({ error: { code: 'ip_adapter_disabled' } });
+    }
+    expect((await post('/v1/images/generations', { prompt: 'x' })).status).toBe(200);
+  });
+
+  it('should stop the job of a client that leaves', async () => {
+    const held = api.pipeline.hold();
+    const aborted = new Promise((resolve) => {
+      const work = api.pipeline.work;
+      api.pipeline.work = (signal) => {
+        signal!.addEventListener('abort', resolve);
+        return work(signal);
+      };
+    });
+    const call = httpRequest(`${api.url}/v1/images/generations`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+    });
+    call.on('error', () => undefined);
+    call.end(JSON.stringify({ prompt: 'x' }));
+    await held;
+    call.destroy();
+    await aborted;
+    for await (const { key } of api.storage.list('generated/')) throw new Error(`stored ${key}`);
+  });
+
+  it('should answer a running request with 503 when the service shuts down', async () => {
+    const held = api.pipeline.hold();
+    const call = post('/v1/images/generations', { prompt: 'x' }).then((reply) => reply);
+    await held;
+    await api.app.close();
+    const { status, body, headers } = await call;
+    expect(status).toBe(503);
+    expect(body).toMatchObject({ error: { code: 'draining' } });
+    expect(headers['retry-after']).toBe('10');
+  });
+});

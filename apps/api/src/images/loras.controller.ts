@@ -1,0 +1,25 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { Config } from '@app/config';
+import { listLoras } from '@app/models';
+import { PipelineService } from '@app/pipeline';
+import { ApiErrors } from '../api.errors.dto';
+import { LorasReply } from './loras.dto';
+
+@ApiTags('models')
+@Controller('v1/loras')
+export class LorasController {
+  constructor(
+    private readonly config: Config,
+    private readonly pipeline: PipelineService,
+  ) {}
+
+  /** The LoRAs that requests can name; none where they are disabled. */
+  @Get()
+  @ApiErrors()
+  async list(): Promise<LorasReply> {
+    const loras = this.config.ENABLE_LORA ? await listLoras(this.pipeline.loraDir) : [];
+    // The path stays inside.
+    return { object: 'list', data: loras.map(({ name, tensors }) => ({ name, tensors })) };
+  }
+}

@@ -1,0 +1,189 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { loadConfig } from '@app/config';
+import { MAX_PICTURE_BYTES } from '@app/pipeline';
+import { AddressPolicy } from './address.policy';
+import { ReferenceFetcher } from './reference.fetcher';
+
+const never = new AbortController().signal;
+const invalid = (message: RegExp) => ({
+  code: 'invalid_request',
+  param: 'reference_image_url',
+  message: expect.stringMatching(message) as string,
+});
+
+describe(ReferenceFetcher.name, () => {
+  const servers: Server[] = [];
+  const fetchers: ReferenceFetcher[] = [];
+
+  async function serve(listener: RequestListener, host = '127.0.0.1'): Promise<string> {
+    const server = createServer(listener);
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, host, resolve));
+    return `http://${host}:${(server.address() as AddressInfo).port}`;
+  }
+  function fetcher(allow = '127.0.0.1'): ReferenceFetcher {
+    const made = new ReferenceFetcher(loadConfig({ REFERENCE_URL_ALLOW: allow }));
+    fetchers.push(made);
+    return made;
+  }
+
+  afterEach(async () => {
+    await Promise.all(fetchers.splice(0).map((made) => made.onApplicationShutdown()));
+    for (const server of servers.splice(0)) {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+
+  it('should return the bytes of an allowed address', async () => {
+    const url = await serve((_request, response) => response.end('bytes'));
+    expect((await fetcher().fetch(`${url}/a.png`, never)).toString()).toBe('bytes');
+  });
+
+  it('should follow relative redirects up to three', async () => {
+    const url = await serve((request, response) => {
+      const hop = Number(request.url!.slice(1));
+      if (hop === 0) response.end('bytes');
+      else response.writeHead(302, { location: `/${hop - 1}` }).end();
+    });
+    expect((await fetcher().fetch(`${url}/3`, never)).toString()).toBe('bytes');
+    await expect(fetcher().fetch(`${url}/4`, never)).rejects.toMatchObject(invalid(/at most 3 redirects/));
+  });
+
+  it('should not connect to a private address, even one behind a redirect', async () => {
+    let reached = 0;
+    const inside = await serve((_request, response) => response.end(String(++reached)), '127.0.0.2');
+    await expect(fetcher().fetch(inside, never)).rejects.toMatchObject(invalid(/public address/));
+    const outside = await serve((_request, response) => response.writeHead(302, { location: inside }).end());
+    await expect(fetcher().fetch(outside, never)).rejects.toMatchObject(invalid(/public address/));
+    expect(reached).toBe(0);
+  });
+
+  it('should judge a name by the address that it resolves to, unless the name itself is allowed', async () => {
+    const { port } = new URL(await serve((_request, response) => response.end('bytes')));
+    const url = `http://localhost:${port}`;
+    await expect(fetcher('10.0.0.0/8').fetch(url, never)).rejects.toMatchObject(invalid(/public address/));
+    expect((await fetcher('localhost').fetch(url, never)).toString()).toBe('bytes');
+    expect((await fetcher('127.0.0.0/8').fetch(url, never)).toString()).toBe('bytes');
+  });
+
+  it('should tell an address that answers with an error', async () => {
+    const url = await serve((_request, response) => response.writeHead(404).end());
+    await expect(fetcher().fetch(url, never)).rejects.toMatchObject(invalid(/answers 200 .* received 404/));
+  });
+
+  it('should tell an address where nothing listens', async () => {
+    await expect(fetcher().fetch('http://127.0.0.1:9', never)).rejects.toMatchObject(invalid(/reached/));
+  });
+
+  it('should stop reading a body that is too large', async () => {
+    let sent = 0;
+    const url = await serve((_request, response) => {
+      const more = () => {
+        while (!response.destroyed && sent < 4 * MAX_PICTURE_BYTES) {
+          sent += 1 << 20;
+          if (!response.write(Buffer.alloc(1 << 20))) return void response.once('drain', more);
+        }
+      };
+      more();
+    });
+    await expect(fetcher().fetch(url, never)).rejects.toMatchObject(invalid(/at most 20 MiB/));
+    expect(sent).toBeLessThan(2 * MAX_PICTURE_BYTES);
+  });
+
+  it('should count the bytes of a compressed body after decompression', async () => {
+    const { gzipSync } = await import('node:zlib');
+    const bomb = gzipSync(Buffer.alloc(MAX_PICTURE_BYTES + 1));
+    const url = await serve((_request, response) =>
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb),
+    );
+    await expect(fetcher().fetch(url, never)).rejects.toMatchObject(invalid(/at most 20 MiB/));
+  });
+
+  it('should give up on a server that sends slowly, not only on one that is silent', async () => {
+    const url = await serve((_request, response) => {
+      const drip = setInterval(() => response.write('.'), 20);
+      response.on('close', () => clearInterval(drip));
+    });
+    const hasty = fetcher();
+    hasty.timeout = 200;
+    await expect(hasty.fetch(url, never)).rejects.toMatchObject(invalid(/within 0.2 seconds/));
+  });
+
+  it('should stop when the caller leaves', async () => {
+    const caller = new AbortController();
+    const url = await serve(() => caller.abort(new Error('left')));
+    await expect(fetcher().fetch(url, caller.signal)).rejects.toThrow('left');
+  });
+
+  it.each(['ftp://host/a.png', 'file:///etc/passwd', 'not a url', 'data:image/png;base64,AA=='])(
+    'should refuse %s',
+    async (url) => {
+      await expect(fetcher().fetch(url, never)).rejects.toMatchObject(invalid(/http or https/));
+    },
+  );
+
+  it('should refuse credentials in the address', async () => {
+    await expect(fetcher().fetch('http://a:b@127.0.0.1/', never)).rejects.toMatchObject(
+      invalid(/without user name/),
+    );
+  });
+});
+
+describe(AddressPolicy.name, () => {
+  const policy = new AddressPolicy(['192.168.7.0/24', 'fd00::/8', 'pictures.internal', '10.1.1.1']);
+
+  it.each([
+    '0.0.0.0',
+    '0.1.2.3',
+    '10.0.0.1',
+    '100.64.0.1',
+    '127.0.0.1',
+    '169.254.169.254',
+    '172.16.0.1',
+    '192.0.0.1',
+    '192.168.0.1',
+    '198.18.0.1',
+    '203.0.113.1',
+    '224.0.0.1',
+    '240.0.0.1',
+    '255.255.255.255',
+    '::',
+    '::1',
+    '::127.0.0.1',
+    '::ffff:127.0.0.1',
+    '::ffff:10.0.0.1',
+    '64:ff9b::7f00:1',
+    '64:ff9b:1::1',
+    '100::1',
+    '2001::1',
+    '2001:db8::1',
+    '2002:7f00:1::1',
+    '3fff::1',
+    '4000::1',
+    'fc00::1',
+    'fe80::1',
+    'fec0::1',
+    'ff02::1',
+    'no address',
+  ])('should refuse %s', (address) => {
+    expect(policy.allows('host', address)).toBe(false);
+  });
+
+  it.each(['93.184.215.14', '1.1.1.1', '2606:4700:4700::1111', '::ffff:1.1.1.1'])(
+    'should allow the public %s',
+    (address) => {
+      expect(policy.allows('host', address)).toBe(true);
+    },
+  );
+
+  it('should allow what it was told to', () => {
+    expect(policy.allows('host', '192.168.7.9')).toBe(true);
+    expect(policy.allows('host', '::ffff:192.168.7.9')).toBe(true);
+    expect(policy.allows('host', 'fd12::1')).toBe(true);
+    expect(policy.allows('host', '10.1.1.1')).toBe(true);
+    expect(policy.allows('host', '10.1.1.2')).toBe(false);
+    expect(policy.allows('Pictures.Internal', '10.9.9.9')).toBe(true);
+  });
+});

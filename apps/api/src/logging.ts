@@ -1,0 +1,55 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RequestMethod } from '@nestjs/common';
+import type { Params } from 'nestjs-pino';
+import type { Options } from 'pino-http';
+import type { Config } from '@app/config';
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
+
+/** A caller's own id joins its log with ours, as long as it cannot forge log lines. */
+function requestId(request: IncomingMessage, response: ServerResponse): string {
+  const given = request.headers['x-request-id'];
+  const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+  response.setHeader('x-request-id', id);
+  return id;
+}
+
+/** Query strings may hold anything, so only the path is logged. */
+const path = (url = '') => url.split('?', 1)[0];
+
+/** JSON lines. Never bodies or headers: prompts, keys and pictures are in them. */
+export function requestLog(config: Config): Options {
+  return {
+    level: config.LOG_LEVEL,
+    genReqId: requestId,
+    quietReqLogger: true, // lines inside a request carry its id only
+    autoLogging: { ignore: (request) => path(request.url).startsWith('/health') },
+    customLogLevel: (_request, response, error) =>
+      error || response.statusCode >= 500 ? 'error' : response.statusCode >= 400 ? 'warn' : 'info',
+    // Made from the status alone; the reason was logged by the error filter.
+    customErrorObject: (_request, _response, _error, line: object) => ({ ...line, err: undefined }),
+    serializers: {
+      req: (request: { id: string; method: string; url: string }) => ({
+        id: request.id,
+        method: request.method,
+        path: path(request.url),
+      }),
+      res: (response: { statusCode: number }) => ({ status: response.statusCode }),
+    },
+    // A second lock, should a header or a body ever be logged by hand.
+    redact: {
+      paths: ['*.authorization', '*.cookie', '*["x-api-key"]', '*.prompt', '*.negative_prompt', '*.pixels'],
+      censor: '[redacted]',
+    },
+  };
+}
+
+/** Requests are logged by a middleware of app.ts, before the body parsers, so that what those refuse is logged too. */
+export function logging(config: Config): Params {
+  return {
+    pinoHttp: requestLog(config),
+    useExisting: true,
+    forRoutes: [{ path: '{*path}', method: RequestMethod.ALL }],
+  };
+}

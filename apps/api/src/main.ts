@@ -1,0 +1,53 @@
+import 'reflect-metadata';
+import { existsSync } from 'node:fs';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Logger } from '@nestjs/common';
+import { ConfigError, loadConfig, type Config } from '@app/config';
+import { createApp } from './app';
+
+/** On shutdown replies get this long to end, in milliseconds. Node also waits for connections that ask nothing yet. */
+const DRAIN = 5_000;
+
+function readConfig(): Config {
+  // Variables that are set win over the file.
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  return loadConfig(process.env);
+}
+
+async function main(): Promise<void> {
+  const config = readConfig();
+  const app = await createApp(config);
+  const server: Server = app.getHttpServer();
+  app.enableShutdownHooks(['SIGINT', 'SIGTERM'], { useProcessExit: true });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => setTimeout(() => server.closeAllConnections(), DRAIN).unref());
+  }
+  try {
+    // The model loads meanwhile: /health/ready tells how far it is.
+    await app.listen(config.PORT, config.HOST);
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
+  const { address, port, family } = server.address() as AddressInfo;
+  const host = family === 'IPv6' ? `[${address}]` : address;
+  new Logger('Main').log(`Listening on http://${host}:${port}`);
+}
+
+/** What the operator can mend is a sentence; anything else is a defect and keeps its stack. */
+function explain(error: unknown): string {
+  if (error instanceof ConfigError) return error.message;
+  const { code, address, port } = error as { code?: string; address?: string; port?: number };
+  if (code === 'EADDRINUSE')
+    return `Another program listens on ${address}:${port}; set PORT to another number`;
+  if (code === 'EADDRNOTAVAIL') return `HOST must be an address of this machine`;
+  if (code === 'EACCES' && port)
+    return `This user may not listen on port ${port}; set PORT to 1024 or higher`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${explain(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,103 @@
+import type { OpenAPIObject } from '@nestjs/swagger';
+import { http } from '../../../test/support/http';
+import { ERRORS } from '@app/errors';
+import { startApi, type Api } from '../../../test/support/api';
+
+interface Schema {
+  readonly properties?: Record<string, { description?: string; default?: unknown; minimum?: number }>;
+  readonly required?: string[];
+}
+
+describe('the API document', () => {
+  let api: Api;
+  let document: OpenAPIObject;
+
+  beforeAll(async () => {
+    api = await startApi();
+    document = (await http(api.url).get('/openapi.json').expect(200)).body as OpenAPIObject;
+  });
+  afterAll(() => api.close());
+
+  const schemas = () => Object.entries(document.components!.schemas as Record<string, Schema>);
+  const operations = () =>
+    Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.entries(item as Record<string, { summary?: string; responses: Record<string, unknown> }>).map(
+        ([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation }),
+      ),
+    );
+
+  it('should list every route of the contract', () => {
+    expect(operations().map(({ name }) => name)).toEqual(
+      expect.arrayContaining([
+        'GET /',
+        'POST /v1/images/memory',
+        'POST /v1/images/subject',
+        'POST /v1/images/generations',
+        'PUT /v1/users/{user_id}/avatar',
+        'GET /v1/users/{user_id}/avatar',
+        'DELETE /v1/users/{user_id}/avatar',
+        'PUT /v1/users/{user_id}/photo',
+        'GET /v1/users/{user_id}/photo',
+        'DELETE /v1/users/{user_id}/photo',
+        'DELETE /v1/users/{user_id}',
+        'GET /v1/loras',
+        'GET /health',
+        'GET /health/live',
+        'GET /health/ready',
+        'GET /images/{key}',
+      ]),
+    );
+  });
+
+  it('should describe every operation and every field', () => {
+    const mute = operations()
+      .filter(({ operation }) => !operation.summary)
+      .map(({ name }) => name);
+    for (const [schema, { properties = {} }] of schemas()) {
+      for (const [field, { description }] of Object.entries(properties)) {
+        if (!description) mute.push(`${schema}.${field}`);
+      }
+    }
+    expect(mute).toEqual([]);
+  });
+
+  it('should tell limits, defaults and what is required', () => {
+    const { MemoryRequest } = Object.fromEntries(schemas());
+    expect(MemoryRequest.required?.sort()).toEqual(['prompt', 'user_id']);
+    expect(MemoryRequest.properties).toMatchObject({
+      num_inference_steps: { type: 'integer', minimum: 1, maximum: 150, default: 50 },
+      seed: { type: 'integer', minimum: 0, maximum: 4294967295 },
+      guidance_scale: { type: 'number', minimum: 0, maximum: 30, default: 5 },
+      ip_adapter_scale: { type: 'number', minimum: 0, maximum: 1, default: 0.6 },
+      prompt: { type: 'string', minLength: 1, maxLength: 2000 },
+      loras: { type: 'array', maxItems: 8 },
+    });
+  });
+
+  it('should document the errors of a picture by code', () => {
+    const { responses } = operations().find(({ name }) => name === 'POST /v1/images/memory')!.operation;
+    expect(Object.keys(responses)).toEqual(['200', '400', '404', '409', '413', '422', '500', '503']);
+    const text = JSON.stringify(responses);
+    for (const code of ['avatar_not_found', 'ip_adapter_disabled', 'engine_not_ready'] as const) {
+      expect(text).toContain(`"type":"${ERRORS[code].type}"`);
+      expect(text).toContain(code);
+    }
+  });
+
+  it('should be a page for people whose scripts its own policy lets run', async () => {
+    const page = await http(api.url).get('/docs').expect(200);
+    expect(page.text).toContain('swagger-ui');
+    expect(page.headers['content-security-policy']).not.toContain('upgrade-insecure-requests');
+    await http(api.url).get('/docs/swagger-ui-bundle.js').expect(200);
+  });
+
+  it('should be announced by the welcome', async () => {
+    const { body } = await http(api.url).get('/').expect(200);
+    expect(body).toMatchObject({ version: document.info.version, docs: '/docs' });
+    const { endpoints } = body as { endpoints: string[] };
+    expect(endpoints).toEqual(
+      expect.arrayContaining(['POST /v1/images/memory', 'GET /images/{key}', 'GET /docs']),
+    );
+    expect(endpoints.join()).not.toContain('swagger-ui');
+  });
+});

@@ -1,0 +1,69 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { toAvatarPng } from '@app/pipeline';
+import { Storage } from '@app/storage';
+import { LiveRequests } from './live.requests';
+import { UserPictures, type UserPicture } from './user.pictures';
+import type { UserPictureReply } from './users.dto';
+
+/** The Content-Types that a user's picture may have. The bytes decide what it is. */
+export const PICTURE_TYPES = ['image/png', 'image/jpeg', 'image/webp'];
+
+@Injectable()
+export class UsersService {
+  constructor(
+    private readonly config: Config,
+    private readonly storage: Storage,
+    private readonly pictures: UserPictures,
+    private readonly live: LiveRequests,
+  ) {}
+
+  /** Stores the picture re-encoded: no metadata, no foreign bytes, a bounded size. */
+  async put(
+    kind: UserPicture,
+    userId: string,
+    body: unknown,
+    contentType?: string,
+  ): Promise<UserPictureReply> {
+    if (!Buffer.isBuffer(body)) throw notAPicture(contentType);
+    const { png, width, height } = await toAvatarPng(body);
+    const key = this.pictures.key(kind, userId);
+    await this.storage.put(key, png, 'image/png');
+    // Only now: when the put fails, the old picture is still there.
+    await this.pictures.remove(kind, userId, key);
+    return { user_id: userId, s3_uri: this.storage.uri(key), width, height, bytes: png.length };
+  }
+
+  /** The picture as PNG, also where another program stored it in another format. */
+  async get(kind: UserPicture, userId: string): Promise<Buffer> {
+    return (await toAvatarPng(await this.pictures.read(kind, userId), 'user_id')).png;
+  }
+
+  async remove(kind: UserPicture, userId: string): Promise<void> {
+    await this.pictures.remove(kind, userId);
+  }
+
+  /**
+   * Everything of a user. The order closes the gaps: without avatar and photo no new request of theirs can
+   * begin, then the live ones end, and only then are results removed, so that none appears afterwards.
+   */
+  async removeUser(userId: string): Promise<void> {
+    await this.pictures.remove('avatar', userId);
+    await this.pictures.remove('photo', userId);
+    await this.live.cancelUser(userId);
+    for await (const { key } of this.storage.list(`${this.config.S3_GENERATED_PREFIX}${userId}/`)) {
+      await this.storage.delete(key);
+    }
+  }
+}
+
+/** The body parser reads only PICTURE_TYPES, and bodies without a type. */
+function notAPicture(contentType?: string): ServiceError {
+  const expected = PICTURE_TYPES.join(', ');
+  const received = contentType ? `Content-Type ${contentType.slice(0, 100)}` : 'no body';
+  return new ServiceError(
+    'unsupported_picture',
+    `Expected a picture as the body (${expected}) but received ${received}`,
+  );
+}

@@ -1,0 +1,104 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { IsString, Matches, ValidateBy, ValidateIf } from 'class-validator';
+import { parseSize } from '@app/config';
+
+/*
+ * One decorator per kind of field. Each holds the rule twice: for the validator, where the message is what was
+ * expected (the pipe adds the rest), and for the API document.
+ */
+
+/** The field may be left out; `null` is not the same as left out. */
+export const Optional = () => ValidateIf((_object, value) => value !== undefined);
+
+const rule = (name: string, expected: string, validate: (value: unknown) => boolean) =>
+  ValidateBy({ name, validator: { validate, defaultMessage: () => expected } });
+
+const field = (options: ApiPropertyOptions, ...decorators: PropertyDecorator[]) =>
+  applyDecorators(ApiProperty(options), ...decorators);
+
+/** A JSON number without a fraction. */
+export const Whole = (minimum: number, maximum: number, options: ApiPropertyOptions = {}) =>
+  field(
+    { type: 'integer', minimum, maximum, ...options },
+    rule(
+      'whole',
+      `a whole number from ${minimum} to ${maximum}`,
+      (value) => Number.isInteger(value) && (value as number) >= minimum && (value as number) <= maximum,
+    ),
+  );
+
+/** A JSON number. */
+export const Decimal = (minimum: number, maximum: number, options: ApiPropertyOptions = {}) =>
+  field(
+    { type: 'number', minimum, maximum, ...options },
+    rule(
+      'decimal',
+      `a number from ${minimum} to ${maximum}`,
+      (value) => typeof value === 'number' && value >= minimum && value <= maximum,
+    ),
+  );
+
+/** Characters as people count them: a surrogate pair is one. */
+export const MAX_PROMPT = 2000;
+// Control characters but tab, line feed and carriage return: a NUL would end the engine's C string early.
+
+const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+
+function isText(value: unknown, least: number): boolean {
+  if (typeof value !== 'string' || !isWellFormed(value) || CONTROL.test(value)) return false;
+  const length = [...value].length;
+  return length >= least && length <= MAX_PROMPT && (least === 0 || value.trim() !== '');
+}
+
+// String.prototype.isWellFormed is in Node 20 but not in lib ES2023.
+const isWellFormed = (text: string) => (text as string & { isWellFormed(): boolean }).isWellFormed();
+
+/** What to draw. */
+export const Prompt = (options: ApiPropertyOptions = {}) =>
+  field(
+    { type: 'string', minLength: 1, maxLength: MAX_PROMPT, ...options },
+    rule('prompt', `1 to ${MAX_PROMPT} characters of text`, (value) => isText(value, 1)),
+  );
+
+/** What not to draw; may be empty. */
+export const NegativePrompt = (options: ApiPropertyOptions = {}) =>
+  field(
+    { type: 'string', maxLength: MAX_PROMPT, ...options },
+    rule('negativePrompt', `at most ${MAX_PROMPT} characters of text`, (value) => isText(value, 0)),
+  );
+
+/** WIDTHxHEIGHT; whether MAX_PIXELS allows it is the service's question. */
+export const PictureSize = (options: ApiPropertyOptions = {}) =>
+  field(
+    { type: 'string', pattern: '^\\d+x\\d+$', example: '1024x1024', ...options },
+    rule(
+      'size',
+      'WIDTHxHEIGHT in multiples of 64 from 64 to 4096',
+      (value) => typeof value === 'string' && parseSize(value) !== undefined,
+    ),
+  );
+
+const USER_ID = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/;
+const USER_ID_RULE = '1 to 128 of A-Z, a-z, 0-9, ".", "_", "@" and "-", the first a letter or a digit';
+
+/** Becomes part of a storage key: no slash, no leading dot. */
+export const UserId = () =>
+  field(
+    { type: 'string', pattern: USER_ID.source, maxLength: 128, example: 'user123' },
+    Matches(USER_ID, { message: USER_ID_RULE }),
+    IsString({ message: USER_ID_RULE }),
+  );
+
+const LORA_NAME = /^[^/\\\u0000-\u001f]{1,200}$/;
+
+/** A file's name without its folder and ending. */
+export const LoraName = () =>
+  field(
+    { type: 'string', maxLength: 200, example: 'film-grain' },
+    rule(
+      'loraName',
+      'the name of a LoRA as GET /v1/loras lists it',
+      (value) => typeof value === 'string' && LORA_NAME.test(value),
+    ),
+  );

@@ -1,0 +1,51 @@
+import { Injectable, ValidationPipe, type ArgumentMetadata, type ValidationError } from '@nestjs/common';
+import { ServiceError } from '@app/errors';
+import { describeValue } from './describe.value';
+
+/** Bodies and parameters -> DTOs; the first field that breaks its rule becomes `invalid_request`. */
+@Injectable()
+export class RequestPipe extends ValidationPipe {
+  constructor() {
+    super({
+      whitelist: true,
+      forbidNonWhitelisted: true,
+      transform: true, // to the class; never "50" to 50
+      exceptionFactory: (errors) => firstFault(errors),
+    });
+  }
+
+  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    const isDto = metadata.type === 'body' && metadata.metatype && metadata.metatype !== Object;
+    if (isDto && !Buffer.isBuffer(value) && (typeof value !== 'object' || !value || Array.isArray(value))) {
+      // Without a JSON Content-Type the body is not read at all.
+      throw new ServiceError(
+        'invalid_request',
+        `Expected a JSON object as the body, with Content-Type application/json, but received ${describeValue(value)}`,
+      );
+    }
+    return super.transform(value, metadata);
+  }
+}
+
+function firstFault(errors: ValidationError[]): ServiceError {
+  const path: string[] = [];
+  let fault = errors[0];
+  path.push(fault.property);
+  while (!fault.constraints && fault.children?.length) {
+    fault = fault.children[0];
+    path.push(fault.property);
+  }
+  const param = path.join('.');
+  const constraints = fault.constraints ?? {};
+  if ('whitelistValidation' in constraints) {
+    return new ServiceError(
+      'invalid_request',
+      `Expected only documented fields but received ${param.slice(0, 100)}`,
+      param.slice(0, 100),
+    );
+  }
+  const { nestedValidation, ...rules } = constraints;
+  const expected = Object.values(rules)[0] ?? (nestedValidation && 'an object');
+  const sentence = `Expected ${expected} for ${param} but received ${describeValue(fault.value)}`;
+  return new ServiceError('invalid_request', sentence, param);
+}

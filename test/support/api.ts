@@ -1,0 +1,52 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Module } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { Test } from '@nestjs/testing';
+import { loadConfig } from '@app/config';
+import { JobRunner, PipelineModule, PipelineService } from '@app/pipeline';
+import { Storage, StorageModule } from '@app/storage';
+import { setUp } from '../../apps/api/src/app';
+import { AppModule } from '../../apps/api/src/app.module';
+import { PipelineStub } from './pipeline.stub';
+
+export interface Api {
+  readonly app: NestExpressApplication;
+  readonly url: string;
+  readonly storage: Storage;
+  readonly pipeline: PipelineStub;
+  close(): Promise<void>;
+}
+
+/** The whole API over real local storage in a folder of its own; only the engine is a stub. */
+export async function startApi(variables: Record<string, string> = {}): Promise<Api> {
+  const folder = await mkdtemp(join(tmpdir(), 'api-'));
+  const pipeline = new PipelineStub();
+
+  @Module({
+    imports: [StorageModule],
+    providers: [JobRunner, { provide: PipelineService, useValue: pipeline }],
+    exports: [JobRunner, PipelineService],
+  })
+  class StubbedPipelineModule {}
+
+  const config = loadConfig({ DATA_DIR: folder, LOG_LEVEL: 'silent', MODEL_PATH: 'demo', ...variables });
+  const module = await Test.createTestingModule({ imports: [AppModule.forRoot(config)] })
+    .overrideModule(PipelineModule)
+    .useModule(StubbedPipelineModule)
+    .compile();
+  const app = module.createNestApplication<NestExpressApplication>({ bodyParser: false, logger: false });
+  setUp(app);
+  await app.listen(0, '127.0.0.1');
+  return {
+    app,
+    url: await app.getUrl(),
+    storage: app.get(Storage, { strict: false }),
+    pipeline,
+    close: async () => {
+      await app.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
