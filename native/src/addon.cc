@@ -20,8 +20,6 @@
 
 namespace {
 
-using LogChannel = Napi::ThreadSafeFunction;
-
 Napi::Value pixels_to_js(Napi::Env env, const std::vector<uint8_t>& pixels) {
   return Napi::Buffer<uint8_t>::Copy(env, pixels.data(), pixels.size());
 }
@@ -191,20 +189,39 @@ Napi::Value engine_version(const Napi::CallbackInfo& info) {
   return version;
 }
 
+// The listener of one environment. The engine's threads call it until it is cleared, which happens on this
+// environment's thread before the function goes: in on_log, or in the function's finalizer when the environment ends.
+struct LogChannel {
+  Napi::ThreadSafeFunction function;
+};
+thread_local LogChannel* log_channel = nullptr;
+
+void close_log_channel(LogChannel* channel) {
+  clear_log_listener(channel);
+  if (log_channel == channel) log_channel = nullptr;
+}
+
 Napi::Value on_log(const Napi::CallbackInfo& info) {
-  set_log_listener(nullptr);  // also releases the channel of the listener before
+  if (auto* before = log_channel) {
+    close_log_channel(before);
+    before->function.Release();
+  }
   if (!info[0].IsFunction()) return info.Env().Undefined();
-  auto channel = LogChannel::New(info.Env(), info[0].As<Napi::Function>(), "engine log", 0, 1);
-  channel.Unref(info.Env());  // listening keeps no process alive
-  std::shared_ptr<LogChannel> shared(new LogChannel(channel), [](LogChannel* channel) {
-    channel->Release();
-    delete channel;
-  });
-  set_log_listener([shared](sd_log_level_t level, const std::string& line) {
+  auto* channel = new LogChannel;
+  channel->function = Napi::ThreadSafeFunction::New(
+      info.Env(), info[0].As<Napi::Function>(), Napi::Object(), "engine log", 0, 1, channel,
+      [](Napi::Env, void*, LogChannel* channel) {
+        close_log_channel(channel);
+        delete channel;
+      },
+      (void*)nullptr);
+  channel->function.Unref(info.Env());  // listening keeps no process alive
+  log_channel = channel;
+  set_log_listener(channel, [channel](sd_log_level_t level, const std::string& line) {
     static const char* const names[] = {"debug", "info", "warn", "error"};
     const char* name = names[level < SD_LOG_DEBUG || level > SD_LOG_ERROR ? 3 : level];
-    shared->NonBlockingCall([name, line](Napi::Env env, Napi::Function callback) {
-      if (env != nullptr) callback.Call({Napi::String::New(env, name), Napi::String::New(env, line)});
+    channel->function.NonBlockingCall([name, line](Napi::Env env, Napi::Function callback) {
+      callback.Call({Napi::String::New(env, name), Napi::String::New(env, line)});
     });
   });
   return info.Env().Undefined();
@@ -223,8 +240,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     throw coded_error(env, "abi_mismatch", "This is not the engine that the addon was built for (" + mismatch +
                                                "): run `npm run engine`");
   install_callbacks();
-  // The listener's channel belongs to this environment: it must not be called once that is gone.
-  env.AddCleanupHook([] { set_log_listener(nullptr); });
   exports.Set("Session", SessionWrap::define(env));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
   exports.Set("engineVersion", Napi::Function::New(env, engine_version, "engineVersion"));

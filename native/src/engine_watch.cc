@@ -5,9 +5,10 @@
 
 namespace {
 
-std::mutex mutex;  // guards both of these, and the state of the current watch
+std::mutex mutex;  // guards these, and the state of the current watch
 EngineWatch* current = nullptr;
 LogListener log_listener;
+const void* log_owner = nullptr;
 
 constexpr size_t kErrorsKept = 4;
 
@@ -28,9 +29,15 @@ const char* phase_name(Phase phase) {
   return names[(int)phase];
 }
 
-void set_log_listener(LogListener listener) {
+void set_log_listener(const void* owner, LogListener listener) {
   std::lock_guard<std::mutex> lock(mutex);
   log_listener = std::move(listener);
+  log_owner = owner;
+}
+
+void clear_log_listener(const void* owner) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (log_owner == owner) log_listener = nullptr;
 }
 
 void install_callbacks() {

@@ -78,9 +78,11 @@ class EngineWatch {
   std::vector<std::string> errors_;
 };
 
-// Called for every line that the engine logs, on the engine's threads; null: nobody listens.
+// Called for every line that the engine logs, on the engine's threads. One in the process; the newest wins.
 using LogListener = std::function<void(sd_log_level_t level, const std::string& line)>;
-void set_log_listener(LogListener listener);
+void set_log_listener(const void* owner, LogListener listener);
+// Takes the listener away if it is still `owner`'s. Once this returns, it is not running either.
+void clear_log_listener(const void* owner);
 
 // Once per process, before the engine is used. Without a callback the engine prints to standard output.
 void install_callbacks();

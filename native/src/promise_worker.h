@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -63,17 +64,19 @@ class PromiseWorker {
   void run() {
     try {
       failure_ = job_.work(result_, [this](Event event) {
-        if (!listens_) return;
+        if (!listens_ || closing_) return;
         auto* queued = new Event(std::move(event));
-        // Refused only while the environment goes down; then nobody listens.
-        if (channel_.NonBlockingCall(queued) != napi_ok) delete queued;
+        if (channel_.NonBlockingCall(queued) == napi_ok) return;
+        // The environment goes down: nobody listens any more, and our hold on the channel is gone.
+        closing_ = true;
+        delete queued;
       });
     } catch (const std::exception& error) {
       failure_ = Failure{"generation_failed", error.what()};
     } catch (...) {
       failure_ = Failure{"generation_failed", "The engine threw something unknown"};
     }
-    channel_.Release();
+    if (!closing_) channel_.Release();
   }
 
   static void finalize(Napi::Env env, void*, PromiseWorker* worker) {
@@ -95,6 +98,7 @@ class PromiseWorker {
   Job job_;
   const bool listens_;
   Channel channel_;
+  std::atomic<bool> closing_{false};
   std::thread thread_;
   Result result_;
   std::optional<Failure> failure_;
