@@ -155,6 +155,14 @@ export class Config {
   @Whole(1, 256)
   ENGINE_THREADS?: number;
 
+  /**
+   * Weights of the text encoders: `native`, as in the checkpoint, or `q8_0`, 8 bit: on a CPU prompts are encoded 1.6
+   * times as fast, and pictures differ slightly. Default: native; q8_0 for the demo.
+   */
+  @IsOptional()
+  @IsIn(['native', 'q8_0'], { message: 'TEXT_ENCODER_TYPE must be native or q8_0' })
+  TEXT_ENCODER_TYPE?: 'native' | 'q8_0';
+
   /** true: start only on a GPU; readiness says "no GPU device" otherwise. */
   @Flag()
   REQUIRE_GPU = false;

@@ -13,7 +13,10 @@ import type {
 export type EngineCommand =
   | {
       readonly type: 'load';
-      readonly options: Pick<LoadOptions, 'model' | 'vae' | 'ipAdapter' | 'clipVision' | 'threads'>;
+      readonly options: Pick<
+        LoadOptions,
+        'model' | 'vae' | 'ipAdapter' | 'clipVision' | 'threads' | 'textEncoderType'
+      >;
       readonly requireGpu: boolean;
     }
   | { readonly type: 'generate'; readonly options: GenerateOptions }

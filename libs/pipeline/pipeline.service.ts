@@ -1,4 +1,5 @@
 import { EventEmitter, once } from 'node:events';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Injectable,
@@ -73,11 +74,16 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
       ...this.current,
       state: busy ? 'busy' : this.current.state,
       device: this.info?.device,
-      model:
-        this.files?.name ??
-        (isDemo(this.config) ? 'demo' : (this.config.MODEL_FILE ?? this.config.MODEL_PATH)),
+      model: this.files?.name ?? this.wantedModel(),
       waiting: this.turns.waiting,
     };
+  }
+
+  /** Before the model is found; a file goes by its name, its folder is nobody's business. */
+  private wantedModel(): string {
+    const { MODEL_FILE, MODEL_PATH } = this.config;
+    if (MODEL_FILE) return basename(MODEL_FILE);
+    return /^[./~]/.test(MODEL_PATH) ? basename(MODEL_PATH) : MODEL_PATH;
   }
 
   /**
@@ -226,7 +232,9 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     this.engine = engine;
     try {
       const { checkpoint: model, vae, ipAdapter, clipVision } = this.files;
-      const options = { model, vae, ipAdapter, clipVision, threads: this.config.ENGINE_THREADS };
+      const { ENGINE_THREADS: threads, TEXT_ENCODER_TYPE } = this.config;
+      const textEncoderType = TEXT_ENCODER_TYPE ?? (isDemo(this.config) ? 'q8_0' : 'native');
+      const options = { model, vae, ipAdapter, clipVision, threads, textEncoderType };
       this.info = await engine.load({ options, requireGpu: this.config.REQUIRE_GPU });
       this.update({ state: 'ready' });
       this.logger.log(

@@ -30,7 +30,7 @@ struct sd_ctx_params_t {
   const void* reserved_embeddings;
   uint32_t reserved_embedding_count;
   const char* reserved_identity[2];
-  const char* reserved_tensor_type_rules;
+  const char* tensor_type_rules;  // "REGEX=TYPE,...": converts the tensors that match while loading
   int n_threads;
   int reserved_types_and_rngs[4];
   lora_apply_mode_t lora_apply_mode;
@@ -148,6 +148,7 @@ static_assert(sizeof(sd_ctx_params_t) == 280, "sd_ctx_params_t");
 static_assert(offsetof(sd_ctx_params_t, clip_vision_path) == 24, "clip_vision_path");
 static_assert(offsetof(sd_ctx_params_t, vae_path) == 88, "vae_path");
 static_assert(offsetof(sd_ctx_params_t, ip_adapter_path) == 120, "ip_adapter_path");
+static_assert(offsetof(sd_ctx_params_t, tensor_type_rules) == 168, "tensor_type_rules");
 static_assert(offsetof(sd_ctx_params_t, n_threads) == 176, "n_threads");
 static_assert(offsetof(sd_ctx_params_t, lora_apply_mode) == 196, "lora_apply_mode");
 static_assert(offsetof(sd_ctx_params_t, eager_load) == 225, "eager_load");

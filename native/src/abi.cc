@@ -42,6 +42,7 @@ std::string check_context() {
   p.model_path = "abi-model";
   p.clip_vision_path = "abi-vision";
   p.vae_path = "abi-vae";
+  p.tensor_type_rules = "abi-rules";
   p.n_threads = 7919;
   p.diffusion_flash_attn = true;
   p.flash_attn = false;
@@ -49,7 +50,7 @@ std::string check_context() {
   p.backend = "abi-backend";
   p.auto_fit = true;
   const auto text = probe.text(sd_ctx_params_to_str);
-  for (const char* line : {"\nclip_vision_path: abi-vision\n", "\nvae_path: abi-vae\n", "\nn_threads: 7919\n",
+  for (const char* line : {"\nclip_vision_path: abi-vision\n", "\nvae_path: abi-vae\n", "\ntensor_type_rules: abi-rules\n", "\nn_threads: 7919\n",
                            "\ndiffusion_flash_attn: true\n", "\nflash_attn: false\n", "\neager_load: true\n",
                            "\nbackend: abi-backend\n", "\nauto_fit: true\n"})
     if (!has(text, line)) return std::string("sd_ctx_params_t lacks") + line;

@@ -142,6 +142,8 @@ LoadSpec read_load_options(const Napi::Value& value) {
   if (given(from, "threads")) spec.threads = (int)whole(from, "threads", 1, 256);
   spec.flash_attention = flag(from, "flashAttention");
   spec.direct_convolution = flag(from, "directConvolution");
+  if (given(from, "textEncoderType"))
+    spec.quantize_text_encoders = one_of(from, "textEncoderType", {"native", "q8_0"}) == "q8_0";
   if (!spec.ip_adapter.empty() && spec.clip_vision.empty())
     throw unexpected("the IP-Adapter's image encoder", "clipVision", from.Get("clipVision"));
   return spec;

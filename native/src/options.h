@@ -17,6 +17,7 @@ struct LoadSpec {
   int threads = 0;  // 0: the engine's choice
   bool flash_attention = false;
   bool direct_convolution = false;
+  bool quantize_text_encoders = false;
 };
 
 struct LoraSpec {

@@ -67,6 +67,7 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   if (spec.threads > 0) params.n_threads = spec.threads;
   params.diffusion_flash_attn = spec.flash_attention;
   params.vae_conv_direct = spec.direct_convolution;
+  if (spec.quantize_text_encoders) params.tensor_type_rules = "cond_stage_model=q8_0";
   // "immediately" draws a flat grey picture and breaks the request after it.
   params.lora_apply_mode = LORA_APPLY_AT_RUNTIME;
   // A server wants its weights resident: with auto_fit they would be loaded again at every request.
