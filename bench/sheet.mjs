@@ -35,7 +35,7 @@ const CELLS = [
   {
     route: 'generations',
     options: { prompt: 'a fox on a blue background', loras: [{ name: 'night' }] },
-    title: 'a fox on a blue background + LoRA night',
+    title: 'the first one with LoRA night',
   },
   ...USERS.map(
     (user) =>
@@ -105,7 +105,7 @@ async function drawCell({ title, reference }, png, time) {
 function labelSvg(title, time) {
   return `
   <svg xmlns="http://www.w3.org/2000/svg" width="${SIDE}" height="${LABEL}" font-family="sans-serif" font-size="13">
-    <text x="2" y="17" textLength="${Math.min(SIDE - 4, title.length * 7)}" lengthAdjust="spacingAndGlyphs">${title}</text>
+    <text x="2" y="17">${title}</text>
     <text x="2" y="35" fill="#666">${time}</text>
   </svg>`;
 }
