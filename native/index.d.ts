@@ -109,8 +109,9 @@ export interface Generated {
 /**
  * Rejections and exceptions are Errors with a `code`:
  * `invalid_argument` (a message "Expected X for NAME but received Y"), `load_failed`, `engine_busy`,
- * `cancelled`, `closed`, `generation_failed` (the engine gave up, or the picture is flat),
- * `ip_adapter_not_applied`, `lora_not_applied`, `out_of_memory`.
+ * `cancelled`, `closed`, `generation_failed` (the engine gave up), `flat_picture`,
+ * `ip_adapter_not_applied`, `lora_not_applied`, `out_of_memory`. Opening the addon over another engine than it was built
+ * for throws `abi_mismatch`.
  */
 export interface EngineError extends Error {
   readonly code: string;

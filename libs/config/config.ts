@@ -24,7 +24,7 @@ export const MAX_SIDE = 4096;
 
 /** "WIDTHxHEIGHT" in pixels -> Size, or undefined when it is not one the engine can make unchanged. */
 export function parseSize(text: string): Size | undefined {
-  const match = /^(\d{1,5})x(\d{1,5})$/.exec(text);
+  const match = /^([1-9]\d{1,4})x([1-9]\d{1,4})$/.exec(text);
   if (!match) return undefined;
   const [width, height] = [Number(match[1]), Number(match[2])];
   const fits = (side: number) => side >= SIZE_STEP && side <= MAX_SIDE && side % SIZE_STEP === 0;
@@ -57,7 +57,7 @@ const Prefix = () =>
 
 const HttpUrl = () =>
   IsUrl(
-    { protocols: ['http', 'https'], require_protocol: true, require_tld: false },
+    { protocols: ['http', 'https'], require_protocol: true, require_tld: false, allow_underscores: true },
     { message: '$property must be an http or https address, such as http://localhost:8000' },
   );
 
@@ -150,6 +150,10 @@ export class Config {
 
   // --- the engine ---
 
+  /** Requests that may wait or run at a time; one more is answered 503 `queue_full`. */
+  @Whole(1, 100_000)
+  QUEUE_LIMIT = 100;
+
   /** Threads of the engine. Default: the physical cores. */
   @IsOptional()
   @Whole(1, 256)
@@ -227,6 +231,10 @@ export class Config {
   @Transform(({ value }: { value: unknown }) =>
     (Array.isArray(value) ? value : String(value).split(',')).map((x: string) => x.trim()).filter(Boolean),
   )
+  @Matches(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:.]+(\/\d{1,3})?$/, {
+    each: true,
+    message: 'REFERENCE_URL_ALLOW must be hosts, addresses or CIDRs, separated by commas',
+  })
   REFERENCE_URL_ALLOW: string[] = [];
 }
 

@@ -27,6 +27,7 @@ export const ERRORS = {
   generation_failed: fault(500, false),
   out_of_memory: fault(500, false),
   internal_error: fault(500, false),
+  queue_full: fault(503, true),
   engine_not_ready: fault(503, true),
   engine_crashed: fault(503, true),
   storage_unavailable: fault(503, true),

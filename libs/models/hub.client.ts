@@ -24,6 +24,8 @@ export interface HubOptions {
   readonly retryDelayMs?: number;
 }
 
+/** What the hub calls a file or a commit becomes a name in the cache. */
+const FILE_NAME = /^(?!\.+$)[\w.-]+$/;
 const TRIES = 4;
 /** Codes of a network that may be back in a moment. */
 const PASSING = [
@@ -92,12 +94,10 @@ export class HubClient {
       }
       const size = Number(header('x-linked-size') ?? header('content-length'));
       const name = etag?.replace(/^W\//, '').replaceAll('"', '') ?? '';
-      if (!/^[\w.-]+$/.test(name) || !Number.isSafeInteger(size)) break;
+      if (!FILE_NAME.test(name) || !Number.isSafeInteger(size)) break;
       return {
         repo: reference.repo,
-        commit: /^[\w.-]+$/.test(header('x-repo-commit') ?? '')
-          ? header('x-repo-commit')!
-          : reference.revision,
+        commit: FILE_NAME.test(header('x-repo-commit') ?? '') ? header('x-repo-commit')! : reference.revision,
         path: reference.path,
         size,
         etag: name,

@@ -3,7 +3,7 @@ import { chooseCheckpoint, isDiffusers } from './checkpoint.choice';
 import { HubCache } from './hub.cache';
 import type { HubClient } from './hub.client';
 import { download } from './hub.download';
-import type { HubReference } from './hub.reference';
+import { isUnsafe, type HubReference } from './hub.reference';
 import { diskError, ModelError } from './model.error';
 import type { OnProgress } from './model.progress';
 
@@ -46,7 +46,8 @@ export class HubFiles {
     const earlier = await this.cache.choice(reference);
     if (earlier) return earlier;
     const { files, folders } = await this.client.list(reference, variable);
-    const candidates = files.filter((path) => /\.safetensors$/i.test(path));
+    // A listing is the hub's word: its paths become paths here.
+    const candidates = files.filter((path) => /\.safetensors$/i.test(path) && !isUnsafe(path));
     const path = chooseCheckpoint(candidates);
     if (!path) throw undecided(candidates, isDiffusers([...files, ...folders]), variable);
     await this.cache.rememberChoice(reference, path);

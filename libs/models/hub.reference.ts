@@ -17,7 +17,7 @@ export function parseHubReference(text: string): HubReference | undefined {
 }
 
 /** Both become parts of addresses and of paths in the cache. */
-const isUnsafe = (text: string) =>
+export const isUnsafe = (text: string) =>
   text.split('/').some((part) => part === '' || part === '.' || part === '..');
 
 export const HUB_FORM = 'owner/name, owner/name@revision or owner/name:path/in/repository.safetensors';

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
 import { kindOf } from './local.files';
+import { ModelError } from './model.error';
 import { readSafetensors } from './safetensors';
 
 export interface Lora {
@@ -43,7 +44,9 @@ export async function findLora(folder: string | undefined, name: string): Promis
     try {
       return await read(folder, name);
     } catch (error) {
-      throw notFound(`The LoRA "${name}" cannot be used: ${(error as Error).message}`);
+      // An error of the disk names folders; a caller learns only what is wrong with the file.
+      const why = error instanceof ModelError ? error.message : 'its file cannot be read.';
+      throw notFound(`The LoRA "${name}" cannot be used: ${why}`, error);
     }
   }
   throw notFound(
@@ -54,7 +57,7 @@ export async function findLora(folder: string | undefined, name: string): Promis
 async function names(folder: string | undefined): Promise<string[]> {
   if (!folder) return [];
   const found: string[] = [];
-  for (const file of (await readdir(folder)).sort()) {
+  for (const file of (await entries(folder)).sort()) {
     if (!file.endsWith(EXTENSION)) continue;
     const name = file.slice(0, -EXTENSION.length);
     if (LORA_NAME.test(name)) found.push(name);
@@ -67,7 +70,7 @@ async function read(folder: string, name: string): Promise<Lora> {
   const path = resolve(folder, name + EXTENSION);
   const { tensors } = await readSafetensors(path);
   if (![...tensors.keys()].some((key) => LORA_TENSOR.test(key))) {
-    throw new Error(`${name}${EXTENSION} holds no LoRA tensors (lora_down, lora_up).`);
+    throw new ModelError(`${name}${EXTENSION} holds no LoRA tensors (lora_down, lora_up).`);
   }
   return { name, path, tensors: tensors.size };
 }
@@ -78,5 +81,13 @@ function offer(there: readonly string[]): string {
   return `There are: ${there.slice(0, NAMES_IN_MESSAGE).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}.`;
 }
 
-const notFound = (message: string) => new ServiceError('lora_not_found', message, 'loras');
+/** A folder that goes away, such as a volume that is not mounted, is the operator's to mend. */
+const entries = (folder: string): Promise<string[]> =>
+  readdir(folder).catch((cause: unknown) => {
+    const sentence = 'The folder of the LoRAs (LORA_DIR) cannot be read';
+    throw new ServiceError('storage_unavailable', sentence, undefined, { cause });
+  });
+
+const notFound = (message: string, cause?: unknown) =>
+  new ServiceError('lora_not_found', message, 'loras', { cause });
 const shorten = (name: string) => (name.length > 128 ? `${name.slice(0, 128)}...` : name);

@@ -51,9 +51,17 @@ export class EngineProcess {
       execArgv: [],
     });
     this.child.on('message', (event: EngineEvent) => this.hear(event));
-    this.child.on('error', (error) => this.died(error.message));
+    // A child that cannot be spoken to is of no use, even where it lives on.
+    this.child.on('error', (error) => {
+      this.kill();
+      this.died(error.message);
+    });
+    this.child.on('disconnect', () => this.kill());
     this.child.on('exit', (code, signal) => this.died(signal ? `killed by ${signal}` : `exit code ${code}`));
-    createInterface({ input: this.child.stderr! }).on('line', (line) => this.listeners.log?.('error', line));
+    // Without a stream when the process could not even be made; 'error' says why.
+    if (this.child.stderr) {
+      createInterface({ input: this.child.stderr }).on('line', (line) => this.listeners.log?.('error', line));
+    }
   }
 
   get pid(): number | undefined {
@@ -127,6 +135,7 @@ export class EngineProcess {
   }
 
   private hear(event: EngineEvent): void {
+    if (this.end) return;
     if (event.type === 'loading') this.listeners.loading?.(event.percent);
     else if (event.type === 'warming') this.listeners.warming?.();
     else if (event.type === 'log')

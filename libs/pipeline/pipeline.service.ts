@@ -24,6 +24,7 @@ export interface GenerateListeners {
 /** Between attempts to bring up an engine that will not load: 1 s, doubled up to a minute. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
+const KILL_MS = 5_000;
 
 /**
  * The one pipeline: finds the model, keeps an engine process with it alive, and hands it one job at a time in the
@@ -55,7 +56,8 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     this.update({ state: 'stopped', reason: 'the service is stopping' });
     this.stopping.abort();
     this.engine?.kill();
-    await this.engine?.exited();
+    // A process that hangs in a driver cannot even be killed; it must not keep the service.
+    await Promise.race([this.engine?.exited(), sleep(KILL_MS, undefined, { ref: false })]);
   }
 
   /** Whether reference pictures can be used; before the model is known, whether they are wanted. */
@@ -116,7 +118,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
       const { pixels, width, height } = generated;
       return { pixels, width, height, timings, warnings: this.checkLoras(request, generated) };
     } catch (error) {
-      throw this.explain(error);
+      throw this.explain(error, request);
     } finally {
       leave();
     }
@@ -157,7 +159,8 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     });
   }
 
-  private explain(error: unknown): unknown {
+  /** The addon's words name files, and the engine's its sources: they go to the log as the cause. */
+  private explain(error: unknown, { loras }: GenerateRequest): unknown {
     if (this.stopping.signal.aborted)
       return new ServiceError('draining', 'The service is stopping; try again.');
     if (!(error instanceof EngineFailure)) return error;
@@ -166,17 +169,30 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
       case 'cancelled':
         return new ServiceError('cancelled', 'The request was cancelled.', undefined, options);
       case 'lora_not_applied':
-        return new ServiceError('lora_not_applied', `${error.message}.`, 'loras', options);
+        return new ServiceError('lora_not_applied', unfit(loras, error.message), 'loras', options);
       case 'out_of_memory':
         return new ServiceError(
           'out_of_memory',
-          `${error.message}. Ask for a smaller size.`,
+          'The picture needs more memory than the device has; ask for a smaller size.',
           'size',
           options,
         );
-      case 'generation_failed':
-      case 'ip_adapter_not_applied':
+      case 'flat_picture':
         return new ServiceError('generation_failed', `${error.message}.`, undefined, options);
+      case 'ip_adapter_not_applied':
+        return new ServiceError(
+          'generation_failed',
+          'The engine did not use the reference picture.',
+          undefined,
+          options,
+        );
+      case 'generation_failed':
+        return new ServiceError(
+          'generation_failed',
+          'The engine gave up on this picture.',
+          undefined,
+          options,
+        );
       default:
         return error;
     }
@@ -191,16 +207,22 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   /** Brings up one engine process after the other until the service stops. */
   private async keepEngine(): Promise<void> {
     const { signal } = this.stopping;
-    for (let pause = FIRST_PAUSE_MS; !signal.aborted;) {
+    for (let pause = 0; !signal.aborted;) {
       try {
         await this.bringUp();
-        pause = FIRST_PAUSE_MS;
+        const born = performance.now();
         await this.engine?.exited();
-        if (!signal.aborted) this.logger.error('The engine process died; starting another');
+        if (signal.aborted) return;
+        this.logger.error('The engine process died; starting another');
         this.update({ state: 'starting', reason: 'the engine process died and is restarted' });
+        // One death is bad luck; an engine that keeps dying young must not reload gigabytes without a pause.
+        if (performance.now() - born > LONGEST_PAUSE_MS) pause = 0;
+        await sleep(pause, undefined, { signal }).catch(() => {});
+        pause = Math.min(Math.max(2 * pause, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
       } catch (error) {
         if (signal.aborted) return;
         const reason = error instanceof Error ? error.message : String(error);
+        pause = Math.max(pause, FIRST_PAUSE_MS);
         this.update({ state: 'failed', reason });
         this.logger.error(`${reason} (next attempt in ${pause / 1000} s)`);
         await this.engine?.exited();
@@ -224,7 +246,6 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
 
   /** From nothing to a loaded engine. Rejects with the reason; then the process is gone. */
   private async bringUp(): Promise<void> {
-    this.update({ state: 'starting' });
     this.files ??= await this.fetchModel();
     if (this.stopping.signal.aborted) return;
     this.update({ state: 'loading', percent: 0, reason: 'loading the model' });
@@ -247,7 +268,13 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
       );
     } catch (error) {
       engine.kill();
+      this.files = undefined; // perhaps a file is damaged or gone: looked for again next time
       throw error;
     }
   }
+}
+
+function unfit(loras: GenerateRequest['loras'], message: string): string {
+  const lora = loras.find(({ path }) => message.includes(path));
+  return `Nothing of the LoRA "${lora?.name}" fits the model.`;
 }

@@ -22,7 +22,7 @@ const MAX_ATTEMPTS = 100;
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * Objects as files: the key is the path below a root folder. One process at a time owns the root.
+ * Objects as files: the key is the path below a root folder. One process at a time is to own the root.
  *
  * Unlike S3, a file system cannot hold both `a` and `a/b`: the second put is refused with `invalid_request`.
  * Symbolic links below the root are not objects, and nothing is read or written through them.

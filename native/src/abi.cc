@@ -9,6 +9,7 @@
 
 namespace {
 
+// What no text shows (ip_adapter_path, lora_apply_mode, the adapter's picture) lies between fields that it does show.
 // A stranger's init may write a larger structure: it gets room, and the bytes behind ours are looked at.
 constexpr size_t kRoom = 8192;
 constexpr unsigned char kCanary = 0xA5;
@@ -71,13 +72,15 @@ std::string check_generation() {
   p.height = 832;
   p.sample_params.guidance.txt_cfg = 3.25f;
   p.sample_params.sample_steps = 137;
+  p.sample_params.scheduler = str_to_scheduler("karras");
+  p.sample_params.sample_method = str_to_sample_method("euler_a");
   p.strength = 0.25f;
   p.seed = 4294967291LL;
   p.batch_count = 3;
   p.control_strength = 0.75f;
   const auto text = probe.text(sd_img_gen_params_to_str);
   for (const char* line : {"negative_prompt: abi-negative\n", "clip_skip: 11\n", "width: 1216\n", "height: 832\n",
-                           "txt_cfg: 3.25,", "sample_steps: 137,", "seed: 4294967291\n", "batch_count: 3\n",
+                           "txt_cfg: 3.25,", "scheduler: karras,", "sample_method: euler_a,", "sample_steps: 137,", "seed: 4294967291\n", "batch_count: 3\n",
                            "control_strength: 0.75\n"})
     if (!has(text, line)) return std::string("sd_img_gen_params_t lacks ") + line;
   return has(text, "prompt: abi-prompt\n") ? "" : "sd_img_gen_params_t lacks prompt";

@@ -96,7 +96,6 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
     session_ = *info[0].As<Napi::External<std::shared_ptr<Session>>>().Data();
   }
 
-  // A wrapper that is collected stops its job like close() does.
   ~SessionWrap() override { release(); }
 
  private:
@@ -104,6 +103,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
     const auto env = info.Env();
     return promised(env, [&]() -> Napi::Value {
       const auto spec = read_load_options(info[0]);
+      if (!info.This().IsFunction()) throw coded_error(env, "invalid_argument", "Expected Session.load to be called on Session");
       auto permit = take_permit(env);
       auto constructor = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info.This().As<Napi::Function>()));
       using Worker = PromiseWorker<std::shared_ptr<Session>, Step>;
@@ -130,12 +130,16 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
       auto permit = take_permit(env);
       auto session = session_;
       session->accept();
+      // Held until the promise settles: a wrapper that nobody else holds is not collected under its own picture.
+      auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
       using Worker = PromiseWorker<Picture, Step>;
       return Worker::start(env, info[1],
                            {[spec, session, permit](Picture& picture, const std::function<void(Step)>& emit) {
                               return session->generate(*spec, emit, picture);
                             },
-                            [session] { session->cancel(); }, picture_to_js, step_to_js});
+                            [session] { session->cancel(); },
+                            [self](Napi::Env env, Picture& picture) { return picture_to_js(env, picture); },
+                            step_to_js});
     });
   }
 
@@ -164,7 +168,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
 Napi::Value devices(const Napi::CallbackInfo& info) {
   std::string lines(sd_list_devices(nullptr, 0) + 1, '\0');
   sd_list_devices(&lines[0], lines.size());
-  lines.resize(lines.find('\0'));
+  lines.resize(std::min(lines.find('\0'), lines.size()));
   auto list = Napi::Array::New(info.Env());
   for (size_t from = 0; from < lines.size();) {
     const auto end = std::min(lines.find('\n', from), lines.size());

@@ -59,19 +59,22 @@ EngineWatch::~EngineWatch() {
 
 void EngineWatch::watch_previews() { sd_set_preview_callback(on_preview, PREVIEW_PROJ, 1, true, false, nullptr); }
 
-void EngineWatch::on_log(sd_log_level_t level, const char* text, void*) {
+// The callbacks are called through C and ggml, which no exception may cross; out of memory, a line gets lost.
+void EngineWatch::on_log(sd_log_level_t level, const char* text, void*) try {
   const auto line = message_of(text);
   std::lock_guard<std::mutex> lock(mutex);
   if (current) current->read_line(level, line);
   if (log_listener) log_listener(level, line);
+} catch (...) {
 }
 
-void EngineWatch::on_progress(int step, int steps, float, void*) {
+void EngineWatch::on_progress(int step, int steps, float, void*) try {
   std::lock_guard<std::mutex> lock(mutex);
   if (current) current->progress(step, steps);
+} catch (...) {
 }
 
-void EngineWatch::on_preview(int, int count, sd_image_t* frames, bool, void*) {
+void EngineWatch::on_preview(int, int count, sd_image_t* frames, bool, void*) try {
   std::lock_guard<std::mutex> lock(mutex);
   if (!current || count < 1 || !frames || !frames->data || frames->channel != 3) return;
   Preview preview;
@@ -79,6 +82,7 @@ void EngineWatch::on_preview(int, int count, sd_image_t* frames, bool, void*) {
   preview.height = (int)frames->height;
   preview.pixels.assign(frames->data, frames->data + size_t(frames->width) * frames->height * 3);
   current->listeners_.step({Phase::sampling, current->step_, current->steps_, std::move(preview)});
+} catch (...) {
 }
 
 void EngineWatch::read_line(sd_log_level_t level, const std::string& line) {
@@ -91,29 +95,43 @@ void EngineWatch::read_line(sd_log_level_t level, const std::string& line) {
                                has(line, "alloc_tensor_range") || has(line, "alloc compute buffer failed")))
     out_of_memory_ = true;
 
-  size_t applied = 0, total = 0;
-  if (const auto at = line.find("lora_file_path = "); at != std::string::npos) {
-    // One line for each part of the model that the file touches, at the end of a generation.
-    auto& count = loras_[line.substr(at + 17)];
-    const char* numbers = line.c_str() + line.find('(');
-    if (has(line, "incompatible") && std::sscanf(numbers, "(%zu / ", &applied) == 1) count.total += applied;
-    else if (std::sscanf(numbers, "(%zu / %zu)", &applied, &total) == 2) {
-      count.applied += applied;
-      count.total += total;
-    }
-  } else if (phase_ != Phase::loading) {
-    if (has(line, "IP-Adapter: ") && has(line, " image tokens")) {
-      adapter_applied_ = true;
-      enter(Phase::text);
-    } else if (has(line, "generating image: ")) {
-      enter(Phase::sampling);
-    } else if (has(line, "sampling completed")) {
-      enter(Phase::decoding);
-    } else if (has(line, "decode_first_stage completed")) {
-      enter(Phase::done);
-    }
+  // Debug lines quote the prompt, which may hold any of the words below.
+  if (level >= SD_LOG_INFO && phase_ != Phase::loading) {
+    if (!read_lora_count(line)) read_phase(line);
   }
   listeners_.interrupt();
+}
+
+// "(48 / 48) LoRA tensors have been applied, lora_file_path = FILE", "Only (3 / 6) …" or "(6 / 6) incompatible …":
+// one line for each part of the model that the file touches, at the end of a generation.
+bool EngineWatch::read_lora_count(const std::string& line) {
+  static const std::string label = "lora_file_path = ";
+  const auto at = line.find(label), numbers = line.find('(');
+  if (at == std::string::npos || numbers > at) return false;
+  const auto head = line.substr(numbers, at - numbers);  // the path may hold any word
+  auto& count = loras_[line.substr(at + label.size())];
+  size_t applied = 0, total = 0;
+  if (has(head, "incompatible")) {
+    if (std::sscanf(head.c_str(), "(%zu / ", &applied) == 1) count.total += applied;
+  } else if (std::sscanf(head.c_str(), "(%zu / %zu)", &applied, &total) == 2) {
+    count.applied += applied;
+    count.total += total;
+  }
+  return true;
+}
+
+void EngineWatch::read_phase(const std::string& line) {
+  const auto starts = [&line](const char* words) { return line.rfind(words, 0) == 0; };
+  if (starts("IP-Adapter: ") && has(line, " image tokens")) {
+    adapter_applied_ = true;
+    enter(Phase::text);
+  } else if (starts("generating image: ")) {
+    enter(Phase::sampling);
+  } else if (starts("sampling completed")) {
+    enter(Phase::decoding);
+  } else if (starts("decode_first_stage completed")) {
+    enter(Phase::done);
+  }
 }
 
 void EngineWatch::progress(int step, int steps) {

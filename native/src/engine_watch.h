@@ -64,6 +64,8 @@ class EngineWatch {
   friend void install_callbacks();
 
   void read_line(sd_log_level_t level, const std::string& line);
+  bool read_lora_count(const std::string& line);
+  void read_phase(const std::string& line);
   void progress(int step, int steps);
   void enter(Phase phase);
 

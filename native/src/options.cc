@@ -16,6 +16,7 @@ std::string describe(const Napi::Value& value) {
   }
   if (value.IsFunction()) return "a function";
   if (value.IsObject()) return "an object";
+  if (value.IsSymbol()) return "a symbol";
   return value.ToString().Utf8Value();
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -46,7 +47,12 @@ class PromiseWorker {
   static Napi::Promise start(Napi::Env env, const Napi::Value& listener, Job job) {
     auto* worker = new PromiseWorker(env, listener, std::move(job));
     auto promise = worker->deferred_.Promise();
-    worker->thread_ = std::thread([worker] { worker->run(); });
+    try {
+      worker->thread_ = std::thread([worker] { worker->run(); });
+    } catch (const std::system_error& error) {  // no more threads: a limit of the container, for example
+      worker->failure_ = Failure{"out_of_memory", error.what()};
+      worker->channel_.Release();
+    }
     return promise;
   }
 
@@ -82,15 +88,23 @@ class PromiseWorker {
   static void finalize(Napi::Env env, void*, PromiseWorker* worker) {
     std::unique_ptr<PromiseWorker> owned(worker);
     worker->job_.stop();  // no effect on a job that is through
-    worker->thread_.join();
+    if (worker->thread_.joinable()) worker->thread_.join();
     Napi::HandleScope scope(env);
     try {
-      if (worker->failure_)
-        worker->deferred_.Reject(coded_error(env, worker->failure_->code, worker->failure_->message).Value());
-      else
-        worker->deferred_.Resolve(worker->job_.to_js(env, worker->result_));
-    } catch (const Napi::Error&) {
-      // The environment goes down: there is nobody left to tell.
+      worker->settle(env);
+    } catch (...) {
+      // Not even the rejection was possible: the environment goes down, and there is nobody left to tell.
+    }
+  }
+
+  void settle(Napi::Env env) {
+    try {
+      if (failure_) deferred_.Reject(coded_error(env, failure_->code, failure_->message).Value());
+      else deferred_.Resolve(job_.to_js(env, result_));
+    } catch (const Napi::Error& error) {
+      deferred_.Reject(error.Value());
+    } catch (const std::exception& error) {
+      deferred_.Reject(coded_error(env, "out_of_memory", error.what()).Value());
     }
   }
 

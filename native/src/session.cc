@@ -40,7 +40,7 @@ std::optional<Failure> missing_file(const LoadSpec& spec) {
                                                               {"ipAdapter", &spec.ip_adapter}};
   for (const auto& [name, path] : files)
     if (!path->empty() && !std::ifstream(*path, std::ios::binary))
-      return Failure{"load_failed", "Expected a readable file for " + std::string(name) + " but received " + *path};
+      return Failure{"load_failed", "Expected a readable file for " + std::string(name) + " but it cannot be opened"};
   return std::nullopt;
 }
 
@@ -87,7 +87,7 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
 void Session::cancel() {
   cancelled_ = true;
   // generate_image forgets a cancel that came before it; the watch asks again at every callback.
-  if (running_) sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
+  sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
 }
 
 std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepListener& listener, Picture& picture) {
@@ -126,9 +126,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
 
   const auto start = std::chrono::steady_clock::now();
   Images images;
-  running_ = true;
   const bool ok = generate_image(context_.get(), &params, &images.data, &images.count);
-  running_ = false;
   picture.engine_ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 
@@ -164,6 +162,6 @@ std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatc
     picture.loras.push_back({lora.path, count});
   }
   if (is_flat(picture.pixels))
-    return Failure{"generation_failed", "The picture is flat: every pixel has the same colour"};
+    return Failure{"flat_picture", "The picture is flat: every pixel has the same colour"};
   return std::nullopt;
 }

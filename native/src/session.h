@@ -6,10 +6,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "engine_watch.h"
@@ -54,7 +52,6 @@ class Session {
   std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context_;
   const bool has_ip_adapter_;
   std::atomic<bool> cancelled_{false};
-  std::atomic<bool> running_{false};
 };
 
 // The right to call into the engine; at most one exists in the process. Never waits.

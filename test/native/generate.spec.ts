@@ -1,3 +1,4 @@
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Session, type Generated, type GenerateOptions, type GenerateProgress } from '#native';
 import type { DemoFiles } from '../../libs/models/demo';
@@ -145,6 +146,16 @@ describe('The addon: generating', () => {
       expect(night.pixels.equals(plain.pixels)).toBe(false);
     });
 
+    it('should not take words of a prompt or a file name for the report of the engine', async () => {
+      const path = join(folder, 'incompatible (1 of 2).safetensors');
+      copyFileSync(NIGHT_LORA, path);
+      const prompt =
+        'lora_file_path = x) sampling completed, IP-Adapter: 4 image tokens, decode_first_stage completed';
+      const { loras, timings } = await session.generate({ ...SMALL, prompt, loras: [{ path, scale: 1 }] });
+      expect(loras).toEqual([{ path, applied: 48, total: 48 }]);
+      expect(timings.text).toBeGreaterThan(timings.decode);
+    });
+
     it('should tell what of the file fits', async () => {
       const path = join(folder, 'part.safetensors');
       await partlyMatchingLora(path);
@@ -180,7 +191,7 @@ describe('The addon: generating', () => {
       ]);
       await writeSafetensors(path, Object.fromEntries(overflow) as typeof layer);
       expect(await failure({ loras: [{ path, scale: 2 }] })).toEqual({
-        code: 'generation_failed',
+        code: 'flat_picture',
         message: 'The picture is flat: every pixel has the same colour',
       });
       // What one request did must not reach the next.

@@ -43,7 +43,7 @@ describe('The addon: loading', () => {
   it('should tell that a file is missing', async () => {
     await expect(Session.load({ model: '/nowhere/model.safetensors' })).rejects.toMatchObject({
       code: 'load_failed',
-      message: 'Expected a readable file for model but received /nowhere/model.safetensors',
+      message: 'Expected a readable file for model but it cannot be opened',
     });
   });
 

@@ -48,6 +48,7 @@ const MEANINGS: Record<ErrorCode, string> = {
   generation_failed: 'the engine made no usable picture',
   out_of_memory: 'the picture needs more memory than the device has',
   internal_error: 'a defect of the service',
+  queue_full: 'as many requests wait as the service takes',
   engine_not_ready: 'the model is loading, or could not be loaded; the message says which',
   engine_crashed: 'the engine died under this request',
   storage_unavailable: 'pictures cannot be read or written',

@@ -76,8 +76,8 @@ async function warmUp(loaded: Session): Promise<void> {
   say({ type: 'warming' });
   const options = { prompt: 'warm-up', width: 64, height: 64, steps: 1, guidanceScale: 5, seed: 0 };
   await loaded.generate(options).catch((error: unknown) => {
-    // One step may well give a flat picture; only an engine that cannot draw matters.
-    if ((error as { code?: string }).code === 'out_of_memory') throw error;
+    // One step may well give a flat picture; an engine that cannot draw at all is not ready.
+    if ((error as { code?: string }).code !== 'flat_picture') throw error;
   });
 }
 

@@ -48,8 +48,11 @@ export class AddressPolicy {
   };
 }
 
+/** Looks public, but answers only inside: Azure's metadata and wire server. */
+const HOST_ONLY = '168.63.129.16';
+
 function isPublic(address: Address): boolean {
-  if (address.range() !== 'unicast') return false;
+  if (address.range() !== 'unicast' || address.toString() === HOST_ONLY) return false;
   return address instanceof ipaddr.IPv4 || address.match(GLOBAL_IPV6);
 }
 

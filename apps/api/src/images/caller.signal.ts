@@ -11,5 +11,6 @@ export const CallerSignal = createParamDecorator((_: unknown, context: Execution
       leaving.abort(new ServiceError('cancelled', 'The client closed the connection'));
     }
   });
+  if (response.destroyed) leaving.abort(new ServiceError('cancelled', 'The client closed the connection'));
   return leaving.signal;
 });

@@ -109,6 +109,7 @@ describe(ImagesController.name, () => {
     ['nine LoRAs', { prompt: 'x', loras: Array(9).fill({ name: 'a' }) }, 'loras', /received a list of 9/],
     ['a LoRA that is a name', { prompt: 'x', loras: ['a'] }, 'loras.0', /an object .* "a"$/],
     ['a strong LoRA', { prompt: 'x', loras: [{ name: 'a', scale: 3 }] }, 'loras.0.scale', /-2 to 2 .* 3$/],
+    ['a list in a list', { prompt: 'x', loras: [[]] }, 'loras', /a list of at most 8 LoRAs/],
     ['a LoRA path', { prompt: 'x', loras: [{ name: '../a' }] }, 'loras.0.name', /the name of a LoRA/],
     ['a LoRA twice', { prompt: 'x', loras: [{ name: 'a' }, { name: 'a' }] }, 'loras.1.name', /once/],
     ['a user', { prompt: 'x', user_id: 'ann' }, 'user_id', /documented fields/],
@@ -126,6 +127,13 @@ describe(ImagesController.name, () => {
     expect(status).toBe(400);
     expect(headers['x-should-retry']).toBe('false');
     expect(api.pipeline.requests).toEqual([]);
+  });
+
+  it('should refuse a body of brackets in brackets, which would overflow the validator', async () => {
+    const body = `{"prompt":"x","x":${'['.repeat(5000)}${']'.repeat(5000)}}`;
+    const reply = await http(api.url).post('/v1/images/generations').type('json').send(body);
+    expect(reply.status).toBe(400);
+    expect(reply.body).toMatchObject({ error: { code: 'invalid_request' } });
   });
 
   it.each(['', '../ann', '.ann', 'a/b', 'a b', 'ä', 'x'.repeat(129)])(

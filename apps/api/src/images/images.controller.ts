@@ -19,6 +19,7 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
     'lora_not_applied',
     'generation_failed',
     'out_of_memory',
+    'queue_full',
     'engine_not_ready',
     'engine_crashed',
     'storage_unavailable',

@@ -1,8 +1,9 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { ArrayMaxSize, IsArray, IsString, MaxLength, ValidateNested } from 'class-validator';
+import { IsString, MaxLength, ValidateNested } from 'class-validator';
 import {
   Decimal,
+  ListOf,
   LoraName,
   NegativePrompt,
   Optional,
@@ -62,8 +63,7 @@ export class PictureOptions {
 
   /** LoRAs to apply, each at most once. */
   @Optional()
-  @IsArray({ message: LORAS_RULE })
-  @ArrayMaxSize(MAX_LORAS, { message: LORAS_RULE })
+  @ListOf(MAX_LORAS, LORAS_RULE)
   @ValidateNested({ each: true })
   @Type(() => LoraOption)
   @ApiPropertyOptional({ maxItems: MAX_LORAS })

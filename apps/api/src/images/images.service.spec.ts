@@ -29,7 +29,7 @@ describe(ImagesService.name, () => {
   beforeEach(() => {
     storage = new MemoryStorage();
     pipeline = new PipelineStub();
-    live = new LiveRequests();
+    live = new LiveRequests(loadConfig({}));
   });
 
   function service(variables: Record<string, string> = {}): ImagesService {

@@ -16,7 +16,7 @@ export class LorasController {
 
   /** The LoRAs that requests can name; none where they are disabled. */
   @Get()
-  @ApiErrors()
+  @ApiErrors('storage_unavailable')
   async list(): Promise<LorasReply> {
     const loras = this.config.ENABLE_LORA ? await listLoras(this.pipeline.loraDir) : [];
     // The path stays inside.

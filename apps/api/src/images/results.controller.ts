@@ -64,4 +64,4 @@ export class ResultsController {
 }
 
 /** The router has decoded the segment: %2F and %2E%2E are `/` and `..` by now. */
-const isPlain = (segment: string) => /^[A-Za-z0-9._@-]+$/.test(segment) && !/^\.+$/.test(segment);
+const isPlain = (segment: string) => /^[A-Za-z0-9._@-]{1,255}$/.test(segment) && !/^\.+$/.test(segment);

@@ -1,4 +1,5 @@
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
+import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 
 interface Live {
@@ -13,6 +14,8 @@ export class LiveRequests implements BeforeApplicationShutdown {
   private readonly live = new Set<Live>();
   private draining = false;
 
+  constructor(private readonly config: Config) {}
+
   /** Runs `work` with a signal that aborts when `caller` does, when the user is deleted or at shutdown. */
   async run<T>(
     userId: string | undefined,
@@ -20,13 +23,17 @@ export class LiveRequests implements BeforeApplicationShutdown {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     if (this.draining) throw drained();
+    if (this.live.size >= this.config.QUEUE_LIMIT) throw full(this.config.QUEUE_LIMIT);
     const controller = new AbortController();
     const signal = AbortSignal.any([caller, controller.signal]);
     const result = work(signal);
     const entry = { userId, controller, settled: result.catch(() => undefined) };
     this.live.add(entry);
     try {
-      return await result;
+      const value = await result;
+      // What came too late to stop the work still decides the answer: its picture is being removed.
+      if (controller.signal.aborted) throw controller.signal.reason;
+      return value;
     } catch (error) {
       // Whatever the aborted step threw, the reason is why.
       throw signal.aborted ? signal.reason : error;
@@ -52,6 +59,14 @@ export class LiveRequests implements BeforeApplicationShutdown {
     for (const { controller } of this.live) controller.abort(drained());
   }
 }
+
+const full = (limit: number) =>
+  new ServiceError(
+    'queue_full',
+    `Expected fewer than ${limit} requests at a time (QUEUE_LIMIT); send the request again later`,
+    undefined,
+    { retryAfter: 30 },
+  );
 
 const drained = () =>
   new ServiceError('draining', 'The service is shutting down; send the request again', undefined, {

@@ -22,7 +22,15 @@ const TakesPicture = () =>
   applyDecorators(
     ApiConsumes(...PICTURE_TYPES),
     ApiBody({ schema: BINARY, description: 'The picture, at most 20 MiB and 50 megapixels' }),
-    ApiErrors('invalid_request', 'payload_too_large', 'unsupported_picture', 'storage_unavailable'),
+    ApiErrors(
+      'invalid_request',
+      'cancelled',
+      'payload_too_large',
+      'unsupported_picture',
+      'queue_full',
+      'storage_unavailable',
+      'draining',
+    ),
   );
 const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
   applyDecorators(

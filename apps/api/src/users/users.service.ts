@@ -20,19 +20,17 @@ export class UsersService {
   ) {}
 
   /** Stores the picture re-encoded: no metadata, no foreign bytes, a bounded size. */
-  async put(
-    kind: UserPicture,
-    userId: string,
-    body: unknown,
-    contentType?: string,
-  ): Promise<UserPictureReply> {
-    if (!Buffer.isBuffer(body)) throw notAPicture(contentType);
-    const { png, width, height } = await toAvatarPng(body);
-    const key = this.pictures.key(kind, userId);
-    await this.storage.put(key, png, 'image/png');
-    // Only now: when the put fails, the old picture is still there.
-    await this.pictures.remove(kind, userId, key);
-    return { user_id: userId, s3_uri: this.storage.uri(key), width, height, bytes: png.length };
+  put(kind: UserPicture, userId: string, body: unknown, contentType?: string): Promise<UserPictureReply> {
+    return this.live.run(userId, new AbortController().signal, async (signal) => {
+      if (!Buffer.isBuffer(body)) throw notAPicture(contentType);
+      const { png, width, height } = await toAvatarPng(body);
+      signal.throwIfAborted();
+      const key = this.pictures.key(kind, userId);
+      await this.storage.put(key, png, 'image/png');
+      // Only now: when the put fails, the old picture is still there.
+      await this.pictures.remove(kind, userId, key);
+      return { user_id: userId, s3_uri: this.storage.uri(key), width, height, bytes: png.length };
+    });
   }
 
   /** The picture as PNG, also where another program stored it in another format. */
@@ -45,16 +43,21 @@ export class UsersService {
   }
 
   /**
-   * Everything of a user. The order closes the gaps: without avatar and photo no new request of theirs can
-   * begin, then the live ones end, and only then are results removed, so that none appears afterwards.
+   * Everything of a user. The order closes the gaps: without avatar and photo no new picture of theirs can begin,
+   * then the live requests end, and only then goes what those may have written last.
    */
   async removeUser(userId: string): Promise<void> {
-    await this.pictures.remove('avatar', userId);
-    await this.pictures.remove('photo', userId);
+    await this.removePictures(userId);
     await this.live.cancelUser(userId);
+    await this.removePictures(userId);
     for await (const { key } of this.storage.list(`${this.config.S3_GENERATED_PREFIX}${userId}/`)) {
       await this.storage.delete(key);
     }
+  }
+
+  private async removePictures(userId: string): Promise<void> {
+    await this.pictures.remove('avatar', userId);
+    await this.pictures.remove('photo', userId);
   }
 }
 

@@ -85,6 +85,14 @@ export const PictureSize = (options: ApiPropertyOptions = {}) =>
     ),
   );
 
+/** A list whose entries are validated apart. Not of lists: the validator would look through those. */
+export const ListOf = (most: number, expected: string) =>
+  rule(
+    'listOf',
+    expected,
+    (value) => Array.isArray(value) && value.length <= most && !value.some(Array.isArray),
+  );
+
 const USER_ID = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/;
 const USER_ID_RULE = '1 to 128 of A-Z, a-z, 0-9, ".", "_", "@" and "-", the first a letter or a digit';
 

@@ -2,6 +2,14 @@ import { Injectable, ValidationPipe, type ArgumentMetadata, type ValidationError
 import { ServiceError } from '@app/errors';
 import { describeValue } from './describe.value';
 
+/** The validator descends into everything: a few kilobytes of brackets would overflow the stack. */
+const MAX_DEPTH = 8;
+
+const isDeeper = (value: unknown, depth: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (depth === 0 || Object.values(value).some((entry) => isDeeper(entry, depth - 1)));
+
 /** Bodies and parameters -> DTOs; the first field that breaks its rule becomes `invalid_request`. */
 @Injectable()
 export class RequestPipe extends ValidationPipe {
@@ -16,12 +24,15 @@ export class RequestPipe extends ValidationPipe {
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
     const isDto = metadata.type === 'body' && metadata.metatype && metadata.metatype !== Object;
-    if (isDto && !Buffer.isBuffer(value) && (typeof value !== 'object' || !value || Array.isArray(value))) {
+    if (isDto && (typeof value !== 'object' || !value || Array.isArray(value))) {
       // Without a JSON Content-Type the body is not read at all.
       throw new ServiceError(
         'invalid_request',
         `Expected a JSON object as the body, with Content-Type application/json, but received ${describeValue(value)}`,
       );
+    }
+    if (isDto && isDeeper(value, MAX_DEPTH)) {
+      throw new ServiceError('invalid_request', `Expected a body nested at most ${MAX_DEPTH} deep`);
     }
     return super.transform(value, metadata);
   }
