@@ -4,6 +4,7 @@ const { spawnSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
+const { bindWithin } = require('./bind_within');
 const { Stop } = require('./stop');
 
 const PYTHON_TAGS = ['--python-version', '3.12', '--implementation', 'cp'];
@@ -13,14 +14,14 @@ const SIZES = { cpu: { download: 31, disk: 100 }, cuda12: { download: 494, disk:
 
 const requirements = (variant) => path.join(__dirname, `requirements-${variant}.txt`);
 
-/** The list of what was unpacked, `size path` per line, under the hash of the pins. Written last. */
+/** The list of what was unpacked, `size path` per line, under a line that names pins and layout. Written last. */
 const MARKER = 'complete';
+/** To be raised when what is done with the wheels changes. */
+const LAYOUT = 2;
 
 function pins(variant) {
-  return crypto
-    .createHash('sha256')
-    .update(fs.readFileSync(requirements(variant)))
-    .digest('hex');
+  const hash = crypto.createHash('sha256').update(fs.readFileSync(requirements(variant)));
+  return `${hash.digest('hex')} layout ${LAYOUT}`;
 }
 
 function contents(folder) {
@@ -128,9 +129,12 @@ for wheel in sorted(pathlib.Path(sys.argv[1]).glob('*.whl')):
 
 /** Lays the libraries where the loader looks: the module's RPATH is its own `.libs` folder. */
 function arrange(folder, variant) {
-  fs.symlinkSync('_sd_native.abi3.so', path.join(folder, 'inferna/sd/libstable-diffusion.so'));
+  const module = path.join(folder, 'inferna/sd');
+  bindWithin(path.join(module, '_sd_native.abi3.so'));
+  fs.symlinkSync('_sd_native.abi3.so', path.join(module, 'libstable-diffusion.so'));
   if (variant !== 'cuda12') return;
   const libraries = path.join(folder, 'inferna_cuda12.libs');
+  for (const file of fs.readdirSync(libraries)) bindWithin(path.join(libraries, file));
   for (const part of ['cuda_runtime', 'cublas']) {
     const from = path.join(folder, 'nvidia', part, 'lib');
     for (const file of fs.readdirSync(from)) fs.renameSync(path.join(from, file), path.join(libraries, file));
