@@ -122,6 +122,11 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     }
   }
 
+  /** Resolves once pictures can be made; never, while that does not come. */
+  async whenReady(): Promise<void> {
+    while (this.current.state !== 'ready') await once(this.changes, 'change');
+  }
+
   /** A job whose turn comes while the engine is brought up again waits for that; not for one that cannot load. */
   private async readyEngine(signal?: AbortSignal): Promise<EngineProcess> {
     const comes = () =>

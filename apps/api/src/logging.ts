@@ -18,10 +18,14 @@ function requestId(request: IncomingMessage, response: ServerResponse): string {
 /** Query strings may hold anything, so only the path is logged. */
 const path = (url = '') => url.split('?', 1)[0];
 
-/** JSON lines. Never bodies or headers: prompts, keys and pictures are in them. */
+/** One line an event. Never bodies or headers: prompts, keys and pictures are in them. */
 export function requestLog(config: Config): Options {
   return {
     level: config.LOG_LEVEL,
+    // For a person at a terminal; anything else reads JSON.
+    ...(process.stdout.isTTY && {
+      transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } },
+    }),
     genReqId: requestId,
     quietReqLogger: true, // lines inside a request carry its id only
     autoLogging: { ignore: (request) => path(request.url).startsWith('/health') },

@@ -3,8 +3,10 @@ import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
-import { ConfigError, loadConfig, type Config } from '@app/config';
+import { ConfigError, isDemo, loadConfig, type Config } from '@app/config';
+import { PipelineService } from '@app/pipeline';
 import { createApp } from './app';
+import { demoHint } from './demo.hint';
 
 /** On shutdown replies get this long to end, in milliseconds. Node also waits for connections that ask nothing yet. */
 const DRAIN = 5_000;
@@ -33,6 +35,10 @@ async function main(): Promise<void> {
   const { address, port, family } = server.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
   new Logger('Main').log(`Listening on http://${host}:${port}`);
+  if (isDemo(config)) {
+    await app.get(PipelineService).whenReady();
+    process.stdout.write(demoHint(`http://localhost:${port}`));
+  }
 }
 
 /** What the operator can mend is a sentence; anything else is a defect and keeps its stack. */

@@ -75,6 +75,21 @@ describe(ImagesController.name, () => {
     expect(api.pipeline.requests[0].reference).toBeUndefined();
   });
 
+  it('should take null as left out, as clients send it that serialise unset fields', async () => {
+    const optional = ['seed', 'size', 'num_inference_steps', 'guidance_scale', 'negative_prompt', 'loras'];
+    const unset = Object.fromEntries(
+      [...optional, 'ip_adapter_scale', 'reference_image_url'].map((key) => [key, null]),
+    );
+    expect((await post('/v1/images/generations', { prompt: 'a cat', ...unset })).status).toBe(200);
+    expect(api.pipeline.requests[0]).toMatchObject({
+      steps: 50,
+      guidanceScale: 5,
+      negativePrompt: '',
+      loras: [],
+    });
+    expect(api.pipeline.requests[0].reference).toBeUndefined();
+  });
+
   const faults: [string, object, string, RegExp][] = [
     ['no prompt', {}, 'prompt', /^Expected 1 to 2000 characters of text for prompt but received nothing$/],
     ['a blank prompt', { prompt: ' \n ' }, 'prompt', /1 to 2000/],
@@ -85,7 +100,7 @@ describe(ImagesController.name, () => {
     ['a seed past 32 bits', { prompt: 'x', seed: 2 ** 32 }, 'seed', /received 4294967296$/],
     ['half a step', { prompt: 'x', num_inference_steps: 1.5 }, 'num_inference_steps', /from 1 to 150/],
     ['no steps', { prompt: 'x', num_inference_steps: 0 }, 'num_inference_steps', /received 0$/],
-    ['null', { prompt: 'x', guidance_scale: null }, 'guidance_scale', /0 to 30 .* received null$/],
+    ['null where a value is needed', { prompt: null }, 'prompt', /1 to 2000 characters .* received null$/],
     ['an odd size', { prompt: 'x', size: '100x100' }, 'size', /multiples of 64/],
     ['a huge size', { prompt: 'x', size: '4096x4096' }, 'size', /at most 2097152 pixels/],
     ['a strong adapter', { prompt: 'x', ip_adapter_scale: 1.1 }, 'ip_adapter_scale', /0 to 1/],

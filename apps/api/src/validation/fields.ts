@@ -1,5 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
 import { IsString, Matches, ValidateBy, ValidateIf } from 'class-validator';
 import { parseSize } from '@app/config';
 
@@ -8,8 +9,13 @@ import { parseSize } from '@app/config';
  * expected (the pipe adds the rest), and for the API document.
  */
 
-/** The field may be left out; `null` is not the same as left out. */
-export const Optional = () => ValidateIf((_object, value) => value !== undefined);
+/** The field may be left out. `null` is the same: clients that serialise unset fields send it. */
+export const Optional = () =>
+  applyDecorators(
+    ApiPropertyOptional({ nullable: true }),
+    Transform(({ value }: { value: unknown }) => value ?? undefined),
+    ValidateIf((_object, value) => value !== undefined),
+  );
 
 const rule = (name: string, expected: string, validate: (value: unknown) => boolean) =>
   ValidateBy({ name, validator: { validate, defaultMessage: () => expected } });

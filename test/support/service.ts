@@ -1,0 +1,116 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DEMO_CACHE } from './demo';
+
+const ROOT = join(__dirname, '../..');
+const READY_MS = 120_000;
+
+/** The built service as its users run it: a process of its own, with the real engine under it. */
+export class Service {
+  readonly lines: string[] = [];
+  url = '';
+
+  private constructor(private readonly child: ChildProcess) {
+    for (const stream of [child.stdout!, child.stderr!])
+      createInterface({ input: stream }).on('line', (line) => this.lines.push(line));
+  }
+
+  /** Starts on a free port with the demo checkpoint; resolves when it listens. */
+  static async start(variables: Record<string, string>): Promise<Service> {
+    const env = { PATH: process.env.PATH, MODEL_PATH: 'demo', DEMO_CACHE, PORT: '0', ...variables };
+    const child = spawn(process.execPath, [join(ROOT, 'dist/apps/api/src/main.js')], {
+      cwd: variables.DATA_DIR, // no .env of the developer's
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const service = new Service(child);
+    await service.until(() => {
+      service.url = /Listening on (http:\S+?)"/.exec(service.lines.join('\n'))?.[1] ?? '';
+      return service.url !== '';
+    }, 'listens');
+    return service;
+  }
+
+  static async startReady(variables: Record<string, string>): Promise<Service> {
+    const service = await Service.start(variables);
+    await service.ready();
+    return service;
+  }
+
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  /** The engine process, or undefined while there is none. */
+  get enginePid(): number | undefined {
+    return childrenOf(this.pid).find((pid) => commandOf(pid).includes('apps/engine'));
+  }
+
+  async ready(): Promise<void> {
+    await this.until(async () => (await fetch(`${this.url}/health/ready`)).ok, 'is ready');
+  }
+
+  async until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+    for (const end = Date.now() + READY_MS; !(await condition()); await sleep(50)) {
+      if (this.child.exitCode !== null) throw new Error(`The service ended:\n${this.lines.join('\n')}`);
+      if (Date.now() > end) throw new Error(`Not in ${READY_MS} ms: ${what}\n${this.lines.join('\n')}`);
+    }
+  }
+
+  post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+    return fetch(this.url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal,
+    });
+  }
+
+  putPicture(path: string, file: string): Promise<Response> {
+    const headers = { 'content-type': 'image/png' };
+    return fetch(this.url + path, { method: 'PUT', headers, body: readFileSync(file) });
+  }
+
+  /** Resolves to how the process ended. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<{ code: number | null; signal: string | null }> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      this.child.kill(signal);
+      await once(this.child, 'exit');
+    }
+    return { code: this.child.exitCode, signal: this.child.signalCode };
+  }
+}
+
+/** Whether a process is there and not a zombie. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return new RegExp(`^PPid:\\s+${parent}$`, 'm').test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+      } catch {
+        return false; // gone meanwhile
+      }
+    });
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
