@@ -5,6 +5,7 @@
  *   ENGINE_VARIANT  cpu | cuda12 | none. Default: cuda12 with an NVIDIA driver, else cpu. none: nothing is fetched
  *                   or built (a machine that only serves the API).
  *   SD_CPP_ROOT     prefix of an installed stable-diffusion.cpp; taken through find_package, nothing is fetched.
+ *                   A shared library wants -DCMAKE_SHARED_LINKER_FLAGS=-Wl,-Bsymbolic (bind_within.js says why).
  *   ENGINE_WHEELS   folder with the wheels named in requirements-*.txt, for machines without a network.
  * pip's own settings (index, proxy, certificates) apply to the download.
  */
