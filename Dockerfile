@@ -14,7 +14,7 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 ARG ENGINE_VARIANT=cuda12
 COPY CMakeLists.txt ./
 COPY native ./native
-RUN ENGINE_VARIANT=${ENGINE_VARIANT} npm run engine
+RUN ENGINE_VARIANT=${ENGINE_VARIANT} PIP_NO_CACHE_DIR=1 npm run engine
 COPY nest-cli.json tsconfig.json ./
 COPY apps ./apps
 COPY libs ./libs

@@ -132,7 +132,7 @@ export class Session {
   close(): void;
 }
 
-/** Devices that the engine can use; empty is possible only with a broken build. */
+/** Devices that the engine can use; empty with the CUDA engine where there is no GPU. */
 export function devices(): Device[];
 
 export function engineVersion(): EngineVersion;

@@ -5,178 +5,143 @@
  *   ENGINE_VARIANT  cpu | cuda12 | none. Default: cuda12 with an NVIDIA driver, else cpu. none: nothing is fetched
  *                   or built (a machine that only serves the API).
  *   SD_CPP_ROOT     prefix of an installed stable-diffusion.cpp; taken through find_package, nothing is fetched.
+ *                   A shared library wants -DCMAKE_SHARED_LINKER_FLAGS=-Wl,-Bsymbolic (bind_within.js says why).
  *   ENGINE_WHEELS   folder with the wheels named in requirements-*.txt, for machines without a network.
  * pip's own settings (index, proxy, certificates) apply to the download.
  */
-const { execFileSync, spawnSync } = require('node:child_process');
-const crypto = require('node:crypto');
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { fetchEngine, isComplete } = require('./fetch');
+const { Stop } = require('./stop');
 
 const ROOT = path.resolve(__dirname, '../..');
 const VARIANTS = ['cpu', 'cuda12', 'none'];
-const PYTHON_TAGS = ['--python-version', '3.12', '--implementation', 'cp'];
-const PLATFORMS = ['manylinux2014_x86_64', 'manylinux_2_17_x86_64', 'manylinux_2_35_x86_64'];
-
-/** A reason to stop that is told in one sentence, without a stack. */
-class Stop extends Error {}
+/** The first that takes several platforms at once. */
+const OLDEST_PIP = [20, 3];
 
 const runs = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+
+/** Paths are meant as seen from where the user typed `npm run engine`. */
+const asked = (name) => {
+  const value = process.env[name];
+  return value ? path.resolve(process.env.INIT_CWD ?? ROOT, value) : undefined;
+};
 
 function hasNvidiaDriver() {
   return ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'].some((file) => fs.existsSync(file));
 }
 
 function chooseVariant() {
-  const asked = process.env.ENGINE_VARIANT;
-  if (asked && !VARIANTS.includes(asked))
-    throw new Stop(`ENGINE_VARIANT must be one of ${VARIANTS.join(', ')}.`);
-  return asked || (hasNvidiaDriver() ? 'cuda12' : 'cpu');
+  const variant = process.env.ENGINE_VARIANT;
+  if (variant && !VARIANTS.includes(variant))
+    throw new Stop(`Expected ${VARIANTS.join(', ')} for ENGINE_VARIANT but received "${variant}".`);
+  return variant || (hasNvidiaDriver() ? 'cuda12' : 'cpu');
 }
 
+function requirePlatform() {
+  const { platform, arch } = process;
+  const glibc = platform === 'linux' && process.report.getReport().header.glibcVersionRuntime;
+  if (glibc && arch === 'x64') return;
+  const where = platform === 'linux' && !glibc ? 'Linux without glibc (Alpine)' : `${platform} on ${arch}`;
+  throw new Stop(
+    `There is no prebuilt engine for ${where}: set SD_CPP_ROOT to an installed stable-diffusion.cpp, ` +
+      'or ENGINE_VARIANT=none to go without.',
+  );
+}
+
+function hasPip() {
+  const { status, stdout } = spawnSync('python3', ['-m', 'pip', '--version'], { encoding: 'utf8' });
+  const [major, minor] = (/^pip (\d+)\.(\d+)/.exec(stdout) ?? []).slice(1).map(Number);
+  return status === 0 && (major > OLDEST_PIP[0] || (major === OLDEST_PIP[0] && minor >= OLDEST_PIP[1]));
+}
+
+/** Everything that is missing at once, with Debian's names for it. */
 function requireTools(fetching) {
+  const compilers = [process.env.CXX, 'c++', 'g++', 'clang++'].filter(Boolean);
   const tools = [
-    [
-      () => runs('cmake', '--version'),
-      'CMake is missing: install it, for example with `apt-get install cmake`.',
-    ],
-    [
-      () => ['c++', 'g++', 'clang++'].some((compiler) => runs(compiler, '--version')),
-      'A C++ compiler is missing: install one, for example with `apt-get install g++ make`.',
-    ],
-    [
-      () => runs('make', '--version') || runs('ninja', '--version'),
-      'make is missing: install it, for example with `apt-get install make`.',
-    ],
+    ['CMake', 'cmake', () => runs('cmake', '--version')],
+    ['a C++ compiler', 'g++', () => compilers.some((compiler) => runs(compiler, '--version'))],
+    ['make', 'make', () => runs('make', '--version') || runs('ninja', '--version')],
   ];
   if (fetching) {
     tools.unshift(
-      [
-        () => runs('python3', '--version'),
-        'Python 3 is missing (its pip fetches the engine): install it, for example with `apt-get install python3 python3-pip`.',
-      ],
-      [
-        () => runs('python3', '-m', 'pip', '--version'),
-        'pip is missing (it fetches the engine): install it, for example with `apt-get install python3-pip`.',
-      ],
+      ['Python 3', 'python3', () => runs('python3', '--version')],
+      [`pip ${OLDEST_PIP.join('.')} or newer, which fetches the engine,`, 'python3-pip', hasPip],
     );
   }
-  for (const [present, sentence] of tools) if (!present()) throw new Stop(sentence);
-}
-
-/** Downloads the wheels with pip, which checks their sha256, and unpacks the libraries into `folder`. */
-function fetchEngine(variant, folder) {
-  const requirements = path.join(__dirname, `requirements-${variant}.txt`);
-  const wanted = crypto.createHash('sha256').update(fs.readFileSync(requirements)).digest('hex');
-  const marker = path.join(folder, 'complete');
-  if (fs.existsSync(marker) && fs.readFileSync(marker, 'utf8') === wanted) {
-    console.log(`engine: ${variant} is already here`);
-    return;
-  }
-  console.log(`engine: fetching stable-diffusion.cpp (${variant})`);
-  const staging = `${folder}.${process.pid}.part`;
-  fs.rmSync(staging, { recursive: true, force: true });
-  fs.mkdirSync(staging, { recursive: true });
-  try {
-    const wheels = path.join(staging, 'wheels');
-    const local = process.env.ENGINE_WHEELS ? ['--no-index', '--find-links', process.env.ENGINE_WHEELS] : [];
-    const options = [
-      '--no-deps',
-      '--only-binary=:all:',
-      '--require-hashes',
-      '--disable-pip-version-check',
-      ...local,
-    ];
-    const platforms = PLATFORMS.flatMap((platform) => ['--platform', platform]);
-    const args = [
-      '-m',
-      'pip',
-      'download',
-      ...options,
-      ...PYTHON_TAGS,
-      ...platforms,
-      '-r',
-      requirements,
-      '-d',
-      wheels,
-    ];
-    if (spawnSync('python3', args, { stdio: ['ignore', 'inherit', 'inherit'] }).status !== 0) {
-      throw new Stop(
-        `pip could not fetch the engine (its reason is above). Without a network, put the wheels of ${path.relative(ROOT, requirements)} ` +
-          "into a folder and set ENGINE_WHEELS to it; behind a mirror, set pip's index-url.",
-      );
-    }
-    unpack(wheels, staging);
-    fs.rmSync(wheels, { recursive: true });
-    arrange(staging, variant);
-    fs.writeFileSync(path.join(staging, 'complete'), wanted);
-    fs.rmSync(folder, { recursive: true, force: true });
-    fs.renameSync(staging, folder);
-  } finally {
-    fs.rmSync(staging, { recursive: true, force: true });
-  }
-}
-
-/** Takes what runs out of the wheels: the engine's module and the shared libraries beside it. */
-function unpack(wheels, folder) {
-  const script = `
-import re, sys, zipfile, pathlib
-for wheel in sorted(pathlib.Path(sys.argv[1]).glob('*.whl')):
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            if re.match(r'inferna/sd/_sd_native|inferna[a-z0-9_]*\\.libs/|nvidia/.*/lib/lib(cudart|cublas|cublasLt)\\.so|[^/]*\\.dist-info/.*(LICENSE|License)', name):
-                archive.extract(name, sys.argv[2])
-`;
-  execFileSync('python3', ['-c', script, wheels, folder], { stdio: ['ignore', 'inherit', 'inherit'] });
-}
-
-/** Lays the libraries where the loader looks: the module's RPATH is its own `.libs` folder. */
-function arrange(folder, variant) {
-  const module = path.join(folder, 'inferna/sd');
-  fs.symlinkSync('_sd_native.abi3.so', path.join(module, 'libstable-diffusion.so'));
-  if (variant !== 'cuda12') return;
-  const libraries = path.join(folder, 'inferna_cuda12.libs');
-  for (const part of ['cuda_runtime', 'cublas']) {
-    const from = path.join(folder, 'nvidia', part, 'lib');
-    for (const file of fs.readdirSync(from)) fs.renameSync(path.join(from, file), path.join(libraries, file));
-  }
+  const missing = tools.filter(([, , present]) => !present());
+  if (missing.length === 0) return;
+  const names = missing.map(([name]) => name).join(' and ');
+  const packages = missing.map(([, name]) => name).join(' ');
+  throw new Stop(
+    `Not found: ${names}. Install with \`apt-get install ${packages}\` or alike, then \`npm run engine\`; ` +
+      'or set ENGINE_VARIANT=none on a machine that only serves the API.',
+  );
 }
 
 function build(variant, source) {
-  const defines = source ? [`--CDSD_CPP_ROOT=${source}`] : [`--CDENGINE_VARIANT=${variant}`];
-  const sanitize = process.env.ENGINE_SANITIZE ? ['--CDENGINE_SANITIZE=ON'] : ['--CDENGINE_SANITIZE=OFF'];
-  const out = process.env.ENGINE_SANITIZE ? 'native/build-sanitize' : 'native/build';
-  const cli = require.resolve('cmake-js/bin/cmake-js');
-  const args = [cli, 'compile', '--out', out, '--log-level', 'warn', ...defines, ...sanitize];
-  const result = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
+  const sanitize = Boolean(process.env.ENGINE_SANITIZE);
+  const out = sanitize ? 'native/build-sanitize' : 'native/build';
+  let cli;
+  try {
+    cli = require.resolve('cmake-js/bin/cmake-js');
+  } catch {
+    throw new Stop('The npm packages are missing: run `npm ci` first.');
+  }
+  // cmake-js configures only where there is no cache: with one, another variant or prefix would not take effect.
+  fs.rmSync(path.join(ROOT, out, 'CMakeCache.txt'), { force: true });
+  const defines = {
+    SD_CPP_ROOT: source ?? '',
+    ENGINE_VARIANT: variant,
+    ENGINE_SANITIZE: sanitize ? 'ON' : 'OFF',
+  };
+  const args = Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`);
+  const command = [cli, 'build', '--directory', ROOT, '--out', out, '--log-level', 'warn', ...args];
+  const result = spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' });
   if (result.status !== 0) {
     console.error(result.stdout + result.stderr);
-    throw new Stop(
-      "The addon could not be built (the compiler's reason is above). `npm run engine` tries again.",
-    );
+    throw new Stop('The addon could not be built (the reason is above). `npm run engine` tries again.');
   }
   console.log(`engine: addon built in ${out}`);
+  if (!sanitize) tryIt();
+}
+
+/** Loads what was built, in a process of its own. Only a GPU may be missing: images are built on machines without. */
+function tryIt() {
+  const script = 'try { require("./native") } catch (e) { console.log(e.message); process.exit(1) }';
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['-e', script], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  if (status === 0) return;
+  const reason = stdout.trim() || stderr.trim() || `killed by ${signal}`;
+  if (!reason.startsWith('no GPU device')) throw new Stop(`The engine does not load: ${reason}`);
+  console.log(`engine: it cannot draw on this machine yet: ${reason}`);
 }
 
 function main() {
   const variant = chooseVariant();
   if (variant === 'none') return console.log('engine: skipped (ENGINE_VARIANT=none)');
-  const source = process.env.SD_CPP_ROOT;
-  if (!source && (process.platform !== 'linux' || process.arch !== 'x64')) {
-    throw new Stop(
-      `There is no prebuilt engine for ${process.platform} on ${process.arch}: set SD_CPP_ROOT to an installed ` +
-        'stable-diffusion.cpp, or ENGINE_VARIANT=none to go without.',
-    );
+  const source = asked('SD_CPP_ROOT');
+  if (source) {
+    requireTools(false);
+    return build(variant, source);
   }
-  requireTools(!source);
-  if (!source) fetchEngine(variant, path.join(ROOT, 'native/.engine', variant));
-  build(variant, source);
+  requirePlatform();
+  const folder = path.join(ROOT, 'native/.engine', variant);
+  const here = isComplete(variant, folder);
+  requireTools(!here);
+  if (here) console.log(`engine: stable-diffusion.cpp (${variant}) is already here`);
+  else fetchEngine(variant, folder, asked('ENGINE_WHEELS'));
+  build(variant);
 }
 
 try {
   main();
 } catch (error) {
-  if (!(error instanceof Stop)) throw error;
+  // A call of the operating system that failed (disk full, no permission) says enough without a stack, too.
+  if (!(error instanceof Stop) && !error.syscall) throw error;
   console.error(`engine: ${error.message}`);
-  process.exit(1);
+  process.exitCode = 1;
 }

@@ -36,10 +36,11 @@ function chooseDevice(requireGpu: boolean): Device {
   const gpu = devices.find((device) => device.gpu);
   const { source } = addon.engineVersion();
   if (!gpu && (requireGpu || source.includes('cuda'))) {
-    const why = requireGpu ? 'REQUIRE_GPU is set' : `the engine is built for CUDA (${source})`;
-    throw new Error(
-      `no GPU device: ${why}, and the engine found ${devices.map((d) => d.name).join(', ') || 'nothing'}`,
-    );
+    const found = devices.map((device) => device.name).join(', ') || 'nothing';
+    const why = source.includes('cuda')
+      ? `the CUDA engine found ${found}. \`nvidia-smi\` must list a GPU here, with driver 550 or newer`
+      : `REQUIRE_GPU is set, and this engine (${source}) found ${found}`;
+    throw new Error(`no GPU device: ${why}`);
   }
   const device = gpu ?? devices[0];
   if (!device) throw new Error('no device: the engine found neither a GPU nor a CPU back end');

