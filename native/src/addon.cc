@@ -91,9 +91,9 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   }
 
   explicit SessionWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionWrap>(info) {
-    if (info.Length() != 1 || !info[0].IsExternal())
+    if (!loaded_)
       throw coded_error(info.Env(), "invalid_argument", "Expected Session.load() in place of new Session()");
-    session_ = *info[0].As<Napi::External<std::shared_ptr<Session>>>().Data();
+    session_ = std::move(loaded_);
   }
 
   ~SessionWrap() override { release(); }
@@ -114,7 +114,8 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
            },
            [] {},
            [constructor, permit](Napi::Env env, std::shared_ptr<Session>& session) -> Napi::Value {
-             return constructor->New({Napi::External<std::shared_ptr<Session>>::New(env, &session)});
+             loaded_ = std::move(session);
+             return constructor->New({});
            },
            [](Napi::Env env, Step& step) -> Napi::Value {
              return Napi::Number::New(env, step.steps > 0 ? 100.0 * step.step / step.steps : 0);
@@ -162,8 +163,13 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
     session_.reset();
   }
 
+  // From load() to the constructor that it calls, on this thread.
+  static thread_local std::shared_ptr<Session> loaded_;
+
   std::shared_ptr<Session> session_;
 };
+
+thread_local std::shared_ptr<Session> SessionWrap::loaded_;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   std::string lines(sd_list_devices(nullptr, 0) + 1, '\0');
