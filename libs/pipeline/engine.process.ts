@@ -64,10 +64,6 @@ export class EngineProcess {
     }
   }
 
-  get pid(): number | undefined {
-    return this.child.pid;
-  }
-
   get alive(): boolean {
     return this.end === undefined;
   }

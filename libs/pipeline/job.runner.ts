@@ -2,26 +2,18 @@ import { Injectable } from '@nestjs/common';
 import { Storage } from '@app/storage';
 import { PipelineService } from './pipeline.service';
 import { encodePng } from './pixels';
-import type { LoraRequest, Progress } from './pipeline.types';
+import type { GenerateRequest, Progress } from './pipeline.types';
 
 export type PictureRoute = 'memory' | 'subject' | 'generations';
 
 /** One picture to make: everything is decided, nothing is pixels, and it survives JSON. */
-export interface PictureJob {
+export interface PictureJob extends Omit<GenerateRequest, 'reference'> {
   /** 24 hexadecimal digits. */
   readonly id: string;
   readonly route: PictureRoute;
   readonly userId?: string;
   /** Where the result goes; made from `id`, so a second run overwrites itself. */
   readonly key: string;
-  readonly prompt: string;
-  readonly negativePrompt: string;
-  readonly width: number;
-  readonly height: number;
-  readonly steps: number;
-  readonly guidanceScale: number;
-  readonly seed: number;
-  readonly loras: readonly LoraRequest[];
   readonly ipAdapterScale: number;
 }
 
