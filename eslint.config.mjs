@@ -1,7 +1,7 @@
 import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
 
-/** apps -> libs/pipeline -> libs/{models,storage,config,errors}; the addon is imported by apps/engine alone. */
+/** apps -> libs/pipeline -> libs/{models,storage,outbound,config,errors}; the addon is imported by apps/engine alone. */
 const forbid = (...patterns) => ({
   'no-restricted-imports': ['error', { patterns: patterns.map(([group, message]) => ({ group, message })) }],
 });
@@ -10,7 +10,7 @@ const addon = [
   'Only apps/engine imports the addon: a crash of the engine must not reach the API.',
 ];
 const upwards = [['**/apps/**'], 'Libraries do not import apps.'];
-const pipeline = [['@app/pipeline'], 'models, storage, config and errors lie below the pipeline.'];
+const pipeline = [['@app/pipeline'], 'models, storage, outbound, config and errors lie below the pipeline.'];
 
 /** The benchmarks are plain scripts whose JSDoc types are checked (bench/tsconfig.json). */
 const TYPED = ['**/*.ts', 'bench/**/*.mjs'];
@@ -36,7 +36,10 @@ export default tseslint.config(
   },
   { files: ['apps/api/**/*.ts'], rules: forbid(addon) },
   { files: ['libs/**/*.ts'], rules: forbid(addon, upwards) },
-  { files: ['libs/{models,storage,config,errors}/**/*.ts'], rules: forbid(addon, upwards, pipeline) },
+  {
+    files: ['libs/{models,storage,outbound,config,errors}/**/*.ts'],
+    rules: forbid(addon, upwards, pipeline),
+  },
   // Bodies of replies are any.
   { files: ['**/*.spec.ts'], rules: { '@typescript-eslint/no-unsafe-assignment': 'off' } },
   {

@@ -19,6 +19,8 @@ import { atEnd, temporaryFolder } from './benchmark.mjs';
 /** @typedef {Record<string, number>} Timings milliseconds; the names are those of the reply */
 /** @typedef {{ data: { url: string, seed: number }[], timings: Timings, warnings: string[] }} Picture */
 
+/** @typedef {{ id: string, state: string, progress: { phase: string, step: number } | null, attempts: number }} Job */
+
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const MAIN = join(ROOT, 'dist/apps/api/src/main.js');
 const FIXTURES = join(ROOT, 'test/fixtures');
@@ -33,15 +35,19 @@ const PATIENCE = 15_000;
  * Starts the service and resolves once it takes pictures.
  *
  * @param {Record<string, string>} variables
- * @param {{ nodeArguments?: string[], ipc?: boolean, minutes?: number }} [options] `minutes`: longest wait for the model
+ * @param {{ nodeArguments?: string[], ipc?: boolean, minutes?: number, folder?: string,
+ *   onLine?: (line: string) => void }} [options] `minutes`: longest wait for the model; `folder`: DATA_DIR, else a new
+ *   one; `onLine` gets every line of the log
  */
-export async function startService(variables, { nodeArguments = [], ipc = false, minutes = 3 } = {}) {
+export async function startService(variables, options = {}) {
+  const { nodeArguments = [], ipc = false, minutes = 3, onLine } = options;
   if (!existsSync(MAIN)) throw new Error('The service is not built: run npm run build');
-  const folder = await temporaryFolder();
+  const folder = options.folder ?? (await temporaryFolder());
   const child = spawn(process.execPath, [...nodeArguments, MAIN], {
     cwd: folder, // in a folder of its own it reads nobody's .env
     env: { ...environment(), DATA_DIR: folder, PORT: '0', ...variables },
     stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? [/** @type {const} */ ('ipc')] : [])],
+    detached: true, // a process group of its own, for killGroup
   });
   const ended = once(child, 'exit');
   atEnd(async () => {
@@ -52,11 +58,15 @@ export async function startService(variables, { nodeArguments = [], ipc = false,
   });
 
   const log = /** @type {string[]} */ ([]);
-  const address = listen(child, log);
+  const address = listen(child, log, onLine);
   const dead = ended.then(() => Promise.reject(new Error(`The service ended:\n${log.join('\n')}`)));
   dead.catch(() => {}); // later calls notice by themselves
   const url = await Promise.race([address, dead]);
-  const service = { child, ...client(url) };
+  const killGroup = async () => {
+    process.kill(-(child.pid ?? 0), 'SIGKILL');
+    await ended;
+  };
+  const service = { child, url, killGroup, ...client(url) };
   await Promise.race([untilReady(service, minutes), dead]);
   return service;
 }
@@ -76,14 +86,16 @@ function environment() {
  *
  * @param {import('node:child_process').ChildProcess} child
  * @param {string[]} log
+ * @param {(line: string) => void} [onLine]
  * @returns {Promise<string>}
  */
-function listen(child, log) {
+function listen(child, log, onLine) {
   return new Promise((resolve) => {
     for (const input of [child.stdout, child.stderr]) {
       if (!input) continue;
       createInterface({ input }).on('line', (line) => {
         if (log.push(line) > 20) log.shift();
+        onLine?.(line);
         const listening = /Listening on (http:[^"\s]+)/.exec(line);
         if (listening) resolve(listening[1]);
       });
@@ -100,12 +112,13 @@ function client(url) {
    * @param {string} path
    * @param {string} [type]
    * @param {string | Buffer} [body]
+   * @param {Record<string, string>} [more] headers
    * @returns {Promise<Answer>}
    */
-  const send = (method, path, type, body) =>
+  const send = (method, path, type, body, more = {}) =>
     new Promise((resolve, reject) => {
       // node:http and not fetch, which gives up on an answer after five minutes.
-      const headers = type ? { 'content-type': type } : {};
+      const headers = { ...(type && { 'content-type': type }), ...more };
       const call = request(url + path, { method, agent, headers }, (response) => {
         /** @type {Buffer[]} */
         const chunks = [];
@@ -133,6 +146,25 @@ function client(url) {
       return { .../** @type {Picture} */ (JSON.parse(answer.body.toString())), wall };
     },
 
+    /**
+     * Hands in a job and leaves; resolves to its id.
+     *
+     * @param {'generations' | 'memory' | 'subject'} route
+     * @param {Record<string, unknown>} options
+     */
+    async submit(route, options) {
+      const headers = { prefer: 'respond-async' };
+      const body = JSON.stringify(options);
+      const answer = await send('POST', `/v1/images/${route}`, 'application/json', body, headers);
+      return readJob(expectOk(answer, route)).id;
+    },
+
+    /** @param {string} id */
+    job: async (id) => readJob(await send('GET', `/v1/jobs/${id}`)),
+
+    /** @param {string} id */
+    cancel: async (id) => readJob(await send('DELETE', `/v1/jobs/${id}`)),
+
     /** @param {Picture} picture */
     async png(picture) {
       return expectOk(await send('GET', new URL(picture.data[0].url).pathname), 'the picture').body;
@@ -149,6 +181,12 @@ function client(url) {
     },
   };
 }
+
+/**
+ * @param {Answer} answer
+ * @returns {Job}
+ */
+const readJob = (answer) => JSON.parse(expectOk(answer, 'a job').body.toString());
 
 /** @param {string} name */
 export const fixturePng = (name) => readFile(join(FIXTURES, `${name}.png`));

@@ -67,7 +67,7 @@ export interface GenerateOptions {
   readonly loras?: readonly LoraOption[];
   /** `pixels`: 224 x 224 x 3 bytes, RGB; `strength` 0..1. Needs a session with an IP-Adapter. */
   readonly reference?: { readonly pixels: Buffer; readonly strength: number };
-  /** Send a picture of 1/8 size after every step. */
+  /** Send a picture of 1/8 size after every step; `Session.watchPreviews` changes it. */
   readonly previews?: boolean;
 }
 
@@ -78,7 +78,7 @@ export interface GenerateProgress {
   /** Sampling steps done. */
   readonly step: number;
   readonly steps: number;
-  /** With `previews`: RGB, width/8 x height/8. */
+  /** While previews are on: RGB, width/8 x height/8, just before the progress of the same step. */
   readonly preview?: { readonly pixels: Buffer; readonly width: number; readonly height: number };
 }
 
@@ -126,6 +126,8 @@ export class Session {
   readonly hasIpAdapter: boolean;
   /** Rejects at once with `engine_busy` while another generation runs. */
   generate(options: GenerateOptions, onProgress?: (progress: GenerateProgress) => void): Promise<Generated>;
+  /** From the next step of the running generation on: previews or none. Nothing runs: nothing happens. */
+  watchPreviews(on: boolean): void;
   /** Stops the running generation at the engine's next check; also one that was handed over but not started. */
   cancel(): void;
   /** Frees the model once nothing runs; a running generation is cancelled. Idempotent. */
@@ -136,6 +138,9 @@ export class Session {
 export function devices(): Device[];
 
 export function engineVersion(): EngineVersion;
+
+/** Physical cores as the engine counts them: the threads of a session that names none. */
+export function physicalCores(): number;
 
 /** The engine's log, line by line, from now on. One listener for the process; `undefined` removes it. */
 export function onLog(

@@ -50,6 +50,14 @@ const Whole = (min: number, max: number) => (target: object, key: string) => {
   Max(max, { message })(target, key);
 };
 
+/** Values separated by commas. */
+const List = () =>
+  Transform(({ value }: { value: unknown }) =>
+    (Array.isArray(value) ? value : String(value).split(',')).map((x: string) => x.trim()).filter(Boolean),
+  );
+
+const HOSTS = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:.]+(\/\d{1,3})?$/;
+
 const Prefix = () =>
   Matches(/^([A-Za-z0-9_@-][A-Za-z0-9._@-]*\/)+$/, {
     message: '$property must be folder names that end in "/", such as avatars/',
@@ -86,6 +94,17 @@ export class Config {
     message: 'LOG_LEVEL must be one of trace, debug, info, warn, error, silent',
   })
   LOG_LEVEL = 'info';
+
+  // --- the process ---
+
+  /** `all`: everything in one process. `api` takes requests, `worker` draws; both need REDIS_URL and S3_BUCKET_NAME. */
+  @IsIn(['all', 'api', 'worker'], { message: 'ROLE must be all, api or worker' })
+  ROLE: 'all' | 'api' | 'worker' = 'all';
+
+  /** Set: jobs lie in this Redis, and several processes share them. Unset: in DATA_DIR. */
+  @IsOptional()
+  @Matches(/^rediss?:\/\/\S+$/, { message: 'REDIS_URL must be an address such as redis://localhost:6379' })
+  REDIS_URL?: string;
 
   // --- the model ---
 
@@ -150,9 +169,19 @@ export class Config {
 
   // --- the engine ---
 
-  /** Requests that may wait or run at a time; one more is answered 503 `queue_full`. */
-  @Whole(1, 100_000)
-  QUEUE_LIMIT = 100;
+  /**
+   * Engine processes on GPUs, one each: numbers as `nvidia-smi` counts them, separated by commas. Default: the first.
+   */
+  @List()
+  @Matches(/^\d{1,3}$/, {
+    each: true,
+    message: 'ENGINE_DEVICES must be numbers of GPUs, separated by commas, such as 0,1',
+  })
+  ENGINE_DEVICES: string[] = [];
+
+  /** Engine processes on a machine without GPUs. Each loads the model and takes its share of the cores. */
+  @Whole(1, 64)
+  ENGINE_PROCESSES = 1;
 
   /** Threads of the engine. Default: the physical cores. */
   @IsOptional()
@@ -170,6 +199,56 @@ export class Config {
   /** true: start only on a GPU; readiness says "no GPU device" otherwise. */
   @Flag()
   REQUIRE_GPU = false;
+
+  // --- jobs ---
+
+  /** Jobs that may wait or run at a time; one more is answered 503 `queue_full`. */
+  @Whole(1, 1_000_000)
+  QUEUE_LIMIT = 1000;
+
+  /** The same for one caller (user_id, else user), answered 429. Callers that do not say who they are have no such bound. */
+  @Whole(1, 1_000_000)
+  QUEUE_LIMIT_PER_USER = 100;
+
+  /** Seconds that a job may take from request to picture when its request does not say (`deadline_seconds`). */
+  @Whole(1, 604_800)
+  DEADLINE_SECONDS = 3600;
+
+  /** Most seconds of `Prefer: wait=N`. */
+  @Whole(1, 3600)
+  MAX_WAIT = 300;
+
+  /** true: a client that goes away stops its picture, unless others wait for it or it sent an Idempotency-Key. */
+  @Flag()
+  CANCEL_ON_DISCONNECT = true;
+
+  /** Seconds after which finished jobs and their events are forgotten. */
+  @Whole(1, 31_536_000)
+  JOB_TTL = 86_400;
+
+  /** Seconds after which pictures are deleted. Unset: never. */
+  @IsOptional()
+  @Whole(1, 315_360_000)
+  RESULT_TTL?: number;
+
+  // --- webhooks ---
+
+  /** Signs webhooks (Standard Webhooks: `whsec_` and base64); two, separated by a comma, while one replaces the other. */
+  @List()
+  @Matches(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, {
+    each: true,
+    message:
+      'WEBHOOK_SECRET must be whsec_ followed by at least 24 bytes in base64, or two of them with a comma',
+  })
+  WEBHOOK_SECRET: string[] = [];
+
+  /** Hosts, addresses or CIDRs, separated by commas, that webhooks may reach although they are private. */
+  @List()
+  @Matches(HOSTS, {
+    each: true,
+    message: 'WEBHOOK_URL_ALLOW must be hosts, addresses or CIDRs, separated by commas',
+  })
+  WEBHOOK_URL_ALLOW: string[] = [];
 
   // --- storage ---
 
@@ -228,15 +307,16 @@ export class Config {
   // --- pictures from outside ---
 
   /** Hosts, addresses or CIDRs, separated by commas, that reference URLs may reach although they are private. */
-  @Transform(({ value }: { value: unknown }) =>
-    (Array.isArray(value) ? value : String(value).split(',')).map((x: string) => x.trim()).filter(Boolean),
-  )
-  @Matches(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:.]+(\/\d{1,3})?$/, {
+  @List()
+  @Matches(HOSTS, {
     each: true,
     message: 'REFERENCE_URL_ALLOW must be hosts, addresses or CIDRs, separated by commas',
   })
   REFERENCE_URL_ALLOW: string[] = [];
 }
+
+/** Where copies of reference pictures lie until their job is done. */
+export const INPUTS = 'inputs/';
 
 /** Tells which variables are wrong and by which rule, never their values. */
 export class ConfigError extends Error {}
@@ -258,6 +338,9 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     problems.push('MAX_PIXELS must be at least DEFAULT_SIZE');
   }
   const prefixes = [config.S3_AVATAR_PREFIX, config.S3_SUBJECT_PREFIX, config.S3_GENERATED_PREFIX];
+  if (prefixes.some((prefix) => prefix.startsWith(INPUTS))) {
+    problems.push(`S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must not lie in ${INPUTS}`);
+  }
   if (prefixes.some((one, i) => prefixes.some((other, j) => i !== j && other.startsWith(one)))) {
     problems.push(
       'S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must lie apart, none inside another',
@@ -265,6 +348,11 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   }
   if (Boolean(config.AWS_ACCESS_KEY_ID) !== Boolean(config.AWS_SECRET_ACCESS_KEY)) {
     problems.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together');
+  }
+  if (config.ROLE !== 'all' && !(config.REDIS_URL && config.S3_BUCKET_NAME)) {
+    problems.push(
+      `ROLE ${config.ROLE} needs REDIS_URL and S3_BUCKET_NAME: processes that share jobs must reach the same records and pictures`,
+    );
   }
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   return Object.freeze(config);

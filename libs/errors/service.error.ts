@@ -4,6 +4,8 @@ export interface ErrorRule {
   readonly type: 'invalid_request_error' | 'not_found_error' | 'rate_limit_error' | 'server_error';
   /** true: the same request may succeed later; the reply carries Retry-After. */
   readonly retry: boolean;
+  /** The code that callers see, where it is another: one code, two statuses. */
+  readonly shownAs?: string;
 }
 
 const invalid = (status: number): ErrorRule => ({ status, type: 'invalid_request_error', retry: false });
@@ -17,21 +19,26 @@ export const ERRORS = {
   avatar_not_found: missing,
   photo_not_found: missing,
   lora_not_found: missing,
+  job_not_found: missing,
   method_not_allowed: invalid(405),
   cancelled: invalid(409),
+  job_finished: invalid(409),
   payload_too_large: invalid(413),
   unsupported_picture: invalid(422),
   ip_adapter_disabled: invalid(422),
   lora_disabled: invalid(422),
   lora_not_applied: invalid(422),
+  idempotency_mismatch: invalid(422),
+  caller_queue_full: { status: 429, type: 'rate_limit_error', retry: true, shownAs: 'queue_full' },
   generation_failed: fault(500, false),
   out_of_memory: fault(500, false),
+  engine_crashed: fault(500, false),
   internal_error: fault(500, false),
   queue_full: fault(503, true),
   engine_not_ready: fault(503, true),
-  engine_crashed: fault(503, true),
   storage_unavailable: fault(503, true),
   draining: fault(503, true),
+  deadline_exceeded: fault(504, false),
 } as const satisfies Record<string, ErrorRule>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -1,5 +1,5 @@
 export { demoFolder } from './demo';
-export { findLora, listLoras, type Lora } from './loras';
+export { findLora, listLoras, LORA_NAME, type Lora } from './loras';
 export { ModelError } from './model.error';
 export { loraFolder } from './model.plan';
 export {

@@ -1,4 +1,6 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
@@ -26,14 +28,18 @@ describe('LoRAs of a folder', () => {
     await rm(root, { recursive: true });
   });
 
+  const sha256 = async (file: string) =>
+    createHash('sha256')
+      .update(await readFile(file))
+      .digest('hex');
   const at = (name: string) => join(folder, `${name}.safetensors`);
 
-  it('should list them by name with the number of their tensors', async () => {
+  it('should list them by name with the number of their tensors and their hash', async () => {
     await partlyMatchingLora(at('watercolor'));
     await loraForAnotherModel(at('ink.v2'));
     expect(await listLoras(folder)).toEqual([
-      { name: 'ink.v2', path: at('ink.v2'), tensors: 6 },
-      { name: 'watercolor', path: at('watercolor'), tensors: 6 },
+      { name: 'ink.v2', path: at('ink.v2'), tensors: 6, sha256: await sha256(at('ink.v2')) },
+      { name: 'watercolor', path: at('watercolor'), tensors: 6, sha256: await sha256(at('watercolor')) },
     ]);
     expect(warn).not.toHaveBeenCalled();
   });
@@ -51,10 +57,45 @@ describe('LoRAs of a folder', () => {
     expect(warnings).toContainEqual(expect.stringMatching(/checkpoint.* holds no LoRA tensors/));
   });
 
+  it('should warn of a file once, and again when it was replaced', async () => {
+    const warnings = () => warn.mock.calls.length;
+    await writeFile(at('broken'), 'not weights');
+    await writeFile(join(folder, '-rf.safetensors'), 'nor a name');
+    await listLoras(folder);
+    await listLoras(folder);
+    await expect(findLora(folder, 'sepia')).rejects.toMatchObject({ code: 'lora_not_found' });
+    expect(warnings()).toBe(2);
+    await utimes(at('broken'), 1, 1);
+    await listLoras(folder);
+    expect(warnings()).toBe(3);
+  });
+
+  it('should give the hash of the weights that the name stands for now', async () => {
+    await writeSafetensors(at('style'), DEMO_LAYER);
+    const before = await findLora(folder, 'style');
+    await partlyMatchingLora(at('style'));
+    const after = await findLora(folder, 'style');
+    expect(after.sha256).toBe(await sha256(at('style')));
+    expect(after.sha256).not.toBe(before.sha256);
+  });
+
+  it('should read no weights to say that a name is unknown', async () => {
+    await writeSafetensors(at('style'), DEMO_LAYER);
+    const reads = jest.spyOn(fs, 'createReadStream');
+    await expect(findLora(folder, 'sepia')).rejects.toThrow('There are: style.');
+    expect(reads).not.toHaveBeenCalled();
+    reads.mockRestore();
+  });
+
   it('should find one, also behind a link that leads out of the folder', async () => {
     await writeSafetensors(join(root, 'elsewhere.safetensors'), DEMO_LAYER);
     await symlink(join(root, 'elsewhere.safetensors'), at('linked'));
-    expect(await findLora(folder, 'linked')).toEqual({ name: 'linked', path: at('linked'), tensors: 3 });
+    expect(await findLora(folder, 'linked')).toEqual({
+      name: 'linked',
+      path: at('linked'),
+      tensors: 3,
+      sha256: await sha256(join(root, 'elsewhere.safetensors')),
+    });
   });
 
   it('should name ten that there are when one is not', async () => {

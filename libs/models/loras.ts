@@ -1,7 +1,8 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
+import { fileHash, fileStamp } from './file.hash';
 import { kindOf } from './local.files';
 import { ModelError } from './model.error';
 import { readSafetensors } from './safetensors';
@@ -13,7 +14,11 @@ export interface Lora {
   readonly path: string;
   /** Tensors in the file. The engine counts as many as applied when the LoRA is for this model. */
   readonly tensors: number;
+  /** Of the whole file, hexadecimal: tells whether a job gets the weights that it was accepted with. */
+  readonly sha256: string;
 }
+
+type Header = Omit<Lora, 'sha256'>;
 
 /** Also keeps requests inside the folder: no separator, no leading dot. */
 export const LORA_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -24,19 +29,11 @@ const LORA_TENSOR = /lora[._](down|up|mid|a|b)\b|lora_(linear_layer|magnitude)|h
 const NAMES_IN_MESSAGE = 10;
 
 const logger = new Logger('Loras');
+/** By path, the stamp of the file that was warned of: the folder is listed for every GET /v1/loras. */
+const warned = new Map<string, string>();
 
 /** LoRAs of a folder by name. Files that are none are told in the log, not offered. No folder: no LoRAs. */
-export async function listLoras(folder: string | undefined): Promise<Lora[]> {
-  const loras: Lora[] = [];
-  for (const name of await names(folder)) {
-    try {
-      loras.push(await read(folder!, name));
-    } catch (error) {
-      logger.warn(`LORA_DIR: ${name}${EXTENSION} is not offered: ${(error as Error).message}`);
-    }
-  }
-  return loras;
-}
+export const listLoras = (folder: string | undefined): Promise<Lora[]> => readAll(folder, read);
 
 /** Throws ServiceError `lora_not_found`, naming what there is. Links in the folder may lead out: it is the operator's. */
 export async function findLora(folder: string | undefined, name: string): Promise<Lora> {
@@ -49,9 +46,25 @@ export async function findLora(folder: string | undefined, name: string): Promis
       throw notFound(`The LoRA "${name}" cannot be used: ${why}`, error);
     }
   }
-  throw notFound(
-    `There is no LoRA "${shorten(name)}". ${offer((await listLoras(folder)).map((x) => x.name))}`,
-  );
+  // Their headers suffice: a caller who mistypes a name does not wait until all files are hashed.
+  const there = (await readAll(folder, readHeader)).map((header) => header.name);
+  throw notFound(`There is no LoRA "${shorten(name)}". ${offer(there)}`);
+}
+
+async function readAll<T>(
+  folder: string | undefined,
+  readOne: (folder: string, name: string) => Promise<T>,
+): Promise<T[]> {
+  const found: T[] = [];
+  for (const name of await names(folder)) {
+    try {
+      found.push(await readOne(folder!, name));
+    } catch (error) {
+      const sentence = `${name}${EXTENSION} is not offered: ${(error as Error).message}`;
+      await warnOnce(join(folder!, name + EXTENSION), sentence);
+    }
+  }
+  return found;
 }
 
 async function names(folder: string | undefined): Promise<string[]> {
@@ -61,18 +74,33 @@ async function names(folder: string | undefined): Promise<string[]> {
     if (!file.endsWith(EXTENSION)) continue;
     const name = file.slice(0, -EXTENSION.length);
     if (LORA_NAME.test(name)) found.push(name);
-    else logger.warn(`LORA_DIR: a file is not offered: its name must match ${LORA_NAME.source}`);
+    else {
+      const sentence = `a file is not offered: its name must match ${LORA_NAME.source}`;
+      await warnOnce(join(folder, file), sentence);
+    }
   }
   return found;
 }
 
-async function read(folder: string, name: string): Promise<Lora> {
+async function readHeader(folder: string, name: string): Promise<Header> {
   const path = resolve(folder, name + EXTENSION);
   const { tensors } = await readSafetensors(path);
   if (![...tensors.keys()].some((key) => LORA_TENSOR.test(key))) {
     throw new ModelError(`${name}${EXTENSION} holds no LoRA tensors (lora_down, lora_up).`);
   }
   return { name, path, tensors: tensors.size };
+}
+
+async function read(folder: string, name: string): Promise<Lora> {
+  const header = await readHeader(folder, name);
+  return { ...header, sha256: await fileHash(header.path) };
+}
+
+async function warnOnce(path: string, sentence: string): Promise<void> {
+  const stamp = await stat(path, { bigint: true }).then(fileStamp, () => 'unreadable');
+  if (warned.get(path) === stamp) return;
+  warned.set(path, stamp);
+  logger.warn(`LORA_DIR: ${sentence}`);
 }
 
 function offer(there: readonly string[]): string {

@@ -9,18 +9,23 @@ import type {
 
 /** What the service and its engine process say to each other, over Node's IPC with `serialization: 'advanced'`. */
 
-/** Service -> engine. */
+export interface LoadCommand {
+  readonly type: 'load';
+  readonly options: Pick<
+    LoadOptions,
+    'model' | 'vae' | 'ipAdapter' | 'clipVision' | 'threads' | 'textEncoderType'
+  >;
+  readonly requireGpu: boolean;
+  /** Engine processes that share the processors: without `threads` each takes its part of the physical cores. */
+  readonly sharers: number;
+}
+
+/** Service -> engine. `id` names a picture; what is said about another one than the running is ignored. */
 export type EngineCommand =
-  | {
-      readonly type: 'load';
-      readonly options: Pick<
-        LoadOptions,
-        'model' | 'vae' | 'ipAdapter' | 'clipVision' | 'threads' | 'textEncoderType'
-      >;
-      readonly requireGpu: boolean;
-    }
-  | { readonly type: 'generate'; readonly options: GenerateOptions }
-  | { readonly type: 'cancel' };
+  | LoadCommand
+  | { readonly type: 'generate'; readonly id: number; readonly options: GenerateOptions }
+  | { readonly type: 'previews'; readonly id: number; readonly on: boolean }
+  | { readonly type: 'cancel'; readonly id: number };
 
 /** What a loaded engine is. */
 export interface EngineInfo {
@@ -29,14 +34,19 @@ export interface EngineInfo {
   readonly hasIpAdapter: boolean;
 }
 
-/** Engine -> service. One command runs at a time, so answers carry no id. */
+/** A picture, and how long the engine had rested before it: milliseconds since the end of the one before, if any. */
+export type EnginePicture = Generated & { readonly idle?: number };
+
+/** Engine -> service. Without `id`: about loading. */
 export type EngineEvent =
   | { readonly type: 'loading'; readonly percent: number }
   | { readonly type: 'warming' }
   | { readonly type: 'loaded'; readonly info: EngineInfo }
-  | { readonly type: 'progress'; readonly progress: GenerateProgress }
-  | { readonly type: 'generated'; readonly picture: Generated }
-  | { readonly type: 'failed'; readonly code: string; readonly message: string }
+  | { readonly type: 'progress'; readonly id: number; readonly progress: GenerateProgress }
+  /** The engine takes the next picture. Its own message, because the pixels of a large one are on their way for long. */
+  | { readonly type: 'drawn'; readonly id: number }
+  | { readonly type: 'generated'; readonly id: number; readonly picture: EnginePicture }
+  | { readonly type: 'failed'; readonly id?: number; readonly code: string; readonly message: string }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly line: string };
 
 export type { Generated, GenerateOptions, GenerateProgress };

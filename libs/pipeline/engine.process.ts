@@ -2,25 +2,16 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
-import { ServiceError } from '@app/errors';
+import { EngineCrashed, EngineFailure, LAST_LINES } from './engine.errors';
 import type {
   EngineCommand,
   EngineEvent,
   EngineInfo,
-  Generated,
+  EnginePicture,
   GenerateOptions,
-  GenerateProgress,
+  LoadCommand,
 } from './engine.messages';
-
-/** An answer of the engine that is a "no": `code` is the addon's (native/index.d.ts). */
-export class EngineFailure extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-  ) {
-    super(message);
-  }
-}
+import type { GenerateListeners } from './pipeline.types';
 
 export interface EngineListeners {
   /** 0..100, from 0 again for each of the model's files. */
@@ -30,66 +21,94 @@ export interface EngineListeners {
   log?(level: 'warn' | 'error', line: string): void;
 }
 
-const ENGINE_MAIN = join(__dirname, '../../apps/engine/src/main.js');
+export interface PictureListeners extends GenerateListeners {
+  /** The engine takes the next picture; the pixels of this one are on their way. */
+  onDrawn?(): void;
+}
+
+/** From the death of a process until its last lines are read, at most. */
+const LAST_WORDS_MS = 1_000;
+
+export const ENGINE_MAIN = join(__dirname, '../../apps/engine/src/main.js');
 
 /**
  * One engine process, from start to death. It is started once, loads once, and draws one picture at a time.
- * When it dies, whatever runs rejects with ServiceError `engine_crashed`.
+ * When it dies, whatever runs rejects with EngineCrashed.
  */
 export class EngineProcess {
   private readonly child: ChildProcess;
-  private readonly answers = new EventEmitter<{ answer: [EngineEvent]; end: [ServiceError] }>();
-  private end?: ServiceError;
+  private readonly events = new EventEmitter<{ event: [EngineEvent]; end: [] }>();
+  private readonly lines: string[] = [];
+  private pictures = 0;
+  private exit?: string;
+  private ended = false;
 
   constructor(
     private readonly listeners: EngineListeners,
+    variables: Readonly<Record<string, string>> = {},
     main = ENGINE_MAIN,
   ) {
     this.child = fork(main, {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: [],
+      // eslint-disable-next-line no-restricted-properties -- handed on whole, not read: the loader and the driver have theirs
+      env: { ...process.env, ...variables },
     });
     this.child.on('message', (event: EngineEvent) => this.hear(event));
     // A child that cannot be spoken to is of no use, even where it lives on.
     this.child.on('error', (error) => {
       this.kill();
-      this.died(error.message);
+      this.exit ??= error.message;
+      this.end();
     });
     this.child.on('disconnect', () => this.kill());
-    this.child.on('exit', (code, signal) => this.died(signal ? `killed by ${signal}` : `exit code ${code}`));
+    this.child.on('exit', (code, signal) => {
+      this.exit ??= signal ? `killed by ${signal}` : `exit code ${code}`;
+      // Whatever inherited its pipes must not keep the next engine from starting.
+      setTimeout(() => this.end(), LAST_WORDS_MS).unref();
+    });
+    // Later than 'exit': by now everything that it wrote was read.
+    this.child.on('close', () => this.end());
     // Without a stream when the process could not even be made; 'error' says why.
-    if (this.child.stderr) {
-      createInterface({ input: this.child.stderr }).on('line', (line) => this.listeners.log?.('error', line));
-    }
+    if (this.child.stderr)
+      createInterface({ input: this.child.stderr }).on('line', (line) => this.log('error', line));
   }
 
   get alive(): boolean {
-    return this.end === undefined;
+    return this.exit === undefined && this.child.connected;
   }
 
   /** Resolves when the process is gone, however that came. */
   async exited(): Promise<void> {
-    if (!this.end) await once(this.answers, 'end');
+    if (!this.ended) await once(this.events, 'end');
   }
 
-  load(command: Omit<Extract<EngineCommand, { type: 'load' }>, 'type'>): Promise<EngineInfo> {
+  load(command: Omit<LoadCommand, 'type'>): Promise<EngineInfo> {
     return this.ask({ type: 'load', ...command }, (event) =>
       event.type === 'loaded' ? event.info : undefined,
     );
   }
 
   /** Draws one picture. An aborted `signal` stops the engine at its next check; then this rejects with `cancelled`. */
-  async generate(
-    options: GenerateOptions,
-    signal?: AbortSignal,
-    onProgress?: (progress: GenerateProgress) => void,
-  ): Promise<Generated> {
-    const cancel = () => this.send({ type: 'cancel' });
-    const picture = this.ask({ type: 'generate', options }, (event) => {
-      if (event.type === 'progress') onProgress?.(event.progress);
-      return event.type === 'generated' ? event.picture : undefined;
+  async generate(options: GenerateOptions, listeners: PictureListeners = {}): Promise<EnginePicture> {
+    const id = ++this.pictures;
+    const askForPreviews = onChange(
+      async () => (await listeners.previewsWanted?.()) ?? false,
+      (on) => this.send({ type: 'previews', id, on }),
+    );
+    const picture = this.ask({ type: 'generate', id, options }, (event) => {
+      if (event.type === 'generated') return event.picture;
+      if (event.type === 'drawn') listeners.onDrawn?.();
+      if (event.type !== 'progress') return undefined;
+      const { preview, ...progress } = event.progress;
+      if (preview) listeners.onPreview?.({ ...preview, step: progress.step });
+      else listeners.onProgress?.(progress);
+      askForPreviews();
+      return undefined;
     });
+    const { signal } = listeners;
+    const cancel = () => this.send({ type: 'cancel', id });
     if (signal?.aborted) cancel();
     signal?.addEventListener('abort', cancel);
     try {
@@ -108,43 +127,70 @@ export class EngineProcess {
     if (this.child.connected) this.child.send(command, () => {});
   }
 
+  /** Sends a command and hears the events about it until `read` finds the answer in one. */
   private ask<Answer>(
-    command: EngineCommand,
+    command: Extract<EngineCommand, { type: 'load' | 'generate' }>,
     read: (event: EngineEvent) => Answer | undefined,
   ): Promise<Answer> {
+    const begun = this.alive;
+    const id = idOf(command);
     return new Promise<Answer>((resolve, reject) => {
-      if (this.end) return reject(this.end);
+      if (this.ended) return reject(this.crash(begun));
       const settle = (done: () => void) => {
-        this.answers.off('answer', onAnswer).off('end', onEnd);
+        this.events.off('event', onEvent).off('end', onEnd);
         done();
       };
-      const onEnd = (error: ServiceError) => settle(() => reject(error));
-      const onAnswer = (event: EngineEvent) => {
+      const onEnd = () => settle(() => reject(this.crash(begun)));
+      const onEvent = (event: EngineEvent) => {
+        if (idOf(event) !== id) return;
         if (event.type === 'failed')
           return settle(() => reject(new EngineFailure(event.code, event.message)));
         const answer = read(event);
         if (answer !== undefined) settle(() => resolve(answer));
       };
-      this.answers.on('answer', onAnswer).on('end', onEnd);
+      this.events.on('event', onEvent).on('end', onEnd);
       this.send(command);
     });
   }
 
   private hear(event: EngineEvent): void {
-    if (this.end) return;
     if (event.type === 'loading') this.listeners.loading?.(event.percent);
     else if (event.type === 'warming') this.listeners.warming?.();
-    else if (event.type === 'log')
-      this.listeners.log?.(event.level === 'error' ? 'error' : 'warn', event.line);
-    else this.answers.emit('answer', event);
+    else if (event.type === 'log') this.log(event.level === 'error' ? 'error' : 'warn', event.line);
+    else this.events.emit('event', event);
   }
 
-  private died(how: string): void {
-    if (this.end) return;
-    this.end = new ServiceError(
-      'engine_crashed',
-      `The engine process died (${how}); a new one is starting. Try again.`,
-    );
-    this.answers.emit('end', this.end);
+  private log(level: 'warn' | 'error', line: string): void {
+    if (this.lines.push(line) > LAST_LINES) this.lines.shift();
+    this.listeners.log?.(level, line);
   }
+
+  private crash(begun: boolean): EngineCrashed {
+    return new EngineCrashed(this.exit ?? 'its pipes closed', begun, [...this.lines]);
+  }
+
+  private end(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.events.emit('end');
+  }
+}
+
+const idOf = (message: EngineCommand | EngineEvent) => ('id' in message ? message.id : undefined);
+
+/** A function that asks for the wish, one question at a time, and tells when it has become another; it is "no" at first. */
+function onChange(wish: () => Promise<boolean>, tell: (on: boolean) => void): () => void {
+  let told = false;
+  let asking = false;
+  const ask = async () => {
+    const on = await wish();
+    if (on !== told) tell((told = on));
+  };
+  return () => {
+    if (asking) return;
+    asking = true;
+    ask()
+      .catch(() => {}) // a picture does not fail for its previews; the next progress asks again
+      .finally(() => (asking = false));
+  };
 }

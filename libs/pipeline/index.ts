@@ -1,5 +1,9 @@
+export { EngineCrashed } from './engine.errors';
 export * from './engine.messages';
+export * from './fleet.offers';
 export * from './job.runner';
+export * from './jobs';
+export * from './offers';
 export * from './pipeline.module';
 export * from './pipeline.service';
 export * from './pipeline.types';

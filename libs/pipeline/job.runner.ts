@@ -1,17 +1,31 @@
 import { Injectable } from '@nestjs/common';
+import { ServiceError } from '@app/errors';
+import { findLora } from '@app/models';
 import { Storage } from '@app/storage';
 import { PipelineService } from './pipeline.service';
-import { encodePng } from './pixels';
-import type { GenerateRequest, Progress } from './pipeline.types';
+import { encodePng, MAX_PICTURE_BYTES, toReference } from './pixels';
+import type { GeneratedPicture, GenerateRequest, LoraRequest } from './pipeline.types';
 
 export type PictureRoute = 'memory' | 'subject' | 'generations';
 
+/** A LoRA as a job names it: the worker finds the file by name and refuses one with another hash. */
+export interface JobLora {
+  readonly name: string;
+  /** -2..2 */
+  readonly scale: number;
+  /** Hexadecimal, of the file as it was when the job was accepted. */
+  readonly sha256: string;
+}
+
 /** One picture to make: everything is decided, nothing is pixels, and it survives JSON. */
-export interface PictureJob extends Omit<GenerateRequest, 'reference'> {
+export interface PictureJob extends Omit<GenerateRequest, 'reference' | 'loras'> {
   /** 24 hexadecimal digits. */
   readonly id: string;
   readonly route: PictureRoute;
   readonly userId?: string;
+  readonly loras: readonly JobLora[];
+  /** Where the copy of its reference picture lies: a PNG of 224 x 224 pixels. Absent: it has none. */
+  readonly referenceKey?: string;
   /** Where the result goes; made from `id`, so a second run overwrites itself. */
   readonly key: string;
   readonly ipAdapterScale: number;
@@ -39,15 +53,13 @@ export interface PictureResult {
   readonly warnings: readonly string[];
 }
 
-export interface RunOptions {
-  /** The decoded reference picture, as `toReference` makes it. */
-  readonly reference?: Buffer;
-  /** Aborted before the upload begins: nothing is stored. */
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: Progress) => void;
+/** When the job was accepted and when its turn came; milliseconds since 1970. */
+export interface JobClock {
+  readonly createdAt: number;
+  readonly startedAt: number;
 }
 
-/** Job -> stored picture. */
+/** Job -> stored picture, before and after the engine, so that one job overlaps with the drawing of another. */
 @Injectable()
 export class JobRunner {
   constructor(
@@ -55,23 +67,25 @@ export class JobRunner {
     private readonly storage: Storage,
   ) {}
 
-  async run(job: PictureJob, { reference, signal, onProgress }: RunOptions = {}): Promise<PictureResult> {
-    const started = performance.now();
-    const picture = await this.pipeline.generate(
-      {
-        prompt: job.prompt,
-        negativePrompt: job.negativePrompt,
-        width: job.width,
-        height: job.height,
-        steps: job.steps,
-        guidanceScale: job.guidanceScale,
-        seed: job.seed,
-        loras: job.loras,
-        ...(reference && { reference: { pixels: reference, strength: job.ipAdapterScale } }),
-      },
-      { signal, onProgress },
-    );
-    // The pipeline already samples the next job: from here on this one uses other threads and the network only.
+  /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
+  async prepare(picture: PictureJob): Promise<GenerateRequest> {
+    const { prompt, negativePrompt, width, height, steps, guidanceScale, seed } = picture;
+    const loras: LoraRequest[] = [];
+    for (const [i, lora] of picture.loras.entries()) loras.push(await this.lora(lora, i));
+    const reference = picture.referenceKey && (await this.reference(picture.referenceKey));
+    return {
+      ...{ prompt, negativePrompt, width, height, steps, guidanceScale, seed, loras },
+      ...(reference && { reference: { pixels: reference, strength: picture.ipAdapterScale } }),
+    };
+  }
+
+  /** Encodes and stores the picture; nothing is stored once `signal` aborted. */
+  async keep(
+    job: PictureJob,
+    picture: GeneratedPicture,
+    clock: JobClock,
+    signal?: AbortSignal,
+  ): Promise<PictureResult> {
     const encoding = performance.now();
     const png = await encodePng(picture.pixels, picture.width, picture.height);
     signal?.throwIfAborted();
@@ -79,12 +93,13 @@ export class JobRunner {
     await this.storage.put(job.key, png, 'image/png');
     const stored = performance.now();
 
-    const { queue_ms, text_ms, image_ms, sampling_ms, decode_ms } = picture.timings;
+    const { text_ms, image_ms, sampling_ms, decode_ms } = picture.timings;
     const timings = {
-      ...{ queue_ms, text_ms, image_ms, sampling_ms, decode_ms },
+      queue_ms: clock.startedAt - clock.createdAt,
+      ...{ text_ms, image_ms, sampling_ms, decode_ms },
       encode_ms: storing - encoding,
       store_ms: stored - storing,
-      total_ms: stored - started,
+      total_ms: Date.now() - clock.createdAt,
     };
     for (const name of Object.keys(timings) as (keyof PictureTimings)[])
       timings[name] = Math.round(timings[name]);
@@ -96,5 +111,26 @@ export class JobRunner {
       timings,
       warnings: picture.warnings,
     };
+  }
+
+  /** A second run writes under the same key, so only a job that must leave nothing calls this. */
+  discard(job: PictureJob): Promise<void> {
+    return this.storage.delete(job.key);
+  }
+
+  private async reference(key: string): Promise<Buffer> {
+    const bytes = await this.storage.read(key, MAX_PICTURE_BYTES);
+    if (bytes) return toReference(bytes);
+    throw new ServiceError('generation_failed', 'The copy of the reference picture is gone');
+  }
+
+  private async lora(
+    { name, scale, sha256 }: PictureJob['loras'][number],
+    index: number,
+  ): Promise<LoraRequest> {
+    const lora = await findLora(this.pipeline.loraDir, name);
+    if (lora.sha256 === sha256) return { name, scale, path: lora.path, tensors: lora.tensors };
+    const sentence = `The LoRA "${name}" is another file now than when the job was accepted; send the request again`;
+    throw new ServiceError('lora_not_found', sentence, `loras.${index}.name`);
   }
 }

@@ -1,84 +1,126 @@
 import { EventEmitter, once } from 'node:events';
 import { basename } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Injectable,
-  Logger,
+  Optional,
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
-import { Config, isDemo } from '@app/config';
-import { ServiceError } from '@app/errors';
-import { ModelsService, percent, progressLine, TerminalProgress, type ModelFiles } from '@app/models';
-import { EngineFailure, EngineProcess } from './engine.process';
-import type { EngineInfo, Generated } from './engine.messages';
-import type { GenerateRequest, GeneratedPicture, PipelineStatus, Progress } from './pipeline.types';
-import { Turns } from './turns';
+import { Config } from '@app/config';
+import { ModelsService } from '@app/models';
+import { EngineKeeper, type EngineSetup } from './engine.keeper';
+import { draining, ReservedEngine } from './engine.lease';
+import { ENGINE_MAIN } from './engine.process';
+import { ModelFinder } from './model.finder';
+import type { EngineLease, EngineStatus, PipelineState, PipelineStatus } from './pipeline.types';
+import { WaitingLine } from './waiting.line';
 
-export interface GenerateListeners {
-  /** Aborted: a waiting job leaves the line, a running one stops; generate() rejects with `cancelled`. */
-  readonly signal?: AbortSignal;
-  onProgress?(progress: Progress): void;
-}
-
-/** Between attempts to bring up an engine that will not load: 1 s, doubled up to a minute. */
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 60_000;
-const KILL_MS = 5_000;
+/** From the best state of an engine to the worst. */
+const STATES: readonly PipelineState[] = [
+  'ready',
+  'busy',
+  'warming',
+  'loading',
+  'starting',
+  'failed',
+  'stopped',
+];
 
 /**
- * The one pipeline: finds the model, keeps an engine process with it alive, and hands it one job at a time in the
- * order in which they came. Everything above speaks of pictures, everything below of processes.
+ * The engines behind one door: finds the model, keeps an engine process per device alive, and hands out free ones in
+ * the order in which they were asked for. Everything above speaks of pictures, everything below of processes.
  */
 @Injectable()
 export class PipelineService implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly logger = new Logger('Pipeline');
-  private readonly turns = new Turns();
-  private readonly stopping = new AbortController();
-  private engine?: EngineProcess;
-  private info?: EngineInfo;
-  private files?: ModelFiles;
-  private current: Pick<PipelineStatus, 'state' | 'percent' | 'reason'> = { state: 'starting' };
+  private readonly model: ModelFinder;
+  private readonly keepers: readonly EngineKeeper[];
+  private readonly line = new WaitingLine<EngineLease>();
   private readonly changes = new EventEmitter<{ change: [] }>();
+  private readonly stopping = new AbortController();
+  private stopped?: Promise<void>;
 
   constructor(
     private readonly config: Config,
-    private readonly models: ModelsService,
-  ) {}
+    models: ModelsService,
+    @Optional() engineMain: string = ENGINE_MAIN,
+  ) {
+    this.model = new ModelFinder(models);
+    this.keepers = engineSetups(config).map(
+      (setup) =>
+        new EngineKeeper(config, this.model, { ...setup, main: engineMain }, () => {
+          this.serve();
+          this.changes.emit('change');
+        }),
+    );
+  }
 
   /** Starts in the background: the service answers health checks while gigabytes load. */
   onApplicationBootstrap(): void {
-    void this.keepEngine();
+    for (const keeper of this.keepers) keeper.start();
   }
 
-  /** Jobs end with `draining`, the engine is killed: the callers' replies still go out before the server closes. */
-  async beforeApplicationShutdown(): Promise<void> {
-    this.update({ state: 'stopped', reason: 'the service is stopping' });
-    this.stopping.abort();
-    this.engine?.kill();
-    // A process that hangs in a driver cannot even be killed; it must not keep the service.
-    await Promise.race([this.engine?.exited(), sleep(KILL_MS, undefined, { ref: false })]);
+  /** Jobs end with `draining`: the callers' replies still go out before the server closes. */
+  beforeApplicationShutdown(): Promise<void> {
+    return this.stop();
+  }
+
+  /** Kills the engines. Who waits for one or draws with one is told `draining`. Idempotent; takes 5 s at most. */
+  stop(): Promise<void> {
+    this.stopped ??= this.shutDown();
+    return this.stopped;
   }
 
   /** Whether reference pictures can be used; before the model is known, whether they are wanted. */
   get hasIpAdapter(): boolean {
-    return this.config.ENABLE_IP_ADAPTER && (this.files === undefined || this.files.ipAdapter !== undefined);
+    const { files } = this.model;
+    return this.config.ENABLE_IP_ADAPTER && (files === undefined || files.ipAdapter !== undefined);
   }
 
   /** Where this model's LoRAs lie, once known. */
   get loraDir(): string | undefined {
-    return this.files?.loraDir;
+    return this.model.files?.loraDir;
   }
 
   status(): PipelineStatus {
-    const busy = this.current.state === 'ready' && this.turns.taken;
+    const engines = this.keepers.map((keeper) => keeper.status());
+    const { state, percent, reason, device } = best(engines);
     return {
-      ...this.current,
-      state: busy ? 'busy' : this.current.state,
-      device: this.info?.device,
-      model: this.files?.name ?? this.wantedModel(),
-      waiting: this.turns.waiting,
+      ...{ state, percent, reason, device },
+      model: this.model.files?.name ?? this.wantedModel(),
+      engines,
+      everReady: this.keepers.some(({ everReady }) => everReady),
     };
+  }
+
+  /**
+   * Resolves when a ready engine is free and reserved for the caller; first come, first served. While none is ready it
+   * waits. Rejects with ServiceError `cancelled` once `signal` aborts, `draining` once the service stops.
+   */
+  acquire(signal?: AbortSignal): Promise<EngineLease> {
+    if (this.stopping.signal.aborted) return Promise.reject(draining());
+    const lease = this.line.join(signal);
+    this.serve();
+    return lease;
+  }
+
+  /** Resolves once pictures can be made; never, while that does not come. */
+  async whenReady(): Promise<void> {
+    while (!['ready', 'busy'].includes(this.status().state)) await once(this.changes, 'change');
+  }
+
+  private serve(): void {
+    for (const keeper of this.keepers) {
+      if (this.line.length === 0) return;
+      if (!keeper.free) continue;
+      const { engine, release } = keeper.reserve();
+      this.line.serve(new ReservedEngine(engine, this.config, this.stopping.signal, release));
+    }
+  }
+
+  private async shutDown(): Promise<void> {
+    this.stopping.abort();
+    this.line.dismiss(draining());
+    await Promise.all(this.keepers.map((keeper) => keeper.stop()));
   }
 
   /** Before the model is found; a file goes by its name, its folder is nobody's business. */
@@ -87,194 +129,21 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     if (MODEL_FILE) return basename(MODEL_FILE);
     return /^[./~]/.test(MODEL_PATH) ? basename(MODEL_PATH) : MODEL_PATH;
   }
-
-  /**
-   * Draws one picture when its turn comes. Rejects with ServiceError: `engine_not_ready`, `engine_crashed`,
-   * `draining` (try again), `cancelled`, `lora_not_applied`, `out_of_memory`, `generation_failed`.
-   */
-  async generate(request: GenerateRequest, listeners: GenerateListeners = {}): Promise<GeneratedPicture> {
-    const asked = performance.now();
-    const progress = (phase: Progress['phase'], step = 0) =>
-      listeners.onProgress?.({ phase, step, steps: request.steps });
-    progress('queued');
-    const leave = await this.turns.take(listeners.signal);
-    const queue_ms = performance.now() - asked;
-    try {
-      const engine = await this.readyEngine(listeners.signal);
-      const generated = await engine.generate(
-        { ...request, loras: request.loras.map(({ path, scale }) => ({ path, scale })) },
-        listeners.signal,
-        ({ phase, step }) => progress(phase, step),
-      );
-      const { text, image, sampling, decode, engine: engine_ms } = generated.timings;
-      const timings = {
-        queue_ms,
-        text_ms: text,
-        image_ms: image,
-        sampling_ms: sampling,
-        decode_ms: decode,
-        engine_ms,
-      };
-      const { pixels, width, height } = generated;
-      return { pixels, width, height, timings, warnings: this.checkLoras(request, generated) };
-    } catch (error) {
-      throw this.explain(error, request);
-    } finally {
-      leave();
-    }
-  }
-
-  /** Resolves once pictures can be made; never, while that does not come. */
-  async whenReady(): Promise<void> {
-    while (this.current.state !== 'ready') await once(this.changes, 'change');
-  }
-
-  /** A job whose turn comes while the engine is brought up again waits for that; not for one that cannot load. */
-  private async readyEngine(signal?: AbortSignal): Promise<EngineProcess> {
-    const comes = () =>
-      ['starting', 'loading', 'warming'].includes(this.current.state) ||
-      (this.current.state === 'ready' && !this.engine?.alive);
-    while (comes()) {
-      await once(this.changes, 'change', { signal }).catch(() => {
-        throw new ServiceError('cancelled', 'The request was cancelled while it waited.');
-      });
-    }
-    if (this.engine && this.current.state === 'ready') return this.engine;
-    const { state, reason } = this.current;
-    throw new ServiceError(
-      'engine_not_ready',
-      `The engine is not ready: ${reason ?? state}. Try again later.`,
-    );
-  }
-
-  /** A LoRA of which nothing fits is refused by the addon; one that fits in part is told. */
-  private checkLoras(request: GenerateRequest, generated: Generated): string[] {
-    return request.loras.flatMap((lora) => {
-      const applied = generated.loras.find((entry) => entry.path === lora.path);
-      const total = Math.max(lora.tensors, applied?.total ?? 0);
-      if (applied && applied.applied >= total) return [];
-      const sentence = `LoRA "${lora.name}" fits the model only in part: ${applied?.applied ?? 0} of ${total} tensors were applied.`;
-      if (this.config.LORA_STRICT) throw new ServiceError('lora_not_applied', sentence, 'loras');
-      return [sentence];
-    });
-  }
-
-  /** The addon's words name files, and the engine's its sources: they go to the log as the cause. */
-  private explain(error: unknown, { loras }: GenerateRequest): unknown {
-    if (this.stopping.signal.aborted)
-      return new ServiceError('draining', 'The service is stopping; try again.');
-    if (!(error instanceof EngineFailure)) return error;
-    const options = { cause: error };
-    switch (error.code) {
-      case 'cancelled':
-        return new ServiceError('cancelled', 'The request was cancelled.', undefined, options);
-      case 'lora_not_applied':
-        return new ServiceError('lora_not_applied', unfit(loras, error.message), 'loras', options);
-      case 'out_of_memory':
-        return new ServiceError(
-          'out_of_memory',
-          'The picture needs more memory than the device has; ask for a smaller size.',
-          'size',
-          options,
-        );
-      case 'flat_picture':
-        return new ServiceError('generation_failed', `${error.message}.`, undefined, options);
-      case 'ip_adapter_not_applied':
-        return new ServiceError(
-          'generation_failed',
-          'The engine did not use the reference picture.',
-          undefined,
-          options,
-        );
-      case 'generation_failed':
-        return new ServiceError(
-          'generation_failed',
-          'The engine gave up on this picture.',
-          undefined,
-          options,
-        );
-      default:
-        return error;
-    }
-  }
-
-  private update(current: typeof this.current): void {
-    if (this.stopping.signal.aborted) return; // stopped is the last state
-    this.current = current;
-    this.changes.emit('change');
-  }
-
-  /** Brings up one engine process after the other until the service stops. */
-  private async keepEngine(): Promise<void> {
-    const { signal } = this.stopping;
-    for (let pause = 0; !signal.aborted;) {
-      try {
-        await this.bringUp();
-        const born = performance.now();
-        await this.engine?.exited();
-        if (signal.aborted) return;
-        this.logger.error('The engine process died; starting another');
-        this.update({ state: 'starting', reason: 'the engine process died and is restarted' });
-        // One death is bad luck; an engine that keeps dying young must not reload gigabytes without a pause.
-        if (performance.now() - born > LONGEST_PAUSE_MS) pause = 0;
-        await sleep(pause, undefined, { signal }).catch(() => {});
-        pause = Math.min(Math.max(2 * pause, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
-      } catch (error) {
-        if (signal.aborted) return;
-        const reason = error instanceof Error ? error.message : String(error);
-        pause = Math.max(pause, FIRST_PAUSE_MS);
-        this.update({ state: 'failed', reason });
-        this.logger.error(`${reason} (next attempt in ${pause / 1000} s)`);
-        await this.engine?.exited();
-        await sleep(pause, undefined, { signal }).catch(() => {});
-        pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
-      }
-    }
-  }
-
-  private async fetchModel(): Promise<ModelFiles> {
-    const terminal = new TerminalProgress();
-    try {
-      return await this.models.resolve((progress) => {
-        terminal.report(progress);
-        this.update({ state: 'loading', percent: percent(progress), reason: progressLine(progress) });
-      });
-    } finally {
-      terminal.stop();
-    }
-  }
-
-  /** From nothing to a loaded engine. Rejects with the reason; then the process is gone. */
-  private async bringUp(): Promise<void> {
-    this.files ??= await this.fetchModel();
-    if (this.stopping.signal.aborted) return;
-    this.update({ state: 'loading', percent: 0, reason: 'loading the model' });
-    const engine = new EngineProcess({
-      loading: (done) =>
-        this.update({ state: 'loading', percent: Math.round(done), reason: 'loading the model' }),
-      warming: () => this.update({ state: 'warming', reason: 'drawing a first picture' }),
-      log: (level, line) => this.logger[level](`engine: ${line}`),
-    });
-    this.engine = engine;
-    try {
-      const { checkpoint: model, vae, ipAdapter, clipVision } = this.files;
-      const { ENGINE_THREADS: threads, TEXT_ENCODER_TYPE } = this.config;
-      const textEncoderType = TEXT_ENCODER_TYPE ?? (isDemo(this.config) ? 'q8_0' : 'native');
-      const options = { model, vae, ipAdapter, clipVision, threads, textEncoderType };
-      this.info = await engine.load({ options, requireGpu: this.config.REQUIRE_GPU });
-      this.update({ state: 'ready' });
-      this.logger.log(
-        `Ready: ${this.files.name} on ${this.info.device.name} (${this.info.device.description})`,
-      );
-    } catch (error) {
-      engine.kill();
-      this.files = undefined; // perhaps a file is damaged or gone: looked for again next time
-      throw error;
-    }
-  }
 }
 
-function unfit(loras: GenerateRequest['loras'], message: string): string {
-  const lora = loras.find(({ path }) => message.includes(path));
-  return `Nothing of the LoRA "${lora?.name}" fits the model.`;
+/** One engine a device; without ENGINE_DEVICES as many as ENGINE_PROCESSES, which share the processors. */
+function engineSetups({ ENGINE_DEVICES, ENGINE_PROCESSES }: Config): Omit<EngineSetup, 'main'>[] {
+  if (ENGINE_DEVICES.length === 0) {
+    const each = { sharers: ENGINE_PROCESSES, variables: {} };
+    return Array.from({ length: ENGINE_PROCESSES }, (_, id) => ({ id, ...each }));
+  }
+  return ENGINE_DEVICES.map((device, id) => ({
+    id,
+    sharers: 1,
+    // Without the order CUDA counts the fastest GPU first, and not as nvidia-smi does.
+    variables: { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: device },
+  }));
 }
+
+const best = (engines: readonly EngineStatus[]): EngineStatus =>
+  engines.reduce((one, other) => (STATES.indexOf(other.state) < STATES.indexOf(one.state) ? other : one));

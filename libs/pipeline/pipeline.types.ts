@@ -55,6 +55,39 @@ export interface EngineTimings {
   readonly decode_ms: number;
   /** generate_image from call to return. */
   readonly engine_ms: number;
+  /** How long the engine had rested when it began, by its own clock; absent for the first picture of its process. */
+  readonly idle_ms?: number;
+}
+
+/** A small picture of the latent as it is after `step`. */
+export interface Preview {
+  /** width x height x 3 bytes, RGB, row by row. */
+  readonly pixels: Buffer;
+  /** 1/8 of the picture's. */
+  readonly width: number;
+  readonly height: number;
+  readonly step: number;
+}
+
+export interface GenerateListeners {
+  /** Aborted: the engine stops at its next check; generate() rejects with `cancelled`. */
+  readonly signal?: AbortSignal;
+  onProgress?(progress: Progress): void;
+  onPreview?(preview: Preview): void;
+  /** Asked at every progress; previews are made while it answers true. Rejected: as answered last. */
+  previewsWanted?(): Promise<boolean>;
+}
+
+/** An engine that is reserved for one picture. Must be given back, by generate() or release(). */
+export interface EngineLease {
+  /**
+   * Draws one picture, then frees the engine, also on failure: while its caller still encodes, the next picture is
+   * drawn. Rejects with EngineCrashed, or ServiceError: `draining`, `cancelled`, `lora_not_applied`, `out_of_memory`,
+   * `generation_failed`.
+   */
+  generate(request: GenerateRequest, listeners?: GenerateListeners): Promise<GeneratedPicture>;
+  /** Frees the engine without drawing; fine twice, or after generate. */
+  release(): void;
 }
 
 export interface GeneratedPicture {
@@ -62,14 +95,15 @@ export interface GeneratedPicture {
   readonly pixels: Buffer;
   readonly width: number;
   readonly height: number;
-  readonly timings: EngineTimings & { readonly queue_ms: number };
+  readonly timings: EngineTimings;
   /** Sentences for the caller, such as a LoRA that was applied in part. */
   readonly warnings: readonly string[];
 }
 
 export type PipelineState = 'starting' | 'loading' | 'warming' | 'ready' | 'busy' | 'failed' | 'stopped';
 
-export interface PipelineStatus {
+export interface EngineState {
+  /** `ready`: free. `busy`: reserved. */
   readonly state: PipelineState;
   /** 0..100 while loading. */
   readonly percent?: number;
@@ -77,8 +111,18 @@ export interface PipelineStatus {
   readonly reason?: string;
   /** The device that the engine runs on, once known: `CPU` or `CUDA0`, its description, and whether it is a GPU. */
   readonly device?: { readonly name: string; readonly description: string; readonly gpu: boolean };
+}
+
+export interface EngineStatus extends EngineState {
+  /** Counts from 0, in the order of ENGINE_DEVICES. */
+  readonly id: number;
+}
+
+/** As a whole it is in the best of its engines' states: `failed` only when none is ready or coming. */
+export interface PipelineStatus extends EngineState {
   /** The model's name as users know it (`demo`, a hub repository, a file name). */
   readonly model: string;
-  /** Jobs that wait behind the running one. */
-  readonly waiting: number;
+  readonly engines: readonly EngineStatus[];
+  /** Some engine was ready once in this process: the model and the device work. */
+  readonly everReady: boolean;
 }

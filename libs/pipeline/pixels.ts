@@ -113,3 +113,9 @@ export function encodePng(pixels: Buffer, width: number, height: number): Promis
     .png({ compressionLevel: 1 })
     .toBuffer();
 }
+
+/** The engine's RGB preview -> JPEG in base64, a few kilobytes. */
+export async function encodePreview(pixels: Buffer, width: number, height: number): Promise<string> {
+  const raw = { width, height, channels: 3 } as const;
+  return (await sharp(pixels, { raw }).jpeg({ quality: 70 }).toBuffer()).toString('base64');
+}

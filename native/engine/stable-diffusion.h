@@ -126,6 +126,7 @@ void sd_set_preview_callback(sd_preview_cb_t callback, preview_t mode, int inter
                              void* data);
 
 const char* sd_get_system_info();
+int32_t sd_get_num_physical_cores();
 size_t sd_list_devices(char* buffer, size_t size);
 sample_method_t str_to_sample_method(const char* name);
 scheduler_t str_to_scheduler(const char* name);

@@ -86,6 +86,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Session",
                        {StaticMethod<&SessionWrap::load>("load"), InstanceMethod<&SessionWrap::generate>("generate"),
+                        InstanceMethod<&SessionWrap::watch_previews>("watchPreviews"),
                         InstanceMethod<&SessionWrap::cancel>("cancel"), InstanceMethod<&SessionWrap::close>("close"),
                         InstanceAccessor<&SessionWrap::has_ip_adapter>("hasIpAdapter")});
   }
@@ -130,7 +131,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
       if (!session_) throw coded_error(env, "closed", "The session is closed");
       auto permit = take_permit(env);
       auto session = session_;
-      session->accept();
+      session->accept(*spec);
       // Held until the promise settles: a wrapper that nobody else holds is not collected under its own picture.
       auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
       using Worker = PromiseWorker<Picture, Step>;
@@ -142,6 +143,12 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
                             [self](Napi::Env env, Picture& picture) { return picture_to_js(env, picture); },
                             step_to_js});
     });
+  }
+
+  Napi::Value watch_previews(const Napi::CallbackInfo& info) {
+    const bool on = read_flag(info[0], "on");
+    if (session_) session_->watch_previews(on);
+    return info.Env().Undefined();
   }
 
   Napi::Value cancel(const Napi::CallbackInfo& info) {
@@ -199,6 +206,10 @@ Napi::Value engine_version(const Napi::CallbackInfo& info) {
   return version;
 }
 
+Napi::Value physical_cores(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), sd_get_num_physical_cores());
+}
+
 // The listener of one environment. The engine's threads call it until it is cleared, which happens on this
 // environment's thread before the function goes: in on_log, or in the function's finalizer when the environment ends.
 struct LogChannel {
@@ -253,6 +264,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Session", SessionWrap::define(env));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
   exports.Set("engineVersion", Napi::Function::New(env, engine_version, "engineVersion"));
+  exports.Set("physicalCores", Napi::Function::New(env, physical_cores, "physicalCores"));
   exports.Set("onLog", Napi::Function::New(env, on_log, "onLog"));
   exports.Set("dieWithParent", Napi::Function::New(env, die_with_parent, "dieWithParent"));
   return exports;

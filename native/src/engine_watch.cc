@@ -1,5 +1,6 @@
 #include "engine_watch.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -47,6 +48,7 @@ void install_callbacks() {
 
 EngineWatch::EngineWatch(Phase first, int steps, Listeners listeners)
     : listeners_(std::move(listeners)), steps_(steps), phase_(first) {
+  offer_previews();
   std::lock_guard<std::mutex> lock(mutex);
   current = this;
 }
@@ -57,7 +59,13 @@ EngineWatch::~EngineWatch() {
   current = nullptr;
 }
 
-void EngineWatch::watch_previews() { sd_set_preview_callback(on_preview, PREVIEW_PROJ, 1, true, false, nullptr); }
+// The engine takes the callback once, when sampling begins, but looks before every preview whether one is to be made of
+// the denoised latent: that flag is the switch, and a preview that nobody wants costs nothing. These are plain globals
+// of the engine: they are written where it cannot be reading them, before it is called and inside its own callback.
+void EngineWatch::offer_previews() const {
+  if (!listeners_.wants_previews) return;
+  sd_set_preview_callback(on_preview, PREVIEW_PROJ, 1, listeners_.wants_previews(), false, nullptr);
+}
 
 // The callbacks are called through C and ggml, which no exception may cross; out of memory, a line gets lost.
 void EngineWatch::on_log(sd_log_level_t level, const char* text, void*) try {
@@ -74,14 +82,15 @@ void EngineWatch::on_progress(int step, int steps, float, void*) try {
 } catch (...) {
 }
 
-void EngineWatch::on_preview(int, int count, sd_image_t* frames, bool, void*) try {
+void EngineWatch::on_preview(int step, int count, sd_image_t* frames, bool, void*) try {
   std::lock_guard<std::mutex> lock(mutex);
   if (!current || count < 1 || !frames || !frames->data || frames->channel != 3) return;
   Preview preview;
   preview.width = (int)frames->width;
   preview.height = (int)frames->height;
   preview.pixels.assign(frames->data, frames->data + size_t(frames->width) * frames->height * 3);
-  current->listeners_.step({Phase::sampling, current->step_, current->steps_, std::move(preview)});
+  // It comes just before the progress of its step; samplers of second order also look half-way, at a negative step.
+  current->listeners_.step({Phase::sampling, std::max(step, current->step_), current->steps_, std::move(preview)});
 } catch (...) {
 }
 
@@ -141,6 +150,7 @@ void EngineWatch::progress(int step, int steps) {
     step_ = step;
     listeners_.step({phase_, step_, steps_, {}});
   }
+  if (phase_ == Phase::sampling) offer_previews();
   listeners_.interrupt();
 }
 

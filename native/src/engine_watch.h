@@ -40,14 +40,14 @@ class EngineWatch {
     std::function<void(Step)> step;
     // Asked at every callback: the moments at which the engine can be told to stop.
     std::function<void()> interrupt;
+    // Asked between steps. Not given: nobody wants previews.
+    std::function<bool()> wants_previews = {};
   };
 
   EngineWatch(Phase first, int steps, Listeners listeners);
   ~EngineWatch();
   EngineWatch(const EngineWatch&) = delete;
   EngineWatch& operator=(const EngineWatch&) = delete;
-
-  void watch_previews();
 
   // To be read after the engine returned.
   bool adapter_applied() const { return adapter_applied_; }
@@ -67,6 +67,7 @@ class EngineWatch {
   bool read_lora_count(const std::string& line);
   void read_phase(const std::string& line);
   void progress(int step, int steps);
+  void offer_previews() const;
   void enter(Phase phase);
 
   const Listeners listeners_;

@@ -74,9 +74,7 @@ int64_t whole(const Napi::Object& from, const char* name, int64_t min, int64_t m
 
 bool flag(const Napi::Object& from, const char* name) {
   const auto value = from.Get(name);
-  if (value.IsUndefined()) return false;
-  if (!value.IsBoolean()) throw unexpected("true or false", name, value);
-  return value.As<Napi::Boolean>().Value();
+  return value.IsUndefined() ? false : read_flag(value, name);
 }
 
 // The engine would align any other size up without a word, and dies on 0.
@@ -174,4 +172,9 @@ GenerateSpec read_generate_options(const Napi::Value& value) {
   read_reference(from.Get("reference"), spec);
   spec.previews = flag(from, "previews");
   return spec;
+}
+
+bool read_flag(const Napi::Value& value, const char* name) {
+  if (!value.IsBoolean()) throw unexpected("true or false", name, value);
+  return value.As<Napi::Boolean>().Value();
 }

@@ -96,10 +96,11 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   if (!spec.reference.empty() && !has_ip_adapter_)
     return Failure{"ip_adapter_not_applied", "A reference picture needs a session with an IP-Adapter"};
 
-  EngineWatch watch(spec.reference.empty() ? Phase::text : Phase::image, spec.steps, {listener, [this] {
-                      if (cancelled_) sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
-                    }});
-  if (spec.previews) watch.watch_previews();
+  const auto interrupt = [this] {
+    if (cancelled_) sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
+  };
+  EngineWatch watch(spec.reference.empty() ? Phase::text : Phase::image, spec.steps,
+                    {listener, interrupt, [this] { return previews_.load(); }});
   listener({spec.reference.empty() ? Phase::text : Phase::image, 0, spec.steps, {}});
 
   std::vector<sd_lora_t> loras;

@@ -30,7 +30,7 @@ using StepListener = std::function<void(Step)>;
 
 // One loaded model: owns the engine's context. No N-API in here.
 //
-// Threads: `load` and `generate` block, on a worker's thread; `cancel` may be called from any. Only one of
+// Threads: `load` and `generate` block, on a worker's thread; `cancel` and `watch_previews` may be called from any. Only one of
 // load/generate runs in the process at a time, because the engine's callbacks are global (EnginePermit).
 // The addon's wrapper and a running job each hold a shared_ptr: the context lives until the last lets go.
 class Session {
@@ -40,9 +40,14 @@ class Session {
 
   std::optional<Failure> generate(const GenerateSpec& spec, const StepListener& listener, Picture& picture);
 
-  // A new job begins: called where the job is accepted, so that a cancel that comes before it starts still counts.
-  void accept() { cancelled_ = false; }
+  // A new job begins: called where the job is accepted, so that what is said before it starts still counts.
+  void accept(const GenerateSpec& spec) {
+    cancelled_ = false;
+    previews_ = spec.previews;
+  }
   void cancel();
+  // From the next step on.
+  void watch_previews(bool on) { previews_ = on; }
   bool has_ip_adapter() const { return has_ip_adapter_; }
 
  private:
@@ -51,7 +56,7 @@ class Session {
 
   std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context_;
   const bool has_ip_adapter_;
-  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> cancelled_{false}, previews_{false};
 };
 
 // The right to call into the engine; at most one exists in the process. Never waits.

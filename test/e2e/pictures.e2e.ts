@@ -246,24 +246,21 @@ describe('Pictures, from request to file', () => {
     expect(results().filter((name) => name.startsWith('ada')).length).toBeGreaterThan(0);
   });
 
-  it('should answer 503 when the engine process is killed, stay alive, and draw again', async () => {
-    const expected = await png('/v1/images/generations', { prompt: 'a frog', ...SMALL });
-    const body = { prompt: 'a frog', num_inference_steps: 150 };
+  it('should draw again when the engine process is killed, and stay alive meanwhile', async () => {
+    const body = { prompt: 'a frog', ...SMALL, num_inference_steps: 8 };
+    const expected = await png('/v1/images/generations', body);
     const running = service.post('/v1/images/generations', body);
     await service.until(async () => (await state()) === 'busy', 'draws');
     const engine = service.enginePid!;
-    const killed = performance.now();
     process.kill(engine, 'SIGKILL');
-    const response = await running;
-    expect(performance.now() - killed).toBeLessThan(1000);
-    expect(response.status).toBe(503);
-    expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
-    expect(((await response.json()) as Failure).error).toMatchObject({ code: 'engine_crashed' });
     expect((await fetch(`${service.url}/health/live`)).status).toBe(200);
-    await service.ready();
+    const response = await running;
+    expect(response.status).toBe(200);
+    const { data } = (await response.json()) as Picture;
+    const picture = await fetch(service.url + new URL(data[0].url).pathname);
+    expect(Buffer.from(await picture.arrayBuffer()).equals(expected)).toBe(true);
     expect(service.enginePid).not.toBe(engine);
     expect(isAlive(engine)).toBe(false);
-    expect((await png('/v1/images/generations', { prompt: 'a frog', ...SMALL })).equals(expected)).toBe(true);
   });
 
   async function state(): Promise<string> {

@@ -99,6 +99,32 @@ describe('The addon: generating', () => {
     expect(preview?.pixels).toHaveLength(8 * 8 * 3);
   });
 
+  it('should begin and end previews while it draws', async () => {
+    const seen: string[] = [];
+    const switched = await session
+      .generate({ ...SMALL, steps: 150, prompt: '' }, ({ phase, step, preview }) => {
+        if (phase === 'sampling') seen.push(`${preview ? 'preview' : 'step'} ${step}`);
+        if (step === 2) session.watchPreviews(true);
+        if (step === 12) session.watchPreviews(false);
+        if (step === 24) session.cancel();
+      })
+      .catch(({ code }: { code: string }) => code);
+    expect(switched).toBe('cancelled');
+    const previews = seen.filter((line) => line.startsWith('preview')).map((line) => Number(line.slice(8)));
+    // A few steps pass until a wish has crossed the threads.
+    expect(previews[0]).toBeGreaterThan(2);
+    expect(previews[0]).toBeLessThan(12);
+    expect(previews.at(-1)).toBeGreaterThanOrEqual(12);
+    expect(previews.at(-1)).toBeLessThan(24);
+    expect(previews).toEqual(previews.map((_, i) => previews[0] + i));
+    expect(seen.indexOf(`step ${previews[0]}`)).toBe(seen.indexOf(`preview ${previews[0]}`) + 1);
+  });
+
+  it('should refuse a wish for previews that is neither yes nor no', () => {
+    const wish = 'yes' as unknown as boolean;
+    expect(() => session.watchPreviews(wish)).toThrow('Expected true or false for on but received "yes"');
+  });
+
   it('should draw another picture for another seed', async () => {
     const other = await session.generate({ ...SMALL, seed: 8 });
     expect(other.pixels.equals(plain.pixels)).toBe(false);

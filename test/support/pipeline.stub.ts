@@ -1,41 +1,44 @@
+import { ServiceError } from '@app/errors';
 import {
   PipelineService,
+  type EngineLease,
+  type EngineStatus,
   type GeneratedPicture,
+  type GenerateListeners,
   type GenerateRequest,
   type PipelineStatus,
 } from '@app/pipeline';
+import { WaitingLine } from '../../libs/pipeline/waiting.line';
 
 /** What PipelineService gives the API, settable, for unit specs that must not load an engine. */
 export class PipelineStub {
-  state: PipelineStatus = { state: 'ready', model: 'demo', waiting: 0 };
+  state: Omit<PipelineStatus, 'engines' | 'everReady'> = { state: 'ready', model: 'demo' };
+  /** As many are drawn with at a time, in turn. */
+  engines: readonly EngineStatus[] = [{ id: 0, state: 'ready' }];
+  everReady = true;
   hasIpAdapter = true;
   loraDir?: string;
   readonly requests: GenerateRequest[] = [];
-  /** Awaited inside `generate`; replace it to hold or fail a job. */
-  work: (signal?: AbortSignal) => Promise<void> = () => Promise.resolve();
+  /** Awaited inside `generate`; replace it to hold or fail a job, or to tell its listeners something. */
+  work: (signal?: AbortSignal, listeners?: GenerateListeners) => Promise<void> = () => Promise.resolve();
+
+  private readonly line = new WaitingLine<EngineLease>();
+  private readonly stopping = new AbortController();
+  private taken = 0;
 
   status(): PipelineStatus {
-    return this.state;
+    return { ...this.state, engines: this.engines, everReady: this.everReady };
   }
 
-  async generate(request: GenerateRequest, { signal }: { signal?: AbortSignal }): Promise<GeneratedPicture> {
-    this.requests.push(request);
-    await this.work(signal);
-    const { width, height } = request;
-    return {
-      pixels: Buffer.alloc(width * height * 3, 7),
-      width,
-      height,
-      timings: {
-        queue_ms: 1.2,
-        text_ms: 2.6,
-        image_ms: 3,
-        sampling_ms: 4,
-        decode_ms: 5,
-        engine_ms: 12,
-      },
-      warnings: ['a warning'],
-    };
+  acquire(signal?: AbortSignal): Promise<EngineLease> {
+    const lease = this.line.join(signal);
+    this.serve();
+    return lease;
+  }
+
+  stop(): Promise<void> {
+    this.stopping.abort(new ServiceError('draining', 'The service is stopping'));
+    return Promise.resolve();
   }
 
   as(): PipelineService {
@@ -51,5 +54,36 @@ export class PipelineStub {
           signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
         });
     });
+  }
+
+  private serve(): void {
+    while (this.taken < this.engines.length && this.line.serve(this.lease())) this.taken++;
+  }
+
+  private lease(): EngineLease {
+    let released = false;
+    const release = () => {
+      if (released) return;
+      released = true;
+      this.taken--;
+      this.serve();
+    };
+    const generate = (request: GenerateRequest, listeners: GenerateListeners = {}) =>
+      this.generate(request, listeners).finally(release);
+    return { generate, release };
+  }
+
+  private async generate(request: GenerateRequest, listeners: GenerateListeners): Promise<GeneratedPicture> {
+    this.requests.push(request);
+    const signal = AbortSignal.any([this.stopping.signal, ...(listeners.signal ? [listeners.signal] : [])]);
+    await this.work(signal, listeners);
+    const { width, height } = request;
+    return {
+      pixels: Buffer.alloc(width * height * 3, 7),
+      width,
+      height,
+      timings: { text_ms: 2.6, image_ms: 3, sampling_ms: 4, decode_ms: 5, engine_ms: 12, idle_ms: 1.2 },
+      warnings: ['a warning'],
+    };
   }
 }

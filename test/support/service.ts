@@ -26,7 +26,9 @@ export class Service {
       cwd: variables.DATA_DIR, // no .env of the developer's
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true, // a process group of its own, for killGroup
     });
+    process.once('exit', () => child.kill('SIGKILL'));
     const service = new Service(child);
     await service.until(() => {
       service.url = /Listening on (http:\S+?)"/.exec(service.lines.join('\n'))?.[1] ?? '';
@@ -61,18 +63,51 @@ export class Service {
     }
   }
 
-  post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+  post(
+    path: string,
+    body: unknown,
+    signal?: AbortSignal,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
     return fetch(this.url + path, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
       signal,
     });
   }
 
+  /** Hands in a job and leaves; resolves to its id. */
+  async submit(path: string, body: unknown, headers: Record<string, string> = {}): Promise<string> {
+    const response = await this.post(path, body, undefined, { ...headers, prefer: 'respond-async' });
+    const text = await response.text();
+    if (response.status !== 202) throw new Error(`Expected 202 but received ${response.status}: ${text}`);
+    return (JSON.parse(text) as { id: string }).id;
+  }
+
+  async job(id: string): Promise<Job> {
+    const response = await fetch(`${this.url}/v1/jobs/${id}`);
+    if (!response.ok) throw new Error(`Expected 200 but received ${response.status}`);
+    return (await response.json()) as Job;
+  }
+
+  /** Resolves when the job is in one of these states. */
+  async jobUntil(id: string, ...states: string[]): Promise<Job> {
+    let job!: Job;
+    const reached = async () => states.includes((job = await this.job(id)).state);
+    await this.until(reached, `job ${id} is ${states.join(' or ')}`);
+    return job;
+  }
+
   putPicture(path: string, file: string): Promise<Response> {
     const headers = { 'content-type': 'image/png' };
     return fetch(this.url + path, { method: 'PUT', headers, body: readFileSync(file) });
+  }
+
+  /** The service and its engines at once, as a machine dies. */
+  async killGroup(): Promise<void> {
+    process.kill(-this.pid, 'SIGKILL');
+    if (this.child.signalCode === null) await once(this.child, 'exit');
   }
 
   /** Resolves to how the process ended. */
@@ -83,6 +118,19 @@ export class Service {
     }
     return { code: this.child.exitCode, signal: this.child.signalCode };
   }
+}
+
+/** A job as the API shows it; what tests look at. */
+export interface Job {
+  readonly id: string;
+  readonly state: string;
+  readonly attempts: number;
+  readonly position: number | null;
+  readonly estimated_end_at: number | null;
+  readonly progress: { phase: string; step: number; steps: number; percent: number } | null;
+  readonly result: { data: { s3_uri: string; url: string }[]; timings: Record<string, number> } | null;
+  readonly error: { code: string; message: string } | null;
+  readonly webhook: { deliveries: { event: string; status: string }[] } | null;
 }
 
 /** Whether a process is there and not a zombie. */

@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiExtraModels, ApiResponse, getSchemaPath } from '@nestjs/swagger';
-import { ERRORS, type ErrorCode } from '@app/errors';
+import { ERRORS, type ErrorCode, type ErrorRule } from '@app/errors';
 
 export class ErrorDetail {
   /**
@@ -38,22 +38,29 @@ const MEANINGS: Record<ErrorCode, string> = {
   avatar_not_found: 'the user has no avatar',
   photo_not_found: 'the user has no photo',
   lora_not_found: 'no LoRA has this name',
+  job_not_found: 'there is no such job, or it finished so long ago that it was forgotten',
   method_not_allowed: 'the path exists but not with this method; see Allow',
   cancelled: 'the request was cancelled before its picture was stored',
+  job_finished: 'the job is finished: there is nothing to cancel',
   payload_too_large: 'the body is too large',
   unsupported_picture: 'not a complete still PNG, JPEG or WebP picture within the limits',
   ip_adapter_disabled: 'the service runs without an IP-Adapter',
   lora_disabled: 'the service runs without LoRA',
   lora_not_applied: 'the LoRA does not fit the model',
+  idempotency_mismatch: 'the Idempotency-Key was used for another request',
+  caller_queue_full: 'as many jobs of this caller wait as one may have',
   generation_failed: 'the engine made no usable picture',
   out_of_memory: 'the picture needs more memory than the device has',
   internal_error: 'a defect of the service',
-  queue_full: 'as many requests wait as the service takes',
+  queue_full: 'as many jobs wait as the service takes',
   engine_not_ready: 'the model is loading, or could not be loaded; the message says which',
-  engine_crashed: 'the engine died under this request',
-  storage_unavailable: 'pictures cannot be read or written',
+  engine_crashed: 'the engine died twice under this request',
+  storage_unavailable: 'pictures or records cannot be read or written',
   draining: 'the service is shutting down',
+  deadline_exceeded: 'the picture was not done within deadline_seconds',
 };
+
+const shown = (code: ErrorCode) => ERRORS[code].shownAs ?? code;
 
 /** Documents errors by code: one response per status, made from the ERRORS table. */
 export function ApiErrors(...codes: ErrorCode[]) {
@@ -63,10 +70,10 @@ export function ApiErrors(...codes: ErrorCode[]) {
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
   const responses = [...byStatus].map(([status, group]) => {
-    const { retry } = ERRORS[group[0]];
+    const { retry }: ErrorRule = ERRORS[group[0]];
     return ApiResponse({
       status,
-      description: group.map((code) => `\`${code}\`: ${MEANINGS[code]}`).join('; '),
+      description: group.map((code) => `\`${shown(code)}\`: ${MEANINGS[code]}`).join('; '),
       headers: retry
         ? { 'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer', minimum: 1 } } }
         : { 'x-should-retry': { description: 'A retry cannot help', schema: { enum: ['false'] } } },
@@ -75,8 +82,12 @@ export function ApiErrors(...codes: ErrorCode[]) {
           schema: { $ref: getSchemaPath(ErrorReply) },
           examples: Object.fromEntries(
             group.map((code) => [
-              code,
-              { value: { error: { message: MEANINGS[code], type: ERRORS[code].type, param: null, code } } },
+              shown(code),
+              {
+                value: {
+                  error: { message: MEANINGS[code], type: ERRORS[code].type, param: null, code: shown(code) },
+                },
+              },
             ]),
           ),
         },

@@ -2,13 +2,19 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { ConfigModule, type Config } from '@app/config';
+import { JobsModule } from '@app/pipeline';
 import { ErrorFilter } from './error.filter';
 import { HealthModule } from './health/health.module';
 import { ImagesModule } from './images/images.module';
+import { JobRoutesModule } from './jobs/job.routes.module';
 import { logging } from './logging';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
+import { WebhooksModule } from './webhooks/webhooks.module';
 import { WelcomeController } from './welcome.controller';
+
+/** What takes requests; a worker has none of it. */
+const ROUTES = [ImagesModule, JobRoutesModule, UsersModule, WebhooksModule];
 
 @Module({})
 export class AppModule {
@@ -18,11 +24,11 @@ export class AppModule {
       imports: [
         ConfigModule.forRoot(config),
         LoggerModule.forRoot(logging(config)),
-        HealthModule,
-        ImagesModule,
-        UsersModule,
+        JobsModule.forRoot(config),
+        HealthModule.forRoot(config),
+        ...(config.ROLE === 'worker' ? [] : ROUTES),
       ],
-      controllers: [WelcomeController],
+      controllers: config.ROLE === 'worker' ? [] : [WelcomeController],
       providers: [
         { provide: APP_FILTER, useClass: ErrorFilter },
         { provide: APP_PIPE, useClass: RequestPipe },

@@ -3,7 +3,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { http } from '../../../test/support/http';
-import { ERRORS, ServiceError, type ErrorCode } from '@app/errors';
+import { ERRORS, ServiceError, type ErrorCode, type ErrorRule } from '@app/errors';
 import { startApi, type Api } from '../../../test/support/api';
 import { ErrorFilter } from './error.filter';
 
@@ -38,16 +38,16 @@ describe(ErrorFilter.name, () => {
 
   it.each(Object.keys(ERRORS) as ErrorCode[])('should answer %s by the table', async (code) => {
     thrown = new ServiceError(code, 'a sentence', 'prompt');
-    const { status, type, retry } = ERRORS[code];
+    const { status, type, retry, shownAs = code }: ErrorRule = ERRORS[code];
     const reply = await http(url).get('/fail');
     expect(reply.status).toBe(status);
-    expect(reply.body).toEqual({ error: { message: 'a sentence', type, param: 'prompt', code } });
+    expect(reply.body).toEqual({ error: { message: 'a sentence', type, param: 'prompt', code: shownAs } });
     expect(reply.headers['x-should-retry']).toBe(retry ? undefined : 'false');
     expect(reply.headers['retry-after']).toBe(retry ? '5' : undefined);
   });
 
   it('should tell when to come again where the error knows', async () => {
-    thrown = new ServiceError('engine_crashed', 'x', undefined, { retryAfter: 7 });
+    thrown = new ServiceError('queue_full', 'x', undefined, { retryAfter: 7 });
     const reply = await http(url).get('/fail');
     expect(reply.headers['retry-after']).toBe('7');
     expect(reply.body).toMatchObject({ error: { param: null } });

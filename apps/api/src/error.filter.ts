@@ -1,7 +1,7 @@
 import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { Request, Response } from 'express';
-import { ERRORS, ServiceError } from '@app/errors';
+import { ERRORS, ServiceError, type ErrorRule } from '@app/errors';
 import { methodsAt } from './routes';
 
 /** Seconds after which a retry makes sense, where the error does not say. */
@@ -19,7 +19,7 @@ export class ErrorFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<Response>();
     const allow = isUnrouted(thrown) ? methodsAt(this.adapter, request.path) : [];
     const error = toServiceError(thrown, request, allow);
-    const { status, type, retry } = ERRORS[error.code];
+    const { status, type, retry, shownAs = error.code }: ErrorRule = ERRORS[error.code];
     if (status >= 500) this.log(error, thrown);
 
     if (response.headersSent) {
@@ -29,8 +29,8 @@ export class ErrorFilter implements ExceptionFilter {
     if (retry) response.setHeader('Retry-After', error.retryAfter ?? RETRY_AFTER);
     else response.setHeader('x-should-retry', 'false');
     if (error.code === 'method_not_allowed') response.setHeader('Allow', allow.join(', '));
-    const { message, param = null, code } = error;
-    response.status(status).json({ error: { message, type, param, code } });
+    const { message, param = null } = error;
+    response.status(status).json({ error: { message, type, param, code: shownAs } });
   }
 
   /** The cause may name hosts and files: it is for the log, the message is for the caller. */

@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   const { address, port, family } = server.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
   new Logger('Main').log(`Listening on http://${host}:${port}`);
-  if (isDemo(config)) {
+  if (isDemo(config) && config.ROLE === 'all') {
     await app.get(PipelineService).whenReady();
     process.stdout.write(demoHint(`http://localhost:${port}`));
   }

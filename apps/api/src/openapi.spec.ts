@@ -40,6 +40,10 @@ describe('the API document', () => {
         'GET /v1/users/{user_id}/photo',
         'DELETE /v1/users/{user_id}/photo',
         'DELETE /v1/users/{user_id}',
+        'GET /v1/jobs',
+        'GET /v1/jobs/{id}',
+        'DELETE /v1/jobs/{id}',
+        'GET /v1/jobs/{id}/events',
         'GET /v1/loras',
         'GET /health',
         'GET /health/live',
@@ -76,7 +80,19 @@ describe('the API document', () => {
 
   it('should document the errors of a picture by code', () => {
     const { responses } = operations().find(({ name }) => name === 'POST /v1/images/memory')!.operation;
-    expect(Object.keys(responses)).toEqual(['200', '400', '404', '409', '413', '422', '500', '503']);
+    expect(Object.keys(responses)).toEqual([
+      '200',
+      '202',
+      '400',
+      '404',
+      '409',
+      '413',
+      '422',
+      '429',
+      '500',
+      '503',
+      '504',
+    ]);
     const text = JSON.stringify(responses);
     for (const code of ['avatar_not_found', 'ip_adapter_disabled', 'engine_not_ready'] as const) {
       expect(text).toContain(`"type":"${ERRORS[code].type}"`);

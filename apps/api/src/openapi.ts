@@ -13,6 +13,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     )
     .setVersion(version)
     .addTag('images', 'Pictures: made and stored')
+    .addTag('jobs', 'Requests on their way to a picture: followed, listed, cancelled')
     .addTag('users', 'Avatars and photos to draw from')
     .addTag('models', 'What can be asked for')
     .addTag('health', 'For probes and load balancers')

@@ -3,7 +3,7 @@
  * when a CUDA call or an assertion fails; this process is there to be lost instead of the service.
  */
 import { constants, setPriority } from 'node:os';
-import type { EngineCommand, EngineEvent } from '@app/pipeline';
+import type { EngineCommand, EngineEvent, LoadCommand } from '@app/pipeline';
 import type { Device, Session } from '#native';
 
 type Addon = typeof import('#native');
@@ -12,13 +12,17 @@ const say = (event: EngineEvent): void => {
   process.send?.(event);
 };
 
-const fail = (error: unknown): void => {
+const fail = (error: unknown, id?: number): void => {
   const { code, message } = error as { code?: string; message?: string };
-  say({ type: 'failed', code: code ?? 'generation_failed', message: message ?? String(error) });
+  say({ type: 'failed', id, code: code ?? 'generation_failed', message: message ?? String(error) });
 };
 
 let addon: Addon;
 let session: Session | undefined;
+/** The picture that the engine draws. */
+let running: number | undefined;
+/** When it ended the last one; the warm-up is none. */
+let restsSince: number | undefined;
 
 function openAddon(): Addon {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- after the handlers below are in place
@@ -47,13 +51,20 @@ function chooseDevice(requireGpu: boolean): Device {
   return device;
 }
 
-async function load(command: Extract<EngineCommand, { type: 'load' }>): Promise<void> {
+/** Several engines without a share each would fight for the processors; alone it takes them all. */
+function threads({ options, sharers }: LoadCommand): number | undefined {
+  if (options.threads !== undefined || sharers === 1) return options.threads;
+  return Math.max(1, Math.floor(addon.physicalCores() / sharers));
+}
+
+async function load(command: LoadCommand): Promise<void> {
   addon = openAddon();
   const device = chooseDevice(command.requireGpu);
   // On a CPU the engine takes every core; the API must still answer at once.
   if (!device.gpu) setPriority(constants.priority.PRIORITY_LOW);
   const options = {
     ...command.options,
+    threads: threads(command),
     device: device.gpu ? device.name : undefined,
     flashAttention: device.gpu,
     directConvolution: device.gpu,
@@ -82,15 +93,31 @@ async function warmUp(loaded: Session): Promise<void> {
   });
 }
 
-async function generate(command: Extract<EngineCommand, { type: 'generate' }>): Promise<void> {
+async function generate({ id, options }: Extract<EngineCommand, { type: 'generate' }>): Promise<void> {
   if (!session) throw new Error('the model is not loaded');
-  const picture = await session.generate(command.options, (progress) => say({ type: 'progress', progress }));
-  say({ type: 'generated', picture });
+  const idle = restsSince === undefined ? undefined : performance.now() - restsSince;
+  running = id;
+  const drawing = session.generate(options, (progress) => say({ type: 'progress', id, progress }));
+  const picture = await drawing.finally(() => {
+    running = undefined;
+    restsSince = performance.now();
+  });
+  // Before the pixels: a megabyte takes the channel a millisecond or two, and the next picture can come meanwhile.
+  say({ type: 'drawn', id });
+  say({ type: 'generated', id, picture: { ...picture, idle } });
 }
 
 process.on('message', (command: EngineCommand) => {
-  if (command.type === 'cancel') session?.cancel();
-  else (command.type === 'load' ? load(command) : generate(command)).catch(fail);
+  switch (command.type) {
+    case 'load':
+      return void load(command).catch((error: unknown) => fail(error));
+    case 'generate':
+      return void generate(command).catch((error: unknown) => fail(error, command.id));
+    case 'previews':
+      return command.id === running ? session?.watchPreviews(command.on) : undefined;
+    case 'cancel':
+      return command.id === running ? session?.cancel() : undefined;
+  }
 });
 
 // Ctrl-C reaches the whole process group: the service decides when its engine ends.

@@ -13,7 +13,7 @@ describe(HealthController.name, () => {
 
   it.each(['ready', 'busy'] as const)('should be healthy and ready while %s', async (state) => {
     const device = { name: 'CUDA0', description: 'A GPU', gpu: true };
-    api.pipeline.state = { state, model: 'demo', waiting: 3, device };
+    api.pipeline.state = { state, model: 'demo', device };
     for (const path of ['/health', '/health/']) {
       const { status, body } = await get(path);
       expect(status).toBe(200);
@@ -31,7 +31,6 @@ describe(HealthController.name, () => {
           device: 'CUDA0',
           description: 'A GPU',
           gpu: true,
-          waiting: 3,
         },
       },
     });
@@ -40,7 +39,7 @@ describe(HealthController.name, () => {
   it.each(['starting', 'loading', 'warming', 'failed', 'stopped'] as const)(
     'should be alive but not ready while %s',
     async (state) => {
-      api.pipeline.state = { state, percent: 12.3, reason: 'no GPU device', model: 'demo', waiting: 0 };
+      api.pipeline.state = { state, percent: 12.3, reason: 'no GPU device', model: 'demo' };
       const summary = await get('/health/');
       expect(summary.status).toBe(503);
       expect(summary.body).toEqual({
@@ -56,6 +55,22 @@ describe(HealthController.name, () => {
       expect((await get('/health/live')).status).toBe(200);
     },
   );
+
+  it('should tell of each engine, and whether it is a GPU', async () => {
+    const gpu = { name: 'CUDA0', description: 'A GPU', gpu: true };
+    api.pipeline.state = { state: 'busy', model: 'demo', device: gpu };
+    api.pipeline.engines = [
+      { id: 0, state: 'busy', device: gpu },
+      { id: 1, state: 'loading', percent: 40, reason: 'loading the model' },
+    ];
+    const ready = await get('/health/ready');
+    expect(ready.status).toBe(200);
+    const { engines } = (ready.body as { details: { pipeline: { engines: unknown } } }).details.pipeline;
+    expect(engines).toEqual([
+      { id: 0, state: 'busy', device: 'CUDA0', description: 'A GPU', gpu: true },
+      { id: 1, state: 'loading', percent: 40, reason: 'loading the model' },
+    ]);
+  });
 
   it('should be alive without asking the pipeline or the storage', async () => {
     const status = jest.spyOn(api.pipeline, 'status').mockImplementation(() => {

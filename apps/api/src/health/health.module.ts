@@ -1,13 +1,28 @@
-import { Module } from '@nestjs/common';
+import { Module, type DynamicModule } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
+import type { Config } from '@app/config';
 import { PipelineModule } from '@app/pipeline';
+import { DrawingReadiness } from './drawing.readiness';
 import { HealthController } from './health.controller';
 import { PipelineHealth } from './pipeline.health';
+import { Readiness } from './readiness';
+import { RecordsHealth } from './records.health';
+import { ServingReadiness } from './serving.readiness';
 
 @Module({
   // Probes come every few seconds: a loading model is no error to log each time.
-  imports: [PipelineModule, TerminusModule.forRoot({ logger: false })],
+  imports: [TerminusModule.forRoot({ logger: false })],
   controllers: [HealthController],
-  providers: [PipelineHealth],
+  providers: [RecordsHealth],
 })
-export class HealthModule {}
+export class HealthModule {
+  static forRoot({ ROLE }: Config): DynamicModule {
+    return ROLE === 'api'
+      ? { module: HealthModule, providers: [{ provide: Readiness, useClass: ServingReadiness }] }
+      : {
+          module: HealthModule,
+          imports: [PipelineModule],
+          providers: [PipelineHealth, { provide: Readiness, useClass: DrawingReadiness }],
+        };
+  }
+}

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
-import { PipelineService, type PipelineStatus } from '@app/pipeline';
+import { PipelineService, type EngineState, type PipelineStatus } from '@app/pipeline';
 
-/** Whether the pipeline takes jobs, as data. Busy is ready: the next job waits its turn. */
+/** Whether the pipeline takes jobs, as data, and the same of each engine. Busy is ready: the next job waits its turn. */
 @Injectable()
 export class PipelineHealth {
   constructor(
@@ -12,14 +12,10 @@ export class PipelineHealth {
 
   check(): HealthIndicatorResult {
     const status = this.pipeline.status();
-    const { state, percent, reason, device, model, waiting } = status;
     const data = {
-      state,
-      ...(percent !== undefined && { percent }),
-      ...(reason !== undefined && { reason }),
-      model,
-      ...(device && { device: device.name, description: device.description, gpu: device.gpu }),
-      waiting,
+      ...describe(status),
+      model: status.model,
+      engines: status.engines.map((engine) => ({ id: engine.id, ...describe(engine) })),
     };
     const indicator = this.indicator.check('pipeline');
     return isReady(status) ? indicator.up(data) : indicator.down(data);
@@ -34,5 +30,13 @@ export class PipelineHealth {
     return `Image generation service is not ready: ${state}${done}${reason ? `: ${reason}` : ''}`;
   }
 }
+
+/** What is unknown is left out. */
+const describe = ({ state, percent, reason, device }: EngineState) => ({
+  state,
+  ...(percent !== undefined && { percent }),
+  ...(reason !== undefined && { reason }),
+  ...(device && { device: device.name, description: device.description, gpu: device.gpu }),
+});
 
 const isReady = ({ state }: PipelineStatus) => state === 'ready' || state === 'busy';

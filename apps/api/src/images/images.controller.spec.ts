@@ -29,7 +29,10 @@ describe(ImagesController.name, () => {
       created: expect.any(Number) as number,
       id,
       data: [{ s3_uri: `s3://local/${key}`, url: expect.any(String) as string, seed: 7, size: '128x128' }],
-      timings: expect.objectContaining({ queue_ms: 1, total_ms: expect.any(Number) as number }) as object,
+      timings: expect.objectContaining({
+        queue_ms: expect.any(Number) as number,
+        total_ms: expect.any(Number) as number,
+      }) as object,
       warnings: ['a warning'],
     });
     expect(Math.abs((body as { created: number }).created - Date.now() / 1000)).toBeLessThan(5);
@@ -111,6 +114,13 @@ describe(ImagesController.name, () => {
     ['a strong LoRA', { prompt: 'x', loras: [{ name: 'a', scale: 3 }] }, 'loras.0.scale', /-2 to 2 .* 3$/],
     ['a list in a list', { prompt: 'x', loras: [[]] }, 'loras', /a list of at most 8 LoRAs/],
     ['a LoRA path', { prompt: 'x', loras: [{ name: '../a' }] }, 'loras.0.name', /the name of a LoRA/],
+    [
+      'a LoRA with a space',
+      { prompt: 'x', loras: [{ name: 'film grain' }] },
+      'loras.0.name',
+      /the name of a/,
+    ],
+    ['a long LoRA', { prompt: 'x', loras: [{ name: 'a'.repeat(129) }] }, 'loras.0.name', /the name of a/],
     ['a LoRA twice', { prompt: 'x', loras: [{ name: 'a' }, { name: 'a' }] }, 'loras.1.name', /once/],
     ['a user', { prompt: 'x', user_id: 'ann' }, 'user_id', /documented fields/],
   ];
@@ -169,7 +179,8 @@ describe(ImagesController.name, () => {
   });
 
   it('should answer 503 with Retry-After while the model loads', async () => {
-    api.pipeline.state = { state: 'loading', percent: 41.7, model: 'demo', waiting: 0 };
+    api.pipeline.everReady = false;
+    api.pipeline.state = { state: 'loading', percent: 41.7, model: 'demo' };
     const { status, body, headers } = await post('/v1/images/generations', { prompt: 'x' });
     expect(status).toBe(503);
     expect(body).toMatchObject({

@@ -1,7 +1,9 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { IsString, MaxLength, ValidateNested } from 'class-validator';
+import { IsIn, IsString, MaxLength, ValidateNested } from 'class-validator';
+import { WEBHOOK_EVENTS, type WebhookEvent } from '@app/pipeline';
 import {
+  Caller,
   Decimal,
   ListOf,
   LoraName,
@@ -20,6 +22,9 @@ export const DEFAULT_LORA_SCALE = 1;
 export const MAX_SEED = 4_294_967_295;
 export const MAX_LORAS = 8;
 
+/** A week. */
+const MAX_DEADLINE = 604_800;
+const EVENTS_RULE = `a list of ${WEBHOOK_EVENTS.join(', ')}`;
 const LORAS_RULE = `a list of at most ${MAX_LORAS} LoRAs`;
 const URL_RULE = 'an http or https address of at most 2048 characters';
 
@@ -73,6 +78,31 @@ export class PictureOptions {
   @Optional()
   @Decimal(0, 1, { default: DEFAULT_IP_ADAPTER_SCALE })
   readonly ip_adapter_scale?: number;
+
+  /**
+   * Seconds that the picture may take from this request on, waiting included. Not started by then: the job expires;
+   * still running: it is stopped. Left out: the service's DEADLINE_SECONDS.
+   */
+  @Optional()
+  @Whole(1, MAX_DEADLINE, { example: 600 })
+  readonly deadline_seconds?: number;
+
+  /**
+   * Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public addresses, and only
+   * where the service has a WEBHOOK_SECRET.
+   */
+  @Optional()
+  @IsString({ message: URL_RULE })
+  @MaxLength(2048, { message: URL_RULE })
+  @ApiPropertyOptional({ format: 'uri', example: 'https://example.com/hooks/pictures' })
+  readonly webhook_url?: string;
+
+  /** What `webhook_url` is told. Left out: when the job succeeded, failed (or expired) or was cancelled. */
+  @Optional()
+  @ListOf(WEBHOOK_EVENTS.length, EVENTS_RULE)
+  @IsIn(WEBHOOK_EVENTS, { each: true, message: EVENTS_RULE })
+  @ApiPropertyOptional({ enum: WEBHOOK_EVENTS, isArray: true, maxItems: WEBHOOK_EVENTS.length })
+  readonly webhook_events?: WebhookEvent[];
 }
 
 export class MemoryRequest extends PictureOptions {
@@ -104,6 +134,11 @@ export class GenerationRequest extends PictureOptions {
   @MaxLength(2048, { message: URL_RULE })
   @ApiPropertyOptional({ format: 'uri', example: 'https://example.com/picture.png' })
   readonly reference_image_url?: string;
+
+  /** Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. */
+  @Optional()
+  @Caller()
+  readonly user?: string;
 }
 
 export class PictureData {

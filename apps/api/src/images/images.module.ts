@@ -1,17 +1,18 @@
 import { Module } from '@nestjs/common';
-import { PipelineModule } from '@app/pipeline';
 import { StorageModule } from '@app/storage';
+import { JobRoutesModule } from '../jobs/job.routes.module';
 import { UsersModule } from '../users/users.module';
+import { WebhooksModule } from '../webhooks/webhooks.module';
 import { ImagesController } from './images.controller';
 import { ImagesService } from './images.service';
-import { Links } from './links';
+import { JobWriter } from './job.writer';
 import { LorasController } from './loras.controller';
 import { ReferenceFetcher } from './reference.fetcher';
 import { ResultsController } from './results.controller';
 
 @Module({
-  imports: [PipelineModule, StorageModule, UsersModule],
+  imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController, LorasController, ResultsController],
-  providers: [ImagesService, Links, ReferenceFetcher],
+  providers: [ImagesService, JobWriter, ReferenceFetcher],
 })
 export class ImagesModule {}

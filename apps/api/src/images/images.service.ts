@@ -1,204 +1,123 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { Config, defaultSize, parseSize, type Size } from '@app/config';
-import { ServiceError } from '@app/errors';
-import { findLora } from '@app/models';
-import {
-  JobRunner,
-  PipelineService,
-  toReference,
-  type LoraRequest,
-  type PictureJob,
-  type PictureRoute,
-} from '@app/pipeline';
+import { Config } from '@app/config';
+import { isFinished, Jobs, type JobRecord } from '@app/pipeline';
 import { LiveRequests } from '../users/live.requests';
-import { UserPictures, type UserPicture } from '../users/user.pictures';
-import {
-  DEFAULT_GUIDANCE_SCALE,
-  DEFAULT_IP_ADAPTER_SCALE,
-  DEFAULT_LORA_SCALE,
-  DEFAULT_STEPS,
-  MAX_SEED,
-  type GenerationRequest,
-  type LoraOption,
-  type MemoryRequest,
-  type PictureOptions,
-  type PictureReply,
-  type SubjectRequest,
-} from './images.dto';
-import { Links } from './links';
-import { ReferenceFetcher } from './reference.fetcher';
+import { WebhookAddress } from '../webhooks/webhook.address';
+import { JobWriter, type Sketch } from './job.writer';
+import type { GenerationRequest, MemoryRequest, PictureOptions, SubjectRequest } from './images.dto';
+import type { Call } from './picture.call';
 
-/** What a route adds to the options that all of them share. */
-interface Sketch {
-  readonly route: PictureRoute;
-  readonly prompt: string;
-  readonly userId?: string;
-  /** Gets the reference picture; absent: none is used. */
-  readonly reference?: (signal: AbortSignal) => Promise<Buffer>;
+/** What became of a picture request until the caller wanted to know. */
+export interface Outcome {
+  /** Not finished when the caller did not want to wait longer. */
+  readonly job: JobRecord;
+  /** The Idempotency-Key had its job already. */
+  readonly replayed: boolean;
+  /** The preference of the caller that was followed, as Preference-Applied tells it. */
+  readonly preference?: string;
 }
 
-/** Rules of the picture routes: request -> job -> reply. Checks that are cheap and final come first. */
+/** Rules of the picture routes: request -> job -> the wait for it. Checks that are cheap and final come first. */
 @Injectable()
 export class ImagesService {
   constructor(
     private readonly config: Config,
-    private readonly pipeline: PipelineService,
-    private readonly runner: JobRunner,
-    private readonly pictures: UserPictures,
+    private readonly jobs: Jobs,
+    private readonly writer: JobWriter,
+    private readonly webhooks: WebhookAddress,
     private readonly live: LiveRequests,
-    private readonly references: ReferenceFetcher,
-    private readonly links: Links,
   ) {}
 
-  memory(request: MemoryRequest, caller: AbortSignal): Promise<PictureReply> {
+  memory(request: MemoryRequest, call: Call): Promise<Outcome> {
     // A function: in a plain replacement text "$&" of the prompt would mean something.
     const prompt = this.config.MEMORY_PROMPT_TEMPLATE.replaceAll('{prompt}', () => request.prompt);
     const userId = request.user_id;
-    return this.make(
-      request,
-      { route: 'memory', userId, prompt, reference: this.of('avatar', userId) },
-      caller,
-    );
+    return this.make(request, { route: 'memory', userId, prompt, reference: { of: 'avatar', userId } }, call);
   }
 
-  subject(request: SubjectRequest, caller: AbortSignal): Promise<PictureReply> {
+  subject(request: SubjectRequest, call: Call): Promise<Outcome> {
     const prompt = this.config.SUBJECT_PROMPT;
     const userId = request.user_id;
-    return this.make(
-      request,
-      { route: 'subject', userId, prompt, reference: this.of('photo', userId) },
-      caller,
-    );
+    return this.make(request, { route: 'subject', userId, prompt, reference: { of: 'photo', userId } }, call);
   }
 
-  generations(request: GenerationRequest, caller: AbortSignal): Promise<PictureReply> {
-    const { prompt, reference_image_url: address } = request;
-    const reference =
-      address === undefined
-        ? undefined
-        : async (signal: AbortSignal) =>
-            toReference(await this.references.fetch(address, signal), 'reference_image_url');
-    return this.make(request, { route: 'generations', prompt, reference }, caller);
+  generations(request: GenerationRequest, call: Call): Promise<Outcome> {
+    const { prompt, user, reference_image_url: url } = request;
+    const reference = url === undefined ? undefined : { url };
+    return this.make(request, { route: 'generations', prompt, user, reference }, call);
   }
 
-  private of(kind: UserPicture, userId: string): Sketch['reference'] {
-    return async () => toReference(await this.pictures.read(kind, userId), 'user_id');
-  }
-
-  private async make(options: PictureOptions, sketch: Sketch, caller: AbortSignal): Promise<PictureReply> {
-    const size = this.size(options.size);
-    this.assertEnabled(options, sketch);
-    this.assertReady();
-
-    return this.live.run(sketch.userId, caller, async (signal) => {
-      const loras = await this.loras(options.loras ?? []);
-      const reference = await sketch.reference?.(signal);
-      signal.throwIfAborted();
-      const job = this.job(options, sketch, size, loras);
-      const {
-        key,
-        s3_uri,
-        seed,
-        size: made,
-        timings,
-        warnings,
-      } = await this.runner.run(job, {
-        reference,
-        signal,
-      });
-      return {
-        created: Math.floor(Date.now() / 1000),
-        id: job.id,
-        data: [{ s3_uri, url: this.links.picture(key), seed, size: made }],
-        timings,
-        warnings: [...warnings],
-      };
+  private make(options: PictureOptions, sketch: Sketch, call: Call): Promise<Outcome> {
+    return this.live.run(sketch.userId, call.signal, async (signal) => {
+      const { job, replayed } = await this.submit(options, sketch, call, signal);
+      const seconds = patience(call, this.config.MAX_WAIT);
+      if (seconds === 0) return { job, replayed, preference: 'respond-async' };
+      const finished = await this.wait(job, seconds, call, signal);
+      return { job: finished, replayed, ...(seconds !== undefined && { preference: `wait=${seconds}` }) };
     });
   }
 
-  /** Everything that a rerun must not decide anew is decided here. */
-  private job(options: PictureOptions, sketch: Sketch, size: Size, loras: LoraRequest[]): PictureJob {
-    const id = randomBytes(12).toString('hex');
-    const { route, userId, prompt } = sketch;
-    const name = userId ? `${userId}/${route}_${id}.png` : `${id}.png`;
-    return {
-      id,
-      route,
-      userId,
-      key: this.config.S3_GENERATED_PREFIX + name,
-      prompt,
-      negativePrompt: options.negative_prompt ?? this.config.NEGATIVE_PROMPT,
-      ...size,
-      steps: options.num_inference_steps ?? DEFAULT_STEPS,
-      guidanceScale: options.guidance_scale ?? DEFAULT_GUIDANCE_SCALE,
-      seed: options.seed ?? randomInt(MAX_SEED + 1),
-      loras,
-      ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
+  private async submit(options: PictureOptions, sketch: Sketch, call: Call, signal: AbortSignal) {
+    const caller = sketch.userId ?? sketch.user ?? '';
+    const idempotency = call.idempotencyKey && {
+      key: call.idempotencyKey,
+      fingerprint: fingerprint(sketch.route, options),
     };
-  }
+    this.writer.check(options, sketch);
+    if (options.webhook_url !== undefined) await this.webhooks.check(options.webhook_url);
+    const known =
+      idempotency && (await this.jobs.findByKey(caller, idempotency.key, idempotency.fingerprint));
+    if (known) return { job: known, replayed: true };
 
-  private size(text?: string): Size {
-    const size = (text && parseSize(text)) || defaultSize(this.config);
-    if (size.width * size.height <= this.config.MAX_PIXELS) return size;
-    const sentence = `Expected at most ${this.config.MAX_PIXELS} pixels for size but received ${size.width}x${size.height}`;
-    throw new ServiceError('invalid_request', sentence, 'size');
-  }
-
-  private assertEnabled({ loras = [] }: PictureOptions, { reference }: Sketch): void {
-    if (reference && !this.pipeline.hasIpAdapter) {
-      throw new ServiceError(
-        'ip_adapter_disabled',
-        'This service runs without an IP-Adapter, so it cannot draw from a picture (ENABLE_IP_ADAPTER)',
-      );
-    }
-    if (loras.length === 0) return;
-    if (!this.config.ENABLE_LORA) {
-      throw new ServiceError('lora_disabled', 'This service runs without LoRA (ENABLE_LORA)', 'loras');
-    }
-    const names = loras.map(({ name }) => name);
-    const twice = names.findIndex((name, i) => names.indexOf(name) < i);
-    if (twice >= 0) {
-      const sentence = `Expected each LoRA once but received ${JSON.stringify(names[twice])} twice`;
-      throw new ServiceError('invalid_request', sentence, `loras.${twice}.name`);
-    }
-  }
-
-  /** Busy is fine, the job waits its turn; a model that is not there may never come. */
-  private assertReady(): void {
-    const { state, reason, percent } = this.pipeline.status();
-    switch (state) {
-      case 'ready':
-      case 'busy':
-        return;
-      case 'failed':
-      case 'stopped': {
-        const sentence = `The engine is not running${reason ? `: ${reason}` : ''}`;
-        throw new ServiceError('engine_not_ready', sentence, undefined, { retryAfter: 30 });
-      }
-      case 'starting':
-      case 'loading':
-      case 'warming': {
-        const done = percent === undefined ? '' : ` (${Math.floor(percent)} %)`;
-        throw new ServiceError('engine_not_ready', `The model is not loaded yet: ${state}${done}`);
-      }
-    }
-  }
-
-  private async loras(options: readonly LoraOption[]): Promise<LoraRequest[]> {
-    const found: LoraRequest[] = [];
-    for (const [i, { name, scale = DEFAULT_LORA_SCALE }] of options.entries()) {
-      found.push({ ...(await this.lora(name, i)), scale });
-    }
-    return found;
-  }
-
-  private async lora(name: string, index: number) {
+    this.writer.assertOpen();
+    await this.jobs.assertRoom();
+    const draft = await this.writer.write(options, sketch, caller, signal);
+    const bounded = caller !== '';
     try {
-      return await findLora(this.pipeline.loraDir, name);
+      const submitted = await this.jobs.submit({ ...draft, ...(idempotency && { idempotency }) }, bounded);
+      if (submitted.replayed) await this.writer.discard(draft);
+      return submitted;
     } catch (error) {
-      if (!(error instanceof ServiceError)) throw error;
-      throw new ServiceError(error.code, error.message, `loras.${index}.name`, { cause: error });
+      await this.writer.discard(draft);
+      throw error;
     }
   }
+
+  /** The job as it is when it is finished, or when `seconds` are over. */
+  private async wait(
+    job: JobRecord,
+    seconds: number | undefined,
+    call: Call,
+    signal: AbortSignal,
+  ): Promise<JobRecord> {
+    if (isFinished(job)) return job;
+    const timeout = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
+    try {
+      return await this.jobs.finished(job.id, timeout ? AbortSignal.any([signal, timeout]) : signal);
+    } catch (error) {
+      if (!signal.aborted && timeout?.aborted) return this.jobs.find(job.id);
+      // Without a key nobody else can have the reply: the picture would be drawn for nobody.
+      const forNobody = signal.aborted && !call.idempotencyKey && this.config.CANCEL_ON_DISCONNECT;
+      if (forNobody) await this.jobs.cancel(job.id, 'The client closed the connection').catch(() => {});
+      throw error;
+    }
+  }
+}
+
+/** Seconds that the caller waits at most: 0 not at all, undefined as long as it takes. */
+function patience({ prefer }: Call, longest: number): number | undefined {
+  if (prefer.wait !== undefined) return Math.min(prefer.wait, longest);
+  return prefer.respondAsync ? 0 : undefined;
+}
+
+/** The same for the same request, however its fields are ordered. */
+function fingerprint(route: string, options: PictureOptions): string {
+  const sorted = (_key: string, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value;
+  return createHash('sha256')
+    .update(`${route}\n${JSON.stringify(options, sorted)}`)
+    .digest('hex');
 }

@@ -1,8 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import { Config } from '@app/config';
-import { listLoras } from '@app/models';
-import { PipelineService } from '@app/pipeline';
+import { Offers } from '@app/pipeline';
 import { ApiErrors } from '../api.errors.dto';
 import { LorasReply } from './loras.dto';
 
@@ -11,14 +10,14 @@ import { LorasReply } from './loras.dto';
 export class LorasController {
   constructor(
     private readonly config: Config,
-    private readonly pipeline: PipelineService,
+    private readonly offers: Offers,
   ) {}
 
   /** The LoRAs that requests can name; none where they are disabled. */
   @Get()
   @ApiErrors('storage_unavailable')
   async list(): Promise<LorasReply> {
-    const loras = this.config.ENABLE_LORA ? await listLoras(this.pipeline.loraDir) : [];
+    const loras = this.config.ENABLE_LORA ? await this.offers.loras() : [];
     // The path stays inside.
     return { object: 'list', data: loras.map(({ name, tensors }) => ({ name, tensors })) };
   }

@@ -1,10 +1,9 @@
-import { isIP } from 'node:net';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { Agent, buildConnector, fetch, type Response } from 'undici';
+import { type Agent, fetch, type Response } from 'undici';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { AddressPolicy, guardedAgent, PrivateAddressError } from '@app/outbound';
 import { MAX_PICTURE_BYTES } from '@app/pipeline';
-import { AddressPolicy, PrivateAddressError } from './address.policy';
 
 const FIELD = 'reference_image_url';
 const MAX_REDIRECTS = 3;
@@ -17,17 +16,7 @@ export class ReferenceFetcher implements OnApplicationShutdown {
   private readonly agent: Agent;
 
   constructor(config: Config) {
-    const policy = new AddressPolicy(config.REFERENCE_URL_ALLOW);
-    const connect = buildConnector({ lookup: policy.lookup });
-    this.agent = new Agent({
-      pipelining: 0, // a connection that was allowed for one host name serves no second request
-      connect: (options, callback) => {
-        const { hostname } = options;
-        if (isIP(hostname) && !policy.allows(hostname, hostname)) {
-          callback(new PrivateAddressError(hostname), null);
-        } else connect(options, callback);
-      },
-    });
+    this.agent = guardedAgent(new AddressPolicy(config.REFERENCE_URL_ALLOW));
   }
 
   async onApplicationShutdown(): Promise<void> {

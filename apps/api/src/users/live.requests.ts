@@ -1,5 +1,4 @@
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
-import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 
 interface Live {
@@ -8,13 +7,11 @@ interface Live {
   readonly settled: Promise<unknown>;
 }
 
-/** The picture requests that wait or run in this process, so that they can be cancelled from outside. */
+/** Requests of this process that still write or wait, so that they can be ended from outside. */
 @Injectable()
 export class LiveRequests implements BeforeApplicationShutdown {
   private readonly live = new Set<Live>();
   private draining = false;
-
-  constructor(private readonly config: Config) {}
 
   /** Runs `work` with a signal that aborts when `caller` does, when the user is deleted or at shutdown. */
   async run<T>(
@@ -23,7 +20,6 @@ export class LiveRequests implements BeforeApplicationShutdown {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     if (this.draining) throw drained();
-    if (this.live.size >= this.config.QUEUE_LIMIT) throw full(this.config.QUEUE_LIMIT);
     const controller = new AbortController();
     const signal = AbortSignal.any([caller, controller.signal]);
     const result = work(signal);
@@ -42,7 +38,7 @@ export class LiveRequests implements BeforeApplicationShutdown {
     }
   }
 
-  /** Cancels the user's requests and resolves once none of them can write any more. */
+  /** Ends the user's requests and resolves once none of them can write any more. */
   async cancelUser(userId: string): Promise<void> {
     const entries = [...this.live].filter((entry) => entry.userId === userId);
     const sentence = `The data of user ${userId} was deleted while this request waited or ran`;
@@ -51,22 +47,14 @@ export class LiveRequests implements BeforeApplicationShutdown {
   }
 
   /**
-   * The HTTP server closes only after its last reply, and a picture can take minutes: callers are told at once
-   * to come again. Does not wait: the pipeline's own hook, which may be the next, ends what the engine still does.
+   * The HTTP server closes only after its last reply, and a picture can take minutes: callers are told at once to come
+   * again. Jobs of those who sent an Idempotency-Key go on, here or in the next process; the same key joins them.
    */
   beforeApplicationShutdown(): void {
     this.draining = true;
     for (const { controller } of this.live) controller.abort(drained());
   }
 }
-
-const full = (limit: number) =>
-  new ServiceError(
-    'queue_full',
-    `Expected fewer than ${limit} requests at a time (QUEUE_LIMIT); send the request again later`,
-    undefined,
-    { retryAfter: 30 },
-  );
 
 const drained = () =>
   new ServiceError('draining', 'The service is shutting down; send the request again', undefined, {

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { toAvatarPng } from '@app/pipeline';
+import { Jobs, toAvatarPng } from '@app/pipeline';
 import { Storage } from '@app/storage';
 import { LiveRequests } from './live.requests';
 import { UserPictures, type UserPicture } from './user.pictures';
@@ -17,6 +17,7 @@ export class UsersService {
     private readonly storage: Storage,
     private readonly pictures: UserPictures,
     private readonly live: LiveRequests,
+    private readonly jobs: Jobs,
   ) {}
 
   /** Stores the picture re-encoded: no metadata, no foreign bytes, a bounded size. */
@@ -44,11 +45,12 @@ export class UsersService {
 
   /**
    * Everything of a user. The order closes the gaps: without avatar and photo no new picture of theirs can begin,
-   * then the live requests end, and only then goes what those may have written last.
+   * then requests and jobs end, and only then goes what those may have written last.
    */
   async removeUser(userId: string): Promise<void> {
     await this.removePictures(userId);
     await this.live.cancelUser(userId);
+    await this.jobs.removeUser(userId);
     await this.removePictures(userId);
     for await (const { key } of this.storage.list(`${this.config.S3_GENERATED_PREFIX}${userId}/`)) {
       await this.storage.delete(key);

@@ -3,6 +3,7 @@ import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nest
 import { Transform } from 'class-transformer';
 import { IsString, Matches, ValidateBy, ValidateIf } from 'class-validator';
 import { parseSize } from '@app/config';
+import { LORA_NAME } from '@app/models';
 
 /*
  * One decorator per kind of field. Each holds the rule twice: for the validator, where the message is what was
@@ -32,6 +33,34 @@ export const Whole = (minimum: number, maximum: number, options: ApiPropertyOpti
       `a whole number from ${minimum} to ${maximum}`,
       (value) => Number.isInteger(value) && (value as number) >= minimum && (value as number) <= maximum,
     ),
+  );
+
+/** A whole number in a query string. */
+export const WholeText = (minimum: number, maximum: number, options: ApiPropertyOptions = {}) =>
+  applyDecorators(
+    Whole(minimum, maximum, options),
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value,
+    ),
+  );
+
+/** `true` or `false` in a query string. */
+export const FlagText = (options: ApiPropertyOptions = {}) =>
+  applyDecorators(
+    field(
+      { type: 'boolean', ...options },
+      rule('flag', 'true or false', (value) => typeof value === 'boolean'),
+    ),
+    Transform(({ value }: { value: unknown }) =>
+      value === 'true' || value === 'false' ? value === 'true' : value,
+    ),
+  );
+
+/** One of a few words. */
+export const OneOf = (words: readonly string[], options: ApiPropertyOptions = {}) =>
+  field(
+    { type: 'string', enum: [...words], ...options },
+    rule('oneOf', `one of ${words.join(', ')}`, (value) => words.includes(value as string)),
   );
 
 /** A JSON number. */
@@ -104,12 +133,23 @@ export const UserId = () =>
     IsString({ message: USER_ID_RULE }),
   );
 
-const LORA_NAME = /^[^/\\\u0000-\u001f]{1,200}$/;
+const CALLER = /^[^\u0000-\u001f\u007f]{1,128}$/;
+
+/** Anything that tells callers apart. */
+export const Caller = () =>
+  field(
+    { type: 'string', minLength: 1, maxLength: 128, example: 'team-a' },
+    rule(
+      'caller',
+      '1 to 128 characters of text',
+      (value) => typeof value === 'string' && CALLER.test(value) && isWellFormed(value),
+    ),
+  );
 
 /** A file's name without its folder and ending. */
 export const LoraName = () =>
   field(
-    { type: 'string', maxLength: 200, example: 'film-grain' },
+    { type: 'string', pattern: LORA_NAME.source, maxLength: 128, example: 'film-grain' },
     rule(
       'loraName',
       'the name of a LoRA as GET /v1/loras lists it',

@@ -7,7 +7,10 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
 /** Today's whole global unicast space (IANA: 2000::/3); ipaddr.js calls everything it does not know unicast. */
 const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
 
-/** Which addresses a URL from outside may reach: the public internet, and what REFERENCE_URL_ALLOW names. */
+/**
+ * Which addresses a URL from outside may reach: the public internet, and what the operator names
+ * (REFERENCE_URL_ALLOW, WEBHOOK_URL_ALLOW).
+ */
 export class AddressPolicy {
   private readonly hosts = new Set<string>();
   private readonly ranges: [Address, number][] = [];

@@ -1,0 +1,135 @@
+import { Inject, Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
+import type { Response } from 'express';
+import { ServiceError } from '@app/errors';
+import { isFinished, JobEvents, Jobs, type JobRecord } from '@app/pipeline';
+import { EventStream } from './event.stream';
+import { END_ID, eventText } from './event.text';
+import { JobPresenter, toErrorDetail } from './job.presenter';
+
+/** Injected: milliseconds between two heartbeats, which keep idle connections open through proxies. */
+export const HEARTBEAT = Symbol('HEARTBEAT');
+
+export interface StreamOptions {
+  /** The Last-Event-ID that a reader comes back with. */
+  readonly after?: string;
+  readonly previews?: boolean;
+}
+
+/** The event streams of this process. A job's readers share what is read of its record. */
+@Injectable()
+export class EventStreams implements BeforeApplicationShutdown {
+  private readonly logger = new Logger(EventStreams.name);
+  /** By job. */
+  private readonly streams = new Map<string, Set<EventStream>>();
+  private readonly looks = new Map<string, Promise<JobRecord>>();
+  private readonly outcomes = new WeakMap<JobRecord, string>();
+  private readonly timer: NodeJS.Timeout;
+  private draining = false;
+
+  constructor(
+    private readonly jobs: Jobs,
+    private readonly events: JobEvents,
+    private readonly presenter: JobPresenter,
+    @Inject(HEARTBEAT) heartbeat: number,
+  ) {
+    this.timer = setInterval(() => this.beat(), heartbeat).unref();
+  }
+
+  /** Resolves once the stream is open. Throws while nothing is sent yet: `job_not_found`, `draining`, … */
+  async serve(id: string, { after, previews }: StreamOptions, response: Response): Promise<void> {
+    const job = await this.jobs.find(id);
+    if (after === END_ID && isFinished(job)) {
+      // EventSource comes back after every end; this is how it is told to stay away.
+      response.status(204).end();
+      return;
+    }
+    const stream = new EventStream(response);
+    // Before the kept events are read, or one in between would be missed.
+    const unsubscribe = await this.events.subscribe(
+      id,
+      (event) => {
+        stream.receive(event);
+        if (stream.wantsOutcome) void this.conclude(id, [stream]);
+      },
+      { previews },
+    );
+    response.once('close', () => {
+      unsubscribe();
+      this.remove(id, stream);
+    });
+    if (response.destroyed) return unsubscribe();
+    const kept = await this.events.read(id);
+    if (response.destroyed) return;
+    if (this.draining) throw new ServiceError('draining', 'The service is shutting down; ask again');
+    this.add(id, stream);
+    stream.open(job, kept, after);
+    if (isFinished(job)) stream.finish(this.outcome(job), job);
+    else if (stream.wantsOutcome) await this.conclude(id, [stream]);
+  }
+
+  /** The server closes only after its last reply. */
+  beforeApplicationShutdown(): void {
+    this.draining = true;
+    clearInterval(this.timer);
+    for (const streams of this.streams.values()) for (const stream of streams) stream.leave();
+  }
+
+  /** Events can be lost, records cannot: a job that ended unheard is found here. */
+  private beat(): void {
+    for (const [id, streams] of this.streams) {
+      for (const stream of streams) stream.heartbeat();
+      void this.conclude(id, streams);
+    }
+  }
+
+  /** Ends the streams of a job when it is finished. Never rejects. */
+  private async conclude(id: string, streams: Iterable<EventStream>): Promise<void> {
+    try {
+      let job = await this.look(id);
+      // The look-up may be one that others began before the end was written.
+      if (!isFinished(job)) job = await this.look(id);
+      if (!isFinished(job)) return;
+      for (const stream of streams) stream.finish(this.outcome(job), job);
+    } catch (error) {
+      if (error instanceof ServiceError && error.code === 'job_not_found') {
+        const text = eventText('error', toErrorDetail(error), END_ID);
+        for (const stream of streams) stream.finish(text);
+      } else {
+        this.logger.warn(
+          { err: error, job: id },
+          'A job cannot be looked at; the next heartbeat tries again',
+        );
+      }
+    }
+  }
+
+  private look(id: string): Promise<JobRecord> {
+    const shared = this.looks.get(id);
+    if (shared) return shared;
+    const look = this.jobs.find(id).finally(() => this.looks.delete(id));
+    this.looks.set(id, look);
+    return look;
+  }
+
+  private outcome(job: JobRecord): string {
+    let text = this.outcomes.get(job);
+    if (text === undefined) {
+      text =
+        job.state === 'succeeded'
+          ? eventText('result', this.presenter.picture(job), END_ID)
+          : eventText('error', toErrorDetail(job.error!), END_ID);
+      this.outcomes.set(job, text);
+    }
+    return text;
+  }
+
+  private add(id: string, stream: EventStream): void {
+    const streams = this.streams.get(id) ?? new Set();
+    this.streams.set(id, streams.add(stream));
+  }
+
+  private remove(id: string, stream: EventStream): void {
+    const streams = this.streams.get(id);
+    if (streams?.delete(stream) && streams.size === 0) this.streams.delete(id);
+  }
+}

@@ -1,0 +1,13 @@
+import { Module } from '@nestjs/common';
+import { Links } from './links';
+import { EventStreams, HEARTBEAT } from './event.streams';
+import { JobPresenter } from './job.presenter';
+import { JobsController } from './jobs.controller';
+
+/** /v1/jobs, and how jobs are shown. The jobs themselves are libs/pipeline/jobs. */
+@Module({
+  controllers: [JobsController],
+  providers: [EventStreams, JobPresenter, Links, { provide: HEARTBEAT, useValue: 15_000 }],
+  exports: [JobPresenter],
+})
+export class JobRoutesModule {}

@@ -1,0 +1,155 @@
+/** The embedded queue: submissions and takes a second, each with its commits, in an empty file and behind finished jobs. */
+import { randomBytes } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { readArguments } from './arguments.mjs';
+import { atEnd, benchmark, temporaryFolder, verdict } from './benchmark.mjs';
+import { quantile } from './statistics.mjs';
+
+const TARGET_RATE = 2000;
+const TARGET_P99_MS = 5;
+/** How much slower it may be behind the finished jobs. */
+const TARGET_LOSS = 0.2;
+const CALLERS = 20;
+/** Jobs that run before they are ended, which is not measured. */
+const BATCH = 100;
+/** Copies of a finished job, faster than through the store. */
+const COPIES = `
+  WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < ?)
+  INSERT INTO jobs (id, caller, user_id, route, state, start, finish, width, height, steps, reference,
+                    finished_at, deadline_at, webhook_at, record)
+  SELECT lower(hex(randomblob(12))), caller, 'user-' || n % 1000, route, state, start, finish, width, height, steps,
+         reference, finished_at + n, deadline_at, webhook_at, record
+  FROM count, (SELECT * FROM jobs WHERE finished_at IS NOT NULL LIMIT 1)`;
+
+const { jobs, finished, rounds } = readArguments('Submissions and takes of the embedded queue.', {
+  jobs: { about: 'jobs a round', default: 4000 },
+  finished: { about: 'finished jobs in the file in the second half', default: 100_000 },
+  rounds: { about: 'rounds in each half; the median counts', default: 3 },
+});
+
+const built = createRequire(join(import.meta.dirname, '../dist/libs/pipeline/jobs/'));
+/** @type {typeof import('../libs/pipeline/jobs/sqlite/jobs.database.js')} */
+const { JobsDatabase } = built('./sqlite/jobs.database.js');
+/** @type {typeof import('../libs/pipeline/jobs/sqlite/sqlite.job.store.js')} */
+const { SqliteJobStore } = built('./sqlite/sqlite.job.store.js');
+/** @type {typeof import('../libs/pipeline/jobs/sqlite/sqlite.job.queue.js')} */
+const { SqliteJobQueue } = built('./sqlite/sqlite.job.queue.js');
+/** @type {typeof import('../libs/pipeline/jobs/job.transitions.js')} */
+const { cancel, start } = built('./job.transitions.js');
+
+/** @typedef {{ rate: number, p50: number, p99: number, max: number }} Figures */
+
+/**
+ * What a submission carries: 1.2 KB of JSON.
+ *
+ * @param {number} n
+ * @returns {import('../libs/pipeline/jobs/job.record.js').JobDraft}
+ */
+function draft(n) {
+  const id = randomBytes(12).toString('hex');
+  const now = Date.now();
+  return {
+    version: 1,
+    id,
+    caller: `caller-${n % CALLERS}`,
+    state: 'queued',
+    picture: {
+      id,
+      route: 'memory',
+      userId: `user-${n % 1000}`,
+      prompt: 'a fox on a blue background, '.repeat(15),
+      negativePrompt: 'blurred, '.repeat(10),
+      ...{ width: 1024, height: 1024, steps: 30, guidanceScale: 5, seed: n, ipAdapterScale: 0.6 },
+      loras: [],
+      referenceKey: `inputs/${id}`,
+      key: `generated/user-${n % 1000}/memory_${id}.png`,
+    },
+    createdAt: now,
+    deadlineAt: now + 3_600_000,
+    attempts: 0,
+    crashes: 0,
+    cost: 30,
+    idempotency: { key: randomBytes(12).toString('hex'), fingerprint: randomBytes(32).toString('hex') },
+  };
+}
+
+await benchmark(async () => {
+  const database = JobsDatabase.open(await temporaryFolder());
+  atEnd(() => Promise.resolve(database.close()));
+  const store = new SqliteJobStore(database);
+  /** @type {import('../libs/pipeline/jobs/job.queue.js').JobQueue} */
+  const queue = new SqliteJobQueue(database, store);
+  await queue.start();
+
+  /** @returns {Promise<Figures>} */
+  async function round() {
+    /** @type {number[]} */
+    const submissions = [];
+    let seconds = 0;
+    for (let done = 0; done < jobs; done += BATCH) {
+      /** @type {string[]} */
+      const running = [];
+      const began = performance.now();
+      for (let n = 0; n < BATCH; n++) {
+        const submitted = performance.now();
+        const acceptance = await store.accept(draft(n), { limit: 1000, limitPerCaller: 100 });
+        if (acceptance.outcome !== 'accepted') throw new Error(`Not accepted: ${acceptance.outcome}`);
+        await queue.add(acceptance.job);
+        submissions.push(performance.now() - submitted);
+        const ticket = await queue.take(new AbortController().signal);
+        if (!ticket) throw new Error('No job came');
+        await store.update(ticket.id, start(Date.now()));
+        await ticket.done();
+        running.push(ticket.id);
+      }
+      seconds += (performance.now() - began) / 1000;
+      for (const id of running) await store.update(id, cancel('Ended', Date.now()));
+    }
+    const [p50, p99, max] = [0.5, 0.99, 1].map((share) => quantile(submissions, share));
+    return { rate: submissions.length / seconds, p50, p99, max };
+  }
+
+  /** @param {string} name */
+  async function measure(name) {
+    await round(); // not counted: compiles what has not run yet
+    /** @type {Figures[]} */
+    const all = [];
+    while (all.length < rounds) all.push(await round());
+    console.log(`\n${name}: ${rounds} rounds of ${jobs} jobs; submission = accept + add`);
+    console.table(
+      all.map(({ rate, p50, p99, max }) => ({
+        'jobs/s': Math.round(rate),
+        'submission p50 ms': Number(p50.toFixed(2)),
+        'p99 ms': Number(p99.toFixed(2)),
+        'max ms': Number(max.toFixed(2)),
+      })),
+    );
+    return {
+      rate: quantile(
+        all.map(({ rate }) => rate),
+        0.5,
+      ),
+      p99: quantile(
+        all.map(({ p99 }) => p99),
+        0.5,
+      ),
+    };
+  }
+
+  const few = await measure('Empty file');
+  database.write('crash', () => database.prepare(COPIES).run(finished));
+  const many = await measure(`Behind ${finished} finished jobs`);
+  const loss = 1 - many.rate / few.rate;
+  return Math.max(
+    verdict(`>= ${TARGET_RATE} jobs/s: ${few.rate.toFixed(0)}`, few.rate >= TARGET_RATE),
+    verdict(
+      `p99 of a submission <= ${TARGET_P99_MS} ms: ${few.p99.toFixed(2)} and ${many.p99.toFixed(2)}`,
+      Math.max(few.p99, many.p99) <= TARGET_P99_MS,
+    ),
+    verdict(
+      `at most ${TARGET_LOSS * 100} % slower behind finished jobs: ${(loss * 100).toFixed(0)} %`,
+      loss <= TARGET_LOSS,
+    ),
+  );
+});

@@ -1,0 +1,2 @@
+export { AddressPolicy, PrivateAddressError } from './address.policy';
+export { guardedAgent } from './guarded.agent';

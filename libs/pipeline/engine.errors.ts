@@ -1,0 +1,29 @@
+/** An answer of the engine that is a "no": `code` is the addon's (native/index.d.ts). */
+export class EngineFailure extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/**
+ * The engine process died before its answer. What that means is for whoever asked to decide: a picture that kills its
+ * engine should not be drawn a third time, one whose engine died before it began can be.
+ */
+export class EngineCrashed extends Error {
+  constructor(
+    /** The signal or the exit code. */
+    readonly how: string,
+    /** false: the engine was dead before it was asked for the picture. true: it died under it, or may have. */
+    readonly begun: boolean,
+    /** What the process last logged or wrote to its standard error, oldest first; at most LAST_LINES. For the log only. */
+    readonly lines: readonly string[],
+  ) {
+    super(`The engine process died (${how})`);
+    this.name = 'EngineCrashed';
+  }
+}
+
+export const LAST_LINES = 20;

@@ -1,0 +1,83 @@
+import {
+  Injectable,
+  Logger,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JobRunner } from '../job.runner';
+import { PipelineService } from '../pipeline.service';
+import { JobEvents } from './job.events';
+import { JobQueue, type Ticket } from './job.queue';
+import { JobRun } from './job.run';
+import { Jobs } from './jobs.service';
+
+/** Between attempts to reach the queue, in milliseconds. */
+const PAUSE = 1_000;
+
+/**
+ * Takes jobs for the engines of this process. Exactly one is fetched ahead and prepared while the engines work: it
+ * is still queued for everybody else. What was drawn is encoded and stored while the next one is drawn.
+ */
+@Injectable()
+export class Dispatcher implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Dispatcher');
+  private readonly stopping = new AbortController();
+  private readonly runs = new Set<JobRun>();
+  private loop: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly queue: JobQueue,
+    private readonly jobs: Jobs,
+    private readonly events: JobEvents,
+    private readonly runner: JobRunner,
+    private readonly pipeline: PipelineService,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.loop = this.dispatch();
+  }
+
+  /** Running jobs go back to the queue; waiting ones are not touched. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.stopping.abort();
+    await this.pipeline.stop();
+    await this.loop;
+    await Promise.all([...this.runs].map((run) => run.ended));
+  }
+
+  private async dispatch(): Promise<void> {
+    const { signal } = this.stopping;
+    await this.whileItFails(() => this.queue.start());
+    while (!signal.aborted) {
+      const ticket = await this.whileItFails(() => this.queue.take(signal));
+      if (!ticket) continue;
+      const run = this.begin(ticket);
+      await run.begun;
+      // The pipeline may learn of a shutdown before this class does: the job that it gave back would come at once again.
+      if (run.shutDown) return;
+    }
+  }
+
+  private begin(ticket: Ticket): JobRun {
+    const { jobs, events, runner, pipeline } = this;
+    const run = new JobRun(ticket, { jobs, events, runner, pipeline }, this.stopping.signal);
+    this.runs.add(run);
+    void run.ended.finally(() => this.runs.delete(run));
+    return run;
+  }
+
+  /** Redis may be away for a while. */
+  private async whileItFails<T>(attempt: () => Promise<T>): Promise<T | undefined> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      try {
+        return await attempt();
+      } catch (error) {
+        this.logger.error({ err: error }, 'The queue cannot be reached');
+        await sleep(PAUSE, undefined, { signal }).catch(() => {});
+      }
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,37 @@
+import type { JobRecord } from './job.record';
+
+/** A job that was handed to this process. It is nobody else's until it is ended in one of the two ways. */
+export interface Ticket {
+  readonly id: string;
+  /** Aborted when the queue may have handed the job to another process: this one must stop and write nothing. */
+  readonly lost: AbortSignal;
+  /** The job is finished, or was found to be: it never comes again. */
+  done(): Promise<void>;
+  /** The job shall be handed out again, by its old place, not before `delay` milliseconds. */
+  giveBack(delay?: number): Promise<void>;
+}
+
+/**
+ * Dispatch: which job next, to whom. Carries ids only; the records decide what is still to be done, so an id that is
+ * handed out once too often does no harm. Two drivers (SQLite in DATA_DIR, BullMQ on Redis) pass one contract suite
+ * (job.queue.contract.ts). This class is also the injection token.
+ */
+export abstract class JobQueue {
+  /**
+   * Brings queue and records together: queued jobs that were written but not added are added, and jobs of a process
+   * that died are handed out again (at once where only one process exists, else when its locks run out).
+   */
+  abstract start(): Promise<void>;
+
+  /** After the record was accepted. Twice is fine. */
+  abstract add(job: JobRecord): Promise<void>;
+
+  /** A queued job was cancelled or expired. Fine when it is not there, or handed out already. */
+  abstract remove(id: string): Promise<void>;
+
+  /** The next job by the fair order; waits for one. undefined once `signal` is aborted. */
+  abstract take(signal: AbortSignal): Promise<Ticket | undefined>;
+
+  /** Lets go of everything; tickets that are still out come back as those of a dead process do. */
+  abstract close(): Promise<void>;
+}

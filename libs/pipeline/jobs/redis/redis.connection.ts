@@ -1,0 +1,136 @@
+import { once } from 'node:events';
+import { Logger } from '@nestjs/common';
+import { Redis, type RedisOptions } from 'ioredis';
+import { redisUnavailable } from './redis.errors';
+
+/** milliseconds */
+const COMMAND_TIMEOUT = 3_000;
+/** How long a command waits for a connection that is just being made, in milliseconds. */
+const READY_TIMEOUT = 1_000;
+/** No attempt to connect waits longer for the next one, in milliseconds. */
+const MAX_BACK_OFF = 2_000;
+
+/** A connection may take so long to notice that it is cut, in milliseconds; meanwhile each command fails anew. */
+const QUIET = 5_000;
+
+/**
+ * The keys of one deployment begin with it. In a cluster the braces keep all of them in one slot, which scripts over
+ * several keys need.
+ */
+export const DEFAULT_PREFIX = '{sdxl}:';
+
+/** What every connection shares: it comes back by itself, however long Redis is away. */
+const ENDLESS = {
+  // Random, or all processes would come back in step.
+  retryStrategy: (attempt: number) => Math.min(100 * 2 ** attempt, MAX_BACK_OFF) * (0.5 + Math.random() / 2),
+  connectTimeout: COMMAND_TIMEOUT,
+  keepAlive: 10_000,
+} satisfies RedisOptions;
+
+/**
+ * One process's way to Redis. Commands fail within seconds while Redis is away and are never sent late: a caller who
+ * was refused must not find the job accepted after all. Redis may be away when the process starts.
+ */
+export class RedisConnection {
+  readonly client: Redis;
+  private readonly logger = new Logger('Redis');
+  private away = false;
+  private warnedAt = -Infinity;
+  private connecting?: Promise<unknown>;
+
+  constructor(readonly url: string) {
+    this.client = new Redis(url, {
+      ...ENDLESS,
+      commandTimeout: COMMAND_TIMEOUT,
+      enableOfflineQueue: false,
+      // Sent again after a reconnect, a command that Redis had carried out would count twice.
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+    });
+    this.client.on('error', (error) => this.failed(error));
+    this.client.on('ready', () => {
+      if (this.away) this.logger.log('Redis answers again');
+      this.away = false;
+      this.warnedAt = -Infinity;
+    });
+  }
+
+  /** Options for BullMQ, whose commands wait until Redis is back. */
+  get patient() {
+    return { ...ENDLESS, url: this.url, maxRetriesPerRequest: null };
+  }
+
+  /** Another connection that waits until Redis is back, with its subscriptions. */
+  subscriber(): Redis {
+    const { url, ...options } = this.patient;
+    const client = new Redis(url, options);
+    client.on('error', (error) => this.failed(error));
+    return client;
+  }
+
+  /** Commands through here throw ServiceError `storage_unavailable` and nothing else. */
+  async run<T>(action: 'read' | 'write', commands: (client: Redis) => Promise<T>): Promise<T> {
+    try {
+      await this.ready();
+      return await commands(this.client);
+    } catch (error) {
+      throw redisUnavailable(action, error);
+    }
+  }
+
+  /** Rejects when `result` takes longer than a command may. */
+  async within<T>(action: 'read' | 'write', result: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('Command timed out')), COMMAND_TIMEOUT);
+    });
+    try {
+      return await Promise.race([result, late]);
+    } catch (error) {
+      throw redisUnavailable(action, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Logs an error once per outage, whichever connection of the process meets it. */
+  failed(error: unknown): void {
+    if (this.away || performance.now() - this.warnedAt < QUIET) return;
+    this.warnedAt = performance.now();
+    // Other connections may notice an outage, or remember it, while this one works: it decides when one is over.
+    this.away = this.client.status !== 'ready';
+    this.logger.warn(redisUnavailable('read', error).message);
+  }
+
+  /** Sentences about settings of the server under which accepted jobs could be lost; none where it does not tell. */
+  async warnings(): Promise<string[]> {
+    // Managed servers refuse CONFIG; INFO is open to all.
+    const info = await this.run('read', (client) => client.info());
+    const setting = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1];
+    const warnings: string[] = [];
+    const policy = setting('maxmemory_policy');
+    if (policy !== undefined && policy !== 'noeviction') {
+      warnings.push(
+        `Redis may drop jobs when its memory is full: set maxmemory-policy to noeviction (it is ${policy}).`,
+      );
+    }
+    if (setting('aof_enabled') === '0') {
+      warnings.push('Redis loses the jobs of the last minutes when it crashes: set appendonly to yes.');
+    }
+    return warnings;
+  }
+
+  async close(): Promise<void> {
+    this.client.disconnect();
+    return Promise.resolve();
+  }
+
+  /** One wait for all commands. */
+  private ready(): Promise<unknown> {
+    if (this.client.status === 'ready') return Promise.resolve();
+    this.connecting ??= once(this.client, 'ready', { signal: AbortSignal.timeout(READY_TIMEOUT) }).finally(
+      () => (this.connecting = undefined),
+    );
+    return this.connecting;
+  }
+}

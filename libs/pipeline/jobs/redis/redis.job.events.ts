@@ -1,0 +1,135 @@
+import type { Redis } from 'ioredis';
+import { type JobEvent, JobEvents, KEPT_EVENTS, type StoredEvent } from '../job.events';
+import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
+import { runScript } from './redis.scripts';
+
+/** Milliseconds that the events of a job stay after its newest; a finished job's go sooner by `expire`. */
+const KEPT_FOR = 2 * 24 * 3600 * 1000;
+
+type Listener = (event: StoredEvent) => void;
+
+interface Channel {
+  readonly listeners: Set<Listener>;
+  readonly subscribed: Promise<unknown>;
+}
+
+/** A stream per job for what is kept, and a channel per job for who watches; previews have a channel of their own. */
+export class RedisJobEvents extends JobEvents {
+  /** One for the process, made for the first who watches: a connection with subscriptions can do nothing else. */
+  private subscriber?: Redis;
+  private readonly channels = new Map<string, Channel>();
+
+  constructor(
+    private readonly redis: RedisConnection,
+    private readonly prefix = DEFAULT_PREFIX,
+  ) {
+    super();
+  }
+
+  async publish(jobId: string, event: JobEvent): Promise<void> {
+    const json = JSON.stringify(event);
+    const preview = event.type === 'preview';
+    const script = preview ? 'eventPreview' : 'eventPublish';
+    const args = preview ? [this.previews(jobId)] : [KEPT_EVENTS, KEPT_FOR, this.news(jobId)];
+    try {
+      await this.redis.run('write', (client) =>
+        runScript(client, script, [this.stream(jobId)], [json, ...args]),
+      );
+    } catch (error) {
+      this.redis.failed(error);
+    }
+  }
+
+  async read(jobId: string, after?: string): Promise<readonly StoredEvent[]> {
+    // The stream is cut roughly: it may hold a few more.
+    const newest = await this.redis.run('read', (client) =>
+      client.xrevrange(this.stream(jobId), '+', '-', 'COUNT', KEPT_EVENTS),
+    );
+    const events = newest.reverse().map(([id, [, json]]) => ({ id, ...(JSON.parse(json) as JobEvent) }));
+    return events.slice(events.findIndex(({ id }) => id === after) + 1);
+  }
+
+  async subscribe(
+    jobId: string,
+    listener: Listener,
+    { previews = false }: { readonly previews?: boolean } = {},
+  ): Promise<() => void> {
+    const names = previews ? [this.news(jobId), this.previews(jobId)] : [this.news(jobId)];
+    // A listener may be given twice; each subscription ends by itself.
+    const own: Listener = (event) => listener(event);
+    const leave = () => names.forEach((name) => this.leave(name, own));
+    try {
+      await this.redis.within('read', Promise.all(names.map((name) => this.join(name, own))));
+    } catch (error) {
+      leave();
+      throw error;
+    }
+    return leave;
+  }
+
+  async previewsWanted(jobId: string): Promise<boolean> {
+    try {
+      const reply = await this.redis.run('read', (client) => client.pubsub('NUMSUB', this.previews(jobId)));
+      return Number(reply[1]) > 0;
+    } catch (error) {
+      this.redis.failed(error);
+      return false;
+    }
+  }
+
+  async expire(jobId: string, seconds: number): Promise<void> {
+    await this.redis.run('write', (client) => client.pexpire(this.stream(jobId), Math.ceil(seconds * 1000)));
+  }
+
+  async forget(jobId: string): Promise<void> {
+    await this.redis.run('write', (client) => client.del(this.stream(jobId)));
+  }
+
+  async close(): Promise<void> {
+    this.subscriber?.disconnect();
+    this.channels.clear();
+    return Promise.resolve();
+  }
+
+  private join(name: string, listener: Listener): Promise<unknown> {
+    let channel = this.channels.get(name);
+    if (!channel) {
+      channel = { listeners: new Set(), subscribed: this.connect().subscribe(name) };
+      this.channels.set(name, channel);
+    }
+    channel.listeners.add(listener);
+    return channel.subscribed;
+  }
+
+  private leave(name: string, listener: Listener): void {
+    const channel = this.channels.get(name);
+    if (!channel?.listeners.delete(listener) || channel.listeners.size > 0) return;
+    this.channels.delete(name);
+    this.subscriber?.unsubscribe(name).catch((error) => this.redis.failed(error));
+  }
+
+  private connect(): Redis {
+    if (this.subscriber) return this.subscriber;
+    this.subscriber = this.redis.subscriber();
+    this.subscriber.on('message', (name: string, json: string) => {
+      const listeners = this.channels.get(name)?.listeners;
+      if (!listeners) return;
+      // Read once, however many watch.
+      const event = JSON.parse(json) as StoredEvent;
+      for (const listener of listeners) listener(event);
+    });
+    return this.subscriber;
+  }
+
+  private stream(jobId: string): string {
+    return `${this.prefix}events:${jobId}`;
+  }
+
+  private news(jobId: string): string {
+    return `${this.prefix}news:${jobId}`;
+  }
+
+  private previews(jobId: string): string {
+    return `${this.prefix}previews:${jobId}`;
+  }
+}

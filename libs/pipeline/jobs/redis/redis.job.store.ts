@@ -1,0 +1,270 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobDraft, JobRecord } from '../job.record';
+import {
+  type Acceptance,
+  type Admission,
+  JobStore,
+  type JobPage,
+  type JobQuery,
+  KEY_TTL,
+  type Work,
+} from '../job.store';
+import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
+import {
+  difference,
+  idOfWaiting,
+  RedisKeys,
+  sumWork,
+  waitingMember,
+  waitingTail,
+  webhookAt,
+} from './redis.keys';
+import { runScript } from './redis.scripts';
+
+/** Records that a page of a list may look at: with a rare filter a page may hold fewer jobs than asked for. */
+const MAX_LOOKED_AT = 2_000;
+/** Records that are read at a time where a second filter drops some. */
+const CHUNK = 200;
+
+interface Revision {
+  readonly job: JobRecord;
+  readonly rev: string;
+}
+
+/** A queued job as its place knows it. */
+export interface Waiting {
+  readonly id: string;
+  readonly start: number;
+}
+
+/**
+ * Records in Redis: a hash each, and sorted sets that list them. A change reads a record, and writes it and its sets by
+ * a script that first compares the revision.
+ */
+export class RedisJobStore extends JobStore {
+  private readonly keys: RedisKeys;
+
+  constructor(
+    private readonly redis: RedisConnection,
+    prefix = DEFAULT_PREFIX,
+  ) {
+    super();
+    this.keys = new RedisKeys(prefix);
+  }
+
+  async accept({ cost, ...draft }: JobDraft, { limit, limitPerCaller }: Admission): Promise<Acceptance> {
+    const { keys } = this;
+    const { id, caller, idempotency } = draft;
+    const [outcome, json] = await this.script<[string, string?]>(
+      'write',
+      'jobAccept',
+      [
+        keys.job(id),
+        keys.seq,
+        keys.virtualTime,
+        keys.idempotency(caller, idempotency?.key ?? ''),
+        keys.state('queued'),
+        keys.state('running'),
+        keys.live(caller),
+        keys.waiting,
+        keys.deadlines,
+        keys.webhooks,
+        ...keys.lists(draft),
+      ],
+      [
+        id,
+        JSON.stringify(draft),
+        cost,
+        limit,
+        limitPerCaller ?? '',
+        draft.deadlineAt,
+        idempotency ? 1 : 0,
+        draft.createdAt + KEY_TTL - Date.now(),
+        waitingTail(id, draft.picture),
+        keys.job(''),
+        webhookAt(draft) ?? '',
+      ],
+    );
+    if (json === undefined) return { outcome: outcome as 'queue_full' | 'caller_full' };
+    const job = parse(json);
+    if (outcome === 'accepted') return { outcome, job };
+    const same = job.idempotency?.fingerprint === idempotency?.fingerprint;
+    return same ? { outcome: 'replayed', job } : { outcome: 'mismatch' };
+  }
+
+  async find(id: string): Promise<JobRecord | undefined> {
+    return (await this.revision(id))?.job;
+  }
+
+  async findByKey(caller: string, key: string): Promise<JobRecord | undefined> {
+    const id = await this.redis.run('read', (client) => client.get(this.keys.idempotency(caller, key)));
+    return id === null ? undefined : this.find(id);
+  }
+
+  async update(
+    id: string,
+    change: (job: JobRecord) => JobRecord | undefined,
+  ): Promise<JobRecord | undefined> {
+    for (let attempt = 0; ; attempt++) {
+      const old = await this.revision(id);
+      const changed = old && change(old.job);
+      if (!changed) return undefined;
+      const json = JSON.stringify(changed);
+      const job = parse(json);
+      if (await this.replace(old, job, json)) return job;
+      await this.pause(attempt);
+    }
+  }
+
+  async remove(id: string): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      const old = await this.revision(id);
+      if (!old || (await this.replace(old, undefined, ''))) return;
+      await this.pause(attempt);
+    }
+  }
+
+  async list({ before, limit, ...filter }: JobQuery): Promise<JobPage> {
+    const key = await this.narrowest(filter);
+    const exact = Object.values(filter).filter((wanted) => wanted !== undefined).length <= 1;
+    const chunk = exact ? limit + 1 : CHUNK;
+    const jobs: JobRecord[] = [];
+    let bound = before === undefined ? '+inf' : `(${before}`;
+    for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; lookedAt += chunk) {
+      const ids = await this.redis.run('read', (client) =>
+        client.zrevrangebyscore(key, bound, '-inf', 'WITHSCORES', 'LIMIT', 0, chunk),
+      );
+      const records = await this.findAll(ids.filter((_, index) => index % 2 === 0));
+      jobs.push(...records.filter((job) => matches(job, filter)));
+      if (jobs.length > limit) return { jobs: jobs.slice(0, limit), next: jobs[limit - 1].place.seq };
+      if (ids.length < 2 * chunk) return { jobs };
+      bound = `(${ids.at(-1)}`;
+    }
+    return { jobs, next: Number(bound.slice(1)) };
+  }
+
+  async ahead(id: string): Promise<readonly Work[] | undefined> {
+    const job = await this.find(id);
+    if (!job) return undefined;
+    const member = waitingMember(job.place.seq, waitingTail(id, job.picture));
+    const members = await this.script<string[] | null>('read', 'jobsBefore', [this.keys.waiting], [member]);
+    return members === null ? undefined : sumWork(members);
+  }
+
+  async count(): Promise<{ readonly queued: number; readonly running: number }> {
+    const { keys } = this;
+    const [queued, running] = await this.redis.run('read', (client) =>
+      Promise.all([client.zcard(keys.state('queued')), client.zcard(keys.state('running'))]),
+    );
+    return { queued, running };
+  }
+
+  async overdue(now: number): Promise<readonly string[]> {
+    return this.due(this.keys.deadlines, now, 100);
+  }
+
+  async webhooksDue(now: number): Promise<readonly string[]> {
+    return this.due(this.keys.webhooks, now, 20);
+  }
+
+  async finishedBefore(time: number): Promise<readonly string[]> {
+    return this.due(this.keys.finished, `(${time}`, 100);
+  }
+
+  /** Writes, because a server that only answers reads (a replica, a full memory) takes no jobs. */
+  async check(): Promise<void> {
+    await this.redis.run('write', (client) => client.set(`${this.keys.job('')}check`, '', 'PX', 1_000));
+  }
+
+  /** All queued jobs in the fair order; for the queue, which keeps BullMQ in step with them. */
+  async waiting(): Promise<Waiting[]> {
+    const flat = await this.redis.run('read', (client) =>
+      client.zrange(this.keys.waiting, '0', '-1', 'WITHSCORES'),
+    );
+    const waiting: Waiting[] = [];
+    for (let index = 0; index < flat.length; index += 2) {
+      waiting.push({ id: idOfWaiting(flat[index]), start: Number(flat[index + 1]) });
+    }
+    return waiting;
+  }
+
+  async running(): Promise<readonly string[]> {
+    return this.redis.run('read', (client) => client.zrange(this.keys.state('running'), '0', '-1'));
+  }
+
+  async virtualTime(): Promise<number> {
+    return Number(await this.redis.run('read', (client) => client.get(this.keys.virtualTime)));
+  }
+
+  private async revision(id: string): Promise<Revision | undefined> {
+    const [json, rev] = await this.redis.run('read', (client) =>
+      client.hmget(this.keys.job(id), 'record', 'rev'),
+    );
+    return json && rev ? { job: parse(json), rev } : undefined;
+  }
+
+  /** Resolves to false when another change came first. */
+  private async replace({ job: old, rev }: Revision, job: JobRecord | undefined, json: string) {
+    const { keys } = this;
+    const changes = difference(keys.entries(old), job ? keys.entries(job) : []);
+    const begins = old.state === 'queued' && job?.state === 'running';
+    const frees = old.idempotency && !job?.idempotency;
+    const idempotencyKey = keys.idempotency(old.caller, old.idempotency?.key ?? '');
+    const done = await this.script<0 | 1>(
+      'write',
+      'jobChange',
+      [keys.job(old.id), keys.virtualTime, idempotencyKey, ...changes.map(({ key }) => key)],
+      [
+        rev,
+        json,
+        begins ? old.place.start : '',
+        frees ? old.id : '',
+        ...changes.flatMap(({ score, member }) => [score, member]),
+      ],
+    );
+    return done === 1;
+  }
+
+  private async findAll(ids: readonly string[]): Promise<JobRecord[]> {
+    const records = await this.redis.run('read', (client) =>
+      Promise.all(ids.map((id) => client.hget(this.keys.job(id), 'record'))),
+    );
+    return records.filter((json) => json !== null).map(parse);
+  }
+
+  /** The smallest of the sets that hold all jobs asked for. */
+  private async narrowest({ userId, state, route }: Omit<JobQuery, 'limit'>): Promise<string> {
+    const { keys } = this;
+    const candidates = [keys.all];
+    if (userId !== undefined) candidates.push(keys.user(userId));
+    if (state !== undefined) candidates.push(keys.state(state));
+    if (route !== undefined) candidates.push(keys.route(route));
+    if (candidates.length <= 2) return candidates.at(-1)!;
+    const sizes = await this.redis.run('read', (client) =>
+      Promise.all(candidates.map((key) => client.zcard(key))),
+    );
+    return candidates[sizes.indexOf(Math.min(...sizes))];
+  }
+
+  private due(key: string, until: number | string, limit: number): Promise<string[]> {
+    return this.redis.run('read', (client) => client.zrangebyscore(key, '-inf', until, 'LIMIT', 0, limit));
+  }
+
+  private async script<Reply>(action: 'read' | 'write', ...call: ScriptCall): Promise<Reply> {
+    return (await this.redis.run(action, (client) => runScript(client, ...call))) as Reply;
+  }
+
+  /** Random, or writers that met once would meet again. */
+  private pause(attempt: number): Promise<void> {
+    return sleep(Math.random() * Math.min(2 ** attempt, 100));
+  }
+}
+
+type ScriptCall = Parameters<typeof runScript> extends [unknown, ...infer Rest] ? Rest : never;
+
+const parse = (json: string): JobRecord => JSON.parse(json) as JobRecord;
+
+const matches = (job: JobRecord, { userId, state, route }: Omit<JobQuery, 'limit'>): boolean =>
+  (userId === undefined || job.picture.userId === userId) &&
+  (state === undefined || job.state === state) &&
+  (route === undefined || job.picture.route === route);

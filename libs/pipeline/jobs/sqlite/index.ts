@@ -1,0 +1,3 @@
+export { JobsDatabase } from './jobs.database';
+export { SqliteJobQueue } from './sqlite.job.queue';
+export { SqliteJobStore } from './sqlite.job.store';

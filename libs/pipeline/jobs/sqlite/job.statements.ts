@@ -1,0 +1,76 @@
+import type { Work } from '../job.store';
+import type { columns, JobRow } from './job.row';
+import type { JobsDatabase } from './jobs.database';
+
+type Columns = ReturnType<typeof columns>;
+type New = [id: string, caller: string, userId: string | null, route: string, start: number, finish: number];
+type Size = [width: number, height: number, steps: number, reference: number];
+type Id = { readonly id: string };
+type Count = { readonly jobs: number };
+
+/**
+ * Every statement of the store but lists. A query repeats the condition of its partial index, without which SQLite
+ * may not use that, and names the index where another seems as good: there are no statistics that would tell.
+ */
+export const prepareStatements = (database: JobsDatabase) => ({
+  find: database.prepare<[id: string], JobRow>('SELECT seq, start, finish, record FROM jobs WHERE id = ?'),
+
+  key: database.prepare<[caller: string, key: string, after: number], Id & { readonly fingerprint: string }>(
+    'SELECT id, fingerprint FROM keys WHERE caller = ? AND key = ? AND created_at > ?',
+  ),
+  putKey: database.prepare<[caller: string, key: string, id: string, fingerprint: string, createdAt: number]>(
+    'REPLACE INTO keys (caller, key, id, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)',
+  ),
+  freeKey: database.prepare<[caller: string, key: string, id: string]>(
+    'DELETE FROM keys WHERE caller = ? AND key = ? AND id = ?',
+  ),
+
+  active: database.prepare<[], Count>(
+    'SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL',
+  ),
+  activeOf: database.prepare<[caller: string], Count>(
+    'SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL AND caller = ?',
+  ),
+  count: database.prepare<[], Count & { readonly state: 'queued' | 'running' }>(
+    'SELECT state, count(*) AS jobs FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL GROUP BY state',
+  ),
+
+  start: database.prepare<[caller: string], { readonly start: number }>(
+    `SELECT max(value, coalesce((SELECT max(finish) FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL AND caller = ?), 0)) AS start
+     FROM meta WHERE name = 'virtual_time'`,
+  ),
+  advance: database.prepare<[start: number]>(
+    `UPDATE meta SET value = max(value, ?) WHERE name = 'virtual_time'`,
+  ),
+  /** Writes without a change. */
+  touch: database.prepare<[]>(`UPDATE meta SET value = value WHERE name = 'virtual_time'`),
+
+  insert: database.prepare<[...New, ...Size, ...Columns, record: string]>(
+    `INSERT INTO jobs (id, caller, user_id, route, start, finish, width, height, steps, reference,
+                       state, finished_at, deadline_at, webhook_at, record)
+     VALUES (${Array(15).fill('?').join(', ')})`,
+  ),
+  update: database.prepare<[...Columns, record: string, id: string]>(
+    'UPDATE jobs SET state = ?, finished_at = ?, deadline_at = ?, webhook_at = ?, record = ? WHERE id = ?',
+  ),
+  remove: database.prepare<[id: string]>('DELETE FROM jobs WHERE id = ?'),
+
+  ahead: database.prepare<
+    [start: number, seq: number],
+    Omit<Work, 'reference'> & { readonly reference: number }
+  >(
+    `SELECT width, height, reference, count(*) AS jobs, sum(steps) AS steps
+     FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' AND (start, seq) < (?, ?) GROUP BY width, height, reference`,
+  ),
+  overdue: database.prepare<[now: number], Id>(
+    `SELECT id FROM jobs INDEXED BY jobs_overdue WHERE state = 'queued' AND deadline_at <= ? ORDER BY deadline_at LIMIT 100`,
+  ),
+  webhooksDue: database.prepare<[now: number], Id>(
+    'SELECT id FROM jobs WHERE webhook_at IS NOT NULL AND webhook_at <= ? ORDER BY webhook_at LIMIT 20',
+  ),
+  finishedBefore: database.prepare<[time: number], Id>(
+    'SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT 100',
+  ),
+});
+
+export type Statements = ReturnType<typeof prepareStatements>;

@@ -1,0 +1,128 @@
+import { JobQueue, type Ticket } from '../job.queue';
+import type { JobStore } from '../job.store';
+import { giveBack } from '../job.transitions';
+import type { JobsDatabase, Statement } from './jobs.database';
+
+/** Someone who waits in take. */
+interface Taker {
+  give(id: string): void;
+  /** Without a job: aborted, closed, or for a reason. */
+  leave(reason?: unknown): void;
+}
+
+/** Nothing ever takes a job from its only process. */
+const NEVER = new AbortController().signal;
+
+/**
+ * Dispatch for the one process that owns DATA_DIR. The queue itself is the queued records, in their order; only which
+ * of them are handed out, or shall wait a while, is remembered here, and forgotten with the process.
+ */
+export class SqliteJobQueue extends JobQueue {
+  /** Handed out, or given back for later: the timer that ends the delay. */
+  private readonly aside = new Map<string, NodeJS.Timeout | undefined>();
+  private readonly takers = new Set<Taker>();
+  private readonly running: Statement<[], { readonly id: string }>;
+  private readonly first: Statement<[limit: number], { readonly id: string }>;
+  private closed = false;
+
+  constructor(
+    private readonly database: JobsDatabase,
+    private readonly store: JobStore,
+  ) {
+    super();
+    this.running = database.prepare(`SELECT id FROM jobs WHERE state = 'running'`);
+    this.first = database.prepare(
+      `SELECT id FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' ORDER BY start, seq LIMIT ?`,
+    );
+  }
+
+  async start(): Promise<void> {
+    const dead = this.database.read(() => this.running.all());
+    for (const { id } of dead) await this.store.update(id, giveBack(Date.now()));
+    this.serve();
+  }
+
+  add(): Promise<void> {
+    this.serve();
+    return Promise.resolve();
+  }
+
+  remove(id: string): Promise<void> {
+    const timer = this.aside.get(id);
+    if (timer) this.back(id);
+    return Promise.resolve();
+  }
+
+  take(signal: AbortSignal): Promise<Ticket | undefined> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted || this.closed) return resolve(undefined);
+      const end = () => {
+        signal.removeEventListener('abort', abort);
+        this.takers.delete(taker);
+      };
+      const taker: Taker = {
+        give: (id) => (end(), resolve(this.ticket(id))),
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- passed on as it came
+        leave: (reason) => (end(), reason === undefined ? resolve(undefined) : reject(reason)),
+      };
+      const abort = () => taker.leave();
+      signal.addEventListener('abort', abort);
+      this.takers.add(taker);
+      this.serve();
+    });
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    for (const taker of [...this.takers]) taker.leave();
+    for (const timer of this.aside.values()) clearTimeout(timer);
+    this.aside.clear();
+    return Promise.resolve();
+  }
+
+  /** Hands jobs to those who wait, the longest waiting first. What goes wrong is theirs to know, not the giver's. */
+  private serve(): void {
+    for (const taker of [...this.takers]) {
+      try {
+        const id = this.next();
+        if (id === undefined) return;
+        this.aside.set(id, undefined);
+        taker.give(id);
+      } catch (error) {
+        taker.leave(error);
+      }
+    }
+  }
+
+  /** One row more than is set aside: if there is a job left, it is among them. */
+  private next(): string | undefined {
+    const rows = this.database.read(() => this.first.all(this.aside.size + 1));
+    return rows.find(({ id }) => !this.aside.has(id))?.id;
+  }
+
+  private ticket(id: string): Ticket {
+    let ended = false;
+    const end = (then: () => void): Promise<void> => {
+      if (!ended && !this.closed) then();
+      ended = true;
+      return Promise.resolve();
+    };
+    return {
+      id,
+      lost: NEVER,
+      done: () => end(() => this.back(id)),
+      giveBack: (delay = 0) =>
+        end(() => {
+          if (delay <= 0) return this.back(id);
+          this.aside.set(id, setTimeout(() => this.back(id), delay).unref());
+        }),
+    };
+  }
+
+  /** The record decides from now on whether it is handed out. */
+  private back(id: string): void {
+    clearTimeout(this.aside.get(id));
+    this.aside.delete(id);
+    this.serve();
+  }
+}

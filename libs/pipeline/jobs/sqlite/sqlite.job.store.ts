@@ -1,0 +1,177 @@
+import {
+  KEY_TTL,
+  JobStore,
+  type Acceptance,
+  type Admission,
+  type JobPage,
+  type JobQuery,
+  type Work,
+} from '../job.store';
+import { isFinished, type JobDraft, type JobRecord } from '../job.record';
+import type { JobsDatabase } from './jobs.database';
+import { columns, fromRow, toJson, type JobRow } from './job.row';
+import { prepareStatements, type Statements } from './job.statements';
+
+/** The records in DATA_DIR. See jobs.schema.ts for what lies where. */
+export class SqliteJobStore extends JobStore {
+  private readonly statements: Statements;
+
+  constructor(private readonly database: JobsDatabase) {
+    super();
+    this.statements = prepareStatements(database);
+  }
+
+  accept(draft: JobDraft, admission: Admission): Promise<Acceptance> {
+    return this.write(
+      'power loss',
+      () => this.replay(draft) ?? this.refuse(draft, admission) ?? this.insert(draft),
+    );
+  }
+
+  find(id: string): Promise<JobRecord | undefined> {
+    return this.read(() => this.get(id));
+  }
+
+  findByKey(caller: string, key: string): Promise<JobRecord | undefined> {
+    return this.read(() => {
+      const known = this.statements.key.get(caller, key, Date.now() - KEY_TTL);
+      return known && this.get(known.id);
+    });
+  }
+
+  update(id: string, change: (job: JobRecord) => JobRecord | undefined): Promise<JobRecord | undefined> {
+    return settle(() => {
+      const job = this.database.read(() => this.get(id));
+      const changed = job && change(job);
+      if (!changed) return undefined;
+      // A running job whose start is lost begins anew, and a webhook whose delivery is lost comes twice: both may.
+      const ends = isFinished(changed) && !isFinished(job);
+      return this.database.write(ends ? 'power loss' : 'crash', () => this.replace(job, changed));
+    });
+  }
+
+  list({ userId, state, route, before, limit }: JobQuery): Promise<JobPage> {
+    return this.read(() => {
+      // The first that is given leads: users have the fewest jobs. Its index is in the order of the list.
+      const filters = [
+        ['user_id', userId, 'jobs_by_user'],
+        ['state', state, 'jobs_by_state'],
+        ['route', route, 'jobs_by_route'],
+      ].filter(([, value]) => value !== undefined);
+      const from = filters.length > 0 ? `jobs INDEXED BY ${filters[0][2]}` : 'jobs';
+      const where = ['seq < ?', ...filters.map(([column]) => `${column} = ?`)].join(' AND ');
+      const rows = this.database
+        .prepare<unknown[], JobRow>(
+          `SELECT seq, start, finish, record FROM ${from} WHERE ${where} ORDER BY seq DESC LIMIT ?`,
+        )
+        .all(before ?? Number.MAX_SAFE_INTEGER, ...filters.map(([, value]) => value), limit + 1);
+      const jobs = rows.slice(0, limit).map(fromRow);
+      return rows.length > limit ? { jobs, next: jobs[limit - 1].place.seq } : { jobs };
+    });
+  }
+
+  ahead(id: string): Promise<readonly Work[] | undefined> {
+    return this.read(() => {
+      const job = this.get(id);
+      if (job?.state !== 'queued') return undefined;
+      const { start, seq } = job.place;
+      return this.statements.ahead
+        .all(start, seq)
+        .map(({ reference, ...work }) => ({ ...work, reference: reference === 1 }));
+    });
+  }
+
+  count(): Promise<{ readonly queued: number; readonly running: number }> {
+    return this.read(() => {
+      const counts = { queued: 0, running: 0 };
+      for (const { state, jobs } of this.statements.count.all()) counts[state] = jobs;
+      return counts;
+    });
+  }
+
+  overdue(now: number): Promise<readonly string[]> {
+    return this.read(() => this.statements.overdue.all(now).map(({ id }) => id));
+  }
+
+  webhooksDue(now: number): Promise<readonly string[]> {
+    return this.read(() => this.statements.webhooksDue.all(now).map(({ id }) => id));
+  }
+
+  finishedBefore(time: number): Promise<readonly string[]> {
+    return this.read(() => this.statements.finishedBefore.all(time).map(({ id }) => id));
+  }
+
+  remove(id: string): Promise<void> {
+    return this.write('power loss', () => {
+      const job = this.get(id);
+      if (!job) return;
+      this.freeKey(job);
+      this.statements.remove.run(id);
+    });
+  }
+
+  check(): Promise<void> {
+    return this.write('crash', () => void this.statements.touch.run());
+  }
+
+  private get(id: string): JobRecord | undefined {
+    const row = this.statements.find.get(id);
+    return row && fromRow(row);
+  }
+
+  private replay({ caller, idempotency }: JobDraft): Acceptance | undefined {
+    if (!idempotency) return undefined;
+    const known = this.statements.key.get(caller, idempotency.key, Date.now() - KEY_TTL);
+    if (!known) return undefined;
+    if (known.fingerprint !== idempotency.fingerprint) return { outcome: 'mismatch' };
+    return { outcome: 'replayed', job: this.get(known.id)! };
+  }
+
+  private refuse({ caller }: JobDraft, { limit, limitPerCaller }: Admission): Acceptance | undefined {
+    if (this.statements.active.get()!.jobs >= limit) return { outcome: 'queue_full' };
+    if (limitPerCaller === undefined) return undefined;
+    return this.statements.activeOf.get(caller)!.jobs >= limitPerCaller
+      ? { outcome: 'caller_full' }
+      : undefined;
+  }
+
+  private insert({ cost, ...draft }: JobDraft): Acceptance {
+    const { start } = this.statements.start.get(draft.caller)!;
+    const finish = start + cost;
+    const { lastInsertRowid } = this.statements.insert.run(
+      ...[draft.id, draft.caller, draft.picture.userId ?? null, draft.picture.route, start, finish],
+      ...[draft.picture.width, draft.picture.height, draft.picture.steps],
+      draft.picture.referenceKey === undefined ? 0 : 1,
+      ...columns(draft),
+      toJson(draft),
+    );
+    if (draft.idempotency) {
+      const { key, fingerprint } = draft.idempotency;
+      this.statements.putKey.run(draft.caller, key, draft.id, fingerprint, draft.createdAt);
+    }
+    return { outcome: 'accepted', job: { ...draft, place: { seq: Number(lastInsertRowid), start, finish } } };
+  }
+
+  private replace(job: JobRecord, changed: JobRecord): JobRecord {
+    this.statements.update.run(...columns(changed), toJson(changed), job.id);
+    if (job.state === 'queued' && changed.state === 'running') this.statements.advance.run(job.place.start);
+    if (!changed.idempotency) this.freeKey(job);
+    return { ...changed, place: job.place };
+  }
+
+  /** Its key may be another job's by now. */
+  private freeKey({ id, caller, idempotency }: JobRecord): void {
+    if (idempotency) this.statements.freeKey.run(caller, idempotency.key, id);
+  }
+
+  private read<T>(work: () => T): Promise<T> {
+    return settle(() => this.database.read(work));
+  }
+
+  private write<T>(...of: Parameters<typeof this.database.write<T>>): Promise<T> {
+    return settle(() => this.database.write(...of));
+  }
+}
+
+/** The work is done at once; only its outcome comes as a promise. */
+const settle = <T>(work: () => T): Promise<T> => new Promise((resolve) => resolve(work()));

@@ -1,0 +1,113 @@
+import {
+  Injectable,
+  Logger,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { Config, INPUTS } from '@app/config';
+import { Storage } from '@app/storage';
+import { isFinished } from './job.record';
+import { JobStore } from './job.store';
+import { Jobs } from './jobs.service';
+
+const SECOND = 1_000;
+const HOUR = 3600 * SECOND;
+
+/** A copy of a reference picture is written before its job: younger ones may wait for theirs. */
+const ORPHAN_AGE = HOUR;
+
+/** What time does to jobs: deadlines, and forgetting. Any number of processes may do it side by side. */
+@Injectable()
+export class Upkeep implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Upkeep');
+  private readonly timers: NodeJS.Timeout[] = [];
+  private readonly rounds = new Set<Promise<void>>();
+  private readonly stopping = new AbortController();
+
+  constructor(
+    private readonly config: Config,
+    private readonly jobs: Jobs,
+    private readonly store: JobStore,
+    private readonly storage: Storage,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const { JOB_TTL, RESULT_TTL } = this.config;
+    this.every(SECOND, 'deadlines', () => this.expire());
+    this.every(share(JOB_TTL, 60 * SECOND), 'finished jobs', () => this.forget());
+    this.every(HOUR, 'left copies', () => this.removeOrphans());
+    if (RESULT_TTL) this.every(share(RESULT_TTL, HOUR), 'old pictures', () => this.removeResults(RESULT_TTL));
+  }
+
+  /** Before the records are closed. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.stopping.abort();
+    for (const timer of this.timers) clearInterval(timer);
+    await Promise.all(this.rounds);
+  }
+
+  /** One after the other: a slow bucket must not pile up rounds. */
+  private every(interval: number, what: string, work: () => Promise<void>): void {
+    let running: Promise<void> | undefined;
+    const begin = () => {
+      if (running) return;
+      const round = this.round(what, work).finally(() => {
+        this.rounds.delete(round);
+        running = undefined;
+      });
+      this.rounds.add((running = round));
+    };
+    this.timers.push(setInterval(begin, interval).unref());
+    begin();
+  }
+
+  private async round(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!this.stopping.signal.aborted) this.logger.warn({ err: error }, `Upkeep of ${what} failed`);
+    }
+  }
+
+  private async expire(): Promise<void> {
+    for (const id of await this.store.overdue(Date.now())) await this.jobs.expire(id);
+  }
+
+  private async forget(): Promise<void> {
+    for (;;) {
+      const ids = await this.store.finishedBefore(Date.now() - this.config.JOB_TTL * SECOND);
+      for (const id of ids) {
+        const job = await this.store.find(id);
+        if (job) await this.jobs.remove(job);
+      }
+      if (ids.length === 0 || this.stopping.signal.aborted) return;
+    }
+  }
+
+  private async removeResults(seconds: number): Promise<void> {
+    const oldest = Date.now() - seconds * SECOND;
+    for await (const { key, lastModified } of this.storage.list(this.config.S3_GENERATED_PREFIX)) {
+      if (this.stopping.signal.aborted) return;
+      if (lastModified.getTime() < oldest) await this.storage.delete(key);
+    }
+  }
+
+  /** Copies of reference pictures whose job was never accepted, or ended while the storage was away. */
+  private async removeOrphans(): Promise<void> {
+    const oldest = Date.now() - ORPHAN_AGE;
+    for await (const { key, lastModified } of this.storage.list(INPUTS)) {
+      if (this.stopping.signal.aborted) return;
+      if (lastModified.getTime() >= oldest) continue;
+      const job = await this.store.find(idOfInput(key));
+      if (!job || isFinished(job)) await this.storage.delete(key);
+    }
+  }
+}
+
+/** Where the copy of a job's reference picture lies. */
+export const inputKey = (jobId: string): string => `${INPUTS}${jobId}.png`;
+const idOfInput = (key: string) => key.slice(INPUTS.length, -'.png'.length);
+
+/** A tenth of the time that things are kept, but at least every `longest` milliseconds. */
+const share = (seconds: number, longest: number) =>
+  Math.min(Math.max((seconds * SECOND) / 10, SECOND), longest);

@@ -1,0 +1,45 @@
+import { TerminalProgress, type ModelFiles, type ModelsService, type OnProgress } from '@app/models';
+
+/** Finds the model once for all engines, however many ask at a time. */
+export class ModelFinder {
+  private found?: ModelFiles;
+  private search?: Promise<ModelFiles>;
+  private readonly listeners = new Set<OnProgress>();
+
+  constructor(private readonly models: ModelsService) {}
+
+  /** Once known. */
+  get files(): ModelFiles | undefined {
+    return this.found;
+  }
+
+  /** Rejects with the reason when there is no model; the next call looks again. */
+  async find(onProgress: OnProgress): Promise<ModelFiles> {
+    if (this.found) return this.found;
+    this.listeners.add(onProgress);
+    try {
+      return await (this.search ??= this.look());
+    } finally {
+      this.listeners.delete(onProgress);
+    }
+  }
+
+  /** These files did not load: perhaps one is damaged or gone, so the next call looks again. */
+  doubt(files: ModelFiles): void {
+    if (this.found === files) this.found = undefined;
+  }
+
+  private async look(): Promise<ModelFiles> {
+    const terminal = new TerminalProgress();
+    try {
+      this.found = await this.models.resolve((progress) => {
+        terminal.report(progress);
+        for (const listener of this.listeners) listener(progress);
+      });
+      return this.found;
+    } finally {
+      terminal.stop();
+      this.search = undefined;
+    }
+  }
+}

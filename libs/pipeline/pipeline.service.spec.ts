@@ -1,0 +1,256 @@
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { Config, loadConfig } from '@app/config';
+import { ModelsService, type ModelFiles } from '@app/models';
+import { EngineCrashed } from './engine.errors';
+import { PipelineService } from './pipeline.service';
+import type { EngineLease, GenerateListeners, GenerateRequest, Preview } from './pipeline.types';
+
+const ENGINE = join(__dirname, '../../test/support/engine.child.js');
+const FILES: ModelFiles = { name: 'demo', checkpoint: 'demo.safetensors' };
+
+/** The prompt is what the stand-in for the engine does. */
+type Prompt = 'draw' | 'late' | 'die' | 'fail' | 'steps';
+const request = (prompt: Prompt) => ({ prompt, loras: [], steps: 1 }) as unknown as GenerateRequest;
+
+describe(PipelineService.name, () => {
+  let pipeline: PipelineService;
+  let find: jest.Mock<Promise<ModelFiles>>;
+
+  function create(variables: Record<string, string> = {}): PipelineService {
+    const config = loadConfig({ MODEL_PATH: 'demo', ...variables });
+    pipeline = new PipelineService(config, { resolve: find } as unknown as ModelsService, ENGINE);
+    return pipeline;
+  }
+  async function start(variables: Record<string, string> = {}): Promise<PipelineService> {
+    create(variables).onApplicationBootstrap();
+    await pipeline.whenReady();
+    return pipeline;
+  }
+  const draw = async (prompt: Prompt, listeners?: GenerateListeners) =>
+    (await pipeline.acquire()).generate(request(prompt), listeners);
+  const enginesAre = async (...states: string[]) => {
+    while (pipeline.status().engines.some(({ state }, i) => state !== states[i])) await sleep(5);
+  };
+  const started = (id = 0) =>
+    JSON.parse(pipeline.status().engines[id].device!.description) as Record<string, number | undefined>;
+  const crash = async (picture: Promise<unknown>): Promise<EngineCrashed> => {
+    const error: unknown = await picture.catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(EngineCrashed);
+    return error as EngineCrashed;
+  };
+  /** Begins to draw, and resolves once the engine has told of it. */
+  const begin = async (lease: EngineLease, listeners: GenerateListeners = {}) => {
+    const aborter = new AbortController();
+    let picture: Promise<unknown> = Promise.resolve();
+    await new Promise<void>((begun) => {
+      picture = lease.generate(request('steps'), {
+        ...listeners,
+        signal: aborter.signal,
+        onProgress: () => begun(),
+      });
+      picture.catch(() => {});
+    });
+    return { picture, stop: () => aborter.abort() };
+  };
+
+  beforeEach(() => {
+    Logger.overrideLogger(false);
+    find = jest.fn(() => Promise.resolve(FILES));
+  });
+  afterEach(() => pipeline.stop());
+
+  it('should start nothing before the application does', async () => {
+    const module = await Test.createTestingModule({
+      providers: [
+        PipelineService,
+        { provide: Config, useValue: loadConfig({ MODEL_PATH: 'demo' }) },
+        { provide: ModelsService, useValue: { resolve: find } },
+      ],
+    }).compile();
+    pipeline = module.get(PipelineService);
+    expect(pipeline.status()).toMatchObject({ state: 'starting', model: 'demo', everReady: false });
+    expect(find).not.toHaveBeenCalled();
+  });
+
+  it('should give the picture, the times of the engine, and the engine back', async () => {
+    await start();
+    expect(pipeline.status()).toMatchObject({ state: 'ready', everReady: true, device: { name: 'CPU' } });
+    expect(await draw('draw')).toMatchObject({
+      pixels: Buffer.from([1, 2, 3]),
+      timings: { text_ms: 1, image_ms: 0, sampling_ms: 2, decode_ms: 3, engine_ms: 6 },
+    });
+    await expect(draw('fail')).rejects.toMatchObject({ code: 'generation_failed' });
+    expect(pipeline.status().state).toBe('ready');
+  });
+
+  it('should hand the engine out in the order in which it was asked for', async () => {
+    create();
+    const order: string[] = [];
+    const take = async (name: string, prompt: Prompt) => {
+      const lease = await pipeline.acquire();
+      order.push(`${name} has it`);
+      await sleep(20);
+      order.push(`${name} draws`);
+      await lease.generate(request(prompt)).catch(() => {});
+    };
+    // Before there is any engine, and with one that gives up.
+    const taken = [take('a', 'draw'), take('b', 'fail'), take('c', 'draw')];
+    pipeline.onApplicationBootstrap();
+    await Promise.all(taken);
+    expect(order).toEqual(['a has it', 'a draws', 'b has it', 'b draws', 'c has it', 'c draws']);
+  });
+
+  it('should draw the next picture while the pixels of the last are under way', async () => {
+    await start();
+    const late = draw('late');
+    // The stand-in gives them away when the next picture is asked for, and not before.
+    await draw('draw');
+    expect(await late).toMatchObject({ pixels: Buffer.from([1, 2, 3]) });
+  });
+
+  it('should take back an engine that was not used, once', async () => {
+    await start();
+    const lease = await pipeline.acquire();
+    expect(pipeline.status().state).toBe('busy');
+    lease.release();
+    const other = await pipeline.acquire();
+    lease.release();
+    expect(pipeline.status().state).toBe('busy');
+    await expect(lease.generate(request('draw'))).rejects.toThrow('acquire another');
+    other.release();
+    expect(pipeline.status().state).toBe('ready');
+  });
+
+  it('should find the model once and draw two pictures at a time with two engines', async () => {
+    await start({ ENGINE_PROCESSES: '2' });
+    await enginesAre('ready', 'ready');
+    expect(find).toHaveBeenCalledTimes(1);
+    expect(started(0)).toMatchObject({ sharers: 2 });
+    const one = await begin(await pipeline.acquire());
+    expect(pipeline.status().state).toBe('ready');
+    const other = await begin(await pipeline.acquire());
+    expect(pipeline.status()).toMatchObject({
+      state: 'busy',
+      engines: [{ state: 'busy' }, { state: 'busy' }],
+    });
+    other.stop();
+    await draw('draw');
+    one.stop();
+    await expect(one.picture).rejects.toMatchObject({ code: 'cancelled' });
+  });
+
+  it('should give each engine the GPU that nvidia-smi calls so', async () => {
+    await start({ ENGINE_DEVICES: '3,1', ENGINE_PROCESSES: '4', ENGINE_THREADS: '2' });
+    await enginesAre('ready', 'ready');
+    const { engines } = pipeline.status();
+    expect(engines.map(({ id, device }) => [id, device?.name])).toEqual([
+      [0, 'CUDA3'],
+      [1, 'CUDA1'],
+    ]);
+    expect(started(1)).toMatchObject({ order: 'PCI_BUS_ID', sharers: 1, threads: 2 });
+  });
+
+  it('should tell a death under a picture with the last lines, and draw the next with a new process', async () => {
+    await start();
+    const { pid } = started();
+    const error = await crash(draw('die'));
+    expect(error).toMatchObject({ message: 'The engine process died (exit code 3)', begun: true });
+    expect(error.lines).toEqual(Array.from({ length: 20 }, (_, i) => `line ${i + 11}`));
+    // Waits for the new process.
+    await draw('draw');
+    expect(started().pid).not.toBe(pid);
+  });
+
+  it('should wait longer before it starts an engine that dies again', async () => {
+    await start();
+    await crash(draw('die'));
+    await (await pipeline.acquire()).generate(request('die')).catch(() => {});
+    const died = performance.now();
+    await draw('draw');
+    expect(performance.now() - died).toBeGreaterThan(900);
+  });
+
+  it('should tell a death before the picture began', async () => {
+    await start();
+    const lease = await pipeline.acquire();
+    const waiting = pipeline.acquire();
+    process.kill(started().pid!, 'SIGKILL');
+    await (await waiting).generate(request('draw'));
+    const error = await crash(lease.generate(request('draw')));
+    expect(error).toMatchObject({ message: 'The engine process died (killed by SIGKILL)', begun: false });
+  });
+
+  it('should keep drawing with the other engine while one is down', async () => {
+    await start({ ENGINE_PROCESSES: '2' });
+    await enginesAre('ready', 'ready');
+    const doomed = await pipeline.acquire();
+    await crash(doomed.generate(request('die')));
+    expect(['ready', 'busy']).toContain(pipeline.status().state);
+    await draw('draw');
+    await enginesAre('ready', 'ready');
+  });
+
+  it('should say why the model does not load, and look for it again', async () => {
+    find.mockResolvedValueOnce({ ...FILES, checkpoint: 'broken' });
+    create().onApplicationBootstrap();
+    await enginesAre('failed');
+    expect(pipeline.status()).toMatchObject({ state: 'failed', reason: 'It is broken', everReady: false });
+    await draw('draw');
+    expect(find).toHaveBeenCalledTimes(2);
+    expect(pipeline.status()).toMatchObject({ state: 'ready', everReady: true });
+  });
+
+  it('should let a caller leave the line', async () => {
+    await start();
+    const lease = await pipeline.acquire();
+    const leaver = new AbortController();
+    const left = pipeline.acquire(leaver.signal);
+    const next = pipeline.acquire();
+    leaver.abort();
+    await expect(left).rejects.toMatchObject({ code: 'cancelled' });
+    lease.release();
+    (await next).release();
+  });
+
+  it('should make previews while they are wanted', async () => {
+    await start();
+    let wanted = false;
+    const previews: Preview[] = [];
+    const steps = new EventTarget();
+    const aborter = new AbortController();
+    const picture = draw('steps', {
+      signal: aborter.signal,
+      previewsWanted: () => Promise.resolve(wanted),
+      onPreview: (preview) => previews.push(preview),
+      onProgress: () => steps.dispatchEvent(new Event('step')),
+    });
+    const step = () => once(steps, 'step');
+    await step();
+    await step();
+    expect(previews).toEqual([]);
+    wanted = true;
+    while (previews.length < 2) await step();
+    expect(previews[1]).toMatchObject({ width: 1, height: 1, step: previews[0].step + 1 });
+    wanted = false;
+    for (let before = -1; before < previews.length; await step()) before = previews.length;
+    aborter.abort();
+    await expect(picture).rejects.toMatchObject({ code: 'cancelled' });
+  });
+
+  it('should tell everyone that it stops, and leave no process', async () => {
+    await start();
+    const { pid } = started();
+    const drawing = await begin(await pipeline.acquire());
+    const waiting = pipeline.acquire();
+    waiting.catch(() => {});
+    await Promise.all([pipeline.stop(), pipeline.stop()]);
+    for (const refused of [drawing.picture, waiting, pipeline.acquire()])
+      await expect(refused).rejects.toMatchObject({ code: 'draining' });
+    expect(pipeline.status()).toMatchObject({ state: 'stopped', engines: [{ state: 'stopped' }] });
+    expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
+  });
+});

@@ -1,0 +1,46 @@
+import { ServiceError } from '@app/errors';
+import { WaitingLine } from './waiting.line';
+
+describe(WaitingLine.name, () => {
+  it('should serve in the order of arrival, each one once', async () => {
+    const line = new WaitingLine<string>();
+    const waiting = [line.join(), line.join()];
+    expect(line.serve('first')).toBe(true);
+    expect(line.serve('second')).toBe(true);
+    expect(line.serve('nobody waits')).toBe(false);
+    expect(await Promise.all(waiting)).toEqual(['first', 'second']);
+  });
+
+  it('should let a waiting caller leave without disturbing the line', async () => {
+    const line = new WaitingLine<string>();
+    const leaver = new AbortController();
+    const left = line.join(leaver.signal);
+    const next = line.join();
+    leaver.abort();
+    await expect(left).rejects.toMatchObject({ code: 'cancelled' });
+    line.serve('thing');
+    expect(await next).toBe('thing');
+  });
+
+  it('should refuse a caller that has left already, and ignore an abort after the service', async () => {
+    const line = new WaitingLine<string>();
+    await expect(line.join(AbortSignal.abort())).rejects.toMatchObject({ code: 'cancelled' });
+    const caller = new AbortController();
+    const served = line.join(caller.signal);
+    line.serve('thing');
+    const next = line.join();
+    caller.abort();
+    expect(await served).toBe('thing');
+    expect(line.length).toBe(1);
+    line.serve('another');
+    expect(await next).toBe('another');
+  });
+
+  it('should send everyone away', async () => {
+    const line = new WaitingLine<string>();
+    const waiting = [line.join(), line.join()];
+    line.dismiss(new ServiceError('draining', 'closed'));
+    for (const one of waiting) await expect(one).rejects.toMatchObject({ code: 'draining' });
+    expect(line.length).toBe(0);
+  });
+});

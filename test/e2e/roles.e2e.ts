@@ -1,0 +1,153 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { temporaryFolder } from '../support/demo';
+import { allEvents } from '../support/event.source';
+import { REDIS_SERVER, RedisServer } from '../support/redis.server';
+import { describeWith } from '../support/requires';
+import { S3_GATEWAY, startS3Gateway, type S3Gateway } from '../support/s3.gateway';
+import { Service } from '../support/service';
+
+const ROUTE = '/v1/images/generations';
+const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, seed: 7 };
+const LONG = { prompt: 'a fox', num_inference_steps: 150 };
+const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
+
+const BOTH = {
+  name: `${REDIS_SERVER.name} or ${S3_GATEWAY.name}`,
+  install: `${REDIS_SERVER.install} && ${S3_GATEWAY.install}`,
+  available: () => REDIS_SERVER.available() && S3_GATEWAY.available(),
+};
+
+interface Report {
+  status: string;
+  details: Record<string, { status: string } & Record<string, unknown>>;
+}
+
+describeWith(BOTH, 'An API and two workers on different machines', () => {
+  const folders = [temporaryFolder(), temporaryFolder(), temporaryFolder(), temporaryFolder()];
+  let redis: RedisServer;
+  let gateway: S3Gateway;
+  let client: S3Client;
+  let api: Service;
+  let workers: Service[];
+
+  beforeAll(async () => {
+    redis = await RedisServer.start({ folder: folders[3] });
+    gateway = await startS3Gateway();
+    const { endpoint, accessKeyId, secretAccessKey } = gateway;
+    client = new S3Client({
+      endpoint,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials: { accessKeyId, secretAccessKey },
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+    });
+    await client.send(new CreateBucketCommand({ Bucket: 'pictures' }));
+    const machine = (i: number) => ({
+      DATA_DIR: folders[i], // nothing is shared but Redis and the bucket
+      REDIS_URL: redis.url,
+      S3_BUCKET_NAME: 'pictures',
+      S3_ENDPOINT: endpoint,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      ENGINE_THREADS: '1',
+    });
+    api = await Service.start({ ...machine(0), ROLE: 'api' });
+    await api.ready();
+    workers = [
+      await Service.startReady({ ...machine(1), ROLE: 'worker' }),
+      await Service.startReady({ ...machine(2), ROLE: 'worker' }),
+    ];
+  });
+  afterAll(async () => {
+    await Promise.all([api, ...(workers ?? [])].map((service) => service?.stop('SIGKILL')));
+    client?.destroy();
+    await gateway?.stop();
+    await redis?.stop();
+  });
+
+  const stored = async () => {
+    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: 'pictures' }));
+    return Contents.map(({ Key }) => Key!);
+  };
+  const report = async (service: Service) =>
+    (await (await fetch(`${service.url}/health/ready`)).json()) as Report;
+  const busy = async (service: Service) => (await report(service)).details.pipeline.state === 'busy';
+
+  it('should draw on a worker what the API accepted, after an avatar, and tell every step', async () => {
+    expect(api.enginePid).toBeUndefined();
+    expect((await api.putPicture('/v1/users/ada/avatar', PANDA)).status).toBe(200);
+    await api.until(async () => (await report(api)).details.workers?.count === 2, 'sees both workers');
+    const body = { user_id: 'ada', prompt: 'a fox', size: '64x64', num_inference_steps: 2 };
+    const id = await api.submit('/v1/images/memory', body);
+    const told = await allEvents(`${api.url}/v1/jobs/${id}/events`);
+    expect(told.filter(({ event }) => event === 'state').map(({ data }) => data.state)).toEqual([
+      'queued',
+      'running',
+      'succeeded',
+    ]);
+    expect(told.some(({ event, data }) => event === 'progress' && data.step === 2)).toBe(true);
+    expect(told.at(-1)!.event).toBe('result');
+    const { result } = await api.job(id);
+    const picture = await fetch(api.url + new URL(result!.data[0].url).pathname);
+    expect(picture.status).toBe(200);
+    expect((await stored()).filter((key) => key.startsWith('inputs/'))).toEqual([]);
+    // A worker answers health checks and nothing else.
+    expect((await fetch(`${workers[0].url}/v1/loras`)).status).toBe(404);
+    const loras = (await (await fetch(`${api.url}/v1/loras`)).json()) as { data: { name: string }[] };
+    expect(loras.data.map(({ name }) => name)).toEqual(['night']);
+  });
+
+  it('should answer a caller who waits', async () => {
+    const response = await api.post(ROUTE, SMALL);
+    expect(response.status).toBe(200);
+  });
+
+  it('should cancel on the worker that draws', async () => {
+    const before = await stored();
+    const id = await api.submit(ROUTE, LONG);
+    await api.jobUntil(id, 'running');
+    const asked = performance.now();
+    expect((await fetch(`${api.url}/v1/jobs/${id}`, { method: 'DELETE' })).status).toBe(200);
+    expect(performance.now() - asked).toBeLessThan(1000);
+    for (const worker of workers) await worker.until(async () => !(await busy(worker)), 'is free again');
+    expect(await stored()).toEqual(before);
+  });
+
+  it('should stay up without Redis, refuse new jobs, and go on when it is back', async () => {
+    const id = await api.submit(ROUTE, SMALL);
+    await redis.kill();
+    const refused = await api.post(ROUTE, SMALL);
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect((await fetch(`${api.url}/health/ready`)).status).toBe(200);
+    expect((await report(api)).details.records.status).toBe('down');
+    await workers[0].until(
+      async () => (await fetch(`${workers[0].url}/health/ready`)).status === 503,
+      'is unready',
+    );
+    await redis.restart();
+    await api.until(async () => (await report(api)).details.records.status === 'up', 'sees Redis');
+    await workers[0].ready();
+    await api.jobUntil(id, 'succeeded');
+    expect((await api.post(ROUTE, SMALL)).status).toBe(200);
+  });
+
+  it('should finish on the other worker what a killed one had begun, and store it once', async () => {
+    const id = await api.submit(ROUTE, { ...SMALL, num_inference_steps: 12 });
+    let drawing: Service | undefined;
+    await api.until(async () => {
+      for (const worker of workers) if (await busy(worker)) drawing = worker;
+      return drawing !== undefined;
+    }, 'draws');
+    await sleep(500);
+    const killed = Date.now();
+    await drawing!.killGroup();
+    expect(await api.jobUntil(id, 'succeeded', 'failed')).toMatchObject({ state: 'succeeded', attempts: 2 });
+    const { timings } = (await api.job(id)).result!;
+    expect(Date.now() - killed).toBeLessThan(30_000 + timings.total_ms - timings.queue_ms + 5_000);
+    expect((await stored()).filter((key) => key.includes(id))).toHaveLength(1);
+  });
+});

@@ -1,0 +1,66 @@
+'use strict';
+/**
+ * Stands in for apps/engine in specs about processes: speaks its messages and draws nothing. What it does with a
+ * picture is the picture's prompt; what it was started with is told as its device.
+ */
+const say = (event) => process.send(event);
+const drawings = new Map();
+
+const picture = { pixels: Buffer.from([1, 2, 3]), width: 1, height: 1, loras: [] };
+const timings = { text: 1, image: 0, sampling: 2, decode: 3, engine: 6 };
+const give = (id) => say({ type: 'generated', id, picture: { ...picture, timings } });
+
+function load({ options, sharers }) {
+  if (options.model === 'broken')
+    return say({ type: 'failed', code: 'load_failed', message: 'It is broken' });
+  const { CUDA_VISIBLE_DEVICES: gpu, CUDA_DEVICE_ORDER: order } = process.env;
+  const description = JSON.stringify({ pid: process.pid, sharers, threads: options.threads, order });
+  const device = { name: gpu ? `CUDA${gpu}` : 'CPU', description, gpu: gpu !== undefined };
+  say({ type: 'loaded', info: { device, version: {}, hasIpAdapter: false } });
+}
+
+const PROMPTS = {
+  draw(id) {
+    say({ type: 'drawn', id });
+    give(id);
+  },
+  // Its pixels are under way until the next picture is asked for.
+  late(id) {
+    say({ type: 'drawn', id });
+    drawings.set(id, { next: () => give(id) });
+  },
+  die() {
+    for (let i = 1; i <= 30; i++) process.stderr.write(`line ${i}\n`);
+    process.exit(3);
+  },
+  fail(id) {
+    say({ type: 'failed', id, code: 'flat_picture', message: 'The picture is flat' });
+  },
+  // Step after step until it is cancelled.
+  steps(id) {
+    const drawing = { step: 0, previews: false };
+    const timer = setInterval(() => {
+      const progress = { phase: 'sampling', step: ++drawing.step, steps: 150 };
+      const preview = { pixels: Buffer.alloc(3), width: 1, height: 1 };
+      if (drawing.previews) say({ type: 'progress', id, progress: { ...progress, preview } });
+      say({ type: 'progress', id, progress });
+    }, 5);
+    drawing.cancel = () => {
+      clearInterval(timer);
+      say({ type: 'failed', id, code: 'cancelled', message: 'The generation was cancelled' });
+    };
+    drawings.set(id, drawing);
+  },
+};
+
+process.on('message', (command) => {
+  const drawing = drawings.get(command.id);
+  if (command.type === 'load') load(command);
+  if (command.type === 'cancel') drawing?.cancel();
+  if (command.type === 'previews') drawing.previews = command.on;
+  if (command.type !== 'generate') return;
+  for (const { next } of drawings.values()) next?.();
+  say({ type: 'progress', id: command.id, progress: { phase: 'text', step: 0, steps: 1 } });
+  PROMPTS[command.options.prompt](command.id);
+});
+process.on('disconnect', () => process.exit());

@@ -1,0 +1,49 @@
+import { Global, Module } from '@nestjs/common';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { Test } from '@nestjs/testing';
+import { ConfigModule, loadConfig } from '@app/config';
+import { JobEvents, Jobs } from '@app/pipeline';
+import { ErrorFilter } from '../../apps/api/src/error.filter';
+import { HEARTBEAT } from '../../apps/api/src/jobs/event.streams';
+import { JobRoutesModule } from '../../apps/api/src/jobs/job.routes.module';
+import { RequestPipe } from '../../apps/api/src/validation/request.pipe';
+import { EventsStub, JobsStub } from './jobs.stub';
+
+export interface JobsApi {
+  readonly app: NestExpressApplication;
+  readonly url: string;
+  readonly jobs: JobsStub;
+  readonly events: EventsStub;
+}
+
+/** The routes of jobs alone, over stubs of the jobs and their events. */
+export async function startJobsApi(heartbeat = 60_000): Promise<JobsApi> {
+  const jobs = new JobsStub();
+  const events = new EventsStub();
+
+  @Global()
+  @Module({
+    providers: [
+      { provide: Jobs, useValue: jobs },
+      { provide: JobEvents, useValue: events },
+    ],
+    exports: [Jobs, JobEvents],
+  })
+  class StubbedJobsModule {}
+
+  const config = loadConfig({ LOG_LEVEL: 'silent', SERVICE_URL: 'https://pictures.example' });
+  const module = await Test.createTestingModule({
+    imports: [ConfigModule.forRoot(config), StubbedJobsModule, JobRoutesModule],
+    providers: [
+      { provide: APP_FILTER, useClass: ErrorFilter },
+      { provide: APP_PIPE, useClass: RequestPipe },
+    ],
+  })
+    .overrideProvider(HEARTBEAT)
+    .useValue(heartbeat)
+    .compile();
+  const app = module.createNestApplication<NestExpressApplication>({ logger: false });
+  await app.listen(0, '127.0.0.1');
+  return { app, url: await app.getUrl(), jobs, events };
+}
