@@ -80,7 +80,8 @@ async function observe(service, done) {
   const workerData = { url: service.url, interval: 20 };
   const probe = new Worker(new URL('./live.probe.mjs', import.meta.url), { workerData });
   let most = 0;
-  const timer = setInterval(async () => (most = Math.max(most, await residentMb(service))), 50);
+  const look = async () => void (most = Math.max(most, await residentMb(service)));
+  const timer = setInterval(() => void look(), 50);
   await done;
   clearInterval(timer);
   const answer = once(probe, 'message');
