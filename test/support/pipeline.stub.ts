@@ -31,13 +31,16 @@ export class PipelineStub {
   }
 
   acquire(signal?: AbortSignal): Promise<EngineLease> {
+    if (this.stopping.signal.aborted) return Promise.reject(this.stopping.signal.reason as Error);
     const lease = this.line.join(signal);
     this.serve();
     return lease;
   }
 
   stop(): Promise<void> {
-    this.stopping.abort(new ServiceError('draining', 'The service is stopping'));
+    const draining = new ServiceError('draining', 'The service is stopping');
+    this.stopping.abort(draining);
+    this.line.dismiss(draining);
     return Promise.resolve();
   }
 

@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JobDesk, until } from '../../../test/support/job.desk';
+import { Dispatcher } from './dispatcher';
+
+/** Long enough for anything that must not happen. */
+const MOMENT = 60;
+
+describe(Dispatcher.name, () => {
+  let desk: JobDesk;
+  const state = async (id: string) => (await desk.store.find(id))?.state;
+
+  beforeEach(() => {
+    desk = new JobDesk();
+    desk.dispatcher.onApplicationBootstrap();
+  });
+  afterEach(() => desk.close());
+
+  it('should fetch exactly one job ahead, still queued in its record', async () => {
+    const [first, second, third] = [
+      await desk.submit('first'),
+      await desk.submit('second'),
+      await desk.submit('third'),
+    ];
+    const drawing = await desk.drawing();
+    await until(() => desk.queue.taken.length >= 2);
+    await sleep(MOMENT);
+    expect(desk.queue.taken).toEqual([first.id, second.id]);
+    expect([await state(first.id), await state(second.id), await state(third.id)]).toEqual([
+      'running',
+      'queued',
+      'queued',
+    ]);
+    drawing.finish();
+    await desk.drawing();
+    await until(() => desk.queue.taken.length >= 3);
+    expect(desk.queue.taken).toEqual([first.id, second.id, third.id]);
+  });
+
+  it('should prepare the job that is fetched ahead while another is drawn', async () => {
+    const read = jest.spyOn(desk.storage, 'read');
+    await desk.submit('first');
+    await desk.drawing();
+    await desk.submit('second', { picture: { referenceKey: 'inputs/second.png' } });
+    await until(() => read.mock.calls.length > 0);
+    expect(desk.drawn).toEqual(['first']);
+  });
+
+  it('should never draw the job that was fetched ahead and cancelled', async () => {
+    await desk.submit('first');
+    const drawing = await desk.drawing();
+    const ahead = await desk.submit('ahead');
+    await until(() => desk.queue.taken.includes(ahead.id));
+    await desk.jobs.cancel(ahead.id);
+    const next = await desk.submit('next');
+    drawing.finish();
+    (await desk.drawing()).finish();
+    expect(await desk.ended(next)).toMatchObject({ state: 'succeeded' });
+    expect(desk.drawn).toEqual(['first', 'next']);
+    expect(await desk.store.find(ahead.id)).toMatchObject({ state: 'cancelled', attempts: 0 });
+  });
+
+  it('should give the place of the job that was cancelled ahead to another at once', async () => {
+    await desk.submit('first');
+    await desk.drawing();
+    const ahead = await desk.submit('ahead');
+    const next = await desk.submit('next');
+    await until(() => desk.queue.taken.includes(ahead.id));
+    await desk.jobs.cancel(ahead.id);
+    await until(() => desk.queue.taken.includes(next.id));
+    expect(desk.drawn).toEqual(['first']);
+  });
+
+  it('should draw the next picture while one is stored', async () => {
+    const storage = desk.holdStorage();
+    const first = await desk.submit('first');
+    const second = await desk.submit('second');
+    (await desk.drawing()).finish();
+    await storage.reached;
+    const drawing = await desk.drawing();
+    expect(drawing.prompt).toBe('second');
+    expect(await state(first.id)).toBe('running');
+    storage.release();
+    expect(await desk.ended(first)).toMatchObject({ state: 'succeeded' });
+    drawing.finish();
+    await desk.ended(second);
+    expect(desk.storage.keys).toEqual([first.picture.key, second.picture.key].sort());
+  });
+
+  it('should draw as many at a time as there are engines, and fetch one more', async () => {
+    desk.pipeline.engines = [0, 1].map((id) => ({ id, state: 'ready' }));
+    for (const prompt of ['a', 'b', 'c', 'd']) await desk.submit(prompt);
+    await until(() => desk.queue.taken.length >= 3);
+    await sleep(MOMENT);
+    expect(desk.drawn).toEqual(['a', 'b']);
+    expect(desk.queue.taken).toHaveLength(3);
+  });
+
+  it('should go on once a queue that cannot be reached is back', async () => {
+    const away = new JobDesk();
+    jest.spyOn(away.queue, 'take').mockRejectedValueOnce(new Error('Connection is closed'));
+    away.dispatcher.onApplicationBootstrap();
+    const job = await away.submit('patient');
+    (await away.drawing()).finish();
+    expect(await away.ended(job)).toMatchObject({ state: 'succeeded' });
+    await away.close();
+  });
+});

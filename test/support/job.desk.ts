@@ -1,0 +1,151 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { Config } from '@app/config';
+import { JobRunner } from '../../libs/pipeline/job.runner';
+import { Offers } from '../../libs/pipeline/offers';
+import type { GenerateListeners } from '../../libs/pipeline/pipeline.types';
+import { Dispatcher } from '../../libs/pipeline/jobs/dispatcher';
+import { Estimates } from '../../libs/pipeline/jobs/estimates';
+import { JobQueue, type Ticket } from '../../libs/pipeline/jobs/job.queue';
+import type { JobRecord } from '../../libs/pipeline/jobs/job.record';
+import { Jobs } from '../../libs/pipeline/jobs/jobs.service';
+import { MemoryJobEvents } from '../../libs/pipeline/jobs/memory.job.events';
+import { JobsDatabase } from '../../libs/pipeline/jobs/sqlite/jobs.database';
+import { SqliteJobQueue } from '../../libs/pipeline/jobs/sqlite/sqlite.job.queue';
+import { SqliteJobStore } from '../../libs/pipeline/jobs/sqlite/sqlite.job.store';
+import { draft } from './jobs';
+import { MemoryStorage } from './memory.storage';
+import { PipelineStub } from './pipeline.stub';
+
+/** A picture that the engine is at, until the spec ends it. */
+export interface Drawing {
+  readonly prompt: string;
+  readonly listeners: GenerateListeners;
+  finish(): void;
+  fail(error: Error): void;
+}
+
+/** The real queue, whose tickets can be lost, and which waits no seconds for what is given back for later. */
+export class WatchedQueue extends JobQueue {
+  readonly taken: string[] = [];
+  readonly given: { readonly id: string; readonly delay: number }[] = [];
+  private readonly losses = new Map<string, AbortController>();
+
+  constructor(private readonly queue: JobQueue) {
+    super();
+  }
+
+  lose = (id: string) => this.losses.get(id)!.abort();
+  start = () => this.queue.start();
+  add = (job: JobRecord) => this.queue.add(job);
+  remove = (id: string) => this.queue.remove(id);
+  close = () => this.queue.close();
+
+  async take(signal: AbortSignal): Promise<Ticket | undefined> {
+    const ticket = await this.queue.take(signal);
+    if (!ticket) return undefined;
+    const { id } = ticket;
+    const loss = new AbortController();
+    this.losses.set(id, loss);
+    this.taken.push(id);
+    const giveBack = (delay = 0) => {
+      this.given.push({ id, delay });
+      return ticket.giveBack(Math.min(delay, 20));
+    };
+    return { id, lost: loss.signal, done: () => ticket.done(), giveBack };
+  }
+}
+
+/** Everything between an accepted job and its stored picture, real but for engine and storage, in a folder of its own. */
+export class JobDesk {
+  readonly config: Config;
+  readonly storage = new MemoryStorage();
+  readonly events = new MemoryJobEvents();
+  readonly pipeline = new PipelineStub();
+  readonly store: SqliteJobStore;
+  readonly queue: WatchedQueue;
+  readonly jobs: Jobs;
+  readonly estimates: Estimates;
+  readonly dispatcher: Dispatcher;
+
+  private readonly folder = mkdtempSync(join(tmpdir(), 'desk-'));
+  private readonly database = JobsDatabase.open(this.folder);
+  private readonly begun: Drawing[] = [];
+
+  constructor(config: Partial<Config> = {}, offers = { engines: 1 }) {
+    Logger.overrideLogger(false);
+    this.config = Object.assign(new Config(), config);
+    this.store = new SqliteJobStore(this.database);
+    this.queue = new WatchedQueue(new SqliteJobQueue(this.database, this.store));
+    this.estimates = new Estimates(this.store, offers as Offers);
+    const { store, queue, events, storage, estimates, pipeline } = this;
+    this.jobs = new Jobs(this.config, store, queue, events, storage, estimates);
+    const runner = new JobRunner(pipeline.as(), storage);
+    this.dispatcher = new Dispatcher(queue, this.jobs, events, runner, pipeline.as());
+    pipeline.work = (signal, listeners = {}) =>
+      new Promise((finish, fail) => {
+        signal?.addEventListener('abort', () => fail(signal.reason as Error));
+        if (signal?.aborted) return fail(signal.reason as Error);
+        this.begun.push({ prompt: pipeline.requests.at(-1)!.prompt, listeners, finish, fail });
+      });
+  }
+
+  /** A small picture's job, known by its prompt. */
+  async submit(prompt: string, overrides: Parameters<typeof draft>[0] = {}): Promise<JobRecord> {
+    const picture = { prompt, width: 64, height: 64, steps: 4, ...overrides.picture };
+    return (await this.jobs.submit(draft({ ...overrides, picture }), false)).job;
+  }
+
+  /** The next picture that the engine begins. */
+  async drawing(): Promise<Drawing> {
+    await until(() => this.begun.length > 0);
+    return this.begun.shift()!;
+  }
+
+  /** Prompts in the order in which the engine began them. */
+  get drawn(): string[] {
+    return this.pipeline.requests.map(({ prompt }) => prompt);
+  }
+
+  ended({ id }: JobRecord): Promise<JobRecord> {
+    return this.jobs.finished(id, AbortSignal.timeout(4000));
+  }
+
+  /** From now on a picture waits before it is stored. */
+  holdStorage(): { readonly reached: Promise<void>; readonly release: () => void } {
+    const { promise: gate, resolve: release } = promised();
+    const { promise: reached, resolve: reach } = promised();
+    const put = this.storage.put.bind(this.storage);
+    this.storage.put = async (key, body) => {
+      reach();
+      await gate;
+      return put(key, body);
+    };
+    return { reached, release };
+  }
+
+  async close(): Promise<void> {
+    await this.dispatcher.beforeApplicationShutdown();
+    await this.jobs.onApplicationShutdown();
+    this.database.close();
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+/** Resolves once `condition` holds; rejects after some seconds. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + 4000;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`Waited in vain until ${condition.toString()}`);
+    await sleep(2);
+  }
+}
+
+function promised(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((settle) => (resolve = settle));
+  return { promise, resolve };
+}
