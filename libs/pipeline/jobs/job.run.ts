@@ -84,11 +84,12 @@ export class JobRun {
   private async run(): Promise<void> {
     const { jobs } = this.tools;
     let job = await jobs.look(this.id);
-    // Its worker died, or lost it: a ticket is nobody else's.
-    if (job?.state === 'running') job = await jobs.giveBack(this.id);
-    if (job?.state !== 'queued') return this.ticket.done();
-    // A newer process wrote it and knows better what to do.
+    if (!job || isFinished(job)) return this.ticket.done();
+    // A newer process wrote it and knows better what to do, also when its worker died.
     if (job.version > JOB_VERSION) return this.ticket.giveBack(LATER);
+    // Its worker died, or lost it: a ticket is nobody else's.
+    if (job.state === 'running') job = await jobs.giveBack(this.id);
+    if (job?.state !== 'queued') return this.ticket.done();
     const unwatch = await this.watch(job);
     try {
       const request = await this.prepare(job);
