@@ -63,7 +63,9 @@ export class FleetOffers extends Offers implements OnApplicationBootstrap, OnApp
   loras(): Promise<readonly OfferedLora[]> {
     const [first, ...others] = this.known;
     const everywhere = (first?.loras ?? []).filter((lora) =>
-      others.every(({ loras }) => loras.some(({ sha256 }) => sha256 === lora.sha256)),
+      others.every(({ loras }) =>
+        loras.some(({ name, sha256 }) => name === lora.name && sha256 === lora.sha256),
+      ),
     );
     return Promise.resolve(everywhere);
   }
