@@ -24,8 +24,8 @@ import { PipelineStub } from './pipeline.stub';
 export interface Drawing {
   readonly prompt: string;
   readonly listeners: GenerateListeners;
-  finish(): void;
-  fail(error: Error): void;
+  readonly finish: () => void;
+  readonly fail: (error: Error) => void;
 }
 
 /** The real queue, whose tickets can be lost, and which waits no seconds for what is given back for later. */
