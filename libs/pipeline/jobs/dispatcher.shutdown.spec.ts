@@ -75,6 +75,14 @@ describe(`${Dispatcher.name} at shutdown`, () => {
     expect(desk.storage.keys).toEqual([job.picture.key]);
   });
 
+  it('should still encode and store a picture that was drawn the moment before', async () => {
+    const job = await desk.submit('just drawn');
+    (await desk.drawing()).finish();
+    await desk.dispatcher.beforeApplicationShutdown();
+    expect(await desk.store.find(job.id)).toMatchObject({ state: 'succeeded', attempts: 1 });
+    expect(desk.storage.keys).toEqual([job.picture.key]);
+  });
+
   it('should hand a job that was given back to the next process', async () => {
     const job = await desk.submit('twice');
     await desk.drawing();
