@@ -95,6 +95,19 @@ export class Config {
   })
   LOG_LEVEL = 'info';
 
+  // --- who may call ---
+
+  /**
+   * Keys of callers as a JSON list of `{name, sha256, scopes, user_id?}`; `npm run key` makes a key and its entry. Unset,
+   * and no API_KEYS_FILE: there are no keys, everybody may call.
+   */
+  @IsOptional()
+  API_KEYS?: string;
+
+  /** A file with such a list; read again whenever it changes. */
+  @IsOptional()
+  API_KEYS_FILE?: string;
+
   // --- the process ---
 
   /** `all`: everything in one process. `api` takes requests, `worker` draws; both need REDIS_URL and S3_BUCKET_NAME. */
@@ -359,6 +372,10 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
 }
 
 export const isDemo = (config: Config): boolean => !config.MODEL_FILE && config.MODEL_PATH === 'demo';
+
+/** Whether callers need keys. */
+export const hasKeys = ({ API_KEYS, API_KEYS_FILE }: Config): boolean =>
+  API_KEYS !== undefined || API_KEYS_FILE !== undefined;
 
 /** The size of a picture whose request names none. */
 export function defaultSize(config: Config): Size {
