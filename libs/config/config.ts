@@ -213,6 +213,13 @@ export class Config {
   @Flag()
   REQUIRE_GPU = false;
 
+  /**
+   * Seconds that an engine process may be in one phase (loading, encoding a prompt, one step, decoding) before it is
+   * taken for hung and killed, until the phase was measured; then 30 s or ten times the measured p99, whichever is more.
+   */
+  @Whole(1, 86_400)
+  PHASE_TIMEOUT = 600;
+
   // --- jobs ---
 
   /** Jobs that may wait or run at a time; one more is answered 503 `queue_full`. */

@@ -2,10 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { isDemo, type Config } from '@app/config';
 import { percent, progressLine, type ModelFiles } from '@app/models';
+import { EngineCrashed } from './engine.errors';
 import type { LoadCommand } from './engine.messages';
 import { EngineProcess } from './engine.process';
 import type { ModelFinder } from './model.finder';
+import { PhaseBounds } from './phase.bounds';
 import type { EngineState, EngineStatus } from './pipeline.types';
+import { RestartPolicy } from './restart.policy';
 
 /** What makes one engine different from the next. */
 export interface EngineSetup {
@@ -17,15 +20,12 @@ export interface EngineSetup {
   readonly main: string;
 }
 
-/** Between attempts to bring up an engine that will not load: 1 s, doubled up to a minute. */
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 60_000;
-const KILL_MS = 5_000;
-
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
 export class EngineKeeper {
   private readonly logger: Logger;
   private readonly stopping = new AbortController();
+  private readonly bounds: PhaseBounds;
+  private readonly restarts = new RestartPolicy();
   private engine?: EngineProcess;
   /** Held by a lease; one that died and was replaced is of no matter to its successor. */
   private reserved?: EngineProcess;
@@ -41,6 +41,7 @@ export class EngineKeeper {
     private readonly changed: () => void,
   ) {
     this.logger = new Logger(`Engine ${setup.id}`);
+    this.bounds = new PhaseBounds(config.PHASE_TIMEOUT * 1_000);
   }
 
   /** In the background, until `stop`. */
@@ -53,8 +54,7 @@ export class EngineKeeper {
     this.update({ state: 'stopped', reason: 'the service is stopping' });
     this.stopping.abort();
     this.engine?.kill();
-    // A process that hangs in a driver cannot even be killed; it must not keep the service.
-    await Promise.race([this.engine?.exited(), sleep(KILL_MS, undefined, { ref: false })]);
+    await this.engine?.exited();
   }
 
   status(): EngineStatus {
@@ -94,29 +94,33 @@ export class EngineKeeper {
 
   private async keep(): Promise<void> {
     const { signal } = this.stopping;
-    for (let pause = 0; !signal.aborted;) {
-      try {
-        await this.bringUp();
-        const born = performance.now();
-        await this.engine?.exited();
-        if (signal.aborted) return;
-        this.logger.error('The engine process died; starting another');
-        this.update({ state: 'starting', reason: 'the engine process died and is restarted' });
-        // One death is bad luck; an engine that keeps dying young must not reload gigabytes without a pause.
-        if (performance.now() - born > LONGEST_PAUSE_MS) pause = 0;
-        await sleep(pause, undefined, { signal }).catch(() => {});
-        pause = Math.min(Math.max(2 * pause, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
-      } catch (error) {
-        if (signal.aborted) return;
-        const reason = error instanceof Error ? error.message : String(error);
-        pause = Math.max(pause, FIRST_PAUSE_MS);
-        this.update({ state: 'failed', reason });
-        this.logger.error(`${reason} (next attempt in ${pause / 1000} s)`);
-        await this.engine?.exited();
-        await sleep(pause, undefined, { signal }).catch(() => {});
-        pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
-      }
+    while (!signal.aborted) {
+      const { state, reason, pause } = await this.live();
+      if (signal.aborted) return;
+      const again = pause === 0 ? '' : `; next attempt in ${(pause / 1000).toFixed(1)} s`;
+      this.logger.error({ stepped: this.engine?.stepped }, `${reason}${again}`);
+      this.update({ state, reason });
+      await sleep(pause, undefined, { signal }).catch(() => {});
     }
+  }
+
+  /** One process from its start to its end: why there is none now, and how long it is until the next one. */
+  private async live(): Promise<EngineState & { readonly pause: number }> {
+    const { restarts } = this;
+    try {
+      await this.bringUp();
+      await this.engine?.exited();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      await this.engine?.exited();
+      if (!(error instanceof EngineCrashed)) return { state: 'failed', reason, pause: restarts.failed() };
+    }
+    const pause = restarts.died(this.engine?.stepped ?? false);
+    const { open } = restarts;
+    const how = this.engine?.death ?? 'no process';
+    if (open === undefined) return { state: 'starting', reason: `the engine process died (${how})`, pause };
+    const reason = `the engine process died ${open} times in a row before its first step (${how}); jobs wait until it has drawn a probe picture`;
+    return { state: 'failed', reason, pause };
   }
 
   /** From nothing to a loaded engine. Rejects with the reason; then the process is gone. */
@@ -128,16 +132,22 @@ export class EngineKeeper {
     const loading = (done: number) =>
       this.update({ state: 'loading', percent: Math.round(done), reason: 'loading the model' });
     loading(0);
-    const warming = () => this.update({ state: 'warming', reason: 'drawing a first picture' });
+    const { open } = this.restarts;
+    const first =
+      open === undefined ? 'drawing a first picture' : `drawing a probe picture, after ${open} deaths`;
+    const warming = () => this.update({ state: 'warming', reason: first });
     const log = (level: 'warn' | 'error', line: string) => this.logger[level](`engine: ${line}`);
     const { variables, main } = this.setup;
-    const engine = new EngineProcess({ loading, warming, log }, variables, main);
+    const begun = performance.now();
+    const engine = new EngineProcess({ loading, warming, log }, this.bounds, variables, main);
     this.engine = engine;
     try {
-      const { device } = await engine.load(this.loadCommand(files));
+      const { device } = await engine.load({ ...this.loadCommand(files), probe: open !== undefined });
+      if (engine.stepped) this.restarts.stepped();
       this.device = device;
       this.update({ state: 'ready' });
-      this.logger.log(`Ready: ${files.name} on ${device.name} (${device.description})`);
+      const load_ms = Math.round(performance.now() - begun);
+      this.logger.log({ load_ms }, `Ready: ${files.name} on ${device.name} (${device.description})`);
     } catch (error) {
       engine.kill();
       this.model.doubt(files);
@@ -145,7 +155,12 @@ export class EngineKeeper {
     }
   }
 
-  private loadCommand({ checkpoint, vae, ipAdapter, clipVision }: ModelFiles): Omit<LoadCommand, 'type'> {
+  private loadCommand({
+    checkpoint,
+    vae,
+    ipAdapter,
+    clipVision,
+  }: ModelFiles): Omit<LoadCommand, 'type' | 'heartbeat' | 'probe'> {
     const { ENGINE_THREADS: threads, TEXT_ENCODER_TYPE, REQUIRE_GPU: requireGpu } = this.config;
     const textEncoderType = TEXT_ENCODER_TYPE ?? (isDemo(this.config) ? 'q8_0' : 'native');
     const options = { model: checkpoint, vae, ipAdapter, clipVision, threads, textEncoderType };

@@ -16,6 +16,10 @@ export interface LoadCommand {
     'model' | 'vae' | 'ipAdapter' | 'clipVision' | 'threads' | 'textEncoderType'
   >;
   readonly requireGpu: boolean;
+  /** Draw a first picture before it counts as loaded, also where that is not needed to compile anything. */
+  readonly probe: boolean;
+  /** Milliseconds between two signs of life. */
+  readonly heartbeat: number;
   /** Engine processes that share the processors: without `threads` each takes its part of the physical cores. */
   readonly sharers: number;
 }
@@ -40,7 +44,11 @@ export type EnginePicture = Generated & { readonly idle?: number };
 /** Engine -> service. Without `id`: about loading. */
 export type EngineEvent =
   | { readonly type: 'loading'; readonly percent: number }
+  /** A sign of life, from when the addon and the device are there. */
+  | { readonly type: 'alive' }
   | { readonly type: 'warming' }
+  /** The first picture was drawn. */
+  | { readonly type: 'warmed' }
   | { readonly type: 'loaded'; readonly info: EngineInfo }
   | { readonly type: 'progress'; readonly id: number; readonly progress: GenerateProgress }
   /** The engine takes the next picture. Its own message, because the pixels of a large one are on their way for long. */

@@ -9,8 +9,11 @@ import type {
   EngineInfo,
   EnginePicture,
   GenerateOptions,
+  GenerateProgress,
   LoadCommand,
 } from './engine.messages';
+import { EngineWatchdog, HEARTBEAT } from './engine.watchdog';
+import type { PhaseBounds } from './phase.bounds';
 import type { GenerateListeners } from './pipeline.types';
 
 export interface EngineListeners {
@@ -28,26 +31,37 @@ export interface PictureListeners extends GenerateListeners {
 
 /** From the death of a process until its last lines are read, at most. */
 const LAST_WORDS_MS = 1_000;
+/** From SIGKILL until a process that a driver holds is given up: it dies when the driver lets go. */
+const KILL_MS = 5_000;
 
 export const ENGINE_MAIN = join(__dirname, '../../apps/engine/src/main.js');
 
 /**
  * One engine process, from start to death. It is started once, loads once, and draws one picture at a time.
- * When it dies, whatever runs rejects with EngineCrashed.
+ * When it dies, whatever runs rejects with EngineCrashed. One that hangs is killed.
  */
 export class EngineProcess {
   private readonly child: ChildProcess;
   private readonly events = new EventEmitter<{ event: [EngineEvent]; end: [] }>();
   private readonly lines: string[] = [];
+  private readonly watchdog: EngineWatchdog;
   private pictures = 0;
+  /** The picture that it draws; that of the one before may still be on its way. */
+  private drawing?: number;
+  private hasStepped = false;
   private exit?: string;
   private ended = false;
 
   constructor(
     private readonly listeners: EngineListeners,
+    bounds: PhaseBounds,
     variables: Readonly<Record<string, string>> = {},
     main = ENGINE_MAIN,
   ) {
+    this.watchdog = new EngineWatchdog(bounds, (why) => {
+      this.exit ??= `hung: ${why}`;
+      this.kill();
+    });
     this.child = fork(main, {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -55,6 +69,7 @@ export class EngineProcess {
       // eslint-disable-next-line no-restricted-properties -- handed on whole, not read: the loader and the driver have theirs
       env: { ...process.env, ...variables },
     });
+    this.watchdog.enter('starting');
     this.child.on('message', (event: EngineEvent) => this.hear(event));
     // A child that cannot be spoken to is of no use, even where it lives on.
     this.child.on('error', (error) => {
@@ -65,6 +80,7 @@ export class EngineProcess {
     this.child.on('disconnect', () => this.kill());
     this.child.on('exit', (code, signal) => {
       this.exit ??= signal ? `killed by ${signal}` : `exit code ${code}`;
+      this.watchdog.stop();
       // Whatever inherited its pipes must not keep the next engine from starting.
       setTimeout(() => this.end(), LAST_WORDS_MS).unref();
     });
@@ -79,15 +95,27 @@ export class EngineProcess {
     return this.exit === undefined && this.child.connected;
   }
 
+  /** It finished a sampling step: the model, the device and the engine work. */
+  get stepped(): boolean {
+    return this.hasStepped;
+  }
+
+  /** How it died, in a few words; undefined while it lives. */
+  get death(): string | undefined {
+    return this.exit;
+  }
+
   /** Resolves when the process is gone, however that came. */
   async exited(): Promise<void> {
     if (!this.ended) await once(this.events, 'end');
   }
 
-  load(command: Omit<LoadCommand, 'type'>): Promise<EngineInfo> {
-    return this.ask({ type: 'load', ...command }, (event) =>
-      event.type === 'loaded' ? event.info : undefined,
-    );
+  load(command: Omit<LoadCommand, 'type' | 'heartbeat'>): Promise<EngineInfo> {
+    return this.ask({ type: 'load', heartbeat: HEARTBEAT, ...command }, (event) => {
+      if (event.type !== 'loaded') return undefined;
+      this.watchdog.rest();
+      return event.info;
+    });
   }
 
   /** Draws one picture. An aborted `signal` stops the engine at its next check; then this rejects with `cancelled`. */
@@ -97,13 +125,22 @@ export class EngineProcess {
       async () => (await listeners.previewsWanted?.()) ?? false,
       (on) => this.send({ type: 'previews', id, on }),
     );
+    const pixels = options.width * options.height;
+    this.drawing = id;
+    this.watchdog.enter(options.reference ? 'image' : 'text', pixels);
     const picture = this.ask({ type: 'generate', id, options }, (event) => {
       if (event.type === 'generated') return event.picture;
-      if (event.type === 'drawn') listeners.onDrawn?.();
+      if (event.type === 'drawn') {
+        this.over(id);
+        listeners.onDrawn?.();
+      }
       if (event.type !== 'progress') return undefined;
       const { preview, ...progress } = event.progress;
       if (preview) listeners.onPreview?.({ ...preview, step: progress.step });
-      else listeners.onProgress?.(progress);
+      else {
+        this.follow(progress, pixels);
+        listeners.onProgress?.(progress);
+      }
       askForPreviews();
       return undefined;
     });
@@ -114,12 +151,29 @@ export class EngineProcess {
     try {
       return await picture;
     } finally {
+      this.over(id, false);
       signal?.removeEventListener('abort', cancel);
     }
   }
 
   kill(): void {
     this.child.kill('SIGKILL');
+    setTimeout(() => {
+      this.exit ??= 'killed, and still held by a driver';
+      this.end();
+    }, KILL_MS).unref();
+  }
+
+  private follow({ phase, step }: GenerateProgress, pixels: number): void {
+    this.watchdog.enter(phase === 'sampling' ? 'step' : phase, pixels);
+    if (phase === 'sampling' && step > 0) this.hasStepped = true;
+  }
+
+  /** The engine is through with a picture. Not with the next one, which may be asked for before this one's pixels came. */
+  private over(id: number, completed = true): void {
+    if (this.drawing !== id) return;
+    this.drawing = undefined;
+    this.watchdog.rest(completed);
   }
 
   private send(command: EngineCommand): void {
@@ -154,8 +208,15 @@ export class EngineProcess {
   }
 
   private hear(event: EngineEvent): void {
-    if (event.type === 'loading') this.listeners.loading?.(event.percent);
-    else if (event.type === 'warming') this.listeners.warming?.();
+    this.watchdog.heard();
+    if (event.type === 'alive') this.watchdog.expectHeartbeats();
+    else if (event.type === 'loading') {
+      this.watchdog.enter('loading');
+      this.listeners.loading?.(event.percent);
+    } else if (event.type === 'warming') {
+      this.watchdog.enter('warming');
+      this.listeners.warming?.();
+    } else if (event.type === 'warmed') this.hasStepped = true;
     else if (event.type === 'log') this.log(event.level === 'error' ? 'error' : 'warn', event.line);
     else this.events.emit('event', event);
   }
@@ -172,6 +233,7 @@ export class EngineProcess {
   private end(): void {
     if (this.ended) return;
     this.ended = true;
+    this.watchdog.stop();
     this.events.emit('end');
   }
 }

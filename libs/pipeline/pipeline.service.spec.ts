@@ -13,8 +13,9 @@ const ENGINE = join(__dirname, '../../test/support/engine.child.js');
 const FILES: ModelFiles = { name: 'demo', checkpoint: 'demo.safetensors' };
 
 /** The prompt is what the stand-in for the engine does. */
-type Prompt = 'draw' | 'late' | 'die' | 'fail' | 'steps';
-const request = (prompt: Prompt) => ({ prompt, loras: [], steps: 1 }) as unknown as GenerateRequest;
+type Prompt = 'draw' | 'late' | 'die' | 'step and die' | 'hang' | 'fail' | 'steps';
+const request = (prompt: Prompt) =>
+  ({ prompt, loras: [], steps: 1, width: 64, height: 64 }) as unknown as GenerateRequest;
 
 describe(PipelineService.name, () => {
   let pipeline: PipelineService;
@@ -172,6 +173,40 @@ describe(PipelineService.name, () => {
     const died = performance.now();
     await draw('draw');
     expect(performance.now() - died).toBeGreaterThan(900);
+  });
+
+  it('should start an engine at once that dies after a finished step, however often', async () => {
+    await start();
+    const died = performance.now();
+    for (let i = 0; i < 4; i++) await crash(draw('step and die'));
+    await draw('draw');
+    expect(performance.now() - died).toBeLessThan(4_000);
+    expect(started()).toMatchObject({ probe: false });
+  });
+
+  it('should keep jobs from engines that die before their first step, until one has drawn a probe picture', async () => {
+    await start();
+    for (let i = 0; i < 3; i++) await crash(draw('die'));
+    await enginesAre('failed');
+    expect(pipeline.status().reason).toMatch(
+      /died 3 times in a row before its first step \(exit code 3\).*probe/,
+    );
+    await draw('draw');
+    expect(started()).toMatchObject({ probe: true });
+    // The probe closed the breaker.
+    await crash(draw('die'));
+    await draw('draw');
+    expect(started()).toMatchObject({ probe: false });
+  }, 20_000);
+
+  it('should kill an engine that hangs in a phase, and draw the next picture with another', async () => {
+    await start({ PHASE_TIMEOUT: '1' });
+    const { pid } = started();
+    const error = await crash(draw('hang'));
+    expect(error.how).toBe('hung: it was in the phase "text" for more than 1 s');
+    expect(error.begun).toBe(true);
+    await draw('draw');
+    expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
   });
 
   it('should tell a death before the picture began', async () => {

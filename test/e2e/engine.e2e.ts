@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineProcess } from '../../libs/pipeline/engine.process';
+import { PhaseBounds } from '../../libs/pipeline/phase.bounds';
 import type { Preview } from '../../libs/pipeline/pipeline.types';
 import { demoModel } from '../support/demo';
 
@@ -12,9 +13,9 @@ describe('The engine process', () => {
 
   beforeAll(async () => {
     const { checkpoint: model } = await demoModel();
-    engine = new EngineProcess({}, {}, MAIN);
+    engine = new EngineProcess({}, new PhaseBounds(600_000), {}, MAIN);
     const options = { model, textEncoderType: 'q8_0' } as const;
-    const info = await engine.load({ options, requireGpu: false, sharers: 2 });
+    const info = await engine.load({ options, requireGpu: false, probe: false, sharers: 2 });
     expect(info.hasIpAdapter).toBe(false);
   }, 120_000);
   afterAll(async () => {

@@ -10,12 +10,16 @@ const picture = { pixels: Buffer.from([1, 2, 3]), width: 1, height: 1, loras: []
 const timings = { text: 1, image: 0, sampling: 2, decode: 3, engine: 6 };
 const give = (id) => say({ type: 'generated', id, picture: { ...picture, timings } });
 
-function load({ options, sharers }) {
+function load({ options, sharers, probe }) {
   if (options.model === 'broken')
     return say({ type: 'failed', code: 'load_failed', message: 'It is broken' });
   const { CUDA_VISIBLE_DEVICES: gpu, CUDA_DEVICE_ORDER: order } = process.env;
-  const description = JSON.stringify({ pid: process.pid, sharers, threads: options.threads, order });
+  const description = JSON.stringify({ pid: process.pid, sharers, threads: options.threads, order, probe });
   const device = { name: gpu ? `CUDA${gpu}` : 'CPU', description, gpu: gpu !== undefined };
+  if (probe) {
+    say({ type: 'warming' });
+    say({ type: 'warmed' });
+  }
   say({ type: 'loaded', info: { device, version: {}, hasIpAdapter: false } });
 }
 
@@ -33,6 +37,12 @@ const PROMPTS = {
     for (let i = 1; i <= 30; i++) process.stderr.write(`line ${i}\n`);
     process.exit(3);
   },
+  'step and die'(id) {
+    say({ type: 'progress', id, progress: { phase: 'sampling', step: 1, steps: 1 } });
+    setTimeout(() => process.exit(3), 50);
+  },
+  // Alive, and it never answers.
+  hang() {},
   fail(id) {
     say({ type: 'failed', id, code: 'flat_picture', message: 'The picture is flat' });
   },

@@ -60,6 +60,8 @@ function threads({ options, sharers }: LoadCommand): number | undefined {
 async function load(command: LoadCommand): Promise<void> {
   addon = openAddon();
   const device = chooseDevice(command.requireGpu);
+  // Opening both blocks this thread, for seconds where CUDA has to be read from a disk.
+  setInterval(() => say({ type: 'alive' }), command.heartbeat);
   // On a CPU the engine takes every core; the API must still answer at once.
   if (!device.gpu) setPriority(constants.priority.PRIORITY_LOW);
   const options = {
@@ -76,14 +78,14 @@ async function load(command: LoadCommand): Promise<void> {
     told = Math.floor(percent / 10);
     say({ type: 'loading', percent });
   });
-  if (device.gpu) await warmUp(session);
+  if (device.gpu || command.probe) await warmUp(session);
   say({
     type: 'loaded',
     info: { device, version: addon.engineVersion(), hasIpAdapter: session.hasIpAdapter },
   });
 }
 
-/** On a GPU the first picture compiles kernels for this very card, for minutes: not at a user's expense. */
+/** On a GPU the first picture compiles kernels for this very card, for minutes: not at a user's expense. Elsewhere a probe. */
 async function warmUp(loaded: Session): Promise<void> {
   say({ type: 'warming' });
   const options = { prompt: 'warm-up', width: 64, height: 64, steps: 1, guidanceScale: 5, seed: 0 };
@@ -91,6 +93,7 @@ async function warmUp(loaded: Session): Promise<void> {
     // One step may well give a flat picture; an engine that cannot draw at all is not ready.
     if ((error as { code?: string }).code !== 'flat_picture') throw error;
   });
+  say({ type: 'warmed' });
 }
 
 async function generate({ id, options }: Extract<EngineCommand, { type: 'generate' }>): Promise<void> {

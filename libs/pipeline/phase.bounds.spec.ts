@@ -1,0 +1,49 @@
+import { PhaseBounds } from './phase.bounds';
+
+describe(PhaseBounds.name, () => {
+  let bounds: PhaseBounds;
+  beforeEach(() => (bounds = new PhaseBounds(600_000)));
+
+  it('should give PHASE_TIMEOUT to a phase that was never seen to end, whatever others took', () => {
+    bounds.note('text', 5_000, 4096);
+    expect(bounds.of('decoding', 4096)).toBe(600_000);
+  });
+
+  it('should give ten times the measured p99, and no less than 30 s', () => {
+    bounds.note('text', 2_000, 4096);
+    expect(bounds.of('text', 4096)).toBe(30_000);
+    bounds.note('text', 8_000, 4096);
+    expect(bounds.of('text', 4096)).toBe(80_000);
+  });
+
+  it('should take the p99: one in two hundred that stuttered does not count, three do', () => {
+    for (let i = 0; i < 199; i++) bounds.note('text', 4_000, 1);
+    bounds.note('text', 60_000, 1);
+    expect(bounds.of('text', 1)).toBe(40_000);
+    for (let i = 0; i < 2; i++) bounds.note('text', 60_000, 1);
+    expect(bounds.of('text', 1)).toBe(600_000);
+  });
+
+  it('should scale steps and decoding with the pixels, but not the prompt', () => {
+    for (const phase of ['step', 'decoding', 'text'] as const) bounds.note(phase, 4_000, 1_000);
+    expect(bounds.of('step', 3_000)).toBe(120_000);
+    expect(bounds.of('decoding', 2_000)).toBe(80_000);
+    expect(bounds.of('step', 10)).toBe(30_000);
+    expect(bounds.of('text', 3_000)).toBe(40_000);
+  });
+
+  it('should follow the newest measurements', () => {
+    bounds.note('text', 60_000, 1);
+    for (let i = 0; i < 200; i++) bounds.note('text', 4_000, 1);
+    expect(bounds.of('text', 1)).toBe(40_000);
+  });
+
+  it('should give a load that was too slow its PHASE_TIMEOUT again, and a picture not', () => {
+    for (const phase of ['loading', 'text'] as const) {
+      bounds.note(phase, 2_000, 1);
+      bounds.exceeded(phase);
+    }
+    expect(bounds.of('loading', 1)).toBe(600_000);
+    expect(bounds.of('text', 1)).toBe(30_000);
+  });
+});
