@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readArguments } from './arguments.mjs';
 import { benchmark, temporaryFolder, verdict } from './benchmark.mjs';
+import { randomNumbers } from './random.numbers.mjs';
 import { DEMO, health, startService } from './service.mjs';
 import { quantile } from './statistics.mjs';
 
@@ -58,17 +59,3 @@ await benchmark(async () => {
   const target = `all cancelled, none stored, each <= ${TARGET_MS} ms`;
   return verdict(target, cancelled === jobs && stored.length === 0 && most <= TARGET_MS);
 });
-
-/**
- * Numbers in 0..1 that come again with the same seed (mulberry32).
- *
- * @param {number} state
- */
-function randomNumbers(state) {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}

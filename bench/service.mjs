@@ -15,11 +15,14 @@ import { fileURLToPath } from 'node:url';
 import { atEnd, temporaryFolder } from './benchmark.mjs';
 
 /** @typedef {Awaited<ReturnType<typeof startService>>} Service */
-/** @typedef {{ status: number, body: Buffer }} Answer */
+/** @typedef {{ status: number, body: Buffer, headers: import('node:http').IncomingHttpHeaders }} Answer */
 /** @typedef {Record<string, number>} Timings milliseconds; the names are those of the reply */
 /** @typedef {{ data: { url: string, seed: number }[], timings: Timings, warnings: string[] }} Picture */
 
-/** @typedef {{ id: string, state: string, progress: { phase: string, step: number } | null, attempts: number }} Job */
+/**
+ * @typedef {{ id: string, state: string, progress: { phase: string, step: number } | null, attempts: number,
+ *   error: { code: string } | null }} Job
+ */
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const MAIN = join(ROOT, 'dist/apps/api/src/main.js');
@@ -66,9 +69,23 @@ export async function startService(variables, options = {}) {
     process.kill(-(child.pid ?? 0), 'SIGKILL');
     await ended;
   };
-  const service = { child, url, killGroup, ...client(url) };
+  const service = { child, url, killGroup, enginePid: () => engineOf(child.pid ?? 0), ...client(url) };
   await Promise.race([untilReady(service, minutes), dead]);
   return service;
+}
+
+/**
+ * The engine process of a service, while there is one.
+ *
+ * @param {number} service
+ */
+async function engineOf(service) {
+  const children = await readFile(`/proc/${service}/task/${service}/children`, 'utf8');
+  for (const pid of children.trim().split(' ').filter(Boolean)) {
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (command.includes('apps/engine')) return Number(pid);
+  }
+  return undefined;
 }
 
 /** The environment without the service's own variables: benchmarks measure its defaults. */
@@ -123,7 +140,10 @@ function client(url) {
         /** @type {Buffer[]} */
         const chunks = [];
         response.on('data', (/** @type {Buffer} */ chunk) => chunks.push(chunk)).on('error', reject);
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+        response.on('end', () => {
+          const { statusCode: status = 0, headers } = response;
+          resolve({ status, headers, body: Buffer.concat(chunks) });
+        });
       });
       call.on('error', reject).end(body);
     });
@@ -145,6 +165,16 @@ function client(url) {
       expectOk(answer, route);
       return { .../** @type {Picture} */ (JSON.parse(answer.body.toString())), wall };
     },
+
+    /**
+     * The answer to a picture request, whatever it is.
+     *
+     * @param {'generations' | 'memory' | 'subject'} route
+     * @param {Record<string, unknown>} options
+     * @param {Record<string, string>} headers
+     */
+    ask: (route, options, headers) =>
+      send('POST', `/v1/images/${route}`, 'application/json', JSON.stringify(options), headers),
 
     /**
      * Hands in a job and leaves; resolves to its id.
