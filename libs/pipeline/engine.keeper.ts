@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { isDemo, type Config } from '@app/config';
 import { percent, progressLine, type ModelFiles } from '@app/models';
+import { DeviceMemory } from './device.memory';
 import type { LoadCommand } from './engine.messages';
 import { EngineProcess } from './engine.process';
 import type { ModelFinder } from './model.finder';
@@ -24,6 +25,7 @@ const KILL_MS = 5_000;
 
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
 export class EngineKeeper {
+  readonly memory = new DeviceMemory();
   private readonly logger: Logger;
   private readonly stopping = new AbortController();
   private engine?: EngineProcess;
