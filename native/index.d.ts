@@ -69,6 +69,11 @@ export interface GenerateOptions {
   readonly reference?: { readonly pixels: Buffer; readonly strength: number };
   /** Send a picture of 1/8 size after every step; `Session.watchPreviews` changes it. */
   readonly previews?: boolean;
+  /**
+   * Decode in overlapping tiles of half the picture's sides, 256..512 pixels: slower, in a quarter of the memory or less,
+   * and slightly other pixels. A picture of at most 256x256 is one tile.
+   */
+  readonly vaeTiling?: boolean;
 }
 
 export type EnginePhase = 'text' | 'image' | 'sampling' | 'decoding';
@@ -111,7 +116,8 @@ export interface Generated {
  * `invalid_argument` (a message "Expected X for NAME but received Y"), `load_failed`, `engine_busy`,
  * `cancelled`, `closed`, `generation_failed` (the engine gave up), `flat_picture`,
  * `ip_adapter_not_applied`, `lora_not_applied`, `out_of_memory`. Opening the addon over another engine than it was built
- * for throws `abi_mismatch`.
+ * for throws `abi_mismatch`. Where the engine lacks memory it may also abort the process; its standard error then says
+ * `out of memory: ` and in which words the engine did.
  */
 export interface EngineError extends Error {
   readonly code: string;

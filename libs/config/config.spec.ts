@@ -63,6 +63,7 @@ describe('loadConfig', () => {
     ['S3_AVATAR_PREFIX', '../avatars/'],
     ['SERVICE_URL', 'my-host'],
     ['ENGINE_THREADS', '0'],
+    ['VAE_TILING', 'sometimes'],
     ['REFERENCE_URL_ALLOW', 'http://x'],
   ])('should refuse %s=%s with a sentence that names the variable but not the value', (variable, value) => {
     const problems = problemsOf({ [variable]: value });

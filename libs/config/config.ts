@@ -209,6 +209,13 @@ export class Config {
   @IsIn(['native', 'q8_0'], { message: 'TEXT_ENCODER_TYPE must be native or q8_0' })
   TEXT_ENCODER_TYPE?: 'native' | 'q8_0';
 
+  /**
+   * Decode pictures in tiles, which is slower and takes a quarter of the memory or less: `retry` draws a picture that
+   * lacked memory while it was decoded once more, in tiles; `always` spares the first attempt; or `never`.
+   */
+  @IsIn(['never', 'retry', 'always'], { message: 'VAE_TILING must be never, retry or always' })
+  VAE_TILING: 'never' | 'retry' | 'always' = 'retry';
+
   /** true: start only on a GPU; readiness says "no GPU device" otherwise. */
   @Flag()
   REQUIRE_GPU = false;

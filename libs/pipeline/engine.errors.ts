@@ -20,6 +20,8 @@ export class EngineCrashed extends Error {
     readonly begun: boolean,
     /** What the process last logged or wrote to its standard error, oldest first; at most LAST_LINES. For the log only. */
     readonly lines: readonly string[],
+    /** It said so since it was asked for the picture; perhaps long before `lines`, behind a trace of the stack. */
+    readonly outOfMemory = false,
   ) {
     super(`The engine process died (${how})`);
     this.name = 'EngineCrashed';

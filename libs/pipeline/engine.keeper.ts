@@ -3,6 +3,7 @@ import { Logger } from '@nestjs/common';
 import { isDemo, type Config } from '@app/config';
 import { percent, progressLine, type ModelFiles } from '@app/models';
 import { EngineCrashed } from './engine.errors';
+import { DeviceMemory } from './device.memory';
 import type { LoadCommand } from './engine.messages';
 import { EngineProcess } from './engine.process';
 import type { ModelFinder } from './model.finder';
@@ -22,6 +23,7 @@ export interface EngineSetup {
 
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
 export class EngineKeeper {
+  readonly memory = new DeviceMemory();
   private readonly logger: Logger;
   private readonly stopping = new AbortController();
   private readonly bounds: PhaseBounds;

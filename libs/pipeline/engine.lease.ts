@@ -1,5 +1,7 @@
+import { Logger } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
+import type { DeviceMemory } from './device.memory';
 import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.messages';
 import type { EngineProcess } from './engine.process';
@@ -7,45 +9,90 @@ import type { EngineLease, GeneratedPicture, GenerateListeners, GenerateRequest 
 
 export const draining = () => new ServiceError('draining', 'The service is stopping; try again.');
 
+/** What a lease needs of the pipeline that gives it. */
+export interface Lender {
+  readonly config: Config;
+  /** Of the engine's device. */
+  readonly memory: DeviceMemory;
+  readonly stopping: AbortSignal;
+  free(): void;
+  acquire(signal?: AbortSignal): Promise<ReservedEngine>;
+}
+
+const IN_TILES =
+  'The device had too little memory to decode the picture at once: it was decoded in tiles, and may differ slightly from others of its seed.';
+
 /** One picture of one engine process, in the words of the service: errors for callers, LoRAs by name. */
 export class ReservedEngine implements EngineLease {
+  private readonly logger = new Logger('Pipeline');
   private asked = false;
   private released = false;
 
   constructor(
     private readonly engine: EngineProcess,
-    private readonly config: Config,
-    private readonly stopping: AbortSignal,
-    private readonly free: () => void,
+    private readonly lender: Lender,
   ) {}
 
-  async generate(request: GenerateRequest, listeners: GenerateListeners = {}): Promise<GeneratedPicture> {
+  generate(request: GenerateRequest, listeners: GenerateListeners = {}): Promise<GeneratedPicture> {
+    return this.draw(request, listeners, this.lender.config.VAE_TILING === 'always');
+  }
+
+  private async draw(
+    request: GenerateRequest,
+    listeners: GenerateListeners,
+    vaeTiling: boolean,
+  ): Promise<GeneratedPicture> {
     if (this.asked || this.released) throw new Error('A lease is for one picture: acquire another');
     this.asked = true;
+    const { config, memory, stopping } = this.lender;
+    const lacksMemory = memory.watch();
+    let decoding = false;
     try {
       const picture = await this.engine.generate(
-        { ...request, loras: request.loras.map(({ path, scale }) => ({ path, scale })) },
+        { ...request, vaeTiling, loras: request.loras.map(({ path, scale }) => ({ path, scale })) },
         {
           signal: listeners.signal,
-          onProgress: (progress) => listeners.onProgress?.(progress),
+          onProgress: (progress) => {
+            // An engine that dies may take the word that it decodes with it: nothing else comes after the last step.
+            decoding = progress.phase === 'decoding' || progress.step === progress.steps;
+            listeners.onProgress?.(progress);
+          },
           onPreview: (preview) => listeners.onPreview?.(preview),
           previewsWanted: async () => (await listeners.previewsWanted?.()) ?? false,
           onDrawn: () => this.release(),
         },
       );
+      memory.drew(request);
       return this.told(picture, request);
     } catch (error) {
-      if (this.stopping.aborted) throw draining();
-      throw error instanceof EngineFailure ? explain(error, request) : error;
+      if (stopping.aborted) throw draining();
+      if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
+      if (!decoding || vaeTiling || config.VAE_TILING === 'never') throw memory.exceeded(request, error);
+      return await this.drawInTiles(request, listeners);
     } finally {
       this.release();
     }
   }
 
+  /** With whichever engine comes next: this one may be dead. */
+  private async drawInTiles(
+    request: GenerateRequest,
+    listeners: GenerateListeners,
+  ): Promise<GeneratedPicture> {
+    const size = `${request.width}x${request.height}`;
+    this.logger.warn(
+      `No memory to decode ${size} at once: drawn again, in tiles. VAE_TILING=always spares the first attempt`,
+    );
+    this.release();
+    const other = await this.lender.acquire(listeners.signal);
+    const picture = await other.draw(request, listeners, true);
+    return { ...picture, warnings: [...picture.warnings, IN_TILES] };
+  }
+
   release(): void {
     if (this.released) return;
     this.released = true;
-    this.free();
+    this.lender.free();
   }
 
   private told(picture: EnginePicture, request: GenerateRequest): GeneratedPicture {
@@ -69,7 +116,7 @@ export class ReservedEngine implements EngineLease {
       const total = Math.max(lora.tensors, applied?.total ?? 0);
       if (applied && applied.applied >= total) return [];
       const sentence = `LoRA "${lora.name}" fits the model only in part: ${applied?.applied ?? 0} of ${total} tensors were applied.`;
-      if (this.config.LORA_STRICT) throw new ServiceError('lora_not_applied', sentence, 'loras');
+      if (this.lender.config.LORA_STRICT) throw new ServiceError('lora_not_applied', sentence, 'loras');
       return [sentence];
     });
   }
@@ -85,10 +132,6 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
     case 'lora_not_applied': {
       const lora = loras.find(({ path }) => cause.message.includes(path));
       return error('lora_not_applied', `Nothing of the LoRA "${lora?.name}" fits the model.`, 'loras');
-    }
-    case 'out_of_memory': {
-      const sentence = 'The picture needs more memory than the device has; ask for a smaller size.';
-      return error('out_of_memory', sentence, 'size');
     }
     case 'flat_picture':
       return error('generation_failed', `${cause.message}.`);

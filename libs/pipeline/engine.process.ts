@@ -29,6 +29,9 @@ export interface PictureListeners extends GenerateListeners {
   onDrawn?(): void;
 }
 
+/** The addon's words (native/index.d.ts), the C++ library's and V8's: what they say before they abort the process. */
+const OUT_OF_MEMORY = /out of memory|bad_alloc/i;
+
 /** From the death of a process until its last lines are read, at most. */
 const LAST_WORDS_MS = 1_000;
 /** From SIGKILL until a process that a driver holds is given up: it dies when the driver lets go. */
@@ -45,6 +48,7 @@ export class EngineProcess {
   private readonly events = new EventEmitter<{ event: [EngineEvent]; end: [] }>();
   private readonly lines: string[] = [];
   private readonly watchdog: EngineWatchdog;
+  private outOfMemory = false;
   private pictures = 0;
   /** The picture that it draws; that of the one before may still be on its way. */
   private drawing?: number;
@@ -121,6 +125,8 @@ export class EngineProcess {
   /** Draws one picture. An aborted `signal` stops the engine at its next check; then this rejects with `cancelled`. */
   async generate(options: GenerateOptions, listeners: PictureListeners = {}): Promise<EnginePicture> {
     const id = ++this.pictures;
+    // What it said before is about other pictures; but a dead one was not asked for this.
+    if (this.alive) this.outOfMemory = false;
     const askForPreviews = onChange(
       async () => (await listeners.previewsWanted?.()) ?? false,
       (on) => this.send({ type: 'previews', id, on }),
@@ -223,11 +229,12 @@ export class EngineProcess {
 
   private log(level: 'warn' | 'error', line: string): void {
     if (this.lines.push(line) > LAST_LINES) this.lines.shift();
+    this.outOfMemory ||= OUT_OF_MEMORY.test(line);
     this.listeners.log?.(level, line);
   }
 
   private crash(begun: boolean): EngineCrashed {
-    return new EngineCrashed(this.exit ?? 'its pipes closed', begun, [...this.lines]);
+    return new EngineCrashed(this.exit ?? 'its pipes closed', begun, [...this.lines], this.outOfMemory);
   }
 
   private end(): void {

@@ -12,7 +12,7 @@ import { EngineKeeper, type EngineSetup } from './engine.keeper';
 import { draining, ReservedEngine } from './engine.lease';
 import { ENGINE_MAIN } from './engine.process';
 import { ModelFinder } from './model.finder';
-import type { EngineLease, EngineStatus, PipelineState, PipelineStatus } from './pipeline.types';
+import type { EngineStatus, PipelineState, PipelineStatus } from './pipeline.types';
 import { WaitingLine } from './waiting.line';
 
 /** From the best state of an engine to the worst. */
@@ -34,7 +34,7 @@ const STATES: readonly PipelineState[] = [
 export class PipelineService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly model: ModelFinder;
   private readonly keepers: readonly EngineKeeper[];
-  private readonly line = new WaitingLine<EngineLease>();
+  private readonly line = new WaitingLine<ReservedEngine>();
   private readonly changes = new EventEmitter<{ change: [] }>();
   private readonly stopping = new AbortController();
   private stopped?: Promise<void>;
@@ -96,7 +96,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
    * Resolves when a ready engine is free and reserved for the caller; first come, first served. While none is ready it
    * waits. Rejects with ServiceError `cancelled` once `signal` aborts, `draining` once the service stops.
    */
-  acquire(signal?: AbortSignal): Promise<EngineLease> {
+  acquire(signal?: AbortSignal): Promise<ReservedEngine> {
     if (this.stopping.signal.aborted) return Promise.reject(draining());
     const lease = this.line.join(signal);
     this.serve();
@@ -112,8 +112,11 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     for (const keeper of this.keepers) {
       if (this.line.length === 0) return;
       if (!keeper.free) continue;
-      const { engine, release } = keeper.reserve();
-      this.line.serve(new ReservedEngine(engine, this.config, this.stopping.signal, release));
+      const { engine, release: free } = keeper.reserve();
+      const { config, stopping } = this;
+      const acquire = this.acquire.bind(this);
+      const lender = { config, memory: keeper.memory, stopping: stopping.signal, free, acquire };
+      this.line.serve(new ReservedEngine(engine, lender));
     }
   }
 

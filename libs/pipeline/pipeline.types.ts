@@ -82,8 +82,9 @@ export interface GenerateListeners {
 export interface EngineLease {
   /**
    * Draws one picture, then frees the engine, also on failure: while its caller still encodes, the next picture is
-   * drawn. Rejects with EngineCrashed, or ServiceError: `draining`, `cancelled`, `lora_not_applied`, `out_of_memory`,
-   * `generation_failed`.
+   * drawn. A picture that lacked memory while it was decoded waits for the next free engine, to be drawn once more and
+   * decoded in tiles (VAE_TILING). Rejects with EngineCrashed, or ServiceError: `draining`, `cancelled`,
+   * `lora_not_applied`, `out_of_memory` (also where the engine died of it), `generation_failed`.
    */
   generate(request: GenerateRequest, listeners?: GenerateListeners): Promise<GeneratedPicture>;
   /** Frees the engine without drawing; fine twice, or after generate. */

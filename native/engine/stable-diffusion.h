@@ -87,6 +87,17 @@ struct sd_lora_t {
   const char* path;
 };
 
+// Decoding in overlapping tiles: a side of 0 is 32. In pixels of the latent, which are 8 of the picture's.
+struct sd_tiling_params_t {
+  bool enabled;
+  bool reserved_temporal;
+  int tile_size_x;
+  int tile_size_y;
+  float target_overlap;
+  float reserved_relative_sizes[2];
+  const char* reserved_extra;
+};
+
 // One picture. Pointers are borrowed until generate_image returns.
 struct sd_img_gen_params_t {
   const sd_lora_t* loras;
@@ -109,8 +120,10 @@ struct sd_img_gen_params_t {
   float control_strength;
   sd_image_t ip_adapter_image;
   float ip_adapter_strength;
-  // Photo maker, PuLID, VAE tiling, caches, high-resolution pass: as sd_img_gen_params_init leaves them.
-  uint64_t reserved_extensions[30];
+  // Photo maker and PuLID; caches, high-resolution pass: as sd_img_gen_params_init leaves them.
+  uint64_t reserved_identity[6];
+  sd_tiling_params_t vae_tiling_params;
+  uint64_t reserved_extensions[20];
 };
 
 struct sd_ctx_t;
@@ -160,3 +173,7 @@ static_assert(offsetof(sd_img_gen_params_t, width) == 112, "width");
 static_assert(offsetof(sd_img_gen_params_t, seed) == 224, "seed");
 static_assert(offsetof(sd_img_gen_params_t, ip_adapter_image) == 272, "ip_adapter_image");
 static_assert(offsetof(sd_img_gen_params_t, ip_adapter_strength) == 296, "ip_adapter_strength");
+static_assert(sizeof(sd_tiling_params_t) == 32, "sd_tiling_params_t");
+static_assert(offsetof(sd_tiling_params_t, tile_size_x) == 4, "tile_size_x");
+static_assert(offsetof(sd_tiling_params_t, target_overlap) == 12, "target_overlap");
+static_assert(offsetof(sd_img_gen_params_t, vae_tiling_params) == 352, "vae_tiling_params");

@@ -65,6 +65,9 @@ std::string check_generation() {
   // Fields that to_str does not print are read back as the defaults that init gives them.
   if (p.ip_adapter_strength != 1.0f || p.ip_adapter_image.data != nullptr || p.lora_count != 0)
     return "sd_img_gen_params_t has another place for ip_adapter_strength";
+  const auto& tiling = p.vae_tiling_params;
+  if (tiling.tile_size_x != 0 || tiling.tile_size_y != 0 || tiling.target_overlap != 0.5f)
+    return "sd_img_gen_params_t has another place for vae_tiling_params";
   p.prompt = "abi-prompt";
   p.negative_prompt = "abi-negative";
   p.clip_skip = 11;
@@ -78,10 +81,11 @@ std::string check_generation() {
   p.seed = 4294967291LL;
   p.batch_count = 3;
   p.control_strength = 0.75f;
+  p.vae_tiling_params.enabled = true;
   const auto text = probe.text(sd_img_gen_params_to_str);
   for (const char* line : {"negative_prompt: abi-negative\n", "clip_skip: 11\n", "width: 1216\n", "height: 832\n",
                            "txt_cfg: 3.25,", "scheduler: karras,", "sample_method: euler_a,", "sample_steps: 137,", "seed: 4294967291\n", "batch_count: 3\n",
-                           "control_strength: 0.75\n"})
+                           "control_strength: 0.75\n", "VAE tiling: true "})
     if (!has(text, line)) return std::string("sd_img_gen_params_t lacks ") + line;
   return has(text, "prompt: abi-prompt\n") ? "" : "sd_img_gen_params_t lacks prompt";
 }

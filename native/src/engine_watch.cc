@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 namespace {
@@ -21,6 +22,14 @@ std::string message_of(const char* raw) {
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
   const auto dash = line.find(" - ");
   return dash == std::string::npos ? line : line.substr(dash + 3);
+}
+
+// ggml's back ends and stable-diffusion.cpp each have their own words for it. As an error only: pinned memory that is
+// not to be had is a warning, and the engine goes on without.
+bool tells_out_of_memory(const std::string& line) {
+  static const char* const words[] = {"out of memory", "insufficient memory", "failed to allocate", "alloc compute ",
+                                      "resource allocation failed"};
+  return std::any_of(std::begin(words), std::end(words), [&line](const char* part) { return has(line, part); });
 }
 
 }  // namespace
@@ -99,10 +108,11 @@ void EngineWatch::read_line(sd_log_level_t level, const std::string& line) {
     if (errors_.size() == kErrorsKept) errors_.erase(errors_.begin());
     errors_.push_back(line);
   }
-  // ggml's back ends and stable-diffusion.cpp each have their own words for it.
-  if (level >= SD_LOG_WARN && (has(line, "out of memory") || has(line, "failed to allocate") ||
-                               has(line, "alloc_tensor_range") || has(line, "alloc compute buffer failed")))
+  if (level == SD_LOG_ERROR && !out_of_memory_ && tells_out_of_memory(line)) {
     out_of_memory_ = true;
+    // Some of these are followed by an abort at once, which the line would not survive in the queue to JavaScript.
+    std::fprintf(stderr, "out of memory: %s\n", line.c_str());
+  }
 
   // Debug lines quote the prompt, which may hold any of the words below.
   if (level >= SD_LOG_INFO && phase_ != Phase::loading) {

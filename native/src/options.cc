@@ -171,6 +171,7 @@ GenerateSpec read_generate_options(const Napi::Value& value) {
   spec.loras = read_loras(from.Get("loras"));
   read_reference(from.Get("reference"), spec);
   spec.previews = flag(from, "previews");
+  spec.vae_tiling = flag(from, "vaeTiling");
   return spec;
 }
 

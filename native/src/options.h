@@ -33,6 +33,7 @@ struct GenerateSpec {
   std::vector<LoraSpec> loras;
   std::vector<uint8_t> reference;  // RGB, kReferenceSide x kReferenceSide; empty: none
   bool previews = false;
+  bool vae_tiling = false;
 };
 
 // Throw a JS Error with code `invalid_argument` and a message "Expected X for NAME but received Y".

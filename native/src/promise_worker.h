@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -77,6 +78,8 @@ class PromiseWorker {
         closing_ = true;
         delete queued;
       });
+    } catch (const std::bad_alloc& error) {
+      failure_ = Failure{"out_of_memory", error.what()};
     } catch (const std::exception& error) {
       failure_ = Failure{"generation_failed", error.what()};
     } catch (...) {

@@ -46,6 +46,31 @@ const PROMPTS = {
   fail(id) {
     say({ type: 'failed', id, code: 'flat_picture', message: 'The picture is flat' });
   },
+  // Lacks memory once the last step is done: says so,
+  hungry(id, { vaeTiling }) {
+    if (vaeTiling) return PROMPTS.draw(id);
+    say({ type: 'progress', id, progress: { phase: 'decoding', step: 1, steps: 1 } });
+    say({ type: 'failed', id, code: 'out_of_memory', message: 'The engine gave up: no memory' });
+  },
+  // or dies of it.
+  starving(id, { vaeTiling }) {
+    if (vaeTiling) return PROMPTS.draw(id);
+    say({ type: 'progress', id, progress: { phase: 'sampling', step: 1, steps: 1 } });
+    process.stderr.write("terminate called after throwing an instance of 'std::bad_alloc'\n");
+    process.exit(134);
+  },
+  // Lacks memory before that: dies, with a trace of its stack as its last words,
+  starved() {
+    process.stderr.write('out of memory: CUDA error: out of memory\n');
+    for (let i = 1; i <= 30; i++) process.stderr.write(`frame ${i}\n`);
+    process.exit(134);
+  },
+  // or says so; its two pipes are not read in the order in which they were written.
+  exhausted(id) {
+    process.stderr.write('out of memory: failed to allocate\n');
+    const answer = { type: 'failed', id, code: 'out_of_memory', message: 'The engine gave up: no memory' };
+    setTimeout(() => say(answer), 50);
+  },
   // Step after step until it is cancelled.
   steps(id) {
     const drawing = { step: 0, previews: false };
@@ -71,6 +96,6 @@ process.on('message', (command) => {
   if (command.type !== 'generate') return;
   for (const { next } of drawings.values()) next?.();
   say({ type: 'progress', id: command.id, progress: { phase: 'text', step: 0, steps: 1 } });
-  PROMPTS[command.options.prompt](command.id);
+  PROMPTS[command.options.prompt](command.id, command.options);
 });
 process.on('disconnect', () => process.exit());

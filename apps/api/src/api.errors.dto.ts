@@ -50,7 +50,7 @@ const MEANINGS: Record<ErrorCode, string> = {
   idempotency_mismatch: 'the Idempotency-Key was used for another request',
   caller_queue_full: 'as many jobs of this caller wait as one may have',
   generation_failed: 'the engine made no usable picture',
-  out_of_memory: 'the picture needs more memory than the device has',
+  out_of_memory: 'the picture needs more memory than the device has; the message names a smaller size',
   internal_error: 'a defect of the service',
   queue_full: 'as many jobs wait as the service takes',
   engine_not_ready: 'the model is loading, or could not be loaded; the message says which',

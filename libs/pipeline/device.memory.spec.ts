@@ -1,0 +1,70 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseSize } from '@app/config';
+import { DeviceMemory } from './device.memory';
+import { EngineCrashed, EngineFailure } from './engine.errors';
+
+const size = (text: string) => parseSize(text)!;
+const advice = (memory: DeviceMemory, asked: string) =>
+  memory.exceeded(size(asked), new Error('cause')).message;
+
+describe(DeviceMemory.name, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'memory-'));
+  const events = join(folder, 'memory.events');
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it.each([
+    ['1024x1024', '704x704'],
+    ['1536x1024', '1024x704'],
+    ['128x128', '64x64'],
+    ['128x64', '64x64'],
+    ['4096x64', '2048x64'],
+    ['64x4096', '64x2048'],
+  ])('should advise half of the pixels of %s while nothing is known: %s', (asked, half) => {
+    const sentence = `The picture needs more memory than the device has; try ${half}.`;
+    expect(advice(new DeviceMemory(), asked)).toBe(sentence);
+  });
+
+  it('should tell the largest size that was drawn, where it is smaller', () => {
+    const memory = new DeviceMemory();
+    for (const drawn of ['64x64', '768x512', '512x512']) memory.drew(size(drawn));
+    expect(advice(memory, '1024x1024')).toMatch(/; a picture of 768x512 fits\.$/);
+    // It was drawn before; this time something else takes the memory.
+    expect(advice(memory, '512x768')).toMatch(/; try 320x512\.$/);
+  });
+
+  it('should not advise a size where there is none', () => {
+    expect(advice(new DeviceMemory(), '64x64')).toMatch(/, and there is no smaller one\.$/);
+  });
+
+  it('should blame the size, for good', () => {
+    const error = new DeviceMemory().exceeded(size('128x128'), new Error('cause'));
+    expect(error).toMatchObject({ code: 'out_of_memory', param: 'size', cause: { message: 'cause' } });
+  });
+
+  it('should know want of memory from other failures and deaths', () => {
+    const lacked = new DeviceMemory(join(folder, 'none')).watch();
+    expect(lacked(new EngineFailure('out_of_memory', ''))).toBe(true);
+    expect(lacked(new EngineFailure('flat_picture', 'out of memory'))).toBe(false);
+    expect(lacked(new EngineCrashed('killed by SIGABRT', true, [], true))).toBe(true);
+    expect(lacked(new EngineCrashed('killed by SIGABRT', true, ['CUDA error'], false))).toBe(false);
+    // Dead before it was asked for the picture: whatever it lacked memory for was another.
+    expect(lacked(new EngineCrashed('killed by SIGABRT', false, [], true))).toBe(false);
+    expect(lacked(new EngineCrashed('killed by SIGKILL', true, []))).toBe(false);
+    expect(lacked(new Error('out of memory'))).toBe(false);
+  });
+
+  it('should take a kill for one by the kernel where the container counted one meanwhile', () => {
+    const write = (kills: number) =>
+      writeFileSync(events, `low 0\noom 9\noom_kill ${kills}\noom_group_kill 0\n`);
+    const killed = new EngineCrashed('killed by SIGKILL', true, []);
+    const aborted = new EngineCrashed('killed by SIGABRT', true, []);
+    write(1);
+    const lacked = new DeviceMemory(events).watch();
+    expect(lacked(killed)).toBe(false);
+    write(2);
+    expect(lacked(killed)).toBe(true);
+    expect(lacked(aborted)).toBe(false);
+  });
+});

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { SIZE_STEP, type Size } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { EngineCrashed, EngineFailure } from './engine.errors';
+
+/** Of the container's cgroup (v2). Elsewhere it is not there, and the kernel's kill looks like any other. */
+const MEMORY_EVENTS = '/sys/fs/cgroup/memory.events';
+
+/** What is known about the memory of one engine's device, over all of its processes. */
+export class DeviceMemory {
+  private largest: Size = { width: 0, height: 0 };
+
+  constructor(private readonly events = MEMORY_EVENTS) {}
+
+  /** Before a picture is drawn; what this returns tells whether an error of that picture was want of memory. */
+  watch(): (error: unknown) => error is EngineFailure | EngineCrashed {
+    const before = this.kills();
+    return (error): error is EngineFailure | EngineCrashed => {
+      if (error instanceof EngineFailure) return error.code === 'out_of_memory';
+      if (!(error instanceof EngineCrashed) || !error.begun) return false;
+      return error.outOfMemory || (error.how.includes('SIGKILL') && this.kills() > before);
+    };
+  }
+
+  drew({ width, height }: Size): void {
+    if (width * height > pixels(this.largest)) this.largest = { width, height };
+  }
+
+  /** What the caller of a picture that lacked memory is told: a size that fits, or is likely to. */
+  exceeded(size: Size, cause: Error): ServiceError {
+    const sentence = `The picture needs more memory than the device has${this.advice(size)}.`;
+    return new ServiceError('out_of_memory', sentence, 'size', { cause });
+  }
+
+  private advice(size: Size): string {
+    const { largest } = this;
+    if (pixels(largest) > 0 && pixels(largest) < pixels(size)) return `; a picture of ${text(largest)} fits`;
+    const half = halved(size);
+    return pixels(half) < pixels(size) ? `; try ${text(half)}` : ', and there is no smaller one';
+  }
+
+  /** Processes that the kernel killed in this container for want of memory. */
+  private kills(): number {
+    try {
+      return Number(/^oom_kill (\d+)$/m.exec(readFileSync(this.events, 'utf8'))?.[1] ?? 0);
+    } catch {
+      return 0;
+    }
+  }
+}
+
+const pixels = ({ width, height }: Size) => width * height;
+const text = ({ width, height }: Size) => `${width}x${height}`;
+const onGrid = (side: number) => Math.max(SIZE_STEP, Math.floor(side / SIZE_STEP) * SIZE_STEP);
+
+/** At most half of the pixels, in about the same shape; what one side cannot give, because it is the least, the other does. */
+function halved(size: Size): Size {
+  const [width, height] = [onGrid(size.width * Math.SQRT1_2), onGrid(size.height * Math.SQRT1_2)];
+  const half = pixels(size) / 2;
+  return { width: Math.min(width, onGrid(half / height)), height: Math.min(height, onGrid(half / width)) };
+}
