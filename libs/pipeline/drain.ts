@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Injectable, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
@@ -16,6 +17,7 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
 
   constructor({ DRAIN_SECONDS }: Config) {
     this.seconds = DRAIN_SECONDS;
+    setMaxListeners(0, this.signal, this.over); // one for each caller who waits
   }
 
   /** Aborted when the drain begins. Its reason is the ServiceError `draining`, for whoever is refused. */
