@@ -1,3 +1,4 @@
+export * from './drain';
 export { EngineCrashed } from './engine.errors';
 export * from './engine.messages';
 export * from './fleet.offers';

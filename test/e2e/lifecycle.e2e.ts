@@ -21,23 +21,6 @@ describe('The life of the service', () => {
     service = undefined;
   });
 
-  it('should end cleanly on SIGTERM while it draws: the caller is told to come again, no process stays', async () => {
-    service = await Service.startReady({ DATA_DIR });
-    const engine = service.enginePid!;
-    const running = service.post('/v1/images/generations', LONG);
-    const waiting = service.post('/v1/images/generations', LONG);
-    await service.until(() => service!.lines.length > 0 && isAlive(engine), 'draws');
-    await new Promise((resolve) => setTimeout(resolve, 1500));
-    const ended = service.stop('SIGTERM');
-    for (const response of [await running, await waiting]) {
-      expect(response.status).toBe(503);
-      expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
-      expect(((await response.json()) as Failure).error.code).toBe('draining');
-    }
-    expect(await ended).toEqual({ code: 0, signal: null });
-    expect(isAlive(engine)).toBe(false);
-  });
-
   it('should leave no engine behind when it is killed while it draws', async () => {
     service = await Service.startReady({ DATA_DIR });
     const engine = service.enginePid!;

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { temporaryFolder } from '../support/demo';
-import { allEvents } from '../support/event.source';
+import { allEvents, followEvents } from '../support/event.source';
 import { REDIS_SERVER, RedisServer } from '../support/redis.server';
 import { describeWith } from '../support/requires';
 import { S3_GATEWAY, startS3Gateway, type S3Gateway } from '../support/s3.gateway';
@@ -45,15 +45,6 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
       responseChecksumValidation: 'WHEN_REQUIRED',
     });
     await client.send(new CreateBucketCommand({ Bucket: 'pictures' }));
-    const machine = (i: number) => ({
-      DATA_DIR: folders[i], // nothing is shared but Redis and the bucket
-      REDIS_URL: redis.url,
-      S3_BUCKET_NAME: 'pictures',
-      S3_ENDPOINT: endpoint,
-      AWS_ACCESS_KEY_ID: accessKeyId,
-      AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      ENGINE_THREADS: '1',
-    });
     api = await Service.start({ ...machine(0), ROLE: 'api' });
     await api.ready();
     workers = [
@@ -68,12 +59,26 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
     await redis?.stop();
   });
 
+  const machine = (i: number) => ({
+    DATA_DIR: folders[i], // nothing is shared but Redis and the bucket
+    REDIS_URL: redis.url,
+    S3_BUCKET_NAME: 'pictures',
+    S3_ENDPOINT: gateway.endpoint,
+    AWS_ACCESS_KEY_ID: gateway.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: gateway.secretAccessKey,
+    ENGINE_THREADS: '1',
+    DRAIN_SECONDS: '600', // more than a picture of these tests can take
+  });
   const stored = async () => {
     const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: 'pictures' }));
     return Contents.map(({ Key }) => Key!);
   };
   const report = async (service: Service) =>
     (await (await fetch(`${service.url}/health/ready`)).json()) as Report;
+  const count = async (state: string) => {
+    const { data } = (await (await fetch(`${api.url}/v1/jobs?state=${state}`)).json()) as { data: unknown[] };
+    return data.length;
+  };
   const busy = async (service: Service) => (await report(service)).details.pipeline.state === 'busy';
 
   it('should draw on a worker what the API accepted, after an avatar, and tell every step', async () => {
@@ -133,6 +138,56 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
     await workers[0].ready();
     await api.jobUntil(id, 'succeeded');
     expect((await api.post(ROUTE, SMALL)).status).toBe(200);
+  });
+
+  it('should finish the picture of a worker that drains, and leave what waits to the other', async () => {
+    const [leaving, staying] = workers;
+    const medium = { ...SMALL, num_inference_steps: 20 };
+    const running = [await api.submit(ROUTE, medium), await api.submit(ROUTE, medium)];
+    for (const id of running) await api.jobUntil(id, 'running');
+    const waiting = [
+      await api.submit(ROUTE, SMALL),
+      await api.submit(ROUTE, SMALL),
+      await api.submit(ROUTE, SMALL),
+    ];
+    const ended = leaving.stop('SIGTERM');
+    await sleep(200);
+    expect((await fetch(`${leaving.url}/health/ready`)).status).toBe(503);
+    expect((await fetch(`${leaving.url}/health/live`)).status).toBe(200);
+    await api.until(async () => (await report(api)).details.workers?.count === 1, 'sees one worker');
+    expect(await ended).toEqual({ code: 0, signal: null });
+    for (const id of [...running, ...waiting]) {
+      expect(await api.jobUntil(id, 'succeeded', 'failed')).toMatchObject({
+        state: 'succeeded',
+        attempts: 1,
+      });
+    }
+    expect((await fetch(`${staying.url}/health/ready`)).status).toBe(200);
+    workers[0] = await Service.startReady({ ...machine(1), ROLE: 'worker' });
+  });
+
+  it('should let an API that drains answer who waits for a running picture', async () => {
+    const leaving = await Service.start({ ...machine(0), ROLE: 'api', DRAIN_SECONDS: '600' });
+    await leaving.until(
+      async () => (await report(leaving)).details.workers?.count === 2,
+      'sees both workers',
+    );
+    const caller = leaving.post(ROUTE, { ...SMALL, num_inference_steps: 20 });
+    await api.until(async () => (await count('running')) === 1, 'has one running');
+    const others = [await api.submit(ROUTE, LONG), await api.submit(ROUTE, LONG)];
+    await api.jobUntil(others[0], 'running');
+    const waiter = leaving.post(ROUTE, SMALL);
+    await api.until(async () => (await count('queued')) === 2, 'has two waiting');
+    const stream = await followEvents(`${leaving.url}/v1/jobs/${others[1]}/events`);
+    const ended = leaving.stop('SIGTERM');
+    await sleep(200);
+    expect((await fetch(`${leaving.url}/health/ready`)).status).toBe(503);
+    expect((await waiter).status).toBe(503);
+    expect((await stream.rest).at(-1)!.event).toBe('closing');
+    expect((await caller).status).toBe(200);
+    expect(await ended).toEqual({ code: 0, signal: null });
+    for (const id of others) await fetch(`${api.url}/v1/jobs/${id}`, { method: 'DELETE' });
+    for (const worker of workers) await worker.until(async () => !(await busy(worker)), 'is free again');
   });
 
   it('should finish on the other worker what a killed one had begun, and store it once', async () => {

@@ -19,7 +19,10 @@ export interface Api {
   close(): Promise<void>;
 }
 
-/** The whole API over real local storage in a folder of its own; only the engine is a stub. */
+/**
+ * The whole API over real local storage in a folder of its own; only the engine is a stub. At its end nothing waits for
+ * pictures that are never drawn, unless DRAIN_SECONDS is given.
+ */
 export async function startApi(variables: Record<string, string> = {}): Promise<Api> {
   const folder = await mkdtemp(join(tmpdir(), 'api-'));
   const pipeline = new PipelineStub();
@@ -31,7 +34,13 @@ export async function startApi(variables: Record<string, string> = {}): Promise<
   })
   class StubbedPipelineModule {}
 
-  const config = loadConfig({ DATA_DIR: folder, LOG_LEVEL: 'silent', MODEL_PATH: 'demo', ...variables });
+  const config = loadConfig({
+    DATA_DIR: folder,
+    LOG_LEVEL: 'silent',
+    MODEL_PATH: 'demo',
+    DRAIN_SECONDS: '0',
+    ...variables,
+  });
   const module = await Test.createTestingModule({ imports: [AppModule.forRoot(config)] })
     .overrideModule(PipelineModule)
     .useModule(StubbedPipelineModule)

@@ -32,3 +32,15 @@ export async function allEvents(url: string, headers?: Record<string, string>): 
   for await (const event of readEvents(url, headers)) events.push(event);
   return events;
 }
+
+/** As allEvents, but resolves once the stream is open: `rest` is what it will have told when it ends. */
+export async function followEvents(url: string): Promise<{ readonly rest: Promise<Sent[]> }> {
+  const stream = readEvents(url);
+  const first = await stream.next();
+  const read = async () => {
+    const events = first.done ? [] : [first.value];
+    for await (const event of stream) events.push(event);
+    return events;
+  };
+  return { rest: read() };
+}

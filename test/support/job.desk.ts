@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Config } from '@app/config';
+import { Drain } from '../../libs/pipeline/drain';
 import { JobRunner } from '../../libs/pipeline/job.runner';
 import { Offers } from '../../libs/pipeline/offers';
 import type { GenerateListeners } from '../../libs/pipeline/pipeline.types';
@@ -69,6 +70,7 @@ export class JobDesk {
   readonly queue: WatchedQueue;
   readonly jobs: Jobs;
   readonly estimates: Estimates;
+  readonly drain: Drain;
   readonly dispatcher: Dispatcher;
 
   private readonly folder = mkdtempSync(join(tmpdir(), 'desk-'));
@@ -81,10 +83,11 @@ export class JobDesk {
     this.store = new SqliteJobStore(this.database);
     this.queue = new WatchedQueue(new SqliteJobQueue(this.database, this.store));
     this.estimates = new Estimates(this.store, offers as Offers);
-    const { store, queue, events, storage, estimates, pipeline } = this;
-    this.jobs = new Jobs(this.config, store, queue, events, storage, estimates);
+    this.drain = new Drain(this.config);
+    const { store, queue, events, storage, estimates, pipeline, drain } = this;
+    this.jobs = new Jobs(this.config, store, queue, events, storage, estimates, drain);
     const runner = new JobRunner(pipeline.as(), storage);
-    this.dispatcher = new Dispatcher(queue, this.jobs, events, runner, pipeline.as());
+    this.dispatcher = new Dispatcher(queue, this.jobs, events, runner, pipeline.as(), drain);
     pipeline.work = (signal, listeners = {}) =>
       new Promise((finish, fail) => {
         signal?.addEventListener('abort', () => fail(signal.reason as Error));

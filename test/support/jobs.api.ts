@@ -3,7 +3,7 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
 import { ConfigModule, loadConfig } from '@app/config';
-import { JobEvents, Jobs } from '@app/pipeline';
+import { Drain, JobEvents, Jobs } from '@app/pipeline';
 import { ErrorFilter } from '../../apps/api/src/error.filter';
 import { HEARTBEAT } from '../../apps/api/src/jobs/event.streams';
 import { JobRoutesModule } from '../../apps/api/src/jobs/job.routes.module';
@@ -15,6 +15,7 @@ export interface JobsApi {
   readonly url: string;
   readonly jobs: JobsStub;
   readonly events: EventsStub;
+  readonly drain: Drain;
 }
 
 /** The routes of jobs alone, over stubs of the jobs and their events. */
@@ -24,11 +25,8 @@ export async function startJobsApi(heartbeat = 60_000): Promise<JobsApi> {
 
   @Global()
   @Module({
-    providers: [
-      { provide: Jobs, useValue: jobs },
-      { provide: JobEvents, useValue: events },
-    ],
-    exports: [Jobs, JobEvents],
+    providers: [{ provide: Jobs, useValue: jobs }, { provide: JobEvents, useValue: events }, Drain],
+    exports: [Drain, Jobs, JobEvents],
   })
   class StubbedJobsModule {}
 
@@ -45,5 +43,5 @@ export async function startJobsApi(heartbeat = 60_000): Promise<JobsApi> {
     .compile();
   const app = module.createNestApplication<NestExpressApplication>({ logger: false });
   await app.listen(0, '127.0.0.1');
-  return { app, url: await app.getUrl(), jobs, events };
+  return { app, url: await app.getUrl(), jobs, events, drain: app.get(Drain) };
 }

@@ -1,5 +1,6 @@
 import { ServiceError } from '@app/errors';
 import {
+  isFinished,
   JobEvents,
   type JobEvent,
   type JobPage,
@@ -62,7 +63,10 @@ export const failed = {
 } as const;
 
 /** What Jobs gives the API, over records that a spec writes. */
-export class JobsStub implements Pick<Jobs, 'find' | 'list' | 'cancel' | 'estimate' | 'progress'> {
+export class JobsStub implements Pick<
+  Jobs,
+  'find' | 'finished' | 'list' | 'cancel' | 'estimate' | 'progress'
+> {
   readonly records = new Map<string, JobRecord>();
   readonly queries: JobQuery[] = [];
   next?: number;
@@ -70,11 +74,13 @@ export class JobsStub implements Pick<Jobs, 'find' | 'list' | 'cancel' | 'estima
   finds = 0;
   estimated = { position: 3, startAt: 1_767_225_700_100, endAt: 1_767_225_800_200 };
   newest?: Progress;
+  private readonly wakers = new Set<() => void>();
 
   /** Writes a record, the one with JOB_ID unless the fields say otherwise. */
   put(fields: Partial<JobRecord> = {}): JobRecord {
     const job = aJob(fields);
     this.records.set(job.id, job);
+    for (const wake of this.wakers) wake();
     return job;
   }
 
@@ -84,6 +90,21 @@ export class JobsStub implements Pick<Jobs, 'find' | 'list' | 'cancel' | 'estima
     return job
       ? Promise.resolve(job)
       : Promise.reject(new ServiceError('job_not_found', `There is no job ${id}`));
+  }
+
+  /** As the real one at the end of the process, the only time when it is asked here. */
+  async finished(id: string, signal: AbortSignal): Promise<JobRecord> {
+    for (;;) {
+      const news = new Promise<void>((wake) => {
+        this.wakers.add(wake);
+        signal.addEventListener('abort', () => wake());
+      });
+      const job = await this.find(id);
+      if (isFinished(job)) return job;
+      signal.throwIfAborted();
+      if (job.state === 'queued') throw new ServiceError('draining', 'The service is shutting down');
+      await news;
+    }
   }
 
   list(query: JobQuery): Promise<JobPage> {

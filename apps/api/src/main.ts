@@ -7,9 +7,7 @@ import { ConfigError, isDemo, loadConfig, type Config } from '@app/config';
 import { PipelineService } from '@app/pipeline';
 import { createApp } from './app';
 import { demoHint } from './demo.hint';
-
-/** On shutdown replies get this long to end, in milliseconds. Node also waits for connections that ask nothing yet. */
-const DRAIN = 5_000;
+import { endOnSignals } from './signals';
 
 function readConfig(): Config {
   // Variables that are set win over the file.
@@ -21,10 +19,7 @@ async function main(): Promise<void> {
   const config = readConfig();
   const app = await createApp(config);
   const server: Server = app.getHttpServer();
-  app.enableShutdownHooks(['SIGINT', 'SIGTERM'], { useProcessExit: true });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => setTimeout(() => server.closeAllConnections(), DRAIN).unref());
-  }
+  endOnSignals(app);
   try {
     // The model loads meanwhile: /health/ready tells how far it is.
     await app.listen(config.PORT, config.HOST);

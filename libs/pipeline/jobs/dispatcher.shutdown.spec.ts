@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { draft } from '../../../test/support/jobs';
 import { JobDesk, until } from '../../../test/support/job.desk';
 import { Dispatcher } from './dispatcher';
 
@@ -30,7 +31,9 @@ describe(`${Dispatcher.name} at shutdown`, () => {
 
   it('should take nothing more', async () => {
     await desk.dispatcher.beforeApplicationShutdown();
-    const { id } = await desk.submit('late');
+    const { id } = draft();
+    await desk.store.accept(draft({ id }), { limit: 9 }); // by another process
+    await desk.queue.add((await desk.store.find(id))!);
     await sleep(40);
     expect(desk.queue.taken).toEqual([]);
     expect(await desk.store.find(id)).toMatchObject({ state: 'queued' });

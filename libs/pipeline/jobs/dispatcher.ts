@@ -3,8 +3,10 @@ import {
   Logger,
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
+  type OnModuleDestroy,
 } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Drain } from '../drain';
 import { JobRunner } from '../job.runner';
 import { PipelineService } from '../pipeline.service';
 import { JobEvents } from './job.events';
@@ -20,9 +22,8 @@ const PAUSE = 1_000;
  * is still queued for everybody else. What was drawn is encoded and stored while the next one is drawn.
  */
 @Injectable()
-export class Dispatcher implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   private readonly logger = new Logger('Dispatcher');
-  private readonly stopping = new AbortController();
   private readonly runs = new Set<JobRun>();
   private loop: Promise<void> = Promise.resolve();
 
@@ -32,22 +33,46 @@ export class Dispatcher implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly events: JobEvents,
     private readonly runner: JobRunner,
     private readonly pipeline: PipelineService,
-  ) {}
+    private readonly drain: Drain,
+  ) {
+    drain.signal.addEventListener('abort', () => this.drainRuns());
+  }
 
   onApplicationBootstrap(): void {
     this.loop = this.dispatch();
   }
 
-  /** Running jobs go back to the queue; waiting ones are not touched. */
+  /** Pictures that are begun get their grace. */
+  onModuleDestroy(): Promise<void> {
+    return this.drain.grace(async () => {
+      await this.loop;
+      await this.runsEnded();
+    });
+  }
+
+  /** Jobs that still run go back to the queue; waiting ones are not touched. */
   async beforeApplicationShutdown(): Promise<void> {
-    this.stopping.abort();
+    this.drain.hurry();
     await this.pipeline.stop();
     await this.loop;
+    await this.runsEnded();
+  }
+
+  private async runsEnded(): Promise<void> {
     await Promise.all([...this.runs].map((run) => run.ended));
   }
 
+  /** The job that is fetched ahead goes back at once: it may be another process's turn. */
+  private drainRuns(): void {
+    const running = [...this.runs].filter((run) => run.drain()).length;
+    const { seconds } = this.drain;
+    if (running === 0 || seconds === 0) return;
+    const pictures = running === 1 ? '1 running picture' : `${running} running pictures`;
+    this.logger.log(`Draining: waiting up to ${seconds} s for ${pictures}; once more to end at once`);
+  }
+
   private async dispatch(): Promise<void> {
-    const { signal } = this.stopping;
+    const { signal } = this.drain;
     await this.whileItFails(() => this.queue.start());
     while (!signal.aborted) {
       const ticket = await this.whileItFails(() => this.queue.take(signal));
@@ -61,15 +86,16 @@ export class Dispatcher implements OnApplicationBootstrap, BeforeApplicationShut
 
   private begin(ticket: Ticket): JobRun {
     const { jobs, events, runner, pipeline } = this;
-    const run = new JobRun(ticket, { jobs, events, runner, pipeline }, this.stopping.signal);
+    const run = new JobRun(ticket, { jobs, events, runner, pipeline }, this.drain.over);
     this.runs.add(run);
     void run.ended.finally(() => this.runs.delete(run));
+    if (this.drain.signal.aborted) run.drain();
     return run;
   }
 
   /** Redis may be away for a while. */
   private async whileItFails<T>(attempt: () => Promise<T>): Promise<T | undefined> {
-    const { signal } = this.stopping;
+    const { signal } = this.drain;
     while (!signal.aborted) {
       try {
         return await attempt();

@@ -42,6 +42,8 @@ export class JobRun {
   /** As `stop`, but not for a shutdown: storing a picture that is drawn is shorter than drawing it again. */
   private readonly revoked = new AbortController();
   private hasBegun!: () => void;
+  /** Its picture is an engine's, or is being stored. */
+  private drawing = false;
 
   constructor(
     private readonly ticket: Ticket,
@@ -65,6 +67,15 @@ export class JobRun {
         ticket.lost.removeEventListener('abort', onLost);
         this.hasBegun();
       });
+  }
+
+  /**
+   * This process is to end: unless its picture is begun, the job goes back to the queue. true: it is, and goes on, also
+   * with another engine should this one die.
+   */
+  drain(): boolean {
+    if (!this.drawing) this.end('shutdown');
+    return this.drawing;
   }
 
   /** This process ends: it can run no other job either. */
@@ -93,7 +104,7 @@ export class JobRun {
     const unwatch = await this.watch(job);
     try {
       const request = await this.prepare(job);
-      if (request) while (await this.attempt(request));
+      if (request) while (await this.attempt(request)) this.drawing = false;
     } finally {
       unwatch();
     }
@@ -141,6 +152,7 @@ export class JobRun {
       engine.release();
       return this.expire();
     }
+    this.drawing = true;
     const started = await this.tools.jobs.start(this.id).catch((error: unknown) => {
       engine.release();
       throw error;

@@ -70,6 +70,51 @@ describe(`${Jobs.name}.finished`, () => {
     expect(await desk.store.find(job.id)).toMatchObject({ state: 'queued' });
   });
 
+  it('should still answer for a job that has ended by the moment that the signal aborts', async () => {
+    const client = new AbortController();
+    const outcome = wait(client.signal);
+    await turn();
+    await desk.store.update(job.id, cancel('Cancelled elsewhere', Date.now()));
+    client.abort(leave);
+    await turn();
+    expect(outcome).toEqual({ state: 'cancelled' });
+  });
+
+  describe('as the process drains', () => {
+    it('should end at once for a job that waits, now or later', async () => {
+      const before = wait();
+      await turn();
+      desk.drain.begin();
+      const after = wait();
+      await turn();
+      for (const outcome of [before, after]) expect(outcome).toMatchObject({ error: { code: 'draining' } });
+    });
+
+    it('should wait for a job that runs, also when its engine dies under it', async () => {
+      await desk.jobs.start(job.id);
+      const outcome = wait();
+      desk.drain.begin();
+      await turn();
+      await desk.jobs.crash(job.id, 1);
+      await turn();
+      expect(outcome).toEqual({});
+      await desk.jobs.start(job.id);
+      await desk.jobs.fail(job.id, 2, { code: 'generation_failed', message: 'Flat' });
+      await turn();
+      expect(outcome).toEqual({ state: 'failed' });
+    });
+
+    it('should wait no longer than the signal allows', async () => {
+      await desk.jobs.start(job.id);
+      const outcome = wait(desk.drain.over);
+      desk.drain.begin();
+      await jest.advanceTimersByTimeAsync(24_000);
+      expect(outcome).toEqual({});
+      await jest.advanceTimersByTimeAsync(1_000);
+      expect(outcome).toMatchObject({ error: { code: 'draining' } });
+    });
+  });
+
   it('should end when the job is removed', async () => {
     const outcome = wait();
     await turn();

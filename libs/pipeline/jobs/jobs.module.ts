@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { Config } from '@app/config';
 import { StorageModule } from '@app/storage';
+import { Drain } from '../drain';
 import { FleetOffers, type WorkerOffer } from '../fleet.offers';
 import { LocalOffers, Offers } from '../offers';
 import { PipelineModule } from '../pipeline.module';
@@ -91,6 +92,7 @@ export class JobsModule {
       ...(REDIS_URL ? SHARED : EMBEDDED),
       ...(draws ? DRAWS : LEAVES),
       ...(draws && REDIS_URL ? [WorkerAnnouncer] : []),
+      Drain,
       Estimates,
       Jobs,
       Upkeep,
@@ -100,7 +102,7 @@ export class JobsModule {
       global: true,
       imports: [StorageModule, ...(draws ? [PipelineModule] : [])],
       providers,
-      exports: [JobStore, JobEvents, Jobs, Offers, ...(draws ? [] : [FleetOffers])],
+      exports: [Drain, JobStore, JobEvents, Jobs, Offers, ...(draws ? [] : [FleetOffers])],
     };
   }
 }

@@ -40,6 +40,13 @@ describe(Jobs.name, () => {
       expect((await desk.queue.take(AbortSignal.timeout(1000)))?.id).toBe('a');
     });
 
+    it('should accept nothing while the process drains', async () => {
+      open();
+      desk.drain.begin();
+      await expect(desk.submit('late', { id: 'a' })).rejects.toMatchObject({ code: 'draining' });
+      expect(await desk.store.find('a')).toBeUndefined();
+    });
+
     it('should answer the same request under the same key with the first job, told once', async () => {
       open();
       await desk.jobs.submit(draft({ id: 'a', ...key('same') }), true);

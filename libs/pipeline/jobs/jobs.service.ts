@@ -2,6 +2,7 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Storage } from '@app/storage';
+import { Drain } from '../drain';
 import type { PictureResult } from '../job.runner';
 import type { Progress } from '../pipeline.types';
 import { Estimates, type Estimate } from './estimates';
@@ -26,6 +27,7 @@ export class Jobs implements OnApplicationShutdown {
     private readonly events: JobEvents,
     private readonly storage: Storage,
     private readonly estimates: Estimates,
+    private readonly drain: Drain,
   ) {}
 
   async onApplicationShutdown(): Promise<void> {
@@ -35,9 +37,10 @@ export class Jobs implements OnApplicationShutdown {
 
   /**
    * Accepts a job; when this resolves it survives whatever comes. `replayed`: the idempotency key has its job already.
-   * Throws `idempotency_mismatch`, `queue_full`, `caller_queue_full`, `storage_unavailable`.
+   * Throws `idempotency_mismatch`, `queue_full`, `caller_queue_full`, `storage_unavailable`, `draining`.
    */
   async submit(draft: JobDraft, bounded: boolean): Promise<{ job: JobRecord; replayed: boolean }> {
+    this.drain.signal.throwIfAborted();
     const { QUEUE_LIMIT: limit, QUEUE_LIMIT_PER_USER } = this.config;
     const limitPerCaller = bounded ? QUEUE_LIMIT_PER_USER : undefined;
     const acceptance = await this.store.accept(draft, { limit, limitPerCaller });
@@ -147,27 +150,35 @@ export class Jobs implements OnApplicationShutdown {
     return this.change(id, to.expire(Date.now()));
   }
 
-  /** Resolves to the finished job; rejects with `signal`'s reason, or with `job_not_found` when it is removed. */
+  /**
+   * Resolves to the finished job, also when it is that by the moment that `signal` aborts. Rejects with `signal`'s
+   * reason; with `job_not_found` when the job is removed; with `draining` when this process ends and the job waits.
+   */
   async finished(id: string, signal: AbortSignal): Promise<JobRecord> {
     let wake = (): void => {};
     const end = await this.events.subscribe(id, (event) => {
       if (event.type === 'state') wake();
     });
+    const { signal: draining } = this.drain;
+    let stays = false;
     const leave = () => wake();
-    signal.addEventListener('abort', leave);
+    for (const each of [signal, draining]) each.addEventListener('abort', leave);
     try {
       for (;;) {
         // Before the record is read, or a change in between would wake nobody.
         const news = new Promise<void>((resolve) => (wake = resolve));
-        signal.throwIfAborted();
         const job = await this.find(id);
         if (isFinished(job)) return job;
+        signal.throwIfAborted();
+        // One that runs may end in time, even where its engine dies and it is queued for a moment.
+        if (draining.aborted && !stays && job.state === 'queued') throw draining.reason;
+        stays = draining.aborted;
         const timer = setTimeout(() => wake(), LOOK_AGAIN);
         await news;
         clearTimeout(timer);
       }
     } finally {
-      signal.removeEventListener('abort', leave);
+      for (const each of [signal, draining]) each.removeEventListener('abort', leave);
       end();
     }
   }

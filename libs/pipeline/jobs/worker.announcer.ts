@@ -4,6 +4,7 @@ import {
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
+import { Drain } from '../drain';
 import type { WorkerOffer } from '../fleet.offers';
 import { Offers } from '../offers';
 import { PipelineService } from '../pipeline.service';
@@ -17,26 +18,33 @@ const INTERVAL = 30_000;
 export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger('Worker');
   private timer?: NodeJS.Timeout;
-  private stopped = false;
+  private withdrawn?: Promise<void>;
 
   constructor(
     private readonly presence: RedisWorkerPresence<WorkerOffer>,
     private readonly pipeline: PipelineService,
     private readonly offers: Offers,
-  ) {}
+    drain: Drain,
+  ) {
+    drain.signal.addEventListener('abort', () => void this.withdraw());
+  }
 
   onApplicationBootstrap(): void {
     void this.pipeline.whenReady().then(() => {
-      if (this.stopped) return;
+      if (this.withdrawn) return;
       this.timer = setInterval(() => void this.announce(), INTERVAL).unref();
       return this.announce();
     });
   }
 
-  async beforeApplicationShutdown(): Promise<void> {
-    this.stopped = true;
+  beforeApplicationShutdown(): Promise<void> {
+    return this.withdraw();
+  }
+
+  private withdraw(): Promise<void> {
     clearInterval(this.timer);
-    await this.presence.close();
+    this.withdrawn ??= this.presence.close();
+    return this.withdrawn;
   }
 
   private async announce(): Promise<void> {
@@ -48,7 +56,7 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
         sha256,
       }));
       const { model } = this.pipeline.status();
-      if (!this.stopped) await this.presence.announce({ model, ipAdapter, engines, loras });
+      if (!this.withdrawn) await this.presence.announce({ model, ipAdapter, engines, loras });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');
     }

@@ -1,3 +1,5 @@
+import { HealthCheckExecutor } from '@nestjs/terminus/dist/health-check/health-check-executor.service';
+import { Drain } from '@app/pipeline';
 import { http } from '../../../../test/support/http';
 import { startApi, type Api } from '../../../../test/support/api';
 import { HealthController } from './health.controller';
@@ -79,5 +81,26 @@ describe(HealthController.name, () => {
     const { body } = await get('/health/live');
     expect(body).toMatchObject({ status: 'ok' });
     status.mockRestore();
+  });
+
+  it('should not be ready from the moment that it drains, without a look at anything, and alive to the end', async () => {
+    api.pipeline.state = { state: 'ready', model: 'demo' };
+    const drain = api.app.get(Drain);
+    drain.begin();
+    const status = jest.spyOn(api.pipeline, 'status');
+    const summary = await get('/health/');
+    expect(summary.status).toBe(503);
+    expect(summary.body).toEqual({
+      status: 'unhealthy',
+      message: 'Image generation service is not ready: draining',
+    });
+    const ready = await get('/health/ready');
+    expect(ready.status).toBe(503);
+    expect(ready.body).toMatchObject({ status: 'error', details: { process: { reason: 'draining' } } });
+    expect(status).not.toHaveBeenCalled();
+    // As Nest does before the server closes: Terminus has its own opinion from then on.
+    api.app.get(HealthCheckExecutor, { strict: false }).beforeApplicationShutdown();
+    expect((await get('/health/ready')).status).toBe(503);
+    expect((await get('/health/live')).status).toBe(200);
   });
 });

@@ -18,7 +18,7 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
       required: false,
       description:
         'RFC 7240: `respond-async` answers 202 with the job at once; `wait=N` waits at most N seconds (and at most ' +
-        'MAX_WAIT) for the picture, then answers 202. Others are ignored.',
+        'MAX_WAIT) for the picture, then answers 202; earlier when the service shuts down. Others are ignored.',
       schema: { type: 'string', example: 'respond-async' },
     }),
     ApiHeader({

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
-import { isFinished, Jobs, type JobRecord } from '@app/pipeline';
+import { Drain, isFinished, Jobs, type JobRecord } from '@app/pipeline';
 import { LiveRequests } from '../users/live.requests';
 import { WebhookAddress } from '../webhooks/webhook.address';
 import { JobWriter, type Sketch } from './job.writer';
@@ -27,6 +27,7 @@ export class ImagesService {
     private readonly writer: JobWriter,
     private readonly webhooks: WebhookAddress,
     private readonly live: LiveRequests,
+    private readonly drain: Drain,
   ) {}
 
   memory(request: MemoryRequest, call: Call): Promise<Outcome> {
@@ -84,7 +85,7 @@ export class ImagesService {
     }
   }
 
-  /** The job as it is when it is finished, or when `seconds` are over. */
+  /** The job as it is when it is finished, or when `seconds` are over: those of the caller, or this process's. */
   private async wait(
     job: JobRecord,
     seconds: number | undefined,
@@ -96,10 +97,19 @@ export class ImagesService {
     try {
       return await this.jobs.finished(job.id, timeout ? AbortSignal.any([signal, timeout]) : signal);
     } catch (error) {
-      if (!signal.aborted && timeout?.aborted) return this.jobs.find(job.id);
+      const { aborted: left } = call.signal;
+      const { aborted: drains } = this.drain.signal;
+      // Who set a time takes the job for an answer.
+      if (!left && seconds !== undefined && (timeout?.aborted || drains)) return this.jobs.find(job.id);
       // Without a key nobody else can have the reply: the picture would be drawn for nobody.
-      const forNobody = signal.aborted && !call.idempotencyKey && this.config.CANCEL_ON_DISCONNECT;
-      if (forNobody) await this.jobs.cancel(job.id, 'The client closed the connection').catch(() => {});
+      const forNobody =
+        (signal.aborted || drains) && !call.idempotencyKey && this.config.CANCEL_ON_DISCONNECT;
+      if (forNobody) {
+        const why = left
+          ? 'The client closed the connection'
+          : 'The service shut down, and told the client to come again';
+        await this.jobs.cancel(job.id, why).catch(() => {});
+      }
       throw error;
     }
   }

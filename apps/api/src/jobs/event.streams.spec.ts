@@ -1,5 +1,6 @@
 import { get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { http } from '../../../../test/support/http';
 import { startJobsApi, type JobsApi } from '../../../../test/support/jobs.api';
 import { failed, JOB_ID, running, succeeded } from '../../../../test/support/jobs.stub';
@@ -83,6 +84,7 @@ describe(EventStreams.name, () => {
   const start = async (heartbeat?: number) => (api = await startJobsApi(heartbeat));
   afterEach(async () => {
     readers.splice(0).forEach((reader) => reader.leave());
+    api.drain.hurry();
     await api.app.close();
   });
 
@@ -371,26 +373,77 @@ describe(EventStreams.name, () => {
     expect(api.jobs.finds).toBe(1);
   }, 30_000);
 
-  describe('at shutdown', () => {
-    it('should take leave of every reader, so that the server can close', async () => {
+  describe('as the process ends', () => {
+    it('should take leave at once of the readers of a job that waits', async () => {
+      await start();
+      api.jobs.put();
+      const crowd = [await follow(), await follow()];
+      api.drain.begin();
+      for (const reader of crowd) {
+        await reader.end();
+        expect(reader.names).toEqual(['state queued', 'closing']);
+      }
+    });
+
+    it('should follow a job that runs to its result, and close the server only then', async () => {
+      await start();
+      api.jobs.put(running);
+      const reader = await follow();
+      let closed = false;
+      const close = api.app.close().then(() => (closed = true));
+      await reader.until(({ events }) => events.length === 1);
+      api.events.emit(sampling(20));
+      await reader.until(({ events }) => events.length === 2);
+      await sleep(40);
+      expect(closed).toBe(false);
+      succeed();
+      await reader.end();
+      expect(reader.names).toEqual(['state running', 'progress', 'state succeeded', 'result']);
+      await close;
+    });
+
+    it('should find the result of a job whose end nobody told', async () => {
+      await start();
+      api.jobs.put(running);
+      const reader = await follow();
+      api.drain.begin();
+      api.jobs.put(succeeded);
+      await reader.end();
+      expect(reader.names).toEqual(['state running', 'state succeeded', 'result']);
+    });
+
+    it('should take leave of every reader when the grace is over, so that the server can close', async () => {
       await start();
       api.jobs.put(running);
       const crowd = [await follow(), await follow()];
-      await api.app.close();
+      const close = api.app.close();
+      await sleep(40);
+      expect(crowd.map(({ ended }) => ended)).toEqual([false, false]);
+      api.drain.hurry();
       for (const reader of crowd) {
         await reader.end();
         expect(reader.names).toEqual(['state running', 'closing']);
       }
+      await close;
+    });
+
+    it('should not wait for a job whose last reader has gone', async () => {
+      await start();
+      api.jobs.put(running);
+      const reader = await follow();
+      const close = api.app.close();
+      reader.leave();
+      await close;
     });
 
     it('should open no more streams', async () => {
       await start();
       api.jobs.put(running);
-      api.app.get(EventStreams, { strict: false }).beforeApplicationShutdown();
+      api.drain.begin();
       const { status, body, headers } = await http(api.url).get(`/v1/jobs/${JOB_ID}/events`);
       expect(status).toBe(503);
       expect(body).toMatchObject({ error: { code: 'draining' } });
-      expect(headers['retry-after']).toBeDefined();
+      expect(headers['retry-after']).toBe('10');
     });
   });
 });

@@ -1,7 +1,7 @@
-import { Inject, Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import type { Response } from 'express';
 import { ServiceError } from '@app/errors';
-import { isFinished, JobEvents, Jobs, type JobRecord } from '@app/pipeline';
+import { Drain, isFinished, JobEvents, Jobs, type JobRecord } from '@app/pipeline';
 import { EventStream } from './event.stream';
 import { END_ID, eventText } from './event.text';
 import { JobPresenter, toErrorDetail } from './job.presenter';
@@ -15,23 +15,33 @@ export interface StreamOptions {
   readonly previews?: boolean;
 }
 
+/** The streams of one job. */
+class Readers extends Set<EventStream> {
+  /** Aborted when the last one has gone. */
+  readonly left = new AbortController();
+}
+
 /** The event streams of this process. A job's readers share what is read of its record. */
 @Injectable()
-export class EventStreams implements BeforeApplicationShutdown {
+export class EventStreams implements OnModuleDestroy {
   private readonly logger = new Logger(EventStreams.name);
   /** By job. */
-  private readonly streams = new Map<string, Set<EventStream>>();
+  private readonly streams = new Map<string, Readers>();
   private readonly looks = new Map<string, Promise<JobRecord>>();
   private readonly outcomes = new WeakMap<JobRecord, string>();
   private readonly timer: NodeJS.Timeout;
-  private draining = false;
+  private leaving?: Promise<unknown>;
 
   constructor(
     private readonly jobs: Jobs,
     private readonly events: JobEvents,
     private readonly presenter: JobPresenter,
+    private readonly drain: Drain,
     @Inject(HEARTBEAT) heartbeat: number,
   ) {
+    drain.signal.addEventListener('abort', () => {
+      this.leaving = Promise.all([...this.streams].map((entry) => this.leave(...entry)));
+    });
     this.timer = setInterval(() => this.beat(), heartbeat).unref();
   }
 
@@ -60,7 +70,7 @@ export class EventStreams implements BeforeApplicationShutdown {
     if (response.destroyed) return unsubscribe();
     const kept = await this.events.read(id);
     if (response.destroyed) return;
-    if (this.draining) throw new ServiceError('draining', 'The service is shutting down; ask again');
+    this.drain.signal.throwIfAborted();
     this.add(id, stream);
     stream.open(job, kept, after);
     if (isFinished(job)) stream.finish(this.outcome(job), job);
@@ -68,10 +78,21 @@ export class EventStreams implements BeforeApplicationShutdown {
   }
 
   /** The server closes only after its last reply. */
-  beforeApplicationShutdown(): void {
-    this.draining = true;
+  async onModuleDestroy(): Promise<void> {
+    this.drain.begin();
+    await this.leaving;
     clearInterval(this.timer);
-    for (const streams of this.streams.values()) for (const stream of streams) stream.leave();
+  }
+
+  /** At once where the job waits; where it runs, when it is done or the grace is over. Never rejects. */
+  private async leave(id: string, readers: Readers): Promise<void> {
+    try {
+      const end = AbortSignal.any([readers.left.signal, this.drain.over]);
+      const job = await this.jobs.finished(id, end);
+      for (const stream of readers) stream.finish(this.outcome(job), job);
+    } catch {
+      for (const stream of readers) stream.leave();
+    }
   }
 
   /** Events can be lost, records cannot: a job that ended unheard is found here. */
@@ -124,12 +145,14 @@ export class EventStreams implements BeforeApplicationShutdown {
   }
 
   private add(id: string, stream: EventStream): void {
-    const streams = this.streams.get(id) ?? new Set();
+    const streams = this.streams.get(id) ?? new Readers();
     this.streams.set(id, streams.add(stream));
   }
 
   private remove(id: string, stream: EventStream): void {
     const streams = this.streams.get(id);
-    if (streams?.delete(stream) && streams.size === 0) this.streams.delete(id);
+    if (!streams?.delete(stream) || streams.size > 0) return;
+    this.streams.delete(id);
+    streams.left.abort();
   }
 }

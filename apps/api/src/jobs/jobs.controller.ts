@@ -47,7 +47,7 @@ const EVENTS = `A \`text/event-stream\` (server-sent events). \`data\` is always
 | \`preview\` | \`{step, width, height, jpeg}\` | with \`previews=true\`: a small picture of how far the sampling is, JPEG in base64 |
 | \`result\` | the reply of the picture route | once, after the state \`succeeded\`; then the stream ends |
 | \`error\` | \`{message, type, param, code}\` | once, after any other last state; then the stream ends |
-| \`closing\` | \`{}\` | the service shuts down and ends the stream; ask again, with Last-Event-ID |
+| \`closing\` | \`{}\` | the service shuts down before the job is done, and ends the stream; ask again, with Last-Event-ID |
 
 \`state\` and \`progress\` have an \`id\`. A client that comes back with the last one as \`Last-Event-ID\` gets what it
 missed; with another one, or none, everything that is kept of the job. A state without an \`id\` comes from the job's

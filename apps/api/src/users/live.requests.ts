@@ -1,5 +1,6 @@
-import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
+import { Drain } from '@app/pipeline';
 
 interface Live {
   readonly userId?: string;
@@ -9,17 +10,26 @@ interface Live {
 
 /** Requests of this process that still write or wait, so that they can be ended from outside. */
 @Injectable()
-export class LiveRequests implements BeforeApplicationShutdown {
+export class LiveRequests implements OnModuleDestroy {
   private readonly live = new Set<Live>();
-  private draining = false;
 
-  /** Runs `work` with a signal that aborts when `caller` does, when the user is deleted or at shutdown. */
+  constructor(private readonly drain: Drain) {
+    const { over } = drain;
+    over.addEventListener('abort', () => {
+      for (const { controller } of this.live) controller.abort(over.reason);
+    });
+  }
+
+  /**
+   * Runs `work` with a signal that aborts when `caller` does, when the user is deleted, or when this process ends and the
+   * grace is over. Once it drains, nothing more is run.
+   */
   async run<T>(
     userId: string | undefined,
     caller: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    if (this.draining) throw drained();
+    this.drain.signal.throwIfAborted();
     const controller = new AbortController();
     const signal = AbortSignal.any([caller, controller.signal]);
     const result = work(signal);
@@ -27,8 +37,9 @@ export class LiveRequests implements BeforeApplicationShutdown {
     this.live.add(entry);
     try {
       const value = await result;
-      // What came too late to stop the work still decides the answer: its picture is being removed.
-      if (controller.signal.aborted) throw controller.signal.reason;
+      // A deletion that came too late to stop the work still decides the answer: the picture is being removed.
+      const { aborted, reason } = controller.signal;
+      if (aborted && reason !== this.drain.over.reason) throw reason;
       return value;
     } catch (error) {
       // Whatever the aborted step threw, the reason is why.
@@ -47,16 +58,11 @@ export class LiveRequests implements BeforeApplicationShutdown {
   }
 
   /**
-   * The HTTP server closes only after its last reply, and a picture can take minutes: callers are told at once to come
-   * again. Jobs of those who sent an Idempotency-Key go on, here or in the next process; the same key joins them.
+   * The HTTP server closes only after its last reply, and a picture can take minutes: who still waits when the grace is
+   * over is told to come again. Jobs of those who sent an Idempotency-Key go on in the next process; the same key joins
+   * them.
    */
-  beforeApplicationShutdown(): void {
-    this.draining = true;
-    for (const { controller } of this.live) controller.abort(drained());
+  onModuleDestroy(): Promise<void> {
+    return this.drain.grace(() => Promise.all([...this.live].map(({ settled }) => settled)));
   }
 }
-
-const drained = () =>
-  new ServiceError('draining', 'The service is shutting down; send the request again', undefined, {
-    retryAfter: 10,
-  });

@@ -1,0 +1,77 @@
+import { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { Drain } from './drain';
+
+const never = () => new Promise<void>(() => {});
+
+describe(Drain.name, () => {
+  beforeEach(() => void jest.useFakeTimers());
+  afterEach(() => void jest.useRealTimers());
+
+  const open = (DRAIN_SECONDS = 25) => new Drain(Object.assign(new Config(), { DRAIN_SECONDS }));
+  /** Whether the grace for `work` is over. */
+  const grace = (drain: Drain, work: () => Promise<unknown>) => {
+    const outcome = { over: false };
+    void drain.grace(work).then(() => (outcome.over = true));
+    return outcome;
+  };
+  const turn = () => jest.advanceTimersByTimeAsync(0);
+
+  it('should refuse from its beginning on, and end its grace after DRAIN_SECONDS', async () => {
+    const drain = open();
+    expect([drain.signal.aborted, drain.over.aborted]).toEqual([false, false]);
+    drain.begin();
+    expect([drain.signal.aborted, drain.over.aborted]).toEqual([true, false]);
+    expect(drain.signal.reason).toBeInstanceOf(ServiceError);
+    expect(drain.signal.reason).toMatchObject({ code: 'draining', retryAfter: 10 });
+    await jest.advanceTimersByTimeAsync(24_000);
+    drain.begin(); // does not begin anew
+    expect(drain.over.aborted).toBe(false);
+    await jest.advanceTimersByTimeAsync(1_000);
+    expect(drain.over.reason).toBe(drain.signal.reason);
+  });
+
+  it('should give work its grace, and no longer than it takes', async () => {
+    const drain = open();
+    let end = () => {};
+    const outcome = grace(drain, () => new Promise<void>((resolve) => (end = resolve)));
+    expect(drain.signal.aborted).toBe(true);
+    await jest.advanceTimersByTimeAsync(5_000);
+    expect(outcome.over).toBe(false);
+    end();
+    await turn();
+    expect(outcome.over).toBe(true);
+    expect(drain.over.aborted).toBe(false);
+  });
+
+  it.each([
+    ['the time is over', () => jest.advanceTimersByTimeAsync(25_000)],
+    ['somebody is in a hurry', (drain: Drain) => drain.hurry()],
+    ['the shutdown itself comes', (drain: Drain) => drain.beforeApplicationShutdown()],
+  ])('should not wait for work any more when %s', async (_what, happens) => {
+    const drain = open();
+    const outcome = grace(drain, never);
+    await turn();
+    expect(outcome.over).toBe(false);
+    await happens(drain);
+    await turn();
+    expect(outcome.over).toBe(true);
+    expect(drain.over.aborted).toBe(true);
+    const later = grace(drain, never);
+    await turn();
+    expect(later.over).toBe(true);
+  });
+
+  it('should give no grace with DRAIN_SECONDS=0', async () => {
+    const drain = open(0);
+    const outcome = grace(drain, never);
+    await turn();
+    expect(outcome.over).toBe(true);
+  });
+
+  it('should begin at the end of the first module, whoever ends it', () => {
+    const drain = open();
+    drain.onModuleDestroy();
+    expect(drain.signal.aborted).toBe(true);
+  });
+});

@@ -1,0 +1,66 @@
+import { setMaxListeners } from 'node:events';
+import { Injectable, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
+import { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+
+/**
+ * How this process ends, in two stages. First the drain: nothing new is begun, what runs may finish. Then, as soon as
+ * nothing runs any more and at the latest after DRAIN_SECONDS, the shutdown: whatever is left is given back, and told so.
+ * Nest calls the hooks of one module after the other, so who must react at once listens to the signals.
+ */
+@Injectable()
+export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
+  readonly seconds: number;
+  private readonly beginning = new AbortController();
+  private readonly end = new AbortController();
+  private readonly ended = new Promise<unknown>((resolve) => this.over.addEventListener('abort', resolve));
+
+  constructor({ DRAIN_SECONDS }: Config) {
+    this.seconds = DRAIN_SECONDS;
+    setMaxListeners(0, this.signal, this.over); // one for each caller who waits
+  }
+
+  /** Aborted when the drain begins. Its reason is the ServiceError `draining`, for whoever is refused. */
+  get signal(): AbortSignal {
+    return this.beginning.signal;
+  }
+
+  /** Aborted, for the same reason, when the grace of what runs is over. */
+  get over(): AbortSignal {
+    return this.end.signal;
+  }
+
+  /** Twice is fine. */
+  begin(): void {
+    if (this.signal.aborted) return;
+    this.beginning.abort(draining());
+    if (this.seconds === 0) return this.hurry();
+    setTimeout(() => this.hurry(), 1000 * this.seconds).unref();
+  }
+
+  /** Ends the grace now. */
+  hurry(): void {
+    this.begin();
+    this.end.abort(this.signal.reason);
+  }
+
+  /** Begins the drain, and resolves when `work` has ended or its grace is over. */
+  async grace(work: () => Promise<unknown>): Promise<void> {
+    this.begin();
+    await Promise.race([work(), this.ended]);
+  }
+
+  onModuleDestroy(): void {
+    this.begin();
+  }
+
+  /** Every module has seen to the end of its work, or given up. */
+  beforeApplicationShutdown(): void {
+    this.hurry();
+  }
+}
+
+const draining = () =>
+  new ServiceError('draining', 'The service is shutting down; send the request again', undefined, {
+    retryAfter: 10,
+  });
