@@ -31,7 +31,13 @@ export async function startApi(variables: Record<string, string> = {}): Promise<
   })
   class StubbedPipelineModule {}
 
-  const config = loadConfig({ DATA_DIR: folder, LOG_LEVEL: 'silent', MODEL_PATH: 'demo', ...variables });
+  const config = loadConfig({
+    DATA_DIR: folder,
+    LOG_LEVEL: 'silent',
+    MODEL_PATH: 'demo',
+    RATE_LIMIT_PER_ADDRESS: '0',
+    ...variables,
+  });
   const module = await Test.createTestingModule({ imports: [AppModule.forRoot(config)] })
     .overrideModule(PipelineModule)
     .useModule(StubbedPipelineModule)

@@ -3,6 +3,7 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { ConfigModule, type Config } from '@app/config';
 import { JobsModule } from '@app/pipeline';
+import { AccessModule } from './access/access.module';
 import { ErrorFilter } from './error.filter';
 import { HealthModule } from './health/health.module';
 import { ImagesModule } from './images/images.module';
@@ -14,7 +15,7 @@ import { WebhooksModule } from './webhooks/webhooks.module';
 import { WelcomeController } from './welcome.controller';
 
 /** What takes requests; a worker has none of it. */
-const ROUTES = [ImagesModule, JobRoutesModule, UsersModule, WebhooksModule];
+const ROUTES = [AccessModule, ImagesModule, JobRoutesModule, UsersModule, WebhooksModule];
 
 @Module({})
 export class AppModule {

@@ -100,7 +100,11 @@ export class JobsModule {
       global: true,
       imports: [StorageModule, ...(draws ? [PipelineModule] : [])],
       providers,
-      exports: [JobStore, JobEvents, Jobs, Offers, ...(draws ? [] : [FleetOffers])],
+      exports: [
+        ...[JobStore, JobEvents, Jobs, Offers],
+        ...(draws ? [] : [FleetOffers]),
+        ...(REDIS_URL ? [RedisConnection] : []),
+      ],
     };
   }
 }

@@ -2,10 +2,12 @@ import { Controller, Get, Header, HttpStatus, Res, ServiceUnavailableException }
 import { ApiResponse, ApiTags } from '@nestjs/swagger';
 import { HealthCheck, HealthCheckService, type HealthCheckResult } from '@nestjs/terminus';
 import type { Response } from 'express';
+import { NeedsNothing } from '../access/needs';
 import { HealthReply } from './health.dto';
 import { Readiness } from './readiness';
 
 @ApiTags('health')
+@NeedsNothing()
 @Controller('health')
 export class HealthController {
   constructor(
