@@ -15,7 +15,7 @@ import { WebhooksModule } from './webhooks/webhooks.module';
 import { WelcomeController } from './welcome.controller';
 
 /** What takes requests; a worker has none of it. */
-const ROUTES = [AccessModule, ImagesModule, JobRoutesModule, UsersModule, WebhooksModule];
+const ROUTES = [ImagesModule, JobRoutesModule, UsersModule, WebhooksModule];
 
 @Module({})
 export class AppModule {
@@ -27,7 +27,7 @@ export class AppModule {
         LoggerModule.forRoot(logging(config)),
         JobsModule.forRoot(config),
         HealthModule.forRoot(config),
-        ...(config.ROLE === 'worker' ? [] : ROUTES),
+        ...(config.ROLE === 'worker' ? [] : [AccessModule.forRoot(config), ...ROUTES]),
       ],
       controllers: config.ROLE === 'worker' ? [] : [WelcomeController],
       providers: [

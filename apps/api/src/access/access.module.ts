@@ -1,4 +1,4 @@
-import { Logger, Module, type OnApplicationBootstrap } from '@nestjs/common';
+import { Logger, Module, type DynamicModule, type OnApplicationBootstrap } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { Config, isOpenToOthers } from '@app/config';
 import { KeyRing } from './key.ring';
@@ -6,8 +6,13 @@ import { RateLimit } from './rate.limit';
 import { ScopeGuard } from './scope.guard';
 
 /** Keys and rate limits. app.ts puts them in front of everything, see admission.ts. */
-@Module({ providers: [KeyRing, RateLimit, { provide: APP_GUARD, useClass: ScopeGuard }] })
+@Module({ providers: [RateLimit, { provide: APP_GUARD, useClass: ScopeGuard }] })
 export class AccessModule implements OnApplicationBootstrap {
+  /** Throws ConfigError when a list of keys is broken: here, before Nest begins, which would log it with its stack. */
+  static forRoot(config: Config): DynamicModule {
+    return { module: AccessModule, providers: [{ provide: KeyRing, useValue: new KeyRing(config) }] };
+  }
+
   constructor(private readonly config: Config) {}
 
   onApplicationBootstrap(): void {
