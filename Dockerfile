@@ -33,10 +33,12 @@ COPY --from=build /app/native/build/Release ./native/build/Release
 COPY --from=build /app/native/index.js ./native/index.js
 COPY --from=build /app/libs/models/demo ./libs/models/demo
 COPY --from=build /app/dist ./dist
+COPY scripts/key.mjs ./scripts/key.mjs
 COPY package.json LICENSE THIRD_PARTY_NOTICES.md ./
 ARG REQUIRE_GPU=true
 # The driver compiles the engine's GPU code for this very card once; its cache lies with the models.
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8000 DATA_DIR=/data HF_HOME=/models REQUIRE_GPU=${REQUIRE_GPU} \
+# Without keys everybody may call, and the log warns of it: API_KEYS_FILE or API_KEYS closes the service.
+ENV NODE_ENV=production HOST=0.0.0.0 ALLOW_ANONYMOUS=true PORT=8000 DATA_DIR=/data HF_HOME=/models REQUIRE_GPU=${REQUIRE_GPU} \
   NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
   CUDA_CACHE_PATH=/models/.cuda CUDA_CACHE_MAXSIZE=4294967296
 VOLUME ["/models", "/data"]

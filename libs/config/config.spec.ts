@@ -51,7 +51,12 @@ describe('loadConfig', () => {
     ['PORT', '65536'],
     ['PORT', '80a'],
     ['PORT', '-1'],
+    ['HOST', '0.0.0.0'],
     ['LOG_LEVEL', 'loud'],
+    ['ALLOW_ANONYMOUS', 'maybe'],
+    ['RATE_LIMIT_PER_KEY', '-1'],
+    ['RATE_LIMIT_PER_ADDRESS', 'many'],
+    ['TRUST_PROXY', 'true'],
     ['ENABLE_LORA', 'perhaps'],
     ['DEFAULT_SIZE', '100x70'],
     ['DEFAULT_SIZE', '64x8192'],
@@ -71,6 +76,23 @@ describe('loadConfig', () => {
     expect(problems[0]).toMatch(new RegExp(`^${variable} must `));
     expect(problems[0]).not.toContain(value);
   });
+
+  it.each(['127.0.0.1', '127.8.0.1', '::1', '::ffff:127.0.0.1', 'localhost', 'LOCALHOST'])(
+    'should listen on %s without keys',
+    (HOST) => expect(problemsOf({ HOST })).toEqual([]),
+  );
+
+  it.each(['0.0.0.0', '::', '10.0.0.7', '::ffff:10.0.0.7', 'my-host', 'localhost.example'])(
+    'should listen on %s only with keys, or when everybody may call',
+    (HOST) => {
+      expect(problemsOf({ HOST })).toEqual([expect.stringContaining('ALLOW_ANONYMOUS=true')]);
+      expect(problemsOf({ HOST, API_KEYS: '[]' })).toEqual([]);
+      expect(problemsOf({ HOST, API_KEYS_FILE: '/keys.json' })).toEqual([]);
+      expect(problemsOf({ HOST, ALLOW_ANONYMOUS: 'true' })).toEqual([]);
+      const worker = { HOST, ROLE: 'worker', REDIS_URL: 'redis://localhost', S3_BUCKET_NAME: 'pictures' };
+      expect(problemsOf(worker)).toEqual([]);
+    },
+  );
 
   it('should tell every problem at once', () => {
     expect(problemsOf({ PORT: 'x', LOG_LEVEL: 'x' })).toHaveLength(2);

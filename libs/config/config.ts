@@ -11,6 +11,7 @@ import {
   Min,
   validateSync,
 } from 'class-validator';
+import ipaddr from 'ipaddr.js';
 
 export interface Size {
   /** pixels */
@@ -107,6 +108,28 @@ export class Config {
   /** A file with such a list; read again whenever it changes. */
   @IsOptional()
   API_KEYS_FILE?: string;
+
+  /**
+   * true: everybody who reaches HOST may call, as long as there are no keys. Without it and without keys the service
+   * listens only to its own machine. The image and the demo set true.
+   */
+  @Flag()
+  ALLOW_ANONYMOUS = false;
+
+  /** Requests a minute that one key may make; 0: any number. Health and metrics are not counted. */
+  @Whole(0, 1_000_000)
+  RATE_LIMIT_PER_KEY = 1000;
+
+  /** The same for an address (IPv6: a /56) whose requests carry no key, or one that is not known. */
+  @Whole(0, 1_000_000)
+  RATE_LIMIT_PER_ADDRESS = 1000;
+
+  /**
+   * Proxies in front of the service, whose X-Forwarded-For is believed. With more than there are, callers choose the
+   * address that they are counted by; with fewer, all of them share the proxy's.
+   */
+  @Whole(0, 16)
+  TRUST_PROXY = 0;
 
   // --- the process ---
 
@@ -377,6 +400,11 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       'S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must lie apart, none inside another',
     );
   }
+  if (isOpenToOthers(config) && !config.ALLOW_ANONYMOUS) {
+    problems.push(
+      'HOST must be an address of this machine alone, such as 127.0.0.1, while there are no keys: set API_KEYS_FILE or API_KEYS (npm run key makes a key), or ALLOW_ANONYMOUS=true if everybody who reaches it may call',
+    );
+  }
   if (Boolean(config.AWS_ACCESS_KEY_ID) !== Boolean(config.AWS_SECRET_ACCESS_KEY)) {
     problems.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together');
   }
@@ -394,6 +422,13 @@ export const isDemo = (config: Config): boolean => !config.MODEL_FILE && config.
 /** Whether callers need keys. */
 export const hasKeys = ({ API_KEYS, API_KEYS_FILE }: Config): boolean =>
   API_KEYS !== undefined || API_KEYS_FILE !== undefined;
+
+/** Whether other machines may reach the routes, and without a key. A worker has only health. */
+export const isOpenToOthers = (config: Config): boolean =>
+  config.ROLE !== 'worker' && !hasKeys(config) && !isLoopback(config.HOST);
+
+const isLoopback = (host: string): boolean =>
+  host.toLowerCase() === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
 
 /** The size of a picture whose request names none. */
 export function defaultSize(config: Config): Size {

@@ -1,7 +1,13 @@
 /** How an error code is answered: its HTTP status, its OpenAI-style type, and whether a retry can help. */
 export interface ErrorRule {
   readonly status: number;
-  readonly type: 'invalid_request_error' | 'not_found_error' | 'rate_limit_error' | 'server_error';
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'permission_error'
+    | 'not_found_error'
+    | 'rate_limit_error'
+    | 'server_error';
   /** true: the same request may succeed later; the reply carries Retry-After. */
   readonly retry: boolean;
   /** The code that callers see, where it is another: one code, two statuses. */
@@ -15,6 +21,8 @@ const fault = (status: number, retry: boolean): ErrorRule => ({ status, type: 's
 /** Every error code that the service answers with. The one source of status codes; the API docs list it. */
 export const ERRORS = {
   invalid_request: invalid(400),
+  unauthorized: { status: 401, type: 'authentication_error', retry: false },
+  forbidden: { status: 403, type: 'permission_error', retry: false },
   not_found: missing,
   avatar_not_found: missing,
   photo_not_found: missing,
@@ -29,6 +37,7 @@ export const ERRORS = {
   lora_disabled: invalid(422),
   lora_not_applied: invalid(422),
   idempotency_mismatch: invalid(422),
+  rate_limited: { status: 429, type: 'rate_limit_error', retry: true },
   caller_queue_full: { status: 429, type: 'rate_limit_error', retry: true, shownAs: 'queue_full' },
   generation_failed: fault(500, false),
   out_of_memory: fault(500, false),

@@ -39,6 +39,7 @@ export async function startApi(variables: Record<string, string> = {}): Promise<
     LOG_LEVEL: 'silent',
     MODEL_PATH: 'demo',
     DRAIN_SECONDS: '0',
+    RATE_LIMIT_PER_ADDRESS: '0',
     ...variables,
   });
   const module = await Test.createTestingModule({ imports: [AppModule.forRoot(config)] })

@@ -84,10 +84,10 @@ export class JobsStub implements Pick<
     return job;
   }
 
-  find(id: string): Promise<JobRecord> {
+  find(id: string, userId?: string): Promise<JobRecord> {
     this.finds++;
     const job = this.records.get(id);
-    return job
+    return job && (userId === undefined || job.picture.userId === userId)
       ? Promise.resolve(job)
       : Promise.reject(new ServiceError('job_not_found', `There is no job ${id}`));
   }

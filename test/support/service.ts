@@ -21,7 +21,8 @@ export class Service {
 
   /** Starts on a free port with the demo checkpoint; resolves when it listens. */
   static async start(variables: Record<string, string>): Promise<Service> {
-    const env = { PATH: process.env.PATH, MODEL_PATH: 'demo', DEMO_CACHE, PORT: '0', ...variables };
+    const defaults = { MODEL_PATH: 'demo', DEMO_CACHE, PORT: '0', RATE_LIMIT_PER_ADDRESS: '0' };
+    const env = { PATH: process.env.PATH, ...defaults, ...variables };
     const child = spawn(process.execPath, [join(ROOT, 'dist/apps/api/src/main.js')], {
       cwd: variables.DATA_DIR, // no .env of the developer's
       env,

@@ -10,7 +10,13 @@ export class ErrorDetail {
   readonly message!: string;
 
   /** The family of the code. */
-  readonly type!: 'invalid_request_error' | 'not_found_error' | 'rate_limit_error' | 'server_error';
+  readonly type!:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'permission_error'
+    | 'not_found_error'
+    | 'rate_limit_error'
+    | 'server_error';
 
   /**
    * The request field to blame, where there is one; nested fields as `loras.0.scale`.
@@ -34,7 +40,9 @@ export class ErrorReply {
 /** What each code means, for the API document. */
 const MEANINGS: Record<ErrorCode, string> = {
   invalid_request: 'a field breaks its rule, or the body is not what the route takes',
-  not_found: 'there is nothing here',
+  unauthorized: 'the service has keys, and the request carries none that is known; see WWW-Authenticate',
+  forbidden: 'the key lacks the scope that the message names',
+  not_found: 'there is nothing here, or nothing that the key may see',
   avatar_not_found: 'the user has no avatar',
   photo_not_found: 'the user has no photo',
   lora_not_found: 'no LoRA has this name',
@@ -48,6 +56,7 @@ const MEANINGS: Record<ErrorCode, string> = {
   lora_disabled: 'the service runs without LoRA',
   lora_not_applied: 'the LoRA does not fit the model',
   idempotency_mismatch: 'the Idempotency-Key was used for another request',
+  rate_limited: 'as many requests a minute came with this key, or from this address, as may',
   caller_queue_full: 'as many jobs of this caller wait as one may have',
   generation_failed: 'the engine made no usable picture',
   out_of_memory: 'the picture needs more memory than the device has; the message names a smaller size',
@@ -60,10 +69,14 @@ const MEANINGS: Record<ErrorCode, string> = {
   deadline_exceeded: 'the picture was not done within deadline_seconds',
 };
 
-const shown = (code: ErrorCode) => ERRORS[code].shownAs ?? code;
+const shown = (code: ErrorCode): string => (ERRORS[code] as ErrorRule).shownAs ?? code;
 
-/** Documents errors by code: one response per status, made from the ERRORS table. */
-export function ApiErrors(...codes: ErrorCode[]) {
+/** Documents the errors of a route by code, and those that every route has for which a key is needed. */
+export const ApiErrors = (...codes: ErrorCode[]) =>
+  ApiErrorsWithoutKey(...codes, 'unauthorized', 'forbidden', 'rate_limited');
+
+/** The same for a route that takes no key. One response per status, made from the ERRORS table. */
+export function ApiErrorsWithoutKey(...codes: ErrorCode[]) {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of [...codes, 'internal_error' as const]) {
     const { status } = ERRORS[code];

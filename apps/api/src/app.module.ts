@@ -3,6 +3,7 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { ConfigModule, type Config } from '@app/config';
 import { JobsModule } from '@app/pipeline';
+import { AccessModule } from './access/access.module';
 import { ErrorFilter } from './error.filter';
 import { HealthModule } from './health/health.module';
 import { ImagesModule } from './images/images.module';
@@ -26,7 +27,7 @@ export class AppModule {
         LoggerModule.forRoot(logging(config)),
         JobsModule.forRoot(config),
         HealthModule.forRoot(config),
-        ...(config.ROLE === 'worker' ? [] : ROUTES),
+        ...(config.ROLE === 'worker' ? [] : [AccessModule.forRoot(config), ...ROUTES]),
       ],
       controllers: config.ROLE === 'worker' ? [] : [WelcomeController],
       providers: [

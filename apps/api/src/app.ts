@@ -6,6 +6,7 @@ import { Logger } from 'nestjs-pino';
 import { pinoHttp } from 'pino-http';
 import { Config } from '@app/config';
 import { MAX_PICTURE_BYTES } from '@app/pipeline';
+import { admit } from './access/admission';
 import { AppModule } from './app.module';
 import { requestLog } from './logging';
 import { serveApiDocs } from './openapi';
@@ -38,6 +39,7 @@ export function setUp(app: NestExpressApplication): void {
       strictTransportSecurity: false,
     }),
   );
+  if (app.get(Config).ROLE !== 'worker') admit(app);
   app.useBodyParser('json', { limit: JSON_LIMIT });
   app.useBodyParser('raw', { limit: MAX_PICTURE_BYTES, type: isUserPicture });
   serveApiDocs(app);

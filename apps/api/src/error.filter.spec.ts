@@ -44,6 +44,7 @@ describe(ErrorFilter.name, () => {
     expect(reply.body).toEqual({ error: { message: 'a sentence', type, param: 'prompt', code: shownAs } });
     expect(reply.headers['x-should-retry']).toBe(retry ? undefined : 'false');
     expect(reply.headers['retry-after']).toBe(retry ? '5' : undefined);
+    expect(reply.headers['www-authenticate']).toBe(status === 401 ? 'Bearer' : undefined);
   });
 
   it('should tell when to come again where the error knows', async () => {

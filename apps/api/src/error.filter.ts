@@ -29,6 +29,7 @@ export class ErrorFilter implements ExceptionFilter {
     if (retry) response.setHeader('Retry-After', error.retryAfter ?? RETRY_AFTER);
     else response.setHeader('x-should-retry', 'false');
     if (error.code === 'method_not_allowed') response.setHeader('Allow', allow.join(', '));
+    if (error.code === 'unauthorized') response.setHeader('WWW-Authenticate', 'Bearer');
     const { message, param = null } = error;
     response.status(status).json({ error: { message, type, param, code: shownAs } });
   }

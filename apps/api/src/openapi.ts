@@ -1,26 +1,44 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { Config, hasKeys } from '@app/config';
+import { SCOPES } from './access/access';
+import { KEY_SCHEME } from './access/needs';
 import { aboutService } from './service.version';
+
+const ABOUT_KEYS =
+  `A key of the service. It has some of the scopes ${SCOPES.join(', ')}; \`x-scope\` of a route is the one that it needs. ` +
+  "A key may be bound to a user: for it, everything that is not that user's does not exist.";
 
 /** The API document; its texts are the comments of controllers and DTOs. */
 export function describeApi(app: INestApplication): OpenAPIObject {
   const { name, version, description } = aboutService();
+  const keys = hasKeys(app.get(Config));
   const config = new DocumentBuilder()
     .setTitle(name)
     .setDescription(
       `${description}.\n\nEvery error has the shape \`{"error":{"message","type","param","code"}}\`. ` +
-        'Permanent ones carry `x-should-retry: false`, passing ones `Retry-After`.',
+        'Permanent ones carry `x-should-retry: false`, passing ones `Retry-After`. Replies tell in `RateLimit` and ' +
+        '`RateLimit-Policy` how many requests may still come.',
     )
     .setVersion(version)
     .addTag('images', 'Pictures: made and stored')
     .addTag('jobs', 'Requests on their way to a picture: followed, listed, cancelled')
     .addTag('users', 'Avatars and photos to draw from')
     .addTag('models', 'What can be asked for')
-    .addTag('health', 'For probes and load balancers')
-    .build();
-  return SwaggerModule.createDocument(app, config, {
+    .addTag('health', 'For probes and load balancers');
+  if (keys) config.addBearerAuth({ type: 'http', scheme: 'bearer', description: ABOUT_KEYS }, KEY_SCHEME);
+  const document = SwaggerModule.createDocument(app, config.build(), {
     operationIdFactory: (_controller, method) => method,
   });
+  return keys ? document : withoutKeys(document);
+}
+
+/** Where everybody may call, no route asks for a key. */
+function withoutKeys(document: OpenAPIObject): OpenAPIObject {
+  for (const path of Object.values(document.paths)) {
+    for (const operation of Object.values(path) as { security?: unknown }[]) delete operation.security;
+  }
+  return document;
 }
 
 /** /docs for people, /openapi.json for programs. */

@@ -1,6 +1,8 @@
 import { Controller, Get } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { ApiTags } from '@nestjs/swagger';
+import { NeedsNothing } from './access/needs';
+import { ApiErrorsWithoutKey } from './api.errors.dto';
 import { listRoutes } from './routes';
 import { aboutService } from './service.version';
 import { WelcomeReply } from './welcome.dto';
@@ -12,6 +14,8 @@ export class WelcomeController {
 
   /** What this is and what it answers. */
   @Get()
+  @NeedsNothing()
+  @ApiErrorsWithoutKey('rate_limited')
   welcome(): WelcomeReply {
     const { name, version, description } = aboutService();
     const endpoints = listRoutes(this.adapter)

@@ -6,4 +6,5 @@ export * from './job.record';
 export * from './job.store';
 export { JobsModule } from './jobs.module';
 export * from './jobs.service';
+export { DEFAULT_PREFIX, RedisConnection } from './redis';
 export { inputKey, Upkeep } from './upkeep';

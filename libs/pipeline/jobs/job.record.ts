@@ -33,7 +33,7 @@ export interface JobError {
 
 /** Same key, caller and fingerprint: the same request. */
 export interface IdempotencyMark {
-  /** 1..255 characters. */
+  /** The caller's own, 1..255 characters; where callers have keys, behind the name of the key and a colon. */
   readonly key: string;
   /** A hash of route and body. */
   readonly fingerprint: string;

@@ -102,7 +102,11 @@ export class JobsModule {
       global: true,
       imports: [StorageModule, ...(draws ? [PipelineModule] : [])],
       providers,
-      exports: [Drain, JobStore, JobEvents, Jobs, Offers, ...(draws ? [] : [FleetOffers])],
+      exports: [
+        ...[Drain, JobStore, JobEvents, Jobs, Offers],
+        ...(draws ? [] : [FleetOffers]),
+        ...(REDIS_URL ? [RedisConnection] : []),
+      ],
     };
   }
 }

@@ -81,9 +81,10 @@ export class Jobs implements OnApplicationShutdown {
     return job;
   }
 
-  async find(id: string): Promise<JobRecord> {
+  /** With a `userId`, a job of anybody else is as good as none. Throws `job_not_found`. */
+  async find(id: string, userId?: string): Promise<JobRecord> {
     const job = await this.store.find(id);
-    if (job) return job;
+    if (job && (userId === undefined || job.picture.userId === userId)) return job;
     throw new ServiceError('job_not_found', `There is no job ${id.slice(0, 100)}, or it was forgotten`);
   }
 

@@ -9,10 +9,12 @@ import {
 } from '@nestjs/terminus';
 import type { Response } from 'express';
 import { Drain } from '@app/pipeline';
+import { NeedsNothing } from '../access/needs';
 import { HealthReply } from './health.dto';
 import { Readiness } from './readiness';
 
 @ApiTags('health')
+@NeedsNothing()
 @Controller('health')
 export class HealthController {
   constructor(

@@ -3,6 +3,7 @@ import { ApiHeader, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { isFinished } from '@app/pipeline';
+import { Needs } from '../access/needs';
 import { ApiErrors } from '../api.errors.dto';
 import { JobPresenter } from '../jobs/job.presenter';
 import { JobReply } from '../jobs/jobs.dto';
@@ -13,6 +14,7 @@ import { PictureCall, type Call } from './picture.call';
 // HttpCode is repeated on each route: there the swagger plugin finds it.
 const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
   applyDecorators(
+    Needs('draw'),
     ApiHeader({
       name: 'Prefer',
       required: false,
@@ -41,6 +43,7 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
     ApiErrors(
       'invalid_request',
       ...missing,
+      'not_found',
       'lora_not_found',
       'cancelled',
       'payload_too_large',

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain, isFinished, Jobs, type JobRecord } from '@app/pipeline';
+import { assertOwn } from '../access/access';
 import { LiveRequests } from '../users/live.requests';
 import { WebhookAddress } from '../webhooks/webhook.address';
 import { JobWriter, type Sketch } from './job.writer';
@@ -45,11 +46,15 @@ export class ImagesService {
 
   generations(request: GenerationRequest, call: Call): Promise<Outcome> {
     const { prompt, user, reference_image_url: url } = request;
+    assertOwn(call.access, user, 'user');
+    // The picture of a key that is bound to a user is that user's.
+    const userId = call.access?.userId;
     const reference = url === undefined ? undefined : { url };
-    return this.make(request, { route: 'generations', prompt, user, reference }, call);
+    return this.make(request, { route: 'generations', userId, prompt, user, reference }, call);
   }
 
-  private make(options: PictureOptions, sketch: Sketch, call: Call): Promise<Outcome> {
+  private async make(options: PictureOptions, sketch: Sketch, call: Call): Promise<Outcome> {
+    assertOwn(call.access, sketch.userId, 'user_id');
     return this.live.run(sketch.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, sketch, call, signal);
       const seconds = patience(call, this.config.MAX_WAIT);
@@ -60,9 +65,10 @@ export class ImagesService {
   }
 
   private async submit(options: PictureOptions, sketch: Sketch, call: Call, signal: AbortSignal) {
-    const caller = sketch.userId ?? sketch.user ?? '';
+    const named = sketch.userId ?? sketch.user;
+    const caller = named ?? unnamed(call);
     const idempotency = call.idempotencyKey && {
-      key: call.idempotencyKey,
+      key: call.access ? `${call.access.name}:${call.idempotencyKey}` : call.idempotencyKey,
       fingerprint: fingerprint(sketch.route, options),
     };
     this.writer.check(options, sketch);
@@ -74,7 +80,7 @@ export class ImagesService {
     this.writer.assertOpen();
     await this.jobs.assertRoom();
     const draft = await this.writer.write(options, sketch, caller, signal);
-    const bounded = caller !== '';
+    const bounded = named !== undefined;
     try {
       const submitted = await this.jobs.submit({ ...draft, ...(idempotency && { idempotency }) }, bounded);
       if (submitted.replayed) await this.writer.discard(draft);
@@ -114,6 +120,9 @@ export class ImagesService {
     }
   }
 }
+
+/** Who does not say for whom it is shares the queue by its key, and all of them as one where there are no keys. */
+const unnamed = ({ access }: Call): string => (access ? `key:${access.name}` : '');
 
 /** Seconds that the caller waits at most: 0 not at all, undefined as long as it takes. */
 function patience({ prefer }: Call, longest: number): number | undefined {

@@ -2,6 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import { Config } from '@app/config';
 import { Offers } from '@app/pipeline';
+import { Needs } from '../access/needs';
 import { ApiErrors } from '../api.errors.dto';
 import { LorasReply } from './loras.dto';
 
@@ -15,6 +16,7 @@ export class LorasController {
 
   /** The LoRAs that requests can name; none where they are disabled. */
   @Get()
+  @Needs('read')
   @ApiErrors('storage_unavailable')
   async list(): Promise<LorasReply> {
     const loras = this.config.ENABLE_LORA ? await this.offers.loras() : [];

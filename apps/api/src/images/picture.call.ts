@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
+import { accessOf, type Access } from '../access/access';
 import { parsePrefer, type Preferences } from './prefer';
 
 /** What a picture request says outside its body. */
@@ -9,6 +10,8 @@ export interface Call {
   readonly signal: AbortSignal;
   readonly prefer: Preferences;
   readonly idempotencyKey?: string;
+  /** Absent where callers have no keys. */
+  readonly access?: Access;
 }
 
 export const PictureCall = createParamDecorator((_: unknown, context: ExecutionContext): Call => {
@@ -17,6 +20,7 @@ export const PictureCall = createParamDecorator((_: unknown, context: ExecutionC
     signal: leaving(context.switchToHttp().getResponse<Response>()),
     prefer: parsePrefer(request.headers.prefer),
     idempotencyKey: idempotencyKey(request.headers['idempotency-key']),
+    access: accessOf(request),
   };
 });
 

@@ -2,9 +2,11 @@ import { pipeline } from 'node:stream';
 import { Controller, Get, Param, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { Config } from '@app/config';
+import { Config, hasKeys } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Storage, type StoredObject } from '@app/storage';
+import { accessOf, assertScope } from '../access/access';
+import { ChecksItself } from '../access/needs';
 import { ApiErrors } from '../api.errors.dto';
 
 /** Stored results by key. Avatars, photos and everything else in the storage stay unreachable from here. */
@@ -18,6 +20,7 @@ export class ResultsController {
 
   /** A picture that the service made. */
   @Get('*key')
+  @ChecksItself()
   @ApiOperation({ operationId: 'getPicture' })
   @ApiParam({ name: 'key', description: 'The key as in the reply; may hold slashes', type: String })
   @ApiProduces('image/png')
@@ -29,6 +32,7 @@ export class ResultsController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
+    this.admit(segments, request);
     const picture = await this.open(segments);
     response.set({
       'Content-Type': 'image/png',
@@ -52,16 +56,28 @@ export class ResultsController {
     pipeline(picture.body, response, () => undefined);
   }
 
+  /** A key that may read, and if it is bound to a user only that user's. Throws `unauthorized`, `forbidden`, `not_found`. */
+  private admit(segments: readonly string[], request: Request): void {
+    if (!hasKeys(this.config)) return;
+    const access = accessOf(request);
+    assertScope(access, 'read');
+    if (access.userId === undefined) return;
+    const own = `${this.config.S3_GENERATED_PREFIX}${access.userId}/`;
+    if (!segments.join('/').startsWith(own)) throw notFound();
+  }
+
   private async open(segments: string[]): Promise<StoredObject> {
     const key = segments.join('/');
     const picture =
       key.startsWith(this.config.S3_GENERATED_PREFIX) && segments.every(isPlain)
         ? await this.storage.open(key)
         : undefined;
-    if (!picture) throw new ServiceError('not_found', 'There is no picture with this key');
+    if (!picture) throw notFound();
     return picture;
   }
 }
+
+const notFound = () => new ServiceError('not_found', 'There is no picture with this key');
 
 /** The router has decoded the segment: %2F and %2E%2E are `/` and `..` by now. */
 const isPlain = (segment: string) => /^[A-Za-z0-9._@-]{1,255}$/.test(segment) && !/^\.+$/.test(segment);

@@ -13,6 +13,10 @@ export interface StreamOptions {
   /** The Last-Event-ID that a reader comes back with. */
   readonly after?: string;
   readonly previews?: boolean;
+  /** The only user whose jobs the reader may see. */
+  readonly userId?: string;
+  /** Ends the stream when it aborts. */
+  readonly revoked?: AbortSignal;
 }
 
 /** The streams of one job. */
@@ -46,8 +50,9 @@ export class EventStreams implements OnModuleDestroy {
   }
 
   /** Resolves once the stream is open. Throws while nothing is sent yet: `job_not_found`, `draining`, … */
-  async serve(id: string, { after, previews }: StreamOptions, response: Response): Promise<void> {
-    const job = await this.jobs.find(id);
+  async serve(id: string, options: StreamOptions, response: Response): Promise<void> {
+    const { after, previews, userId, revoked } = options;
+    const job = await this.jobs.find(id, userId);
     if (after === END_ID && isFinished(job)) {
       // EventSource comes back after every end; this is how it is told to stay away.
       response.status(204).end();
@@ -63,8 +68,10 @@ export class EventStreams implements OnModuleDestroy {
       },
       { previews },
     );
+    const leave = () => stream.leave();
     response.once('close', () => {
       unsubscribe();
+      revoked?.removeEventListener('abort', leave);
       this.remove(id, stream);
     });
     if (response.destroyed) return unsubscribe();
@@ -73,6 +80,8 @@ export class EventStreams implements OnModuleDestroy {
     this.drain.signal.throwIfAborted();
     this.add(id, stream);
     stream.open(job, kept, after);
+    if (revoked?.aborted) return leave();
+    revoked?.addEventListener('abort', leave);
     if (isFinished(job)) stream.finish(this.outcome(job), job);
     else if (stream.wantsOutcome) await this.conclude(id, [stream]);
   }

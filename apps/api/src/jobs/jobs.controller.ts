@@ -14,6 +14,8 @@ import { ApiHeader, ApiOkResponse, ApiOperation, ApiParam, ApiResponse, ApiTags 
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/pipeline';
+import { assertOwn, CallerAccess, type Access } from '../access/access';
+import { Needs } from '../access/needs';
 import { ApiErrors } from '../api.errors.dto';
 import { describeValue } from '../validation/describe.value';
 import { STREAM_HEADERS } from './event.stream';
@@ -47,7 +49,7 @@ const EVENTS = `A \`text/event-stream\` (server-sent events). \`data\` is always
 | \`preview\` | \`{step, width, height, jpeg}\` | with \`previews=true\`: a small picture of how far the sampling is, JPEG in base64 |
 | \`result\` | the reply of the picture route | once, after the state \`succeeded\`; then the stream ends |
 | \`error\` | \`{message, type, param, code}\` | once, after any other last state; then the stream ends |
-| \`closing\` | \`{}\` | the service shuts down before the job is done, and ends the stream; ask again, with Last-Event-ID |
+| \`closing\` | \`{}\` | the service shuts down before the job is done, or the key was taken away, and the stream ends; ask again, with Last-Event-ID |
 
 \`state\` and \`progress\` have an \`id\`. A client that comes back with the last one as \`Last-Event-ID\` gets what it
 missed; with another one, or none, everything that is kept of the job. A state without an \`id\` comes from the job's
@@ -96,11 +98,13 @@ export class JobsController {
 
   /** Jobs, newest first. Finished ones are forgotten after the service's JOB_TTL. */
   @Get()
+  @Needs('read')
   @NotStored()
   @ApiOkResponse({ type: JobsReply, description: 'A page of jobs' })
-  @ApiErrors('invalid_request', 'storage_unavailable')
-  async listJobs(@Query() request: JobsRequest): Promise<JobsReply> {
-    const { user_id: userId, state, route, limit = DEFAULT_PAGE, cursor } = request;
+  @ApiErrors('invalid_request', 'not_found', 'storage_unavailable')
+  async listJobs(@Query() request: JobsRequest, @CallerAccess() access?: Access): Promise<JobsReply> {
+    assertOwn(access, request.user_id, 'user_id');
+    const { user_id: userId = access?.userId, state, route, limit = DEFAULT_PAGE, cursor } = request;
     const before = readCursor(cursor);
     const { jobs, next } = await this.jobs.list({ userId, state, route, limit, before });
     return {
@@ -113,26 +117,30 @@ export class JobsController {
 
   /** A job: its state, how far it is, and what came of it. */
   @Get(':id')
+  @Needs('read')
   @OfJob()
   @NotStored()
   @ApiOkResponse({ type: JobReply, description: 'The job as it is now' })
   @ApiErrors('job_not_found', 'storage_unavailable')
-  async getJob(@Param('id', idOfJob) id: string): Promise<JobReply> {
-    return this.presenter.job(await this.jobs.find(id));
+  async getJob(@Param('id', idOfJob) id: string, @CallerAccess() access?: Access): Promise<JobReply> {
+    return this.presenter.job(await this.jobs.find(id, access?.userId));
   }
 
   /** Cancels a job that waits or runs; nothing of it is kept. Twice is fine. */
   @Delete(':id')
+  @Needs('draw')
   @OfJob()
   @NotStored()
   @ApiOkResponse({ type: JobReply, description: 'The job, cancelled' })
   @ApiErrors('job_not_found', 'job_finished', 'storage_unavailable')
-  async cancelJob(@Param('id', idOfJob) id: string): Promise<JobReply> {
+  async cancelJob(@Param('id', idOfJob) id: string, @CallerAccess() access?: Access): Promise<JobReply> {
+    if (access?.userId !== undefined) await this.jobs.find(id, access.userId);
     return this.presenter.job(await this.jobs.cancel(id));
   }
 
   /** Follows a job by its events, until it ends. */
   @Get(':id/events')
+  @Needs('read')
   @OfJob()
   @StreamsEvents()
   @ApiErrors('invalid_request', 'job_not_found', 'storage_unavailable', 'draining')
@@ -141,12 +149,18 @@ export class JobsController {
     @Query() { previews }: JobEventsRequest,
     @Req() request: Request,
     @Res() response: Response,
+    @CallerAccess() access?: Access,
   ): Promise<void> {
+    const { userId, revoked } = access ?? {};
     if (request.method === 'HEAD') {
-      await this.jobs.find(id);
+      await this.jobs.find(id, userId);
       response.set(STREAM_HEADERS).end();
       return;
     }
-    await this.streams.serve(id, { after: request.get('Last-Event-ID'), previews }, response);
+    await this.streams.serve(
+      id,
+      { after: request.get('Last-Event-ID'), previews, userId, revoked },
+      response,
+    );
   }
 }

@@ -11,7 +11,7 @@ export const DEFAULT_PAGE = 20;
 export const MAX_PAGE = 100;
 
 export class JobsRequest {
-  /** Only jobs of this user. */
+  /** Only jobs of this user. A key that is bound to a user gets no others anyway. */
   @Optional()
   @UserId()
   readonly user_id?: string;
@@ -123,7 +123,7 @@ export class JobReply {
   readonly route!: 'memory' | 'subject' | 'generations';
 
   /**
-   * Whose avatar or photo it is drawn from; null for `generations`.
+   * Whose avatar or photo it is drawn from, or whose key asked for it; null for `generations` of any other key, or none.
    * @example "user123"
    */
   readonly user_id!: string | null;

@@ -12,6 +12,7 @@ import {
   applyDecorators,
 } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
+import { Needs } from '../access/needs';
 import { ApiErrors } from '../api.errors.dto';
 import { UserParams, UserPictureReply } from './users.dto';
 import { PICTURE_TYPES, UsersService } from './users.service';
@@ -20,10 +21,12 @@ const BINARY = { type: 'string', format: 'binary' };
 
 const TakesPicture = () =>
   applyDecorators(
+    Needs('users'),
     ApiConsumes(...PICTURE_TYPES),
     ApiBody({ schema: BINARY, description: 'The picture, at most 20 MiB and 50 megapixels' }),
     ApiErrors(
       'invalid_request',
+      'not_found',
       'cancelled',
       'payload_too_large',
       'unsupported_picture',
@@ -34,12 +37,14 @@ const TakesPicture = () =>
   );
 const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
   applyDecorators(
+    Needs('read'),
     Header('Cache-Control', 'private, no-cache'),
     ApiProduces('image/png'),
     ApiOkResponse({ schema: BINARY, description: 'The picture as PNG' }),
-    ApiErrors('invalid_request', missing, 'unsupported_picture', 'storage_unavailable'),
+    ApiErrors('invalid_request', 'not_found', missing, 'unsupported_picture', 'storage_unavailable'),
   );
-const Removes = () => ApiErrors('invalid_request', 'storage_unavailable');
+const Removes = () =>
+  applyDecorators(Needs('users'), ApiErrors('invalid_request', 'not_found', 'storage_unavailable'));
 
 @ApiTags('users')
 @Controller('v1/users/:user_id')

@@ -123,7 +123,9 @@ export const ListOf = (most: number, expected: string) =>
   );
 
 const USER_ID = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/;
-const USER_ID_RULE = '1 to 128 of A-Z, a-z, 0-9, ".", "_", "@" and "-", the first a letter or a digit';
+export const USER_ID_RULE = '1 to 128 of A-Z, a-z, 0-9, ".", "_", "@" and "-", the first a letter or a digit';
+
+export const isUserId = (value: unknown): boolean => typeof value === 'string' && USER_ID.test(value);
 
 /** Becomes part of a storage key: no slash, no leading dot. */
 export const UserId = () =>
