@@ -1,7 +1,12 @@
 /** How an error code is answered: its HTTP status, its OpenAI-style type, and whether a retry can help. */
 export interface ErrorRule {
   readonly status: number;
-  readonly type: 'invalid_request_error' | 'not_found_error' | 'rate_limit_error' | 'server_error';
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'not_found_error'
+    | 'rate_limit_error'
+    | 'server_error';
   /** true: the same request may succeed later; the reply carries Retry-After. */
   readonly retry: boolean;
   /** The code that callers see, where it is another: one code, two statuses. */
@@ -15,6 +20,7 @@ const fault = (status: number, retry: boolean): ErrorRule => ({ status, type: 's
 /** Every error code that the service answers with. The one source of status codes; the API docs list it. */
 export const ERRORS = {
   invalid_request: invalid(400),
+  unauthorized: { status: 401, type: 'authentication_error', retry: false },
   not_found: missing,
   avatar_not_found: missing,
   photo_not_found: missing,

@@ -4,23 +4,27 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
 import { ConfigModule, loadConfig } from '@app/config';
 import { JobEvents, Jobs } from '@app/pipeline';
+import { Storage } from '@app/storage';
 import { ErrorFilter } from '../../apps/api/src/error.filter';
 import { HEARTBEAT } from '../../apps/api/src/jobs/event.streams';
 import { JobRoutesModule } from '../../apps/api/src/jobs/job.routes.module';
 import { RequestPipe } from '../../apps/api/src/validation/request.pipe';
 import { EventsStub, JobsStub } from './jobs.stub';
+import { MemoryStorage } from './memory.storage';
 
 export interface JobsApi {
   readonly app: NestExpressApplication;
   readonly url: string;
   readonly jobs: JobsStub;
   readonly events: EventsStub;
+  readonly storage: MemoryStorage;
 }
 
 /** The routes of jobs alone, over stubs of the jobs and their events. */
 export async function startJobsApi(heartbeat = 60_000): Promise<JobsApi> {
   const jobs = new JobsStub();
   const events = new EventsStub();
+  const storage = new MemoryStorage();
 
   @Global()
   @Module({
@@ -42,8 +46,10 @@ export async function startJobsApi(heartbeat = 60_000): Promise<JobsApi> {
   })
     .overrideProvider(HEARTBEAT)
     .useValue(heartbeat)
+    .overrideProvider(Storage)
+    .useValue(storage)
     .compile();
   const app = module.createNestApplication<NestExpressApplication>({ logger: false });
   await app.listen(0, '127.0.0.1');
-  return { app, url: await app.getUrl(), jobs, events };
+  return { app, url: await app.getUrl(), jobs, events, storage };
 }

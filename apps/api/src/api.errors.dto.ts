@@ -10,7 +10,12 @@ export class ErrorDetail {
   readonly message!: string;
 
   /** The family of the code. */
-  readonly type!: 'invalid_request_error' | 'not_found_error' | 'rate_limit_error' | 'server_error';
+  readonly type!:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'not_found_error'
+    | 'rate_limit_error'
+    | 'server_error';
 
   /**
    * The request field to blame, where there is one; nested fields as `loras.0.scale`.
@@ -34,6 +39,7 @@ export class ErrorReply {
 /** What each code means, for the API document. */
 const MEANINGS: Record<ErrorCode, string> = {
   invalid_request: 'a field breaks its rule, or the body is not what the route takes',
+  unauthorized: 'the caller has no key, and its link is unsigned or has expired',
   not_found: 'there is nothing here',
   avatar_not_found: 'the user has no avatar',
   photo_not_found: 'the user has no photo',
@@ -60,7 +66,7 @@ const MEANINGS: Record<ErrorCode, string> = {
   deadline_exceeded: 'the picture was not done within deadline_seconds',
 };
 
-const shown = (code: ErrorCode) => ERRORS[code].shownAs ?? code;
+const shown = (code: ErrorCode) => (ERRORS[code] as ErrorRule).shownAs ?? code;
 
 /** Documents errors by code: one response per status, made from the ERRORS table. */
 export function ApiErrors(...codes: ErrorCode[]) {

@@ -1,11 +1,20 @@
 import { pipeline } from 'node:stream';
 import { Controller, Get, Param, Req, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiParam, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiProduces,
+  ApiQuery,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { Config } from '@app/config';
+import { Config, hasKeys } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Storage, type StoredObject } from '@app/storage';
 import { ApiErrors } from '../api.errors.dto';
+import { Links } from '../links/links';
 
 /** Stored results by key. Avatars, photos and everything else in the storage stay unreachable from here. */
 @ApiTags('images')
@@ -14,29 +23,39 @@ export class ResultsController {
   constructor(
     private readonly config: Config,
     private readonly storage: Storage,
+    private readonly links: Links,
   ) {}
 
-  /** A picture that the service made. */
+  /** A picture that the service made. Where callers need keys: with one, or by a signed link from a reply. */
   @Get('*key')
   @ApiOperation({ operationId: 'getPicture' })
   @ApiParam({ name: 'key', description: 'The key as in the reply; may hold slashes', type: String })
+  @ApiQuery({
+    ...{ name: 'expires', required: false, schema: { type: 'integer' } },
+    description: 'Of a signed link: when it ends, in Unix seconds',
+  })
+  @ApiQuery({
+    ...{ name: 'signature', required: false, schema: { type: 'string' } },
+    description: 'Of a signed link: what proves that this service made it, for this key and time',
+  })
   @ApiProduces('image/png')
   @ApiOkResponse({ description: 'The picture', schema: { type: 'string', format: 'binary' } })
   @ApiResponse({ status: 304, description: 'If-None-Match names the picture that is stored' })
-  @ApiErrors('not_found', 'storage_unavailable')
+  @ApiErrors('unauthorized', 'not_found', 'storage_unavailable')
   async get(
     @Param('key') segments: string[],
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
+    // Before the storage is asked: a stranger does not learn which pictures there are.
+    const cacheControl = this.admit(segments.join('/'), request);
     const picture = await this.open(segments);
     response.set({
       'Content-Type': 'image/png',
       'Content-Length': String(picture.size),
       ETag: picture.etag,
       'Last-Modified': picture.lastModified.toUTCString(),
-      // A key is never used for a second picture. Private: it shows a person.
-      'Cache-Control': 'private, max-age=31536000, immutable',
+      'Cache-Control': cacheControl,
       // Pages of other origins may show it with <img>; helmet's default would stop them.
       'Cross-Origin-Resource-Policy': 'cross-origin',
     });
@@ -50,6 +69,18 @@ export class ResultsController {
     // Ends both when either fails: a client that leaves frees the file or bucket connection, and a storage that
     // breaks off cuts the reply, whose length is announced, so that nobody takes it for whole.
     pipeline(picture.body, response, () => undefined);
+  }
+
+  /** How the caller may keep the picture, as Cache-Control says it. Throws `unauthorized` for one that may not see it. */
+  private admit(key: string, { query }: Request): string {
+    // A key is never used for a second picture. Private: it shows a person.
+    if (!hasKeys(this.config)) return 'private, max-age=31536000, immutable';
+    const seconds = this.links.secondsLeft(key, query);
+    if (seconds !== undefined) return `private, max-age=${seconds}, must-revalidate`;
+    throw new ServiceError(
+      'unauthorized',
+      'This link is unsigned or has expired: GET /v1/jobs/{id} has a fresh one, and a caller with a key needs none',
+    );
   }
 
   private async open(segments: string[]): Promise<StoredObject> {

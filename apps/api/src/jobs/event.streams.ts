@@ -15,14 +15,20 @@ export interface StreamOptions {
   readonly previews?: boolean;
 }
 
+/** A job as its readers were shown it. */
+interface Look {
+  readonly job: JobRecord;
+  /** The text of the last event, when the job is finished. Made for these readers: a link in it expires. */
+  readonly outcome?: string;
+}
+
 /** The event streams of this process. A job's readers share what is read of its record. */
 @Injectable()
 export class EventStreams implements BeforeApplicationShutdown {
   private readonly logger = new Logger(EventStreams.name);
   /** By job. */
   private readonly streams = new Map<string, Set<EventStream>>();
-  private readonly looks = new Map<string, Promise<JobRecord>>();
-  private readonly outcomes = new WeakMap<JobRecord, string>();
+  private readonly looks = new Map<string, Promise<Look>>();
   private readonly timer: NodeJS.Timeout;
   private draining = false;
 
@@ -59,11 +65,12 @@ export class EventStreams implements BeforeApplicationShutdown {
     });
     if (response.destroyed) return unsubscribe();
     const kept = await this.events.read(id);
+    const outcome = await this.outcome(job);
     if (response.destroyed) return;
     if (this.draining) throw new ServiceError('draining', 'The service is shutting down; ask again');
     this.add(id, stream);
     stream.open(job, kept, after);
-    if (isFinished(job)) stream.finish(this.outcome(job), job);
+    if (outcome !== undefined) stream.finish(outcome, job);
     else if (stream.wantsOutcome) await this.conclude(id, [stream]);
   }
 
@@ -85,11 +92,11 @@ export class EventStreams implements BeforeApplicationShutdown {
   /** Ends the streams of a job when it is finished. Never rejects. */
   private async conclude(id: string, streams: Iterable<EventStream>): Promise<void> {
     try {
-      let job = await this.look(id);
+      let { job, outcome } = await this.look(id);
       // The look-up may be one that others began before the end was written.
-      if (!isFinished(job)) job = await this.look(id);
-      if (!isFinished(job)) return;
-      for (const stream of streams) stream.finish(this.outcome(job), job);
+      if (outcome === undefined) ({ job, outcome } = await this.look(id));
+      if (outcome === undefined) return;
+      for (const stream of streams) stream.finish(outcome, job);
     } catch (error) {
       if (error instanceof ServiceError && error.code === 'job_not_found') {
         const text = eventText('error', toErrorDetail(error), END_ID);
@@ -103,24 +110,24 @@ export class EventStreams implements BeforeApplicationShutdown {
     }
   }
 
-  private look(id: string): Promise<JobRecord> {
+  private look(id: string): Promise<Look> {
     const shared = this.looks.get(id);
     if (shared) return shared;
-    const look = this.jobs.find(id).finally(() => this.looks.delete(id));
+    const look = this.lookUp(id).finally(() => this.looks.delete(id));
     this.looks.set(id, look);
     return look;
   }
 
-  private outcome(job: JobRecord): string {
-    let text = this.outcomes.get(job);
-    if (text === undefined) {
-      text =
-        job.state === 'succeeded'
-          ? eventText('result', this.presenter.picture(job), END_ID)
-          : eventText('error', toErrorDetail(job.error!), END_ID);
-      this.outcomes.set(job, text);
-    }
-    return text;
+  private async lookUp(id: string): Promise<Look> {
+    const job = await this.jobs.find(id);
+    return { job, outcome: await this.outcome(job) };
+  }
+
+  private async outcome(job: JobRecord): Promise<string | undefined> {
+    if (!isFinished(job)) return undefined;
+    return job.state === 'succeeded'
+      ? eventText('result', await this.presenter.picture(job), END_ID)
+      : eventText('error', toErrorDetail(job.error!), END_ID);
   }
 
   private add(id: string, stream: EventStream): void {
