@@ -1,9 +1,10 @@
 # The service with the CUDA engine:  docker build -t sdxl-image-service .
 #   docker run --gpus all -p 8000:8000 -v models:/models -v data:/data sdxl-image-service
 # Without a GPU:  docker build --build-arg ENGINE_VARIANT=cpu --build-arg REQUIRE_GPU=false …, then MODEL_PATH=demo.
-ARG NODE_VERSION=24
+# The digest decides, the tag is for readers; both are those of the index, which holds all platforms.
+ARG NODE_IMAGE=node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 
-FROM node:${NODE_VERSION}-slim AS build
+FROM ${NODE_IMAGE} AS build
 RUN apt-get update \
   && apt-get install -y --no-install-recommends ca-certificates cmake g++ make python3 python3-pip \
   && rm -rf /var/lib/apt/lists/*
@@ -20,7 +21,7 @@ COPY apps ./apps
 COPY libs ./libs
 RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
-FROM node:${NODE_VERSION}-slim
+FROM ${NODE_IMAGE}
 # libgomp1: the engine's threads. tini: reaps the engine process and passes signals on.
 RUN apt-get update \
   && apt-get install -y --no-install-recommends ca-certificates libgomp1 tini \

@@ -1,6 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Config, CONFIG_VARIABLES, ConfigError, defaultSize, isDemo, loadConfig, parseSize } from './config';
+import {
+  Config,
+  CONFIG_VARIABLES,
+  ConfigError,
+  defaultSize,
+  isDemo,
+  loadConfig,
+  parseSize,
+  signsLinks,
+} from './config';
 
 const problemsOf = (env: NodeJS.ProcessEnv): string[] => {
   try {
@@ -69,6 +78,10 @@ describe('loadConfig', () => {
     ['SERVICE_URL', 'my-host'],
     ['ENGINE_THREADS', '0'],
     ['VAE_TILING', 'sometimes'],
+    ['URL_EXPIRY', '-7'],
+    ['URL_EXPIRY', '604801'],
+    ['URL_SECRET', 'too short a secret'],
+    ['S3_PUBLIC_ENDPOINT', 's3.secret-host'],
     ['REFERENCE_URL_ALLOW', 'http://x'],
   ])('should refuse %s=%s with a sentence that names the variable but not the value', (variable, value) => {
     const problems = problemsOf({ [variable]: value });
@@ -108,6 +121,30 @@ describe('loadConfig', () => {
     expect(problemsOf({ MAX_PIXELS: '4096' })).toEqual([
       expect.stringContaining('MAX_PIXELS must be at least'),
     ]);
+  });
+});
+
+describe('signsLinks', () => {
+  const signs = (env: NodeJS.ProcessEnv) => signsLinks(loadConfig(env));
+  const bucket = { S3_BUCKET_NAME: 'pictures', URL_EXPIRY: '60' };
+
+  it('should hold where there are keys and links do not lead to a bucket', () => {
+    expect(signs({})).toBe(false);
+    expect(signs({ URL_EXPIRY: '60' })).toBe(false);
+    expect(signs({ API_KEYS: '[]' })).toBe(true);
+    expect(signs({ API_KEYS_FILE: 'keys.json', URL_EXPIRY: '60' })).toBe(true);
+    expect(signs({ API_KEYS: '[]', S3_BUCKET_NAME: 'pictures' })).toBe(true);
+    expect(signs({ API_KEYS: '[]', ...bucket })).toBe(false);
+  });
+
+  it('should ask for URL_SECRET where several processes sign', () => {
+    const shared = { API_KEYS: '[]', REDIS_URL: 'redis://redis:6379', S3_BUCKET_NAME: 'pictures' };
+    expect(problemsOf(shared)).toEqual([expect.stringMatching(/^URL_SECRET must be set with keys/)]);
+    expect(problemsOf({ ...shared, URL_SECRET: 'x'.repeat(32) })).toEqual([]);
+    expect(problemsOf({ ...shared, URL_EXPIRY: '60' })).toEqual([]);
+    expect(problemsOf({ ...shared, API_KEYS: '' })).toEqual([]);
+    // A worker makes no links.
+    expect(problemsOf({ ...shared, ROLE: 'worker' })).toEqual([]);
   });
 });
 

@@ -9,6 +9,7 @@ import {
   Matches,
   Max,
   Min,
+  MinLength,
   validateSync,
 } from 'class-validator';
 import ipaddr from 'ipaddr.js';
@@ -304,6 +305,27 @@ export class Config {
   })
   WEBHOOK_URL_ALLOW: string[] = [];
 
+  // --- links to pictures ---
+
+  /**
+   * Seconds that a link to a picture opens it; at most a week, as S3 has it. With a bucket links lead to it and are
+   * presigned; else, where callers need keys, links lead to this service and are signed by it. Unset: nothing is
+   * presigned, and what this service signs opens for a day. Without a bucket and without keys links do not expire.
+   */
+  @IsOptional()
+  @Whole(1, 604_800)
+  URL_EXPIRY?: number;
+
+  /**
+   * Signs links to this service's own pictures, where callers need keys. Unset: made once and kept in DATA_DIR. To be set
+   * with REDIS_URL: each process opens what another has signed.
+   */
+  @IsOptional()
+  @MinLength(32, {
+    message: 'URL_SECRET must be at least 32 characters, such as `openssl rand -base64 32` makes',
+  })
+  URL_SECRET?: string;
+
   // --- storage ---
 
   /** Records and local pictures. */
@@ -325,6 +347,11 @@ export class Config {
   @IsOptional()
   @HttpUrl()
   S3_ENDPOINT?: string;
+
+  /** Where callers reach that server, for links to the bucket (URL_EXPIRY). Default: S3_ENDPOINT. */
+  @IsOptional()
+  @HttpUrl()
+  S3_PUBLIC_ENDPOINT?: string;
 
   @IsNotEmpty({ message: 'AWS_REGION must be a region name, such as us-east-1' })
   AWS_REGION = 'us-east-1';
@@ -413,6 +440,11 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       `ROLE ${config.ROLE} needs REDIS_URL and S3_BUCKET_NAME: processes that share jobs must reach the same records and pictures`,
     );
   }
+  if (config.ROLE !== 'worker' && config.REDIS_URL && signsLinks(config) && !config.URL_SECRET) {
+    problems.push(
+      'URL_SECRET must be set with keys and REDIS_URL, unless links lead to a bucket (S3_BUCKET_NAME, URL_EXPIRY): processes that share jobs must sign links alike',
+    );
+  }
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   return Object.freeze(config);
 }
@@ -429,6 +461,9 @@ export const isOpenToOthers = (config: Config): boolean =>
 
 const isLoopback = (host: string): boolean =>
   host.toLowerCase() === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
+/** Whether links to pictures lead to this service and are signed by it; else to the bucket, or all pictures are open. */
+export const signsLinks = (config: Config): boolean =>
+  hasKeys(config) && !(config.S3_BUCKET_NAME && config.URL_EXPIRY);
 
 /** The size of a picture whose request names none. */
 export function defaultSize(config: Config): Size {

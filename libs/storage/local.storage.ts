@@ -115,6 +115,10 @@ export class LocalStorage extends Storage {
     await attempt('write', async () => unlink(await this.temporary.write(Buffer.from('check'))));
   }
 
+  presign(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   /** Makes a temporary file the object `key`; resolves to the folder that holds it now. */
   private async place(file: string, key: string): Promise<string> {
     const segments = key.split('/');

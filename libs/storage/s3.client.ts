@@ -5,13 +5,13 @@ import type { Config } from '@app/config';
 const CONNECT_TIMEOUT = 3_000;
 const REQUEST_TIMEOUT = 30_000;
 
-/** A client for the bucket's server: AWS, or any other at S3_ENDPOINT. */
-export function s3Client(config: Config): S3Client {
+/** A client for the bucket's server: AWS, or any other at S3_ENDPOINT. `endpoint`: another name of that server. */
+export function s3Client(config: Config, endpoint = config.S3_ENDPOINT): S3Client {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config;
   return new S3Client({
     region: config.AWS_REGION,
     // Other servers rarely have a DNS name per bucket.
-    ...(config.S3_ENDPOINT ? { endpoint: config.S3_ENDPOINT, forcePathStyle: true } : {}),
+    ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
     // Left out, the SDK walks its own chain: environment, profile, instance role.
     ...(accessKeyId && secretAccessKey ? { credentials: { accessKeyId, secretAccessKey } } : {}),
     // The SDK's newer default checksums travel in trailers that other servers refuse or store as content.

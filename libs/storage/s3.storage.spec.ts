@@ -11,6 +11,7 @@ import { describeWith } from '../../test/support/requires';
 import { S3_GATEWAY, startS3Gateway, type S3Gateway } from '../../test/support/s3.gateway';
 import { s3Client } from './s3.client';
 import { S3Storage } from './s3.storage';
+import { openStorage } from './storage.module';
 import { storageContract } from './storage.contract';
 
 const clients: S3Client[] = [];
@@ -101,6 +102,92 @@ describeWith(S3_GATEWAY, `${S3Storage.name} on a real server`, () => {
     const found: string[] = [];
     for await (const { key } of storage.list('avatars/bob/')) found.push(key);
     expect(found).toEqual(['avatars/bob/a.png']);
+  });
+
+  describe('presign', () => {
+    const KEY = 'generated/ann/memory_1.png';
+    const BYTES = Buffer.from('a picture, any bytes \u{1f5bc}');
+
+    async function withPicture(): Promise<S3Storage> {
+      const storage = await newBucket();
+      // As another program may have stored it.
+      await storage.put(KEY, BYTES, 'text/html');
+      await storage.put('generated/2.png', Buffer.from('other'), 'image/png');
+      return storage;
+    }
+    const download = async (link: string) => {
+      const reply = await fetch(link);
+      return {
+        status: reply.status,
+        type: reply.headers.get('content-type'),
+        body: Buffer.from(await reply.arrayBuffer()),
+      };
+    };
+
+    it('should make a link that gives the bytes as a picture, without credentials', async () => {
+      const link = await (await withPicture()).presign(KEY, 60);
+      const { status, type, body } = await download(link);
+      expect([status, type]).toEqual([200, 'image/png']);
+      expect(body).toEqual(BYTES);
+      expect(link).not.toContain(gateway.secretAccessKey);
+    });
+
+    it('should make a link for any key that the storage takes', async () => {
+      const storage = await newBucket();
+      const key = 'a b/naïve+图片/100%.png';
+      await storage.put(key, BYTES, 'image/png');
+      expect((await download(await storage.presign(key, 60))).status).toBe(200);
+      await expect(storage.presign('../a', 60)).rejects.toMatchObject({ code: 'invalid_request' });
+    });
+
+    it('should end with its time', async () => {
+      const storage = await withPicture();
+      const link = await storage.presign(KEY, 2);
+      expect((await download(link)).status).toBe(200);
+      // The server counts whole seconds.
+      await new Promise((resolve) => setTimeout(resolve, 3_100));
+      expect((await download(link)).status).toBe(403);
+      expect((await download(await storage.presign(KEY, 2))).status).toBe(200);
+    }, 20_000);
+
+    it('should open this object only, for this long, of this type', async () => {
+      const link = await (await withPicture()).presign(KEY, 60);
+      for (const altered of [
+        link.replace('ann/memory_1.png', '2.png'),
+        link.replace('X-Amz-Expires=60', 'X-Amz-Expires=600'),
+        link.replace('image%2Fpng', 'text%2Fhtml'),
+        link.replace(/X-Amz-Signature=./, (start) => start.slice(0, -1) + (start.endsWith('0') ? '1' : '0')),
+        link.replace(/&X-Amz-Signature=\w+/, ''),
+        link.split('?')[0],
+      ]) {
+        expect(altered).not.toBe(link);
+        expect([altered, (await download(altered)).status]).toEqual([altered, 403]);
+      }
+      expect((await fetch(link, { method: 'DELETE' })).status).toBe(403);
+      expect((await download(link)).status).toBe(200);
+    });
+
+    it('should be made for the host that callers reach', async () => {
+      const { bucket } = await withPicture();
+      const endpoint = new URL(gateway.endpoint);
+      const S3_PUBLIC_ENDPOINT = `http://localhost:${endpoint.port}`;
+      const storage = await openStorage(
+        loadConfig({
+          ...{ S3_BUCKET_NAME: bucket, S3_ENDPOINT: gateway.endpoint, S3_PUBLIC_ENDPOINT },
+          ...{ AWS_ACCESS_KEY_ID: gateway.accessKeyId, AWS_SECRET_ACCESS_KEY: gateway.secretAccessKey },
+        }),
+      );
+      try {
+        const link = await storage.presign(KEY, 60);
+        expect(link).toMatch(new RegExp(`^${S3_PUBLIC_ENDPOINT}/${bucket}/`));
+        expect((await download(link!)).body).toEqual(BYTES);
+        // Why it must be: the host is signed.
+        expect((await download(link!.replace('localhost', '127.0.0.1'))).status).toBe(403);
+        expect((await storage.read(KEY, 100))?.equals(BYTES)).toBe(true);
+      } finally {
+        (storage as S3Storage).onApplicationShutdown();
+      }
+    });
   });
 
   it('should hold nothing against a bucket that comes up later, but say that it is missing', async () => {

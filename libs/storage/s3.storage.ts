@@ -8,6 +8,7 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import { assertKey, assertPrefix, isKey } from './key';
 import { isNoSuchKey, s3Unavailable } from './s3.errors';
@@ -24,6 +25,8 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   constructor(
     readonly bucket: string,
     private readonly client: S3Client,
+    /** Makes links; it has the host that callers reach, for a signature covers the host. */
+    private readonly linkClient = client,
   ) {
     super();
   }
@@ -106,6 +109,16 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
     );
   }
 
+  async presign(key: string, seconds: number): Promise<string> {
+    assertKey(key);
+    // Whatever type another program stored it with: a browser is to show a picture, never a page.
+    const command = new GetObjectCommand({
+      ...{ Bucket: this.bucket, Key: key },
+      ResponseContentType: 'image/png',
+    });
+    return attempt('sign links', () => getSignedUrl(this.linkClient, command, { expiresIn: seconds }));
+  }
+
   private async get(key: string): Promise<Reply | undefined> {
     assertKey(key);
     try {
@@ -119,6 +132,7 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     this.client.destroy();
+    this.linkClient.destroy();
   }
 }
 

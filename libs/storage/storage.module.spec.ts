@@ -23,18 +23,25 @@ describe(StorageModule.name, () => {
     const storage = app.get(Storage);
     expect(storage).toBeInstanceOf(LocalStorage);
     expect(storage.uri('a.png')).toBe('s3://local/a.png');
+    expect(await storage.presign('a.png', 60)).toBeUndefined();
     await expect(storage.check()).resolves.toBeUndefined();
     await app.close();
   });
 
   it('should keep pictures in the bucket when one is named, and let go of it on shutdown', async () => {
-    const app = await start({ DATA_DIR: folder, S3_BUCKET_NAME: 'pictures' });
+    const app = await start({
+      DATA_DIR: folder,
+      S3_BUCKET_NAME: 'pictures',
+      S3_PUBLIC_ENDPOINT: 'http://s3',
+    });
     const storage = app.get(Storage);
     expect(storage).toBeInstanceOf(S3Storage);
     expect(storage.uri('a.png')).toBe('s3://pictures/a.png');
-    const destroyed = jest.spyOn((storage as unknown as { client: { destroy(): void } }).client, 'destroy');
+    const { client, linkClient } = storage as unknown as Record<string, { destroy(): void }>;
+    const [destroyed, linksDestroyed] = [jest.spyOn(client, 'destroy'), jest.spyOn(linkClient, 'destroy')];
     await app.close();
     expect(destroyed).toHaveBeenCalledTimes(1);
+    expect(linksDestroyed).toHaveBeenCalledTimes(1);
   });
 
   it('should not start on a folder that cannot be used', async () => {

@@ -14,6 +14,7 @@ export class StorageModule {}
 
 /** The storage that the configuration names. Only a local folder is touched: a bucket may come up later. */
 export async function openStorage(config: Config): Promise<Storage> {
-  if (config.S3_BUCKET_NAME) return new S3Storage(config.S3_BUCKET_NAME, s3Client(config));
-  return LocalStorage.open(config.DATA_DIR);
+  const { S3_BUCKET_NAME: bucket, S3_PUBLIC_ENDPOINT: address, DATA_DIR } = config;
+  if (!bucket) return LocalStorage.open(DATA_DIR);
+  return new S3Storage(bucket, s3Client(config), address ? s3Client(config, address) : undefined);
 }

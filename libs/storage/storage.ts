@@ -57,7 +57,13 @@ export abstract class Storage {
    */
   abstract check(): Promise<void>;
 
-  /** The link that the API answers with: `s3://bucket/key`. */
+  /**
+   * An address that gives the picture `key` to whoever holds it, from now on for `seconds` (at most a week), straight
+   * from the storage. Undefined for the local disk, which has no address. Does not look whether there is an object.
+   */
+  abstract presign(key: string, seconds: number): Promise<string | undefined>;
+
+  /** The name that the API answers with: `s3://bucket/key`. */
   uri(key: string): string {
     return `s3://${this.bucket}/${key}`;
   }

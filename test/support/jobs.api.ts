@@ -4,11 +4,13 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
 import { ConfigModule, loadConfig } from '@app/config';
 import { Drain, JobEvents, Jobs } from '@app/pipeline';
+import { Storage } from '@app/storage';
 import { ErrorFilter } from '../../apps/api/src/error.filter';
 import { HEARTBEAT } from '../../apps/api/src/jobs/event.streams';
 import { JobRoutesModule } from '../../apps/api/src/jobs/job.routes.module';
 import { RequestPipe } from '../../apps/api/src/validation/request.pipe';
 import { EventsStub, JobsStub } from './jobs.stub';
+import { MemoryStorage } from './memory.storage';
 
 export interface JobsApi {
   readonly app: NestExpressApplication;
@@ -16,12 +18,14 @@ export interface JobsApi {
   readonly jobs: JobsStub;
   readonly events: EventsStub;
   readonly drain: Drain;
+  readonly storage: MemoryStorage;
 }
 
 /** The routes of jobs alone, over stubs of the jobs and their events. */
 export async function startJobsApi(heartbeat = 60_000): Promise<JobsApi> {
   const jobs = new JobsStub();
   const events = new EventsStub();
+  const storage = new MemoryStorage();
 
   @Global()
   @Module({
@@ -40,8 +44,10 @@ export async function startJobsApi(heartbeat = 60_000): Promise<JobsApi> {
   })
     .overrideProvider(HEARTBEAT)
     .useValue(heartbeat)
+    .overrideProvider(Storage)
+    .useValue(storage)
     .compile();
   const app = module.createNestApplication<NestExpressApplication>({ logger: false });
   await app.listen(0, '127.0.0.1');
-  return { app, url: await app.getUrl(), jobs, events, drain: app.get(Drain) };
+  return { app, url: await app.getUrl(), jobs, events, storage, drain: app.get(Drain) };
 }

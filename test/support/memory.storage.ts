@@ -39,6 +39,10 @@ export class MemoryStorage extends Storage {
     return Promise.resolve();
   }
 
+  presign(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   get keys(): string[] {
     return [...this.objects.keys()].sort();
   }

@@ -40,7 +40,8 @@ export class ErrorReply {
 /** What each code means, for the API document. */
 const MEANINGS: Record<ErrorCode, string> = {
   invalid_request: 'a field breaks its rule, or the body is not what the route takes',
-  unauthorized: 'the service has keys, and the request carries none that is known; see WWW-Authenticate',
+  unauthorized:
+    'the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good',
   forbidden: 'the key lacks the scope that the message names',
   not_found: 'there is nothing here, or nothing that the key may see',
   avatar_not_found: 'the user has no avatar',

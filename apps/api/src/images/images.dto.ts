@@ -149,7 +149,8 @@ export class PictureData {
   readonly s3_uri!: string;
 
   /**
-   * Where to download it from this service.
+   * Where to download it, without a key: from this service, or presigned from the bucket. Where links expire, the job
+   * (`GET /v1/jobs/{id}`) has a fresh one each time.
    * @example "http://localhost:8000/images/generated/user123/memory_0123456789abcdef01234567.png"
    */
   readonly url!: string;

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { StorageModule } from '@app/storage';
 import { JobRoutesModule } from '../jobs/job.routes.module';
+import { LinksModule } from '../links/links.module';
 import { UsersModule } from '../users/users.module';
 import { WebhooksModule } from '../webhooks/webhooks.module';
 import { ImagesController } from './images.controller';
@@ -11,7 +12,7 @@ import { ReferenceFetcher } from './reference.fetcher';
 import { ResultsController } from './results.controller';
 
 @Module({
-  imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
+  imports: [JobRoutesModule, LinksModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController, LorasController, ResultsController],
   providers: [ImagesService, JobWriter, ReferenceFetcher],
 })

@@ -86,6 +86,19 @@ describe(JobWriter.name, () => {
     expect(other.deadlineAt - other.createdAt).toBe(5_000);
   });
 
+  it('should make keys that nobody can guess: 96 random bits are in each, beside the name of the user', async () => {
+    const sketch: Sketch = { route: 'memory', prompt: 'x', userId: 'ann' };
+    const drafts = await Promise.all(Array.from({ length: 500 }, () => write({}, sketch)));
+    const ids = drafts.map(
+      ({ picture }) => /^generated\/ann\/memory_([0-9a-f]{24})\.png$/.exec(picture.key)![1],
+    );
+    expect(new Set(ids).size).toBe(500);
+    // No place of the id is a counter, a time or a version: each takes all 16 digits (4 bits in 24 places).
+    for (let place = 0; place < 24; place++) {
+      expect([place, new Set(ids.map((id) => id[place])).size]).toEqual([place, 16]);
+    }
+  });
+
   it('should decide a seed and a key that a rerun finds again', async () => {
     const sketch: Sketch = { route: 'subject', prompt: 'x', userId: 'ann' };
     const drafts = [await write({}, sketch), await write({}, sketch)];

@@ -1,8 +1,15 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { Config } from '@app/config';
 import { http } from '../../../../test/support/http';
 import { startApi, type Api } from '../../../../test/support/api';
+import { Links } from '../links/links';
 import { ResultsController } from './results.controller';
+
+/** There are keys; whose they are does not matter here. */
+const KEYS = JSON.stringify([{ name: 'test', sha256: '0'.repeat(64), scopes: ['read'] }]);
 
 describe(ResultsController.name, () => {
   let api: Api;
@@ -88,6 +95,132 @@ describe(ResultsController.name, () => {
     endless.push('half');
     await closed;
     open.mockRestore();
+  });
+});
+
+describe(`${ResultsController.name} where callers need keys`, () => {
+  const KEY = 'generated/ann/memory_1.png';
+  let api: Api;
+
+  beforeAll(async () => {
+    api = await startApi({ API_KEYS: KEYS, URL_EXPIRY: '600' });
+    await api.storage.put(KEY, Buffer.from('picture'), 'image/png');
+    await api.storage.put('generated/2.png', Buffer.from('other'), 'image/png');
+    await api.storage.put('avatars/ann.png', Buffer.from('secret'), 'image/png');
+  });
+  afterAll(() => api.close());
+
+  const signed = async (key = KEY) => new URL(await api.app.get(Links, { strict: false }).picture(key));
+  const ask = async (link: URL) => raw(api.url, link.pathname + link.search);
+
+  it('should open a signed link, which a browser may keep until it ends', async () => {
+    const { pathname, search } = await signed();
+    const { status, body, headers } = await http(api.url).get(pathname + search);
+    expect(status).toBe(200);
+    expect((body as Buffer).toString()).toBe('picture');
+    const [, age] = /^private, max-age=(\d+), must-revalidate$/.exec(headers['cache-control'])!;
+    expect(Number(age)).toBeGreaterThan(590);
+    expect(Number(age)).toBeLessThanOrEqual(600);
+    await http(api.url)
+      .head(pathname + search)
+      .expect(200);
+    await http(api.url)
+      .get(pathname + search)
+      .set('If-None-Match', headers.etag)
+      .expect(304);
+  });
+
+  it('should tell a stranger neither the picture nor whether there is one', async () => {
+    const replies = new Set<string>();
+    for (const path of [KEY, 'generated/none.png', 'avatars/ann.png', 'x/%2e%2e/y']) {
+      const { status, body, headers } = await http(api.url).get(`/images/${path}`);
+      expect([path, status]).toEqual([path, 401]);
+      expect(body).toMatchObject({ error: { code: 'unauthorized', type: 'authentication_error' } });
+      expect(headers).not.toHaveProperty('cache-control');
+      replies.add((body as { error: { message: string } }).error.message);
+      await http(api.url).head(`/images/${path}`).expect(401);
+    }
+    expect([...replies]).toEqual([expect.stringContaining('unsigned or has expired')]);
+  });
+
+  it('should not give 304 to who knows the ETag only', async () => {
+    const { pathname, search } = await signed();
+    const { headers } = await http(api.url).get(pathname + search);
+    await http(api.url).get(pathname).set('If-None-Match', headers.etag).expect(401);
+    await http(api.url).get(pathname).set('If-None-Match', '*').expect(401);
+  });
+
+  it('should refuse a link whose time is over', async () => {
+    const link = await signed();
+    jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 600_000);
+    const { status, body } = await ask(link);
+    jest.restoreAllMocks();
+    expect([status, body]).toEqual([401, expect.stringContaining('"unauthorized"')]);
+    expect((await ask(link)).status).toBe(200);
+  });
+
+  it.each([
+    '/images/generated/2.png',
+    '/images/avatars/ann.png',
+    '/images/generated/ann/../2.png',
+    '/images/generated/ann/%2e%2e/2.png',
+    '/images/generated/ann/memory_1.png/../../2.png',
+    '/images/generated/ann/memory_1.png%2f..%2f..%2f2.png',
+    '/images/generated/ann/memory_1.png/',
+    '/images/generated//ann/memory_1.png',
+    '/images/Generated/ann/memory_1.png',
+    '/images/generated/ann/MEMORY_1.png',
+    '/images/generated/ann/memory_1.png%00',
+    '/images/generated/ann/memory_1.png%E2%80%8B',
+    '/images/generated/%61nn%252fmemory_1.png',
+  ])("should not open %s with another picture's signature", async (path) => {
+    const { search } = await signed();
+    const { status, body } = await raw(api.url, path + search);
+    expect([401, 404]).toContain(status);
+    expect(body).toMatch(/"(unauthorized|not_found)"/);
+    expect(body).not.toMatch(/^(other|secret|picture)$/);
+  });
+
+  it('should find no picture by an encoded slash, though the signature covers what it stands for', async () => {
+    const { search } = await signed();
+    const { status } = await raw(api.url, `/images/generated/ann%2Fmemory_1.png${search}`);
+    expect(status).toBe(404);
+  });
+
+  it('should refuse a query in which a part comes twice, in lists, or by another name', async () => {
+    const { pathname, search, searchParams } = await signed();
+    const [expires, signature] = [searchParams.get('expires')!, searchParams.get('signature')!];
+    for (const query of [
+      `${search}&expires=${expires}`,
+      `${search}&signature=${signature}`,
+      `${search}&expires=9999999999`,
+      `?expires[]=${expires}&signature[]=${signature}`,
+      `?expires[0]=${expires}&signature=${signature}`,
+      `?Expires=${expires}&Signature=${signature}`,
+      `?expires=${expires};signature=${signature}`,
+      `?expires=${expires}&signature=${signature}%0A`,
+      `?expires=%2B${expires}&signature=${signature}`,
+      `?expires=${Number(expires) + 1}&signature=${signature}`,
+    ]) {
+      expect([query, (await raw(api.url, pathname + query)).status]).toEqual([query, 401]);
+    }
+    expect((await raw(api.url, `${pathname}${search}&more=1`)).status).toBe(200);
+  });
+
+  it('should go on opening links after a restart', async () => {
+    const DATA_DIR = api.app.get(Config).DATA_DIR;
+    const link = await signed();
+    const secret = await readFile(join(DATA_DIR, 'url.secret'));
+    const other = await startApi({ API_KEYS: KEYS });
+    await other.storage.put(KEY, Buffer.from('picture'), 'image/png');
+    expect((await raw(other.url, link.pathname + link.search)).status).toBe(401);
+    const folder = other.app.get(Config).DATA_DIR;
+    await other.app.close();
+    await writeFile(join(folder, 'url.secret'), secret);
+    const again = await startApi({ API_KEYS: KEYS, DATA_DIR: folder });
+    expect((await raw(again.url, link.pathname + link.search)).status).toBe(200);
+    await again.close();
+    await other.close();
   });
 });
 

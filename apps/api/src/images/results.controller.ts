@@ -1,6 +1,14 @@
 import { pipeline } from 'node:stream';
 import { Controller, Get, Param, Req, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiParam, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiProduces,
+  ApiQuery,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { Config, hasKeys } from '@app/config';
 import { ServiceError } from '@app/errors';
@@ -8,6 +16,7 @@ import { Storage, type StoredObject } from '@app/storage';
 import { accessOf, assertScope } from '../access/access';
 import { ChecksItself } from '../access/needs';
 import { ApiErrors } from '../api.errors.dto';
+import { Links } from '../links/links';
 
 /** Stored results by key. Avatars, photos and everything else in the storage stay unreachable from here. */
 @ApiTags('images')
@@ -16,31 +25,40 @@ export class ResultsController {
   constructor(
     private readonly config: Config,
     private readonly storage: Storage,
+    private readonly links: Links,
   ) {}
 
-  /** A picture that the service made. */
+  /** A picture that the service made. Where callers need keys: with one, or by a signed link from a reply. */
   @Get('*key')
   @ChecksItself()
   @ApiOperation({ operationId: 'getPicture' })
   @ApiParam({ name: 'key', description: 'The key as in the reply; may hold slashes', type: String })
+  @ApiQuery({
+    ...{ name: 'expires', required: false, schema: { type: 'integer' } },
+    description: 'Of a signed link: when it ends, in Unix seconds',
+  })
+  @ApiQuery({
+    ...{ name: 'signature', required: false, schema: { type: 'string' } },
+    description: 'Of a signed link: what proves that this service made it, for this key and time',
+  })
   @ApiProduces('image/png')
   @ApiOkResponse({ description: 'The picture', schema: { type: 'string', format: 'binary' } })
   @ApiResponse({ status: 304, description: 'If-None-Match names the picture that is stored' })
-  @ApiErrors('not_found', 'storage_unavailable')
+  @ApiErrors('unauthorized', 'not_found', 'storage_unavailable')
   async get(
     @Param('key') segments: string[],
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
-    this.admit(segments, request);
+    // Before the storage is asked: a stranger does not learn which pictures there are.
+    const cacheControl = this.admit(segments.join('/'), request);
     const picture = await this.open(segments);
     response.set({
       'Content-Type': 'image/png',
       'Content-Length': String(picture.size),
       ETag: picture.etag,
       'Last-Modified': picture.lastModified.toUTCString(),
-      // A key is never used for a second picture. Private: it shows a person.
-      'Cache-Control': 'private, max-age=31536000, immutable',
+      'Cache-Control': cacheControl,
       // Pages of other origins may show it with <img>; helmet's default would stop them.
       'Cross-Origin-Resource-Policy': 'cross-origin',
     });
@@ -56,14 +74,27 @@ export class ResultsController {
     pipeline(picture.body, response, () => undefined);
   }
 
-  /** A key that may read, and if it is bound to a user only that user's. Throws `unauthorized`, `forbidden`, `not_found`. */
-  private admit(segments: readonly string[], request: Request): void {
-    if (!hasKeys(this.config)) return;
+  /**
+   * How the caller may keep the picture, as Cache-Control says it. Where there are keys, it takes a signed link, or a key
+   * that may read; one that is bound to a user, only that user's. Throws `unauthorized`, `forbidden`, `not_found`.
+   */
+  private admit(key: string, request: Request): string {
+    // A key is never used for a second picture. Private: it shows a person.
+    const forEver = 'private, max-age=31536000, immutable';
+    if (!hasKeys(this.config)) return forEver;
+    const seconds = this.links.secondsLeft(key, request.query);
+    if (seconds !== undefined) return `private, max-age=${seconds}, must-revalidate`;
     const access = accessOf(request);
+    if (!access) {
+      throw new ServiceError(
+        'unauthorized',
+        'This link is unsigned or has expired: GET /v1/jobs/{id} has a fresh one, and a caller with a key needs none',
+      );
+    }
     assertScope(access, 'read');
-    if (access.userId === undefined) return;
     const own = `${this.config.S3_GENERATED_PREFIX}${access.userId}/`;
-    if (!segments.join('/').startsWith(own)) throw notFound();
+    if (access.userId !== undefined && !key.startsWith(own)) throw notFound();
+    return forEver;
   }
 
   private async open(segments: string[]): Promise<StoredObject> {

@@ -1,9 +1,11 @@
 import { get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ServiceError } from '@app/errors';
 import { http } from '../../../../test/support/http';
 import { startJobsApi, type JobsApi } from '../../../../test/support/jobs.api';
 import { failed, JOB_ID, running, succeeded } from '../../../../test/support/jobs.stub';
+import { Links } from '../links/links';
 import { EventStreams } from './event.streams';
 
 interface Received {
@@ -227,6 +229,28 @@ describe(EventStreams.name, () => {
       ]);
     });
 
+    it('should hand out a link that was made for this reader', async () => {
+      await start();
+      const presign = jest.spyOn(api.app.get(Links, { strict: false }), 'picture');
+      succeed();
+      for (const link of ['https://pictures.example/1', 'https://pictures.example/2']) {
+        presign.mockResolvedValueOnce(link);
+        const { events } = await (await follow()).end();
+        expect(events.at(-1)).toMatchObject({ event: 'result', data: { data: [{ url: link }] } });
+      }
+    });
+
+    it('should answer 503 instead of a stream when no link can be made', async () => {
+      await start();
+      const unavailable = new ServiceError('storage_unavailable', 'No credentials');
+      jest.spyOn(api.app.get(Links, { strict: false }), 'picture').mockRejectedValue(unavailable);
+      succeed();
+      const { status, body } = await http(api.url).get(`/v1/jobs/${JOB_ID}/events`);
+      expect(status).toBe(503);
+      expect(body).toMatchObject({ error: { code: 'storage_unavailable' } });
+      while (api.events.subscriptions.size > 0) await pause();
+    });
+
     it('should tell a reader that saw the end to stay away', async () => {
       await start();
       succeed();
@@ -243,6 +267,22 @@ describe(EventStreams.name, () => {
     await reader.until(({ text }) => text.split(': heartbeat\n\n').length > 2);
     expect(reader.names).toEqual(['state running']);
     api.jobs.put(succeeded);
+    await reader.end();
+    expect(reader.names).toEqual(['state running', 'state succeeded', 'result']);
+  });
+
+  it('should wait for the next heartbeat when no link can be made as the job ends', async () => {
+    await start(20);
+    api.jobs.put(running);
+    const links = api.app.get(Links, { strict: false });
+    const unavailable = new ServiceError('storage_unavailable', 'No credentials');
+    const presign = jest.spyOn(links, 'picture').mockRejectedValue(unavailable);
+    const reader = await follow();
+    succeed();
+    const { text } = await reader.until(({ names }) => names.includes('state succeeded'));
+    await reader.until((now) => now.text.length > text.length + 2 * ': heartbeat'.length);
+    expect(reader.names).toEqual(['state running', 'state succeeded']);
+    presign.mockResolvedValue('https://pictures.example/1');
     await reader.end();
     expect(reader.names).toEqual(['state running', 'state succeeded', 'result']);
   });
@@ -365,12 +405,14 @@ describe(EventStreams.name, () => {
     const crowd = await Promise.all(Array.from({ length: 1000 }, () => follow()));
     expect(api.events.subscriptions.size).toBe(1000);
     api.jobs.finds = 0;
+    const presign = jest.spyOn(api.app.get(Links, { strict: false }), 'picture');
     api.events.emit(sampling(25));
     succeed();
     await Promise.all(crowd.map((reader) => reader.end()));
     const seen = new Set(crowd.map(({ names }) => names.join()));
     expect([...seen]).toEqual(['state running,progress,state succeeded,result']);
     expect(api.jobs.finds).toBe(1);
+    expect(presign).toHaveBeenCalledTimes(1);
   }, 30_000);
 
   describe('as the process ends', () => {

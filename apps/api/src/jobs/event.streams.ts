@@ -25,14 +25,20 @@ class Readers extends Set<EventStream> {
   readonly left = new AbortController();
 }
 
+/** A job as its readers were shown it. */
+interface Look {
+  readonly job: JobRecord;
+  /** The text of the last event, when the job is finished. Made for these readers: a link in it expires. */
+  readonly outcome?: string;
+}
+
 /** The event streams of this process. A job's readers share what is read of its record. */
 @Injectable()
 export class EventStreams implements OnModuleDestroy {
   private readonly logger = new Logger(EventStreams.name);
   /** By job. */
   private readonly streams = new Map<string, Readers>();
-  private readonly looks = new Map<string, Promise<JobRecord>>();
-  private readonly outcomes = new WeakMap<JobRecord, string>();
+  private readonly looks = new Map<string, Promise<Look>>();
   private readonly timer: NodeJS.Timeout;
   private leaving?: Promise<unknown>;
 
@@ -76,13 +82,14 @@ export class EventStreams implements OnModuleDestroy {
     });
     if (response.destroyed) return unsubscribe();
     const kept = await this.events.read(id);
+    const outcome = await this.outcome(job);
     if (response.destroyed) return;
     this.drain.signal.throwIfAborted();
     this.add(id, stream);
     stream.open(job, kept, after);
     if (revoked?.aborted) return leave();
     revoked?.addEventListener('abort', leave);
-    if (isFinished(job)) stream.finish(this.outcome(job), job);
+    if (outcome !== undefined) stream.finish(outcome, job);
     else if (stream.wantsOutcome) await this.conclude(id, [stream]);
   }
 
@@ -97,11 +104,12 @@ export class EventStreams implements OnModuleDestroy {
   private async leave(id: string, readers: Readers): Promise<void> {
     try {
       const end = AbortSignal.any([readers.left.signal, this.drain.over]);
-      const job = await this.jobs.finished(id, end);
-      for (const stream of readers) stream.finish(this.outcome(job), job);
+      await this.jobs.finished(id, end);
+      await this.conclude(id, readers);
     } catch {
-      for (const stream of readers) stream.leave();
+      // It waits, or nobody is left, or its end cannot be told here any more.
     }
+    for (const stream of readers) stream.leave();
   }
 
   /** Events can be lost, records cannot: a job that ended unheard is found here. */
@@ -115,11 +123,11 @@ export class EventStreams implements OnModuleDestroy {
   /** Ends the streams of a job when it is finished. Never rejects. */
   private async conclude(id: string, streams: Iterable<EventStream>): Promise<void> {
     try {
-      let job = await this.look(id);
+      let { job, outcome } = await this.look(id);
       // The look-up may be one that others began before the end was written.
-      if (!isFinished(job)) job = await this.look(id);
-      if (!isFinished(job)) return;
-      for (const stream of streams) stream.finish(this.outcome(job), job);
+      if (outcome === undefined) ({ job, outcome } = await this.look(id));
+      if (outcome === undefined) return;
+      for (const stream of streams) stream.finish(outcome, job);
     } catch (error) {
       if (error instanceof ServiceError && error.code === 'job_not_found') {
         const text = eventText('error', toErrorDetail(error), END_ID);
@@ -133,24 +141,24 @@ export class EventStreams implements OnModuleDestroy {
     }
   }
 
-  private look(id: string): Promise<JobRecord> {
+  private look(id: string): Promise<Look> {
     const shared = this.looks.get(id);
     if (shared) return shared;
-    const look = this.jobs.find(id).finally(() => this.looks.delete(id));
+    const look = this.lookUp(id).finally(() => this.looks.delete(id));
     this.looks.set(id, look);
     return look;
   }
 
-  private outcome(job: JobRecord): string {
-    let text = this.outcomes.get(job);
-    if (text === undefined) {
-      text =
-        job.state === 'succeeded'
-          ? eventText('result', this.presenter.picture(job), END_ID)
-          : eventText('error', toErrorDetail(job.error!), END_ID);
-      this.outcomes.set(job, text);
-    }
-    return text;
+  private async lookUp(id: string): Promise<Look> {
+    const job = await this.jobs.find(id);
+    return { job, outcome: await this.outcome(job) };
+  }
+
+  private async outcome(job: JobRecord): Promise<string | undefined> {
+    if (!isFinished(job)) return undefined;
+    return job.state === 'succeeded'
+      ? eventText('result', await this.presenter.picture(job), END_ID)
+      : eventText('error', toErrorDetail(job.error!), END_ID);
   }
 
   private add(id: string, stream: EventStream): void {

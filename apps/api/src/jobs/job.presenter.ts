@@ -3,12 +3,12 @@ import { ERRORS, type ErrorRule, type ServiceError } from '@app/errors';
 import { isFinished, Jobs, type JobError, type JobRecord, type Progress } from '@app/pipeline';
 import type { ErrorDetail } from '../api.errors.dto';
 import type { PictureReply } from '../images/images.dto';
-import { Links } from './links';
+import { Links } from '../links/links';
 import type { JobReply, ProgressReply, WebhookReply } from './jobs.dto';
 
 type Estimate = Awaited<ReturnType<Jobs['estimate']>>;
 
-/** Records -> replies. Links are made on the way out: the service may have moved since. */
+/** Records -> replies. Links are made on the way out: the service may have moved since, and links may expire. */
 @Injectable()
 export class JobPresenter {
   constructor(
@@ -17,13 +17,13 @@ export class JobPresenter {
   ) {}
 
   /** Of a job that succeeded; others have no picture. */
-  picture({ id, result, finishedAt }: JobRecord): PictureReply {
+  async picture({ id, result, finishedAt }: JobRecord): Promise<PictureReply> {
     if (!result || finishedAt === undefined) throw new Error(`The job ${id} has no picture`);
     const { key, s3_uri, seed, size, timings, warnings } = result;
     return {
       created: seconds(finishedAt),
       id,
-      data: [{ s3_uri, url: this.links.picture(key), seed, size }],
+      data: [{ s3_uri, url: await this.links.picture(key), seed, size }],
       timings,
       warnings: [...warnings],
     };
@@ -46,7 +46,7 @@ export class JobPresenter {
       estimated_end_at: secondsOrNull(estimate.endAt),
       deadline_at: seconds(job.deadlineAt),
       attempts: job.attempts,
-      result: job.result ? this.picture(job) : null,
+      result: job.result ? await this.picture(job) : null,
       error: job.error ? toErrorDetail(job.error) : null,
       webhook: toWebhook(job),
     };

@@ -1,13 +1,14 @@
 import { Module } from '@nestjs/common';
-import { Links } from './links';
+import { LinksModule } from '../links/links.module';
 import { EventStreams, HEARTBEAT } from './event.streams';
 import { JobPresenter } from './job.presenter';
 import { JobsController } from './jobs.controller';
 
 /** /v1/jobs, and how jobs are shown. The jobs themselves are libs/pipeline/jobs. */
 @Module({
+  imports: [LinksModule],
   controllers: [JobsController],
-  providers: [EventStreams, JobPresenter, Links, { provide: HEARTBEAT, useValue: 15_000 }],
+  providers: [EventStreams, JobPresenter, { provide: HEARTBEAT, useValue: 15_000 }],
   exports: [JobPresenter],
 })
 export class JobRoutesModule {}
