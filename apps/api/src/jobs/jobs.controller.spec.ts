@@ -227,8 +227,11 @@ describe(JobsController.name, () => {
     }
     expect(Object.keys(document.paths['/v1/jobs/{id}'].delete!.responses)).toEqual([
       '200',
+      '401',
+      '403',
       '404',
       '409',
+      '429',
       '500',
       '503',
     ]);
