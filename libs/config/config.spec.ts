@@ -51,7 +51,14 @@ describe('loadConfig', () => {
     ['PORT', '65536'],
     ['PORT', '80a'],
     ['PORT', '-1'],
+    ['METRICS_PORT', 'x'],
+    ['MAX_CONNECTIONS', '0'],
+    ['CORS_ORIGINS', 'app.example.com'],
+    ['CORS_ORIGINS', 'https://app.example.com/'],
+    ['CORS_ORIGINS', 'https://APP.example.com'],
+    ['CORS_ORIGINS', '*,https://app.example.com'],
     ['LOG_LEVEL', 'loud'],
+    ['LOG_PROMPTS', 'some'],
     ['ENABLE_LORA', 'perhaps'],
     ['DEFAULT_SIZE', '100x70'],
     ['DEFAULT_SIZE', '64x8192'],
@@ -69,6 +76,19 @@ describe('loadConfig', () => {
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(new RegExp(`^${variable} must `));
     expect(problems[0]).not.toContain(value);
+  });
+
+  it('should refuse METRICS_PORT on PORT, unless both take a free one', () => {
+    expect(problemsOf({ PORT: '8000', METRICS_PORT: '8000' })).toEqual([
+      'METRICS_PORT must be another port than PORT',
+    ]);
+    expect(problemsOf({ PORT: '0', METRICS_PORT: '0' })).toEqual([]);
+  });
+
+  it('should take origins, and * alone', () => {
+    const origins = 'https://app.example.com, http://localhost:5173,http://[::1]:80';
+    expect(loadConfig({ CORS_ORIGINS: origins }).CORS_ORIGINS).toHaveLength(3);
+    expect(loadConfig({ CORS_ORIGINS: '*' }).CORS_ORIGINS).toEqual(['*']);
   });
 
   it('should tell every problem at once', () => {
