@@ -9,6 +9,8 @@ import { JobRunner, PipelineModule, PipelineService } from '@app/pipeline';
 import { Storage, StorageModule } from '@app/storage';
 import { setUp } from '../../apps/api/src/app';
 import { AppModule } from '../../apps/api/src/app.module';
+import { HttpLimits } from '../../apps/api/src/http/http.limits';
+import { BoundedAdapter } from '../../apps/api/src/http/http.server';
 import { PipelineStub } from './pipeline.stub';
 
 export interface Api {
@@ -19,8 +21,11 @@ export interface Api {
   close(): Promise<void>;
 }
 
-/** The whole API over real local storage in a folder of its own; only the engine is a stub. */
-export async function startApi(variables: Record<string, string> = {}): Promise<Api> {
+/** The whole API over real local storage in a folder of its own; only the engine is a stub. `limits` are those of HTTP that a spec cannot wait for. */
+export async function startApi(
+  variables: Record<string, string> = {},
+  limits: Partial<HttpLimits> = {},
+): Promise<Api> {
   const folder = await mkdtemp(join(tmpdir(), 'api-'));
   const pipeline = new PipelineStub();
 
@@ -32,11 +37,17 @@ export async function startApi(variables: Record<string, string> = {}): Promise<
   class StubbedPipelineModule {}
 
   const config = loadConfig({ DATA_DIR: folder, LOG_LEVEL: 'silent', MODEL_PATH: 'demo', ...variables });
+  const httpLimits = { ...new HttpLimits(), ...limits };
   const module = await Test.createTestingModule({ imports: [AppModule.forRoot(config)] })
     .overrideModule(PipelineModule)
     .useModule(StubbedPipelineModule)
+    .overrideProvider(HttpLimits)
+    .useValue(httpLimits)
     .compile();
-  const app = module.createNestApplication<NestExpressApplication>({ bodyParser: false, logger: false });
+  const app = module.createNestApplication<NestExpressApplication>(new BoundedAdapter(config, httpLimits), {
+    bodyParser: false,
+    logger: false,
+  });
   setUp(app);
   await app.listen(0, '127.0.0.1');
   return {

@@ -5,6 +5,7 @@ import { ConfigModule, type Config } from '@app/config';
 import { JobsModule } from '@app/pipeline';
 import { ErrorFilter } from './error.filter';
 import { HealthModule } from './health/health.module';
+import { HttpModule } from './http/http.module';
 import { ImagesModule } from './images/images.module';
 import { JobRoutesModule } from './jobs/job.routes.module';
 import { logging } from './logging';
@@ -23,6 +24,7 @@ export class AppModule {
       module: AppModule,
       imports: [
         ConfigModule.forRoot(config),
+        HttpModule,
         LoggerModule.forRoot(logging(config)),
         JobsModule.forRoot(config),
         HealthModule.forRoot(config),

@@ -8,8 +8,9 @@ export function describeApi(app: INestApplication): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle(name)
     .setDescription(
-      `${description}.\n\nEvery error has the shape \`{"error":{"message","type","param","code"}}\`. ` +
-        'Permanent ones carry `x-should-retry: false`, passing ones `Retry-After`.',
+      `${description}.\n\nEvery error has the shape \`{"error":{"message","type","param","code"},"request_id"}\`. ` +
+        'Permanent ones carry `x-should-retry: false`, passing ones `Retry-After`. Every reply has an `x-request-id`: ' +
+        'that of the request, else one of the service.',
     )
     .setVersion(version)
     .addTag('images', 'Pictures: made and stored')

@@ -42,6 +42,7 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
       'invalid_request',
       ...missing,
       'lora_not_found',
+      'request_timeout',
       'cancelled',
       'payload_too_large',
       'unsupported_picture',

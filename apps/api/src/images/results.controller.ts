@@ -6,6 +6,7 @@ import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Storage, type StoredObject } from '@app/storage';
 import { ApiErrors } from '../api.errors.dto';
+import { HttpLimits } from '../http/http.limits';
 
 /** Stored results by key. Avatars, photos and everything else in the storage stay unreachable from here. */
 @ApiTags('images')
@@ -14,6 +15,7 @@ export class ResultsController {
   constructor(
     private readonly config: Config,
     private readonly storage: Storage,
+    private readonly limits: HttpLimits,
   ) {}
 
   /** A picture that the service made. */
@@ -47,6 +49,7 @@ export class ResultsController {
       response.status(unchanged ? 304 : 200).end();
       return;
     }
+    response.setTimeout(this.limits.readTimeout, () => response.destroy());
     // Ends both when either fails: a client that leaves frees the file or bucket connection, and a storage that
     // breaks off cuts the reply, whose length is announced, so that nobody takes it for whole.
     pipeline(picture.body, response, () => undefined);

@@ -24,6 +24,7 @@ const TakesPicture = () =>
     ApiBody({ schema: BINARY, description: 'The picture, at most 20 MiB and 50 megapixels' }),
     ApiErrors(
       'invalid_request',
+      'request_timeout',
       'cancelled',
       'payload_too_large',
       'unsupported_picture',
