@@ -10,7 +10,7 @@ import { cors } from './http/cors';
 import { HttpLimits } from './http/http.limits';
 import { BoundedAdapter } from './http/http.server';
 import { requireHost } from './http/refusals';
-import { requestLog } from './logging';
+import { carryRequestId, requestLog } from './logging';
 import { serveApiDocs } from './openapi';
 
 /** The application, ready to listen. */
@@ -30,7 +30,7 @@ export async function createApp(config: Config): Promise<NestExpressApplication>
 export function setUp(app: NestExpressApplication): void {
   const limits = app.get(HttpLimits);
   const config = app.get(Config);
-  app.use(pinoHttp(requestLog(config)), unreadBodies(limits), requireHost);
+  app.use(pinoHttp(requestLog(config)), carryRequestId, unreadBodies(limits), requireHost);
   app.use(
     helmet({
       contentSecurityPolicy: {
