@@ -9,6 +9,7 @@ import { HttpModule } from './http/http.module';
 import { ImagesModule } from './images/images.module';
 import { JobRoutesModule } from './jobs/job.routes.module';
 import { logging } from './logging';
+import { MetricsModule } from './metrics/metrics.module';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
 import { WebhooksModule } from './webhooks/webhooks.module';
@@ -28,6 +29,7 @@ export class AppModule {
         LoggerModule.forRoot(logging(config)),
         JobsModule.forRoot(config),
         HealthModule.forRoot(config),
+        MetricsModule.forRoot(config),
         ...(config.ROLE === 'worker' ? [] : ROUTES),
       ],
       controllers: config.ROLE === 'worker' ? [] : [WelcomeController],

@@ -11,6 +11,8 @@ import { HttpLimits } from './http/http.limits';
 import { BoundedAdapter } from './http/http.server';
 import { requireHost } from './http/refusals';
 import { carryRequestId, requestLog } from './logging';
+import { Metrics } from './metrics/metrics';
+import { MetricsServer } from './metrics/metrics.server';
 import { serveApiDocs } from './openapi';
 
 /** The application, ready to listen. */
@@ -30,7 +32,14 @@ export async function createApp(config: Config): Promise<NestExpressApplication>
 export function setUp(app: NestExpressApplication): void {
   const limits = app.get(HttpLimits);
   const config = app.get(Config);
-  app.use(pinoHttp(requestLog(config)), carryRequestId, unreadBodies(limits), requireHost);
+  app.use(
+    pinoHttp(requestLog(config)),
+    carryRequestId,
+    app.get(Metrics).observe,
+    unreadBodies(limits),
+    requireHost,
+  );
+  app.use(app.get(MetricsServer).separate);
   app.use(
     helmet({
       contentSecurityPolicy: {

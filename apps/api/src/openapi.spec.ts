@@ -49,6 +49,7 @@ describe('the API document', () => {
         'GET /health/live',
         'GET /health/ready',
         'GET /images/{key}',
+        'GET /metrics',
       ]),
     );
   });
