@@ -66,6 +66,13 @@ describe('loadConfig', () => {
     ['RATE_LIMIT_PER_KEY', '-1'],
     ['RATE_LIMIT_PER_ADDRESS', 'many'],
     ['TRUST_PROXY', 'true'],
+    ['METRICS_PORT', 'x'],
+    ['MAX_CONNECTIONS', '0'],
+    ['CORS_ORIGINS', 'app.example.com'],
+    ['CORS_ORIGINS', 'https://app.example.com/'],
+    ['CORS_ORIGINS', 'https://APP.example.com'],
+    ['CORS_ORIGINS', '*,https://app.example.com'],
+    ['LOG_PROMPTS', 'some'],
     ['ENABLE_LORA', 'perhaps'],
     ['DEFAULT_SIZE', '100x70'],
     ['DEFAULT_SIZE', '64x8192'],
@@ -106,6 +113,19 @@ describe('loadConfig', () => {
       expect(problemsOf(worker)).toEqual([]);
     },
   );
+
+  it('should refuse METRICS_PORT on PORT, unless both take a free one', () => {
+    expect(problemsOf({ PORT: '8000', METRICS_PORT: '8000' })).toEqual([
+      'METRICS_PORT must be another port than PORT',
+    ]);
+    expect(problemsOf({ PORT: '0', METRICS_PORT: '0' })).toEqual([]);
+  });
+
+  it('should take origins, and * alone', () => {
+    const origins = 'https://app.example.com, http://localhost:5173,http://[::1]:80';
+    expect(loadConfig({ CORS_ORIGINS: origins }).CORS_ORIGINS).toHaveLength(3);
+    expect(loadConfig({ CORS_ORIGINS: '*' }).CORS_ORIGINS).toEqual(['*']);
+  });
 
   it('should tell every problem at once', () => {
     expect(problemsOf({ PORT: 'x', LOG_LEVEL: 'x' })).toHaveLength(2);

@@ -86,16 +86,38 @@ export class Config {
   @Whole(0, 65535)
   PORT = 8000;
 
+  /** Set: /health and /metrics are answered on this port of HOST, and only there. Unset: on PORT. 0 takes a free one. */
+  @IsOptional()
+  @Whole(0, 65535)
+  METRICS_PORT?: number;
+
+  /** Connections at a time; one more is closed at once. METRICS_PORT has as many of its own. */
+  @Whole(1, 65535)
+  MAX_CONNECTIONS = 2000;
+
   /** The address that callers use, for links to pictures. Default: http://localhost:PORT. */
   @IsOptional()
   @HttpUrl()
   SERVICE_URL?: string;
+
+  /** Origins whose pages may call, separated by commas, or * alone for all. Unset: none (no CORS headers). */
+  @List()
+  @Matches(/^(\*|https?:\/\/([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?)$/, {
+    each: true,
+    message:
+      'CORS_ORIGINS must be origins as browsers send them, such as https://app.example.com, separated by commas, or *',
+  })
+  CORS_ORIGINS: string[] = [];
 
   /** Least level that is logged. */
   @IsIn(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
     message: 'LOG_LEVEL must be one of trace, debug, info, warn, error, silent',
   })
   LOG_LEVEL = 'info';
+
+  /** true: prompt and negative prompt of every accepted job are logged, with its id. Nothing else ever logs them. */
+  @Flag()
+  LOG_PROMPTS = false;
 
   // --- who may call ---
 
@@ -409,6 +431,12 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   for (const key of CONFIG_VARIABLES) if (env[key]) given[key] = env[key];
   const config = plainToInstance(Config, { ...defaults, ...given });
   const problems = validateSync(config).flatMap((error) => Object.values(error.constraints ?? {}));
+  if (config.METRICS_PORT && config.METRICS_PORT === config.PORT) {
+    problems.push('METRICS_PORT must be another port than PORT');
+  }
+  if (config.CORS_ORIGINS.includes('*') && config.CORS_ORIGINS.length > 1) {
+    problems.push('CORS_ORIGINS must be * alone, or origins');
+  }
   if (config.DEFAULT_SIZE && !parseSize(config.DEFAULT_SIZE)) {
     problems.push(
       `DEFAULT_SIZE must be WIDTHxHEIGHT in multiples of ${SIZE_STEP} from ${SIZE_STEP} to ${MAX_SIDE}`,

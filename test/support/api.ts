@@ -9,6 +9,8 @@ import { JobRunner, PipelineModule, PipelineService } from '@app/pipeline';
 import { Storage, StorageModule } from '@app/storage';
 import { setUp } from '../../apps/api/src/app';
 import { AppModule } from '../../apps/api/src/app.module';
+import { HttpLimits } from '../../apps/api/src/http/http.limits';
+import { BoundedAdapter } from '../../apps/api/src/http/http.server';
 import { PipelineStub } from './pipeline.stub';
 
 export interface Api {
@@ -21,9 +23,12 @@ export interface Api {
 
 /**
  * The whole API over real local storage in a folder of its own; only the engine is a stub. At its end nothing waits for
- * pictures that are never drawn, unless DRAIN_SECONDS is given.
+ * pictures that are never drawn, unless DRAIN_SECONDS is given. `limits` are those of HTTP that a spec cannot wait for.
  */
-export async function startApi(variables: Record<string, string> = {}): Promise<Api> {
+export async function startApi(
+  variables: Record<string, string> = {},
+  limits: Partial<HttpLimits> = {},
+): Promise<Api> {
   const folder = await mkdtemp(join(tmpdir(), 'api-'));
   const pipeline = new PipelineStub();
 
@@ -42,11 +47,17 @@ export async function startApi(variables: Record<string, string> = {}): Promise<
     RATE_LIMIT_PER_ADDRESS: '0',
     ...variables,
   });
+  const httpLimits = { ...new HttpLimits(), ...limits };
   const module = await Test.createTestingModule({ imports: [AppModule.forRoot(config)] })
     .overrideModule(PipelineModule)
     .useModule(StubbedPipelineModule)
+    .overrideProvider(HttpLimits)
+    .useValue(httpLimits)
     .compile();
-  const app = module.createNestApplication<NestExpressApplication>({ bodyParser: false, logger: false });
+  const app = module.createNestApplication<NestExpressApplication>(new BoundedAdapter(config, httpLimits), {
+    bodyParser: false,
+    logger: false,
+  });
   setUp(app);
   await app.listen(0, '127.0.0.1');
   return {

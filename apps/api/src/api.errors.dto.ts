@@ -35,6 +35,12 @@ export class ErrorDetail {
 export class ErrorReply {
   /** What went wrong. */
   readonly error!: ErrorDetail;
+
+  /**
+   * The id of the request, as in the header `x-request-id` and in the service's log.
+   * @example "5f0c6d0e-6a0b-4c39-9c0f-0d8a5a0d3a55"
+   */
+  readonly request_id!: string;
 }
 
 /** What each code means, for the API document. */
@@ -49,9 +55,11 @@ const MEANINGS: Record<ErrorCode, string> = {
   lora_not_found: 'no LoRA has this name',
   job_not_found: 'there is no such job, or it finished so long ago that it was forgotten',
   method_not_allowed: 'the path exists but not with this method; see Allow',
+  request_timeout: 'the request, or its body, did not arrive in time',
   cancelled: 'the request was cancelled before its picture was stored',
   job_finished: 'the job is finished: there is nothing to cancel',
   payload_too_large: 'the body is too large',
+  headers_too_large: 'the headers are too large',
   unsupported_picture: 'not a complete still PNG, JPEG or WebP picture within the limits',
   ip_adapter_disabled: 'the service runs without an IP-Adapter',
   lora_disabled: 'the service runs without LoRA',
@@ -100,6 +108,7 @@ export function ApiErrorsWithoutKey(...codes: ErrorCode[]) {
               {
                 value: {
                   error: { message: MEANINGS[code], type: ERRORS[code].type, param: null, code: shown(code) },
+                  request_id: '5f0c6d0e-6a0b-4c39-9c0f-0d8a5a0d3a55',
                 },
               },
             ]),

@@ -6,9 +6,11 @@ import { JobsModule } from '@app/pipeline';
 import { AccessModule } from './access/access.module';
 import { ErrorFilter } from './error.filter';
 import { HealthModule } from './health/health.module';
+import { HttpModule } from './http/http.module';
 import { ImagesModule } from './images/images.module';
 import { JobRoutesModule } from './jobs/job.routes.module';
 import { logging } from './logging';
+import { MetricsModule } from './metrics/metrics.module';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
 import { WebhooksModule } from './webhooks/webhooks.module';
@@ -24,9 +26,11 @@ export class AppModule {
       module: AppModule,
       imports: [
         ConfigModule.forRoot(config),
+        HttpModule,
         LoggerModule.forRoot(logging(config)),
         JobsModule.forRoot(config),
         HealthModule.forRoot(config),
+        MetricsModule.forRoot(config),
         ...(config.ROLE === 'worker' ? [] : [AccessModule.forRoot(config), ...ROUTES]),
       ],
       controllers: config.ROLE === 'worker' ? [] : [WelcomeController],

@@ -1,23 +1,25 @@
-import type { IncomingMessage, Server } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { Logger } from 'nestjs-pino';
 import { pinoHttp } from 'pino-http';
 import { Config } from '@app/config';
-import { MAX_PICTURE_BYTES } from '@app/pipeline';
 import { admit } from './access/admission';
 import { AppModule } from './app.module';
-import { requestLog } from './logging';
+import { jsonBodies, pictureBodies, unreadBodies } from './http/bodies';
+import { cors } from './http/cors';
+import { HttpLimits } from './http/http.limits';
+import { BoundedAdapter } from './http/http.server';
+import { requireHost } from './http/refusals';
+import { carryRequestId, requestLog } from './logging';
+import { Metrics } from './metrics/metrics';
+import { MetricsServer } from './metrics/metrics.server';
 import { serveApiDocs } from './openapi';
-import { PICTURE_TYPES } from './users/users.service';
-
-const JSON_LIMIT = 100 * 1024;
-const USER_PICTURE = /^\/v1\/users\/[^/]+\/(avatar|photo)\/?(\?|$)/i;
 
 /** The application, ready to listen. */
 export async function createApp(config: Config): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config), {
+  const adapter = new BoundedAdapter(config, new HttpLimits());
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config), adapter, {
     bufferLogs: true, // until the real logger is there
     bodyParser: false, // ours have limits
     abortOnError: false, // main.ts says in one sentence what went wrong
@@ -29,7 +31,16 @@ export async function createApp(config: Config): Promise<NestExpressApplication>
 
 /** Everything about HTTP that is not a route; specs call it on applications of their own. */
 export function setUp(app: NestExpressApplication): void {
-  app.use(pinoHttp(requestLog(app.get(Config))));
+  const limits = app.get(HttpLimits);
+  const config = app.get(Config);
+  app.use(
+    pinoHttp(requestLog(config)),
+    carryRequestId,
+    app.get(Metrics).observe,
+    unreadBodies(limits),
+    requireHost,
+  );
+  app.use(app.get(MetricsServer).separate);
   app.use(
     helmet({
       contentSecurityPolicy: {
@@ -39,20 +50,9 @@ export function setUp(app: NestExpressApplication): void {
       strictTransportSecurity: false,
     }),
   );
-  if (app.get(Config).ROLE !== 'worker') admit(app);
-  app.useBodyParser('json', { limit: JSON_LIMIT });
-  app.useBodyParser('raw', { limit: MAX_PICTURE_BYTES, type: isUserPicture });
+  // Before anything that asks who calls: a preflight carries no key.
+  if (config.CORS_ORIGINS.length > 0) app.enableCors(cors(config));
+  if (config.ROLE !== 'worker') admit(app);
+  app.use(jsonBodies(limits), pictureBodies(limits));
   serveApiDocs(app);
-
-  const server: Server = app.getHttpServer();
-  server.headersTimeout = 20_000;
-  server.requestTimeout = 120_000; // receiving a request, not answering it: a picture may take longer
-  server.keepAliveTimeout = 75_000; // longer than load balancers keep idle connections (60 s), or they see resets
-}
-
-/** Pictures are told apart by content, so a body without a Content-Type (`curl -T`) is welcome. */
-function isUserPicture({ method, url = '', headers }: IncomingMessage): boolean {
-  const type = headers['content-type']?.split(';', 1)[0].trim().toLowerCase();
-  const welcome = type === undefined || PICTURE_TYPES.includes(type);
-  return method === 'PUT' && USER_PICTURE.test(url) && welcome;
 }

@@ -2,10 +2,13 @@ import { Controller, Get, Logger } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import { pinoHttp } from 'pino-http';
 import { http } from '../../../test/support/http';
+import { loadConfig } from '@app/config';
 import { ERRORS, ServiceError, type ErrorCode, type ErrorRule } from '@app/errors';
 import { startApi, type Api } from '../../../test/support/api';
 import { ErrorFilter } from './error.filter';
+import { requestLog } from './logging';
 
 describe(ErrorFilter.name, () => {
   let thrown: unknown;
@@ -28,6 +31,7 @@ describe(ErrorFilter.name, () => {
       providers: [{ provide: APP_FILTER, useClass: ErrorFilter }],
     }).compile();
     app = module.createNestApplication<NestExpressApplication>({ logger: false });
+    app.use(pinoHttp(requestLog(loadConfig({ LOG_LEVEL: 'silent' }))));
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
     log = jest.spyOn(Logger.prototype, 'error').mockImplementation();
@@ -39,9 +43,12 @@ describe(ErrorFilter.name, () => {
   it.each(Object.keys(ERRORS) as ErrorCode[])('should answer %s by the table', async (code) => {
     thrown = new ServiceError(code, 'a sentence', 'prompt');
     const { status, type, retry, shownAs = code }: ErrorRule = ERRORS[code];
-    const reply = await http(url).get('/fail');
+    const reply = await http(url).get('/fail').set('X-Request-Id', 'abc-1');
     expect(reply.status).toBe(status);
-    expect(reply.body).toEqual({ error: { message: 'a sentence', type, param: 'prompt', code: shownAs } });
+    expect(reply.body).toEqual({
+      error: { message: 'a sentence', type, param: 'prompt', code: shownAs },
+      request_id: 'abc-1',
+    });
     expect(reply.headers['x-should-retry']).toBe(retry ? undefined : 'false');
     expect(reply.headers['retry-after']).toBe(retry ? '5' : undefined);
     expect(reply.headers['www-authenticate']).toBe(status === 401 ? 'Bearer' : undefined);

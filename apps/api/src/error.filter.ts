@@ -2,12 +2,13 @@ import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter 
 import { HttpAdapterHost } from '@nestjs/core';
 import type { Request, Response } from 'express';
 import { ERRORS, ServiceError, type ErrorRule } from '@app/errors';
+import { errorBody } from './http/error.body';
 import { methodsAt } from './routes';
 
 /** Seconds after which a retry makes sense, where the error does not say. */
 const RETRY_AFTER = 5;
 
-/** Whatever goes wrong, in any layer, is answered in one shape: {"error":{message,type,param,code}}. */
+/** Whatever goes wrong, in any layer, is answered in one shape: {"error":{…},"request_id":"…"}. */
 @Catch()
 export class ErrorFilter implements ExceptionFilter {
   private readonly logger = new Logger(ErrorFilter.name);
@@ -19,7 +20,7 @@ export class ErrorFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<Response>();
     const allow = isUnrouted(thrown) ? methodsAt(this.adapter, request.path) : [];
     const error = toServiceError(thrown, request, allow);
-    const { status, type, retry, shownAs = error.code }: ErrorRule = ERRORS[error.code];
+    const { status, retry }: ErrorRule = ERRORS[error.code];
     if (status >= 500) this.log(error, thrown);
 
     if (response.headersSent) {
@@ -30,8 +31,7 @@ export class ErrorFilter implements ExceptionFilter {
     else response.setHeader('x-should-retry', 'false');
     if (error.code === 'method_not_allowed') response.setHeader('Allow', allow.join(', '));
     if (error.code === 'unauthorized') response.setHeader('WWW-Authenticate', 'Bearer');
-    const { message, param = null } = error;
-    response.status(status).json({ error: { message, type, param, code: shownAs } });
+    response.status(status).json(errorBody(error, String(request.id)));
   }
 
   /** The cause may name hosts and files: it is for the log, the message is for the caller. */
@@ -56,36 +56,16 @@ function toServiceError(thrown: unknown, request: Request, allow: string[]): Ser
         )
       : new ServiceError('not_found', `There is nothing at ${path}`);
   }
-  switch (statusOf(thrown)) {
-    case 400:
-      return new ServiceError('invalid_request', malformed(thrown));
-    case 413:
-      return new ServiceError('payload_too_large', tooLarge(thrown));
-    case 415:
-      return new ServiceError('invalid_request', 'Expected a body in UTF-8, not compressed or with gzip, br');
-    default: {
-      const sentence = 'The service failed in an unexpected way; its log says why';
-      return new ServiceError('internal_error', sentence, undefined, { cause: thrown });
-    }
+  // The router's, which cannot read the path.
+  if (statusOf(thrown) === 400) {
+    return new ServiceError('invalid_request', 'Expected a path in valid percent encoding');
   }
+  const sentence = 'The service failed in an unexpected way; its log says why';
+  return new ServiceError('internal_error', sentence, undefined, { cause: thrown });
 }
 
-/** Nest's exceptions and the body parser's errors carry the status that they mean. */
+/** Exceptions of Nest and errors of Express carry the status that they mean. */
 function statusOf(thrown: unknown): number {
   if (thrown instanceof HttpException) return thrown.getStatus();
   return (thrown as { status?: number } | undefined)?.status ?? 500;
-}
-
-/** The parsers' own words quote the body, so they are replaced. */
-function malformed(thrown: unknown): string {
-  const words = thrown instanceof Error ? thrown.message : '';
-  if (/decode param/i.test(words)) return 'Expected a path in valid percent encoding';
-  if (/aborted|request size/i.test(words)) return 'The body ended before its announced length';
-  return 'Expected a JSON object as the body but received text that is not valid JSON';
-}
-
-/** The body parser knows its limit and, where the client announced it, the length. */
-function tooLarge(thrown: unknown): string {
-  const { limit, length } = thrown as { limit?: number; length?: number };
-  return `Expected a body of at most ${limit} bytes but received ${length ?? 'more'}`;
 }

@@ -1,6 +1,7 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { RequestMethod } from '@nestjs/common';
+import type { RequestHandler } from 'express';
 import type { Params } from 'nestjs-pino';
 import type { Options } from 'pino-http';
 import type { Config } from '@app/config';
@@ -18,7 +19,10 @@ function requestId(request: IncomingMessage, response: ServerResponse): string {
 /** Query strings may hold anything, so only the path is logged. */
 const path = (url = '') => url.split('?', 1)[0];
 
-/** One line an event. Never bodies or headers: prompts, keys and pictures are in them. */
+const SECRETS = ['*.authorization', '*.cookie', '*["x-api-key"]', '*.pixels'];
+const PROMPTS = ['prompt', 'negative_prompt', '*.prompt', '*.negative_prompt'];
+
+/** One line an event. Never bodies or headers: prompts, keys and pictures are in them. Prompts only with LOG_PROMPTS. */
 export function requestLog(config: Config): Options {
   return {
     level: config.LOG_LEVEL,
@@ -43,17 +47,24 @@ export function requestLog(config: Config): Options {
     },
     // A second lock, should a header or a body ever be logged by hand.
     redact: {
-      paths: ['*.authorization', '*.cookie', '*["x-api-key"]', '*.prompt', '*.negative_prompt', '*.pixels'],
+      paths: [...SECRETS, ...(config.LOG_PROMPTS ? [] : PROMPTS)],
       censor: '[redacted]',
     },
   };
 }
 
-/** Requests are logged by a middleware of app.ts, before the body parsers, so that what those refuse is logged too. */
+/** The request that is worked for; nothing in lines of jobs, engines and timers. */
+const requestIds = new AsyncLocalStorage<string>();
+
+/** A middleware, after pinoHttp: whatever is logged from here on for this request carries its id. */
+export const carryRequestId: RequestHandler = (request, _response, next) =>
+  requestIds.run(String(request.id), next);
+
+/**
+ * The service's own lines. Requests are logged by a middleware of app.ts, before the body parsers, so that what those
+ * refuse is logged too; nestjs-pino would bind its own to routes, later.
+ */
 export function logging(config: Config): Params {
-  return {
-    pinoHttp: requestLog(config),
-    useExisting: true,
-    forRoutes: [{ path: '{*path}', method: RequestMethod.ALL }],
-  };
+  const mixin = () => ({ reqId: requestIds.getStore() });
+  return { pinoHttp: { ...requestLog(config), mixin }, useExisting: true, forRoutes: [] };
 }

@@ -49,6 +49,7 @@ describe('the API document', () => {
         'GET /health/live',
         'GET /health/ready',
         'GET /images/{key}',
+        'GET /metrics',
       ]),
     );
   });
@@ -87,6 +88,7 @@ describe('the API document', () => {
       '401',
       '403',
       '404',
+      '408',
       '409',
       '413',
       '422',

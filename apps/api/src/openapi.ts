@@ -16,9 +16,10 @@ export function describeApi(app: INestApplication): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle(name)
     .setDescription(
-      `${description}.\n\nEvery error has the shape \`{"error":{"message","type","param","code"}}\`. ` +
-        'Permanent ones carry `x-should-retry: false`, passing ones `Retry-After`. Replies tell in `RateLimit` and ' +
-        '`RateLimit-Policy` how many requests may still come.',
+      `${description}.\n\nEvery error has the shape \`{"error":{"message","type","param","code"},"request_id"}\`. ` +
+        'Permanent ones carry `x-should-retry: false`, passing ones `Retry-After`. Every reply has an `x-request-id`: ' +
+        'that of the request, else one of the service. `RateLimit` and `RateLimit-Policy` tell how many requests may ' +
+        'still come.',
     )
     .setVersion(version)
     .addTag('images', 'Pictures: made and stored')

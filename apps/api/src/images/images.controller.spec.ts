@@ -133,6 +133,7 @@ describe(ImagesController.name, () => {
         param,
         code: 'invalid_request',
       },
+      request_id: headers['x-request-id'],
     });
     expect(status).toBe(400);
     expect(headers['x-should-retry']).toBe('false');

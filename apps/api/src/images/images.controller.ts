@@ -45,6 +45,7 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
       ...missing,
       'not_found',
       'lora_not_found',
+      'request_timeout',
       'cancelled',
       'payload_too_large',
       'unsupported_picture',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain, isFinished, Jobs, type JobRecord } from '@app/pipeline';
 import { assertOwn } from '../access/access';
@@ -22,6 +22,8 @@ export interface Outcome {
 /** Rules of the picture routes: request -> job -> the wait for it. Checks that are cheap and final come first. */
 @Injectable()
 export class ImagesService {
+  private readonly logger = new Logger(ImagesService.name);
+
   constructor(
     private readonly config: Config,
     private readonly jobs: Jobs,
@@ -84,11 +86,17 @@ export class ImagesService {
     try {
       const submitted = await this.jobs.submit({ ...draft, ...(idempotency && { idempotency }) }, bounded);
       if (submitted.replayed) await this.writer.discard(draft);
+      else if (this.config.LOG_PROMPTS) this.logPrompts(submitted.job);
       return submitted;
     } catch (error) {
       await this.writer.discard(draft);
       throw error;
     }
+  }
+
+  private logPrompts({ id, picture }: JobRecord): void {
+    const { prompt, negativePrompt } = picture;
+    this.logger.log({ job: id, prompt, negative_prompt: negativePrompt }, 'A job is accepted');
   }
 
   /** The job as it is when it is finished, or when `seconds` are over: those of the caller, or this process's. */

@@ -16,6 +16,7 @@ import { Storage, type StoredObject } from '@app/storage';
 import { accessOf, assertScope } from '../access/access';
 import { ChecksItself } from '../access/needs';
 import { ApiErrors } from '../api.errors.dto';
+import { HttpLimits } from '../http/http.limits';
 import { Links } from '../links/links';
 
 /** Stored results by key. Avatars, photos and everything else in the storage stay unreachable from here. */
@@ -26,6 +27,7 @@ export class ResultsController {
     private readonly config: Config,
     private readonly storage: Storage,
     private readonly links: Links,
+    private readonly limits: HttpLimits,
   ) {}
 
   /** A picture that the service made. Where callers need keys: with one, or by a signed link from a reply. */
@@ -69,6 +71,7 @@ export class ResultsController {
       response.status(unchanged ? 304 : 200).end();
       return;
     }
+    response.setTimeout(this.limits.readTimeout, () => response.destroy());
     // Ends both when either fails: a client that leaves frees the file or bucket connection, and a storage that
     // breaks off cuts the reply, whose length is announced, so that nobody takes it for whole.
     pipeline(picture.body, response, () => undefined);

@@ -27,6 +27,7 @@ const TakesPicture = () =>
     ApiErrors(
       'invalid_request',
       'not_found',
+      'request_timeout',
       'cancelled',
       'payload_too_large',
       'unsupported_picture',

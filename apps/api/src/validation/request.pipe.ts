@@ -10,6 +10,20 @@ const isDeeper = (value: unknown, depth: number): boolean =>
   value !== null &&
   (depth === 0 || Object.values(value).some((entry) => isDeeper(entry, depth - 1)));
 
+/** Names that the transformer would leave out without a word, for they lead to prototypes. */
+const UNSAFE = ['__proto__', 'constructor'];
+
+/** The path of the first such field. */
+function unsafeField(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [name, entry] of Object.entries(value)) {
+    if (UNSAFE.includes(name)) return name;
+    const inside = unsafeField(entry);
+    if (inside !== undefined) return `${name}.${inside}`;
+  }
+  return undefined;
+}
+
 /** Bodies and parameters -> DTOs; the first field that breaks its rule becomes `invalid_request`. */
 @Injectable()
 export class RequestPipe extends ValidationPipe {
@@ -34,6 +48,8 @@ export class RequestPipe extends ValidationPipe {
     if (isDto && isDeeper(value, MAX_DEPTH)) {
       throw new ServiceError('invalid_request', `Expected a body nested at most ${MAX_DEPTH} deep`);
     }
+    const unsafe = isDto || metadata.type === 'query' ? unsafeField(value) : undefined;
+    if (unsafe !== undefined) throw unknownField(unsafe);
     return super.transform(value, metadata);
   }
 }
@@ -49,14 +65,15 @@ function firstFault(errors: ValidationError[]): ServiceError {
   const param = path.join('.');
   const constraints = fault.constraints ?? {};
   if ('whitelistValidation' in constraints) {
-    return new ServiceError(
-      'invalid_request',
-      `Expected only documented fields but received ${param.slice(0, 100)}`,
-      param.slice(0, 100),
-    );
+    return unknownField(param);
   }
   const { nestedValidation, ...rules } = constraints;
   const expected = Object.values(rules)[0] ?? (nestedValidation && 'an object');
   const sentence = `Expected ${expected} for ${param} but received ${describeValue(fault.value)}`;
   return new ServiceError('invalid_request', sentence, param);
+}
+
+function unknownField(param: string): ServiceError {
+  const name = param.slice(0, 100);
+  return new ServiceError('invalid_request', `Expected only documented fields but received ${name}`, name);
 }

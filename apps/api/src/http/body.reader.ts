@@ -1,0 +1,107 @@
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
+import type { Request, Response } from 'express';
+import { ServiceError } from '@app/errors';
+
+export interface BodyRules {
+  /** Most bytes, as they come and unpacked. */
+  readonly bytes: number;
+  /** Milliseconds in which it has to arrive; where it waits for a place, both before and after. */
+  readonly timeout: number;
+  /** Whether it may come compressed. */
+  readonly compressed: boolean;
+  /** Above so many bytes a place is needed for the rest; absent: never. */
+  readonly place?: { readonly above: number; take(): Promise<void> };
+}
+
+const UNPACK: Readonly<Record<string, (bytes: Buffer, options: ZlibOptions) => Promise<Buffer>>> = {
+  gzip: promisify<Buffer, ZlibOptions, Buffer>(gunzip),
+  deflate: promisify<Buffer, ZlibOptions, Buffer>(inflate),
+  br: promisify<Buffer, ZlibOptions, Buffer>(brotliDecompress),
+};
+
+/**
+ * The body, or undefined when there is none. Express' parsers read what they refuse to its end before they say so; this
+ * refuses at once what is announced too large, else at the byte that is too many, and leaves the rest unread.
+ */
+export async function readBody(
+  request: Request,
+  response: Response,
+  rules: BodyRules,
+): Promise<Buffer | undefined> {
+  const { 'content-length': length, 'transfer-encoding': chunked, expect } = request.headers;
+  if (chunked === undefined && (length === undefined || Number(length) === 0)) return undefined;
+  if (Number(length) > rules.bytes) throw tooLarge(rules.bytes, length);
+  const encoding = request.headers['content-encoding']?.toLowerCase() ?? 'identity';
+  if (encoding !== 'identity' && !(rules.compressed && Object.hasOwn(UNPACK, encoding))) {
+    const expected = rules.compressed
+      ? `not compressed or with ${Object.keys(UNPACK).join(', ')}`
+      : 'not compressed';
+    throw new ServiceError('invalid_request', `Expected a body ${expected}, by its Content-Encoding`);
+  }
+  if (expect) response.writeContinue();
+  const bytes = await receive(request, rules);
+  return encoding === 'identity' ? bytes : unpack(bytes, encoding, rules.bytes);
+}
+
+async function unpack(bytes: Buffer, encoding: string, most: number): Promise<Buffer> {
+  try {
+    return await UNPACK[encoding](bytes, { maxOutputLength: most });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(most);
+    throw new ServiceError('invalid_request', `Expected a body in ${encoding} but received something else`);
+  }
+}
+
+function receive(request: Request, { bytes, timeout, place }: BodyRules): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let received = 0;
+    let stage: 'free' | 'waiting' | 'placed' | 'over' = place ? 'free' : 'placed';
+
+    const end = (settle: () => void) => {
+      stage = 'over';
+      clearTimeout(timer);
+      request.off('data', onData).off('end', onEnd).off('error', onCut).off('close', onCut);
+      settle();
+    };
+    const refuse = (error: ServiceError) => {
+      request.pause(); // what is not read holds the sender up
+      end(() => reject(error));
+    };
+    const onLate = () => refuse(stage === 'waiting' ? noPlace() : tooSlow(timeout));
+    const onCut = () =>
+      refuse(new ServiceError('invalid_request', 'The body ended before its announced length'));
+    const onEnd = () => end(() => resolve(Buffer.concat(chunks)));
+    const onData = (chunk: Buffer) => {
+      received += chunk.length;
+      if (received > bytes) return refuse(tooLarge(bytes));
+      chunks.push(chunk);
+      if (stage === 'free' && place && received > place.above) void wait(place.take());
+    };
+    const wait = async (taken: Promise<void>) => {
+      stage = 'waiting';
+      request.pause();
+      await taken;
+      if (stage !== 'waiting') return;
+      stage = 'placed';
+      timer.refresh();
+      request.resume();
+    };
+
+    const timer = setTimeout(onLate, timeout);
+    if (request.destroyed) return onCut();
+    request.on('data', onData).on('end', onEnd).on('error', onCut).on('close', onCut);
+  });
+}
+
+function tooLarge(most: number, announced?: string): ServiceError {
+  const sentence = `Expected a body of at most ${most} bytes but received ${announced ?? 'more'}`;
+  return new ServiceError('payload_too_large', sentence);
+}
+
+const tooSlow = (timeout: number) =>
+  new ServiceError('request_timeout', `Expected the body within ${timeout / 1000} seconds`);
+
+const noPlace = () =>
+  new ServiceError('queue_full', 'As many pictures arrive as the service takes at a time; send it again');

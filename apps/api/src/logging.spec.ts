@@ -1,0 +1,91 @@
+import { Controller, Get, Injectable, Logger, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { Logger as PinoLogger, LoggerModule } from 'nestjs-pino';
+import { pinoHttp } from 'pino-http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { loadConfig } from '@app/config';
+import { http } from '../../../test/support/http';
+import { carryRequestId, logging, requestLog } from './logging';
+
+interface Line {
+  readonly msg: string;
+  readonly reqId?: string;
+  readonly context?: string;
+}
+
+/** As far from HTTP as services are. */
+@Injectable()
+class DeepService {
+  private readonly logger = new Logger(DeepService.name);
+
+  async work(): Promise<string> {
+    await sleep(20);
+    await Promise.all([sleep(5), Promise.resolve()]);
+    this.logger.log('deep inside');
+    setImmediate(() =>
+      this.logger.warn({ prompt: 'a secret', nested: { prompt: 'a secret' } }, 'afterwards'),
+    );
+    return 'done';
+  }
+}
+
+@Controller()
+class DeepController {
+  constructor(private readonly deep: DeepService) {}
+
+  @Get('deep')
+  get() {
+    return this.deep.work();
+  }
+}
+
+describe(logging.name, () => {
+  let app: NestExpressApplication;
+  let url: string;
+  const lines: Line[] = [];
+
+  beforeAll(async () => {
+    const stream = { write: (text: string) => lines.push(JSON.parse(text) as Line) };
+    const config = loadConfig({});
+    const params = logging(config);
+    const pino = { ...(params.pinoHttp as object), stream };
+
+    @Module({
+      imports: [LoggerModule.forRoot({ ...params, pinoHttp: pino })],
+      controllers: [DeepController],
+      providers: [DeepService],
+    })
+    class DeepModule {}
+
+    app = await NestFactory.create<NestExpressApplication>(DeepModule, { bufferLogs: true });
+    app.useLogger(app.get(PinoLogger));
+    app.use(pinoHttp({ ...requestLog(config), stream }), carryRequestId);
+    await app.listen(0, '127.0.0.1');
+    url = await app.getUrl();
+  });
+  afterAll(() => app.close());
+
+  it('should put the id of the request into every line that is logged for it, and into no other', async () => {
+    await Promise.all(
+      ['abc-1', 'abc-2'].map((id) => http(url).get('/deep').set('X-Request-Id', id).expect(200)),
+    );
+    await sleep(20);
+    new Logger('Elsewhere').log('on its own');
+    const of = (id?: string) =>
+      lines.filter(({ reqId, context }) => reqId === id && !/Nest|Route|Instance/.test(context ?? ''));
+    for (const id of ['abc-1', 'abc-2']) {
+      expect(
+        of(id)
+          .map(({ msg }) => msg)
+          .sort(),
+      ).toEqual(['afterwards', 'deep inside', 'request completed']);
+    }
+    expect(of(undefined).map(({ msg }) => msg)).toContain('on its own');
+  });
+
+  it('should not repeat a prompt that somebody logs', () => {
+    expect(JSON.stringify(lines)).toContain('[redacted]');
+    expect(JSON.stringify(lines)).not.toContain('a secret');
+  });
+});

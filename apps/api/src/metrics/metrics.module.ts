@@ -1,0 +1,13 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import type { Config } from '@app/config';
+import { PipelineModule } from '@app/pipeline';
+import { Metrics } from './metrics';
+import { MetricsController } from './metrics.controller';
+import { MetricsServer } from './metrics.server';
+
+@Module({ controllers: [MetricsController], providers: [Metrics, MetricsServer] })
+export class MetricsModule {
+  static forRoot({ ROLE }: Config): DynamicModule {
+    return { module: MetricsModule, imports: ROLE === 'api' ? [] : [PipelineModule] };
+  }
+}
