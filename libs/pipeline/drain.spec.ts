@@ -46,8 +46,8 @@ describe(Drain.name, () => {
 
   it.each([
     ['the time is over', () => jest.advanceTimersByTimeAsync(25_000)],
-    ['somebody is in a hurry', (drain: Drain) => drain.hurry()],
-    ['the shutdown itself comes', (drain: Drain) => drain.beforeApplicationShutdown()],
+    ['somebody is in a hurry', (drain: Drain) => Promise.resolve(drain.hurry())],
+    ['the shutdown itself comes', (drain: Drain) => Promise.resolve(drain.beforeApplicationShutdown())],
   ])('should not wait for work any more when %s', async (_what, happens) => {
     const drain = open();
     const outcome = grace(drain, never);

@@ -25,7 +25,7 @@ describe(`${ReservedEngine.name} when memory is short`, () => {
     const request = { prompt, loras: [], steps: 1, ...parseSize(size) } as unknown as GenerateRequest;
     return (await pipeline.acquire()).generate(request, listeners);
   }
-  const pid = () =>
+  const pid = (): number =>
     (JSON.parse(pipeline.status().engines[0].device!.description) as { readonly pid: number }).pid;
 
   beforeEach(() => Logger.overrideLogger(false));
