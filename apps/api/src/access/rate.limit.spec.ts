@@ -1,9 +1,10 @@
-import { Logger } from '@nestjs/common';
-import express from 'express';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Logger } from '@nestjs/common';
+import express from 'express';
 import { loadConfig } from '@app/config';
+import { ServiceError } from '@app/errors';
 import { RedisConnection } from '@app/pipeline';
 import { startApi, type Api } from '../../../../test/support/api';
 import { http } from '../../../../test/support/http';
@@ -96,9 +97,9 @@ describeWith(REDIS_SERVER, `${RateLimit.name} with Redis`, () => {
     const config = loadConfig({ RATE_LIMIT_PER_ADDRESS: '3' });
     const app = express().use(new RateLimit(config, connection).handler);
     app.get('/', (_request, response) => void response.sendStatus(200));
-    app.use(
-      ((_error, _request, response, _next) => void response.sendStatus(429)) as express.ErrorRequestHandler,
-    );
+    const refuse: express.ErrorRequestHandler = (error, _request, response, next) =>
+      error instanceof ServiceError ? void response.sendStatus(429) : next(error);
+    app.use(refuse);
     const server = app.listen(0, '127.0.0.1');
     servers.push(server);
     await once(server, 'listening');
