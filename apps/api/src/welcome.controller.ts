@@ -1,6 +1,8 @@
 import { Controller, Get } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { ApiTags } from '@nestjs/swagger';
+import { Config } from '@app/config';
+import { PROBES } from './metrics/metrics.server';
 import { listRoutes } from './routes';
 import { aboutService } from './service.version';
 import { WelcomeReply } from './welcome.dto';
@@ -8,7 +10,10 @@ import { WelcomeReply } from './welcome.dto';
 @ApiTags('service')
 @Controller()
 export class WelcomeController {
-  constructor(private readonly adapter: HttpAdapterHost) {}
+  constructor(
+    private readonly config: Config,
+    private readonly adapter: HttpAdapterHost,
+  ) {}
 
   /** What this is and what it answers. */
   @Get()
@@ -16,6 +21,7 @@ export class WelcomeController {
     const { name, version, description } = aboutService();
     const endpoints = listRoutes(this.adapter)
       .filter(({ path }) => !/^\/docs\//.test(path)) // the files of the docs page
+      .filter(({ path }) => this.config.METRICS_PORT === undefined || !PROBES.test(path))
       .flatMap(({ path, methods }) =>
         methods.map((method) => `${method} ${path.replace(/[:*](\w+)/g, '{$1}')}`),
       );
