@@ -1,10 +1,8 @@
 /** Many watchers of one job: what each is told, what they cost, and whether the service still answers. */
-import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
-import { Worker } from 'node:worker_threads';
 import { readArguments } from './arguments.mjs';
 import { benchmark, verdict } from './benchmark.mjs';
+import { observe, residentMb } from './observe.mjs';
 import { DEMO, startService } from './service.mjs';
 import { quantile } from './statistics.mjs';
 
@@ -68,30 +66,4 @@ function watch(service, id, agent) {
     });
     call.on('error', reject);
   });
-}
-
-/**
- * Looks at the service until the watchers are done.
- *
- * @param {Service} service
- * @param {Promise<unknown>} done
- */
-async function observe(service, done) {
-  const workerData = { url: service.url, interval: 20 };
-  const probe = new Worker(new URL('./live.probe.mjs', import.meta.url), { workerData });
-  let most = 0;
-  const look = async () => void (most = Math.max(most, await residentMb(service)));
-  const timer = setInterval(() => void look(), 50);
-  await done;
-  clearInterval(timer);
-  const answer = once(probe, 'message');
-  probe.postMessage('end');
-  const [latencies] = /** @type {[number[]]} */ (await answer);
-  return { latencies, most };
-}
-
-/** @param {Service} service */
-async function residentMb(service) {
-  const status = await readFile(`/proc/${service.child.pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
 }

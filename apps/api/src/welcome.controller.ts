@@ -1,8 +1,10 @@
 import { Controller, Get } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { ApiTags } from '@nestjs/swagger';
+import { Config } from '@app/config';
 import { NeedsNothing } from './access/needs';
 import { ApiErrorsWithoutKey } from './api.errors.dto';
+import { PROBES } from './metrics/metrics.server';
 import { listRoutes } from './routes';
 import { aboutService } from './service.version';
 import { WelcomeReply } from './welcome.dto';
@@ -10,7 +12,10 @@ import { WelcomeReply } from './welcome.dto';
 @ApiTags('service')
 @Controller()
 export class WelcomeController {
-  constructor(private readonly adapter: HttpAdapterHost) {}
+  constructor(
+    private readonly config: Config,
+    private readonly adapter: HttpAdapterHost,
+  ) {}
 
   /** What this is and what it answers. */
   @Get()
@@ -20,6 +25,7 @@ export class WelcomeController {
     const { name, version, description } = aboutService();
     const endpoints = listRoutes(this.adapter)
       .filter(({ path }) => !/^\/docs\//.test(path)) // the files of the docs page
+      .filter(({ path }) => this.config.METRICS_PORT === undefined || !PROBES.test(path))
       .flatMap(({ path, methods }) =>
         methods.map((method) => `${method} ${path.replace(/[:*](\w+)/g, '{$1}')}`),
       );

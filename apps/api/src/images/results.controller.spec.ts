@@ -1,5 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { get } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -95,6 +96,27 @@ describe(ResultsController.name, () => {
     endless.push('half');
     await closed;
     open.mockRestore();
+  });
+
+  it('should cut a client that does not read, and free the storage', async () => {
+    const impatient = await startApi({}, { readTimeout: 300 });
+    const size = 64 * 1024 * 1024; // more than the kernels take
+    const body = Readable.from(
+      (function* () {
+        for (let sent = 0; sent < size; sent += 65_536) yield Buffer.alloc(65_536);
+      })(),
+    );
+    const info = { key: 'k', size, lastModified: new Date(), etag: '"e"', body };
+    jest.spyOn(impatient.storage, 'open').mockResolvedValue(info);
+    const freed = new Promise((resolve) => body.once('close', resolve));
+    const { hostname, port } = new URL(impatient.url);
+    const socket = connect(Number(port), hostname).on('error', () => undefined);
+    socket.write('GET /images/generated/2.png HTTP/1.1\r\nHost: x\r\n\r\n');
+    socket.pause();
+    await freed;
+    expect(body.readableEnded).toBe(false);
+    socket.destroy();
+    await impatient.close();
   });
 });
 

@@ -9,7 +9,8 @@ import { ServiceError } from '@app/errors';
 import { HttpLimits } from '../http/http.limits';
 import { boundedServer } from '../http/http.server';
 
-const PROBES = /^\/(?:health|metrics)(?:\/|$)/i;
+/** Paths that METRICS_PORT takes with it. */
+export const PROBES = /^\/(?:health|metrics)(?:\/|$)/i;
 /** On shutdown replies get this long to end, in milliseconds. */
 const PATIENCE = 1_000;
 

@@ -77,6 +77,9 @@ describe(MetricsServer.name, () => {
       expect((await http(own).get(path)).status).toBe(404);
     }
     await http(api.url).get('/v1/jobs').expect(200);
+    expect(((await http(api.url).get('/')).body as { endpoints: string[] }).endpoints.join()).not.toMatch(
+      /health|metrics/,
+    );
     await http(own).post('/metrics').expect(405);
     await api.close();
     await expect(http(own).get('/health/live')).rejects.toThrow('ECONNREFUSED');
