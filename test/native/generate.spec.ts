@@ -59,6 +59,7 @@ describe('The addon: generating', () => {
     ['Expected -1 or 1 to 12 for clipSkip but received 0', { clipSkip: 0 }],
     ['Expected a list of at most 8 LoRAs for loras but received an object', { loras: {} }],
     ['Expected a number from -2 to 2 for scale but received 3', { loras: [{ path: 'x', scale: 3 }] }],
+    ['Expected true or false for vaeTiling but received 1', { vaeTiling: 1 }],
     ['Expected each LoRA once for loras', { loras: [1, 1].map((scale) => ({ path: 'x', scale })) }],
     [
       'Expected 150528 bytes (224x224 RGB) for reference.pixels but received 3 bytes',
@@ -128,6 +129,20 @@ describe('The addon: generating', () => {
   it('should draw another picture for another seed', async () => {
     const other = await session.generate({ ...SMALL, seed: 8 });
     expect(other.pixels.equals(plain.pixels)).toBe(false);
+  });
+
+  it('should decode in tiles, always the same, to nearly the same picture as at once', async () => {
+    // Two tiles; what is in the middle of one is at the edge of the other.
+    const wide = { ...SMALL, width: 320 };
+    const whole = await session.generate(wide);
+    const tiled = await session.generate({ ...wide, vaeTiling: true });
+    const again = await session.generate({ ...wide, vaeTiling: true });
+    expect(again.pixels.equals(tiled.pixels)).toBe(true);
+    expect(tiled.pixels.equals(whole.pixels)).toBe(false);
+    const distance = whole.pixels.reduce((sum, value, i) => sum + Math.abs(value - tiled.pixels[i]), 0);
+    expect(distance / whole.pixels.length).toBeLessThan(8);
+    const one = await session.generate({ ...SMALL, vaeTiling: true });
+    expect(one.pixels.equals(plain.pixels)).toBe(true);
   });
 
   it('should refuse a second picture, and a second model, while it draws', async () => {
