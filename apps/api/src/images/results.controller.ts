@@ -19,11 +19,16 @@ export class ResultsController {
   /** A picture that the service made. */
   @Get('*key')
   @ApiOperation({ operationId: 'getPicture' })
-  @ApiParam({ name: 'key', description: 'The key as in the reply; may hold slashes', type: String })
+  @ApiParam({
+    name: 'key',
+    description: 'The key as in the reply; its slashes are not encoded',
+    type: String,
+    example: 'generated/user123/memory_0123456789abcdef01234567.png',
+  })
   @ApiProduces('image/png')
   @ApiOkResponse({ description: 'The picture', schema: { type: 'string', format: 'binary' } })
   @ApiResponse({ status: 304, description: 'If-None-Match names the picture that is stored' })
-  @ApiErrors('not_found', 'storage_unavailable')
+  @ApiErrors('invalid_request', 'not_found', 'storage_unavailable')
   async get(
     @Param('key') segments: string[],
     @Req() request: Request,
