@@ -17,7 +17,7 @@ import { atEnd, temporaryFolder } from './benchmark.mjs';
 /** @typedef {Awaited<ReturnType<typeof startService>>} Service */
 /** @typedef {{ status: number, body: Buffer, headers: import('node:http').IncomingHttpHeaders }} Answer */
 /** @typedef {Record<string, number>} Timings milliseconds; the names are those of the reply */
-/** @typedef {{ data: { url: string, seed: number }[], timings: Timings, warnings: string[] }} Picture */
+/** @typedef {{ id: string, data: { url: string, seed: number }[], timings: Timings, warnings: string[] }} Picture */
 
 /**
  * @typedef {{ id: string, state: string, progress: { phase: string, step: number } | null, attempts: number,
@@ -39,11 +39,11 @@ const PATIENCE = 15_000;
  *
  * @param {Record<string, string>} variables
  * @param {{ nodeArguments?: string[], ipc?: boolean, minutes?: number, folder?: string,
- *   onLine?: (line: string) => void }} [options] `minutes`: longest wait for the model; `folder`: DATA_DIR, else a new
- *   one; `onLine` gets every line of the log
+ *   onLine?: (line: string) => void, headers?: Record<string, string> }} [options] `minutes`: longest wait for the
+ *   model; `folder`: DATA_DIR, else a new one; `onLine` gets every line of the log; `headers` go with every request
  */
 export async function startService(variables, options = {}) {
-  const { nodeArguments = [], ipc = false, minutes = 3, onLine } = options;
+  const { nodeArguments = [], ipc = false, minutes = 3, onLine, headers } = options;
   if (!existsSync(MAIN)) throw new Error('The service is not built: run npm run build');
   const folder = options.folder ?? (await temporaryFolder());
   const child = spawn(process.execPath, [...nodeArguments, MAIN], {
@@ -70,7 +70,10 @@ export async function startService(variables, options = {}) {
     process.kill(-(child.pid ?? 0), 'SIGKILL');
     await ended;
   };
-  const service = { child, url, killGroup, enginePid: () => engineOf(child.pid ?? 0), ...client(url) };
+  const service = {
+    ...{ child, url, killGroup, enginePid: () => engineOf(child.pid ?? 0) },
+    ...client(url, headers),
+  };
   await Promise.race([untilReady(service, minutes), dead]);
   return service;
 }
@@ -121,8 +124,11 @@ function listen(child, log, onLine) {
   });
 }
 
-/** @param {string} url */
-function client(url) {
+/**
+ * @param {string} url
+ * @param {Record<string, string>} [always] headers
+ */
+function client(url, always = {}) {
   const agent = new Agent({ keepAlive: true });
 
   /**
@@ -136,7 +142,7 @@ function client(url) {
   const send = (method, path, type, body, more = {}) =>
     new Promise((resolve, reject) => {
       // node:http and not fetch, which gives up on an answer after five minutes.
-      const headers = { ...(type && { 'content-type': type }), ...more };
+      const headers = { ...always, ...(type && { 'content-type': type }), ...more };
       const call = request(url + path, { method, agent, headers }, (response) => {
         /** @type {Buffer[]} */
         const chunks = [];
@@ -220,7 +226,10 @@ function client(url) {
 const readJob = (answer) => JSON.parse(expectOk(answer, 'a job').body.toString());
 
 /** @param {string} name */
-export const fixturePng = (name) => readFile(join(FIXTURES, `${name}.png`));
+export const fixtureFile = (name) => join(FIXTURES, `${name}.png`);
+
+/** @param {string} name */
+export const fixturePng = (name) => readFile(fixtureFile(name));
 
 /**
  * @param {Answer} answer

@@ -3,8 +3,15 @@ import { http } from '../../../test/support/http';
 import { ERRORS } from '@app/errors';
 import { startApi, type Api } from '../../../test/support/api';
 
+interface Operation {
+  readonly summary?: string;
+  readonly responses: Record<string, unknown>;
+  readonly parameters?: { name: string; in: string; schema: { nullable?: boolean } }[];
+}
+
 interface Schema {
-  readonly properties?: Record<string, { description?: string; default?: unknown; minimum?: number }>;
+  readonly additionalProperties?: boolean;
+  readonly properties?: Record<string, { description?: string; default?: unknown; pattern?: string }>;
   readonly required?: string[];
 }
 
@@ -21,9 +28,10 @@ describe('the API document', () => {
   const schemas = () => Object.entries(document.components!.schemas as Record<string, Schema>);
   const operations = () =>
     Object.entries(document.paths).flatMap(([path, item]) =>
-      Object.entries(item as Record<string, { summary?: string; responses: Record<string, unknown> }>).map(
-        ([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation }),
-      ),
+      Object.entries(item as Record<string, Operation>).map(([method, operation]) => ({
+        name: `${method.toUpperCase()} ${path}`,
+        operation,
+      })),
     );
 
   it('should list every route of the contract', () => {
@@ -77,6 +85,37 @@ describe('the API document', () => {
       prompt: { type: 'string', minLength: 1, maxLength: 2000 },
       loras: { type: 'array', maxItems: 8 },
     });
+  });
+
+  it('should allow in requests only the fields that it describes', () => {
+    const closed = schemas().flatMap(([name, schema]) => (schema.additionalProperties === false ? name : []));
+    expect(closed.sort()).toEqual(['GenerationRequest', 'LoraOption', 'MemoryRequest', 'SubjectRequest']);
+  });
+
+  it('should have no parameter that requests cannot have', () => {
+    const parameters = operations().flatMap(({ operation }) => operation.parameters ?? []);
+    expect(parameters.filter(({ name }) => /^(content-type|accept|authorization)$/i.test(name))).toEqual([]);
+    expect(parameters.filter(({ schema }) => schema.nullable)).toEqual([]); // text is never null
+  });
+
+  it('should tell which characters a prompt may have', () => {
+    const { prompt, negative_prompt } = Object.fromEntries(schemas()).MemoryRequest.properties!;
+    const [needed, optional] = [prompt, negative_prompt].map(({ pattern }) => new RegExp(pattern!));
+    for (const text of ['a fox', ' a\n\tfox ', '😀', '.']) expect(text).toMatch(needed);
+    for (const text of [' \n ', 'a\0fox', '\u007f']) expect(text).not.toMatch(needed);
+    for (const text of ['', ' ']) expect(text).toMatch(optional);
+    expect('a\0').not.toMatch(optional);
+  });
+
+  it('should tell what a path that cannot be decoded is answered', async () => {
+    const withParameter = operations().filter(({ name }) => name.includes('{'));
+    for (const { name, operation } of withParameter) {
+      const [method, path] = name.split(' ');
+      const broken = path.replace(/{\w+}/, '%ff');
+      const { status } = await fetch(api.url + broken, { method });
+      expect([name, status]).toEqual([name, 400]);
+      expect(Object.keys(operation.responses)).toContain('400');
+    }
   });
 
   it('should document the errors of a picture by code', () => {

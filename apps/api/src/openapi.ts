@@ -19,7 +19,8 @@ export function describeApi(app: INestApplication): OpenAPIObject {
       `${description}.\n\nEvery error has the shape \`{"error":{"message","type","param","code"},"request_id"}\`. ` +
         'Permanent ones carry `x-should-retry: false`, passing ones `Retry-After`. Every reply has an `x-request-id`: ' +
         'that of the request, else one of the service. `RateLimit` and `RateLimit-Policy` tell how many requests may ' +
-        'still come.',
+        'still come.\n\n' +
+        'GET routes answer HEAD too. Other methods are answered 405 `method_not_allowed` with `Allow`, other paths 404.',
     )
     .setVersion(version)
     .addTag('images', 'Pictures: made and stored')
@@ -31,6 +32,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
   const document = SwaggerModule.createDocument(app, config.build(), {
     operationIdFactory: (_controller, method) => method,
   });
+  closeRequests(document);
   return keys ? document : withoutKeys(document);
 }
 
@@ -40,6 +42,20 @@ function withoutKeys(document: OpenAPIObject): OpenAPIObject {
     for (const operation of Object.values(path) as { security?: unknown }[]) delete operation.security;
   }
   return document;
+}
+
+/** The validation refuses fields that it does not know (RequestPipe); a class cannot tell the document. */
+function closeRequests({ paths, components }: OpenAPIObject): void {
+  const schemas = components?.schemas ?? {};
+  const close = (part: unknown): void => {
+    for (const [, name] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      const schema = schemas[name];
+      if ('$ref' in schema || schema.additionalProperties === false) continue;
+      schema.additionalProperties = false;
+      close(schema);
+    }
+  };
+  close(Object.values(paths).map(({ post }) => post?.requestBody ?? {}));
 }
 
 /** /docs for people, /openapi.json for programs. */

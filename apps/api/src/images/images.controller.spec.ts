@@ -161,6 +161,13 @@ describe(ImagesController.name, () => {
     expect(api.pipeline.requests[0].prompt).toBe(prompt);
   });
 
+  it('should count the characters of a caller as people do', async () => {
+    const body = { prompt: 'x', user: '😀'.repeat(128) };
+    expect((await post('/v1/images/generations', body)).status).toBe(200);
+    body.user += '😀';
+    expect((await post('/v1/images/generations', body)).body).toMatchObject({ error: { param: 'user' } });
+  });
+
   it('should say how to put a missing avatar', async () => {
     const { status, body } = await post('/v1/images/memory', { user_id: 'ann', prompt: 'x' });
     expect(status).toBe(404);

@@ -27,6 +27,7 @@ const MAX_DEADLINE = 604_800;
 const EVENTS_RULE = `a list of ${WEBHOOK_EVENTS.join(', ')}`;
 const LORAS_RULE = `a list of at most ${MAX_LORAS} LoRAs`;
 const URL_RULE = 'an http or https address of at most 2048 characters';
+const HTTP_URL = { format: 'uri', pattern: '^https?://' };
 
 export class LoraOption {
   /** The name of a LoRA, as `GET /v1/loras` lists it. */
@@ -94,7 +95,7 @@ export class PictureOptions {
   @Optional()
   @IsString({ message: URL_RULE })
   @MaxLength(2048, { message: URL_RULE })
-  @ApiPropertyOptional({ format: 'uri', example: 'https://example.com/hooks/pictures' })
+  @ApiPropertyOptional({ ...HTTP_URL, example: 'https://example.com/hooks/pictures' })
   readonly webhook_url?: string;
 
   /** What `webhook_url` is told. Left out: when the job succeeded, failed (or expired) or was cancelled. */
@@ -132,7 +133,7 @@ export class GenerationRequest extends PictureOptions {
   @Optional()
   @IsString({ message: URL_RULE })
   @MaxLength(2048, { message: URL_RULE })
-  @ApiPropertyOptional({ format: 'uri', example: 'https://example.com/picture.png' })
+  @ApiPropertyOptional({ ...HTTP_URL, example: 'https://example.com/picture.png' })
   readonly reference_image_url?: string;
 
   /** Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. */

@@ -34,7 +34,12 @@ export class ResultsController {
   @Get('*key')
   @ChecksItself()
   @ApiOperation({ operationId: 'getPicture' })
-  @ApiParam({ name: 'key', description: 'The key as in the reply; may hold slashes', type: String })
+  @ApiParam({
+    name: 'key',
+    description: 'The key as in the reply; its slashes are not encoded',
+    type: String,
+    example: 'generated/user123/memory_0123456789abcdef01234567.png',
+  })
   @ApiQuery({
     ...{ name: 'expires', required: false, schema: { type: 'integer' } },
     description: 'Of a signed link: when it ends, in Unix seconds',
@@ -46,7 +51,7 @@ export class ResultsController {
   @ApiProduces('image/png')
   @ApiOkResponse({ description: 'The picture', schema: { type: 'string', format: 'binary' } })
   @ApiResponse({ status: 304, description: 'If-None-Match names the picture that is stored' })
-  @ApiErrors('unauthorized', 'not_found', 'storage_unavailable')
+  @ApiErrors('invalid_request', 'unauthorized', 'not_found', 'storage_unavailable')
   async get(
     @Param('key') segments: string[],
     @Req() request: Request,

@@ -121,7 +121,7 @@ export class JobsController {
   @OfJob()
   @NotStored()
   @ApiOkResponse({ type: JobReply, description: 'The job as it is now' })
-  @ApiErrors('job_not_found', 'storage_unavailable')
+  @ApiErrors('invalid_request', 'job_not_found', 'storage_unavailable')
   async getJob(@Param('id', idOfJob) id: string, @CallerAccess() access?: Access): Promise<JobReply> {
     return this.presenter.job(await this.jobs.find(id, access?.userId));
   }
@@ -132,7 +132,7 @@ export class JobsController {
   @OfJob()
   @NotStored()
   @ApiOkResponse({ type: JobReply, description: 'The job, cancelled' })
-  @ApiErrors('job_not_found', 'job_finished', 'storage_unavailable')
+  @ApiErrors('invalid_request', 'job_not_found', 'job_finished', 'storage_unavailable')
   async cancelJob(@Param('id', idOfJob) id: string, @CallerAccess() access?: Access): Promise<JobReply> {
     if (access?.userId !== undefined) await this.jobs.find(id, access.userId);
     return this.presenter.job(await this.jobs.cancel(id));

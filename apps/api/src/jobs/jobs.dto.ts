@@ -3,7 +3,7 @@ import type { JobState, PictureRoute, WebhookEvent } from '@app/pipeline';
 import { JOB_STATES } from '@app/pipeline';
 import { ErrorDetail } from '../api.errors.dto';
 import { PictureReply } from '../images/images.dto';
-import { FlagText, OneOf, Optional, UserId, WholeText } from '../validation/fields';
+import { FlagText, OneOf, OptionalText, UserId, WholeText } from '../validation/fields';
 import { IsCursor } from './jobs.cursor';
 
 export const PICTURE_ROUTES = ['memory', 'subject', 'generations'] as const satisfies PictureRoute[];
@@ -12,35 +12,35 @@ export const MAX_PAGE = 100;
 
 export class JobsRequest {
   /** Only jobs of this user. A key that is bound to a user gets no others anyway. */
-  @Optional()
+  @OptionalText()
   @UserId()
   readonly user_id?: string;
 
   /** Only jobs in this state. */
-  @Optional()
+  @OptionalText()
   @OneOf(JOB_STATES)
   readonly state?: JobState;
 
   /** Only jobs of this picture route. */
-  @Optional()
+  @OptionalText()
   @OneOf(PICTURE_ROUTES)
   readonly route?: PictureRoute;
 
   /** Most jobs on the page. */
-  @Optional()
+  @OptionalText()
   @WholeText(1, MAX_PAGE, { default: DEFAULT_PAGE })
   readonly limit?: number;
 
   /** Goes on where a page ended: its `next_cursor`. */
-  @Optional()
+  @OptionalText()
   @IsCursor()
-  @ApiPropertyOptional({ example: 'NDI' })
+  @ApiPropertyOptional({ pattern: '^[A-Za-z0-9_-]+$', example: 'NDI' })
   readonly cursor?: string;
 }
 
 export class JobEventsRequest {
   /** Also sends small pictures of how far the sampling is; the engine makes them only while somebody watches. */
-  @Optional()
+  @OptionalText()
   @FlagText({ default: false })
   readonly previews?: boolean;
 }

@@ -4,14 +4,15 @@ import {
   Delete,
   Get,
   Header,
-  Headers,
   HttpCode,
   Param,
   Put,
+  Req,
   StreamableFile,
   applyDecorators,
 } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
+import type { Request } from 'express';
 import { Needs } from '../access/needs';
 import { ApiErrors } from '../api.errors.dto';
 import { UserParams, UserPictureReply } from './users.dto';
@@ -58,9 +59,9 @@ export class UsersController {
   putAvatar(
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
-    @Headers('content-type') type?: string,
+    @Req() { headers }: Request,
   ): Promise<UserPictureReply> {
-    return this.users.put('avatar', user_id, body, type);
+    return this.users.put('avatar', user_id, body, headers['content-type']);
   }
 
   /** The user's avatar. */
@@ -84,9 +85,9 @@ export class UsersController {
   putPhoto(
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
-    @Headers('content-type') type?: string,
+    @Req() { headers }: Request,
   ): Promise<UserPictureReply> {
-    return this.users.put('photo', user_id, body, type);
+    return this.users.put('photo', user_id, body, headers['content-type']);
   }
 
   /** The user's photo. */

@@ -10,13 +10,18 @@ import { LORA_NAME } from '@app/models';
  * expected (the pipe adds the rest), and for the API document.
  */
 
+const WhenGiven = () => ValidateIf((_object, value) => value !== undefined);
+
 /** The field may be left out. `null` is the same: clients that serialise unset fields send it. */
 export const Optional = () =>
   applyDecorators(
     ApiPropertyOptional({ nullable: true }),
     Transform(({ value }: { value: unknown }) => value ?? undefined),
-    ValidateIf((_object, value) => value !== undefined),
+    WhenGiven(),
   );
+
+/** The same in a query string, which knows no `null`. */
+export const OptionalText = () => applyDecorators(ApiPropertyOptional(), WhenGiven());
 
 const rule = (name: string, expected: string, validate: (value: unknown) => boolean) =>
   ValidateBy({ name, validator: { validate, defaultMessage: () => expected } });
@@ -77,8 +82,8 @@ export const Decimal = (minimum: number, maximum: number, options: ApiPropertyOp
 /** Characters as people count them: a surrogate pair is one. */
 export const MAX_PROMPT = 2000;
 // Control characters but tab, line feed and carriage return: a NUL would end the engine's C string early.
-
-const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+const CONTROLS = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f';
+const CONTROL = new RegExp(`[${CONTROLS}]`);
 
 function isText(value: unknown, least: number): boolean {
   if (typeof value !== 'string' || !isWellFormed(value) || CONTROL.test(value)) return false;
@@ -92,21 +97,25 @@ const isWellFormed = (text: string) => (text as string & { isWellFormed(): boole
 /** What to draw. */
 export const Prompt = (options: ApiPropertyOptions = {}) =>
   field(
-    { type: 'string', minLength: 1, maxLength: MAX_PROMPT, ...options },
+    {
+      ...{ type: 'string', minLength: 1, maxLength: MAX_PROMPT },
+      pattern: `^[^${CONTROLS}]*[^\\s${CONTROLS}][^${CONTROLS}]*$`,
+      ...options,
+    },
     rule('prompt', `1 to ${MAX_PROMPT} characters of text`, (value) => isText(value, 1)),
   );
 
 /** What not to draw; may be empty. */
 export const NegativePrompt = (options: ApiPropertyOptions = {}) =>
   field(
-    { type: 'string', maxLength: MAX_PROMPT, ...options },
+    { type: 'string', maxLength: MAX_PROMPT, pattern: `^[^${CONTROLS}]*$`, ...options },
     rule('negativePrompt', `at most ${MAX_PROMPT} characters of text`, (value) => isText(value, 0)),
   );
 
 /** WIDTHxHEIGHT; whether MAX_PIXELS allows it is the service's question. */
 export const PictureSize = (options: ApiPropertyOptions = {}) =>
   field(
-    { type: 'string', pattern: '^\\d+x\\d+$', example: '1024x1024', ...options },
+    { type: 'string', pattern: '^[1-9]\\d{1,3}x[1-9]\\d{1,3}$', example: '1024x1024', ...options },
     rule(
       'size',
       'WIDTHxHEIGHT in multiples of 64 from 64 to 4096',
@@ -135,12 +144,13 @@ export const UserId = () =>
     IsString({ message: USER_ID_RULE }),
   );
 
-const CALLER = /^[^\u0000-\u001f\u007f]{1,128}$/;
+// By code points, as the document counts.
+const CALLER = /^[^\u0000-\u001f\u007f]{1,128}$/u;
 
 /** Anything that tells callers apart. */
 export const Caller = () =>
   field(
-    { type: 'string', minLength: 1, maxLength: 128, example: 'team-a' },
+    { type: 'string', minLength: 1, maxLength: 128, pattern: CALLER.source, example: 'team-a' },
     rule(
       'caller',
       '1 to 128 characters of text',
