@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
+import { leaving } from '../leaving';
 import { parsePrefer, type Preferences } from './prefer';
 
 /** What a picture request says outside its body. */
@@ -19,16 +20,6 @@ export const PictureCall = createParamDecorator((_: unknown, context: ExecutionC
     idempotencyKey: idempotencyKey(request.headers['idempotency-key']),
   };
 });
-
-function leaving(response: Response): AbortSignal {
-  const leaving = new AbortController();
-  const left = () => new ServiceError('cancelled', 'The client closed the connection');
-  response.once('close', () => {
-    if (!response.writableFinished) leaving.abort(left());
-  });
-  if (response.destroyed) leaving.abort(left());
-  return leaving.signal;
-}
 
 /** Node hands header values as latin-1 text without control characters. */
 function idempotencyKey(value: string | string[] | undefined): string | undefined {

@@ -13,6 +13,7 @@ import {
 } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import { ApiErrors } from '../api.errors.dto';
+import { Leaving } from '../leaving';
 import { UserParams, UserPictureReply } from './users.dto';
 import { PICTURE_TYPES, UsersService } from './users.service';
 
@@ -52,16 +53,17 @@ export class UsersController {
   putAvatar(
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
+    @Leaving() caller: AbortSignal,
     @Headers('content-type') type?: string,
   ): Promise<UserPictureReply> {
-    return this.users.put('avatar', user_id, body, type);
+    return this.users.put('avatar', user_id, body, caller, type);
   }
 
   /** The user's avatar. */
   @Get('avatar')
   @GivesPicture('avatar_not_found')
-  async getAvatar(@Param() { user_id }: UserParams): Promise<StreamableFile> {
-    return png(await this.users.get('avatar', user_id));
+  async getAvatar(@Param() { user_id }: UserParams, @Leaving() caller: AbortSignal): Promise<StreamableFile> {
+    return png(await this.users.get('avatar', user_id, caller));
   }
 
   /** Removes the user's avatar; fine when there is none. */
@@ -78,16 +80,17 @@ export class UsersController {
   putPhoto(
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
+    @Leaving() caller: AbortSignal,
     @Headers('content-type') type?: string,
   ): Promise<UserPictureReply> {
-    return this.users.put('photo', user_id, body, type);
+    return this.users.put('photo', user_id, body, caller, type);
   }
 
   /** The user's photo. */
   @Get('photo')
   @GivesPicture('photo_not_found')
-  async getPhoto(@Param() { user_id }: UserParams): Promise<StreamableFile> {
-    return png(await this.users.get('photo', user_id));
+  async getPhoto(@Param() { user_id }: UserParams, @Leaving() caller: AbortSignal): Promise<StreamableFile> {
+    return png(await this.users.get('photo', user_id, caller));
   }
 
   /** Removes the user's photo; fine when there is none. */
