@@ -319,7 +319,10 @@ export class Config {
   })
   WEBHOOK_SECRET: string[] = [];
 
-  /** Hosts, addresses or CIDRs, separated by commas, that webhooks may reach although they are private. */
+  /**
+   * Hosts, addresses or CIDRs, separated by commas, that webhooks may reach although they are private, and on any port.
+   * Elsewhere webhooks reach public addresses on ports 80 and 443 only.
+   */
   @List()
   @Matches(HOSTS, {
     each: true,
@@ -409,7 +412,11 @@ export class Config {
 
   // --- pictures from outside ---
 
-  /** Hosts, addresses or CIDRs, separated by commas, that reference URLs may reach although they are private. */
+  /**
+   * Hosts, addresses or CIDRs, separated by commas, that reference URLs may reach although they are private, and on any
+   * port; callers learn from the answers what listens there. Elsewhere they reach public addresses on ports 80 and 443
+   * only.
+   */
   @List()
   @Matches(HOSTS, {
     each: true,

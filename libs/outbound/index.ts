@@ -1,2 +1,2 @@
-export { AddressPolicy, PrivateAddressError } from './address.policy';
+export { AddressPolicy, portOf, RefusedAddressError, WEB_PORTS } from './address.policy';
 export { guardedAgent } from './guarded.agent';

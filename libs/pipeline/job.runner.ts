@@ -3,7 +3,7 @@ import { ServiceError } from '@app/errors';
 import { findLora } from '@app/models';
 import { Storage } from '@app/storage';
 import { PipelineService } from './pipeline.service';
-import { encodePng, MAX_PICTURE_BYTES, toReference } from './pixels';
+import { copyToReference, encodePng, MAX_PICTURE_BYTES } from './pixels';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from './pipeline.types';
 
 export type PictureRoute = 'memory' | 'subject' | 'generations';
@@ -120,7 +120,7 @@ export class JobRunner {
 
   private async reference(key: string): Promise<Buffer> {
     const bytes = await this.storage.read(key, MAX_PICTURE_BYTES);
-    if (bytes) return toReference(bytes);
+    if (bytes) return copyToReference(bytes);
     throw new ServiceError('generation_failed', 'The copy of the reference picture is gone');
   }
 

@@ -1,11 +1,19 @@
 import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { REFERENCE_SIDE } from './pipeline.types';
-import { MAX_PICTURE_BYTES, encodePng, toAvatarPng, toReference } from './pixels';
+import {
+  flatPng,
+  webpOfTables,
+  withSegments,
+  jpegSegment,
+  withTexts,
+} from '../../test/support/picture.files';
+import { MAX_PICTURE_BYTES, copyToReference, encodePng, toAvatarPng, toReference } from './pixels';
 
 const RED = { r: 200, g: 50, b: 20 };
 const still = (width = 300, height = 200): Sharp =>
   sharp({ create: { width, height, channels: 3, background: RED } });
+const veiled = (): Sharp => still().ensureAlpha(0.5);
 const noise = (width = 300, height = 200): Sharp =>
   sharp({
     create: {
@@ -48,6 +56,14 @@ describe('toReference', () => {
     ['WebP', () => still().webp().toBuffer(), [200, 50, 20]],
     ['16-bit PNG', () => still().toColourspace('rgb16').png().toBuffer(), [200, 50, 20]],
     ['palette PNG', () => still().png({ palette: true }).toBuffer(), [200, 50, 20]],
+    ['interlaced PNG', () => still().png({ progressive: true }).toBuffer(), [200, 50, 20]],
+    ['progressive JPEG', () => still().jpeg({ progressive: true }).toBuffer(), [200, 50, 20]],
+    ['lossless WebP', () => still().webp({ lossless: true }).toBuffer(), [200, 50, 20]],
+    ['half transparent WebP', () => still().ensureAlpha(0.5).webp().toBuffer(), [228, 153, 138]],
+    ['half transparent 16-bit PNG', () => veiled().toColourspace('rgb16').png().toBuffer(), [228, 153, 138]],
+    ['half transparent palette PNG', () => veiled().png({ palette: true }).toBuffer(), [228, 153, 138]],
+    ['half transparent grey PNG', () => veiled().toColourspace('b-w').png().toBuffer(), [181, 181, 181]],
+    ['picture in Display P3', () => still().withIccProfile('p3').png().toBuffer(), [200, 50, 20]],
     ['grey PNG', () => still().toColourspace('b-w').png().toBuffer(), [107, 107, 107]],
     ['grey JPEG', () => still().toColourspace('b-w').jpeg().toBuffer(), [107, 107, 107]],
   ];
@@ -72,11 +88,48 @@ describe('toReference', () => {
     near(pixel(await toReference(await clear.png().toBuffer()), 112, 112), [255, 255, 255]);
   });
 
-  it('should turn the picture upright by its EXIF orientation', async () => {
-    const turned = (await halves(200, 200)).withMetadata({ orientation: 6 }); // shown turned by 90 degrees
-    const pixels = await toReference(await turned.jpeg({ quality: 100 }).toBuffer());
-    near(pixel(pixels, 112, 20), [200, 50, 20], 12);
-    near(pixel(pixels, 112, 200), [0, 0, 255], 12);
+  /** Where the red of the stored picture's upper left quarter is shown, by the EXIF orientation. */
+  const corners: [orientation: number, x: number, y: number][] = [
+    [1, 0, 0],
+    [2, 1, 0],
+    [3, 1, 1],
+    [4, 0, 1],
+    [5, 0, 0],
+    [6, 1, 0],
+    [7, 1, 1],
+    [8, 0, 1],
+  ];
+  it.each(corners)('should turn the picture upright by EXIF orientation %i', async (orientation, x, y) => {
+    const red = await still(100, 100).png().toBuffer();
+    const quarter = await sharp({ create: { width: 200, height: 200, channels: 3, background: '#0000ff' } })
+      .composite([{ input: red, left: 0, top: 0 }])
+      .png()
+      .toBuffer();
+    const turned = sharp(quarter).withMetadata({ orientation });
+    const files = [turned.clone().jpeg({ quality: 100 }), turned.clone().png(), turned.clone().webp()];
+    for (const file of files) {
+      const pixels = await toReference(await file.toBuffer());
+      for (const [left, top] of [
+        [0, 0],
+        [1, 0],
+        [0, 1],
+        [1, 1],
+      ]) {
+        const expected = left === x && top === y ? [200, 50, 20] : [0, 0, 255];
+        near(pixel(pixels, 20 + left * 180, 20 + top * 180), expected, 12);
+      }
+    }
+  });
+
+  it('should bring wide colours to sRGB, not only take their numbers', async () => {
+    const raw = Buffer.alloc(64 * 64 * 3, Buffer.from([200, 50, 20]));
+    const wide = await sharp(raw, { raw: { width: 64, height: 64, channels: 3 } })
+      .withIccProfile('p3')
+      .png()
+      .toBuffer();
+    const stored = await sharp(wide, { ignoreIcc: true }).raw().toBuffer();
+    near([...stored.subarray(0, 3)], [185, 61, 34], 6); // the same red in other numbers
+    near(pixel(await toReference(wide), 112, 112), [200, 50, 20]);
   });
 
   it('should crop the centre of the shortest edge, as CLIPImageProcessor does', async () => {
@@ -105,14 +158,20 @@ describe('toAvatarPng', () => {
   it('should drop metadata and keep three 8-bit sRGB channels', async () => {
     const named = still()
       .toColourspace('rgb16')
-      .withExif({ IFD0: { Copyright: 'a name' } });
-    const { png } = await toAvatarPng(await named.png().toBuffer());
-    const metadata = await sharp(png).metadata();
-    expect(metadata).toMatchObject({ space: 'srgb', channels: 3, depth: 'uchar' });
-    expect(metadata.exif).toBeUndefined();
-    expect(png.includes('a name')).toBe(false);
+      .withExif({ IFD0: { Copyright: 'a name' }, IFD3: { GPSLatitude: '52/1 30/1 0/1' } })
+      .withXmp('<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>a name</a></x:xmpmeta>')
+      .withIccProfile('p3');
+    for (const file of [named.clone().png(), named.clone().jpeg(), named.clone().webp()]) {
+      const { png } = await toAvatarPng(await file.toBuffer());
+      const metadata = await sharp(png).metadata();
+      expect(metadata).toMatchObject({ space: 'srgb', channels: 3, depth: 'uchar' });
+      for (const kind of ['exif', 'xmp', 'icc', 'iptc', 'comments'])
+        expect(metadata).not.toHaveProperty(kind);
+      expect(png.includes('a name')).toBe(false);
+    }
   });
 
+  const aPng = () => still().png().toBuffer();
   const strangers: [string, () => Promise<Buffer>][] = [
     ['GIF', () => still().gif().toBuffer()],
     ['TIFF', () => still().tiff().toBuffer()],
@@ -121,7 +180,10 @@ describe('toAvatarPng', () => {
       'SVG',
       () => Promise.resolve(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')),
     ],
+    ['PDF', () => Promise.resolve(Buffer.from('%PDF-1.4\n%%EOF'))],
     ['text', () => Promise.resolve(Buffer.from('hello'))],
+    ['GIF that a PNG follows', async () => Buffer.concat([await still().gif().toBuffer(), await aPng()])],
+    ['TIFF that a PNG follows', async () => Buffer.concat([await still().tiff().toBuffer(), await aPng()])],
   ];
   it.each(strangers)('should refuse a %s', async (_name, make) => {
     await expect(toAvatarPng(await make(), 'user_id')).rejects.toMatchObject(
@@ -159,11 +221,63 @@ describe('toAvatarPng', () => {
     await expect(toAvatarPng(bomb, 'user_id')).rejects.toMatchObject(refused('at most 50 megapixels'));
   });
 
+  it('should not unpack what it does not need', async () => {
+    const before = process.memoryUsage.rss();
+    // 1.6 GB once libpng has unpacked them, and 3.7 GB in libvips' hands.
+    const texts = await toAvatarPng(withTexts(await noise(64, 64).png().toBuffer(), 100));
+    const empty = withSegments(await noise(64, 64).jpeg().toBuffer(), jpegSegment(0xe1), 60_000);
+    expect(texts).toMatchObject({ width: 64, height: 64 });
+    expect(await toAvatarPng(empty)).toMatchObject({ width: 64, height: 64 });
+    expect((process.memoryUsage.rss() - before) / 2 ** 20).toBeLessThan(150);
+  });
+
   it('should refuse no bytes and too many', async () => {
     await expect(toAvatarPng(Buffer.alloc(0), 'user_id')).rejects.toMatchObject(refused('no bytes'));
     await expect(toAvatarPng(Buffer.alloc(MAX_PICTURE_BYTES + 1), 'user_id')).rejects.toMatchObject(
       refused('at most 20 MiB'),
     );
+  });
+});
+
+describe('A burst of pictures', () => {
+  const slow = flatPng(400, { depth: 16, colour: 6, interlace: 1 });
+  const started = () => sharp.counters().process + sharp.counters().queue;
+
+  it('should decode two at a time, and copies of jobs without waiting', async () => {
+    let most = 0;
+    const watch = setInterval(() => (most = Math.max(most, started())), 1);
+    const burst = Array.from({ length: 12 }, (_, i) => (i % 2 ? toReference(slow) : toAvatarPng(slow)));
+    let done = 0;
+    for (const one of burst) void one.then(() => done++);
+    const copy = await encodePng(Buffer.alloc(REFERENCE_SIDE ** 2 * 3, 7), REFERENCE_SIDE, REFERENCE_SIDE);
+    expect((await copyToReference(copy))[0]).toBe(7);
+    expect(done).toBeLessThan(6);
+    await Promise.all(burst);
+    clearInterval(watch);
+    expect(most).toBeGreaterThanOrEqual(2);
+    expect(most).toBeLessThanOrEqual(3); // the copy's encoding or decoding is the third
+  });
+
+  it('should let whoever leaves the line go at once, and serve the others', async () => {
+    const caller = new AbortController();
+    const before = [toAvatarPng(slow), toAvatarPng(slow)];
+    const left = toAvatarPng(slow, undefined, caller.signal);
+    const next = toAvatarPng(slow);
+    caller.abort();
+    await expect(left).rejects.toMatchObject({ code: 'cancelled' });
+    expect(started()).toBeGreaterThan(0); // the first two are still at it
+    await Promise.all([...before, next]);
+  });
+
+  it('should go on after pictures that were refused', async () => {
+    const broken = slow.subarray(0, slow.length - 100);
+    const burst = Array.from({ length: 6 }, () => toAvatarPng(broken, 'user_id'));
+    for (const one of burst) await expect(one).rejects.toMatchObject(refused('damaged or cut'));
+    expect(await toAvatarPng(slow)).toMatchObject({ width: 400 });
+  });
+
+  it('should decode a WebP of many Huffman tables', async () => {
+    expect(await toAvatarPng(webpOfTables(256))).toMatchObject({ width: 256 });
   });
 });
 

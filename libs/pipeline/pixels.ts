@@ -1,10 +1,12 @@
 import sharp, { type Sharp } from 'sharp';
 import { ServiceError } from '@app/errors';
+import { drawnParts, PictureRefusal } from './picture.parts';
 import { REFERENCE_SIDE } from './pipeline.types';
+import { WaitingLine } from './waiting.line';
 
 /** Largest picture that users may send, in bytes. */
 export const MAX_PICTURE_BYTES = 20 * 1024 * 1024;
-/** Largest picture that users may send, in pixels: 50 megapixels are 200 MB once decoded. */
+/** Largest picture that users may send, in pixels: up to 600 MB while it is decoded. */
 export const MAX_PICTURE_PIXELS = 50_000_000;
 /** Avatars and photos are kept at most this large, in pixels per side; the image encoder sees 224. */
 export const MAX_AVATAR_SIDE = 1024;
@@ -19,7 +21,15 @@ sharp.unblock({
 });
 // Nothing is decoded twice: the cache would only keep users' pictures in memory.
 sharp.cache(false);
-// How many decode at once needs no limit of ours: sharp runs on libuv's pool (4 threads), the rest waits there.
+
+/**
+ * Pictures that are decoded at a time; the rest waits in line. Of 50 megapixels a flat JPEG takes 10 MB, a progressive
+ * one 290 (CMYK 390), an interlaced 16-bit PNG 460, a WebP with a Huffman table for every 16 pixels 560: a burst of the
+ * worst stays near 1 GB. Two of libuv's four threads remain for files and names.
+ */
+const AT_ONCE = 2;
+const line = new WaitingLine<void>();
+let free = AT_ONCE;
 
 export interface Avatar {
   readonly png: Buffer;
@@ -28,9 +38,12 @@ export interface Avatar {
   readonly height: number;
 }
 
-/** A user's picture -> 8-bit sRGB PNG without metadata, never enlarged. `param` is the field to blame. */
-export async function toAvatarPng(bytes: Buffer, param?: string): Promise<Avatar> {
-  const { data, info } = await decode(bytes, param, (picture) =>
+/**
+ * A user's picture -> 8-bit sRGB PNG without metadata, never enlarged. `param` is the field to blame; a caller that
+ * leaves (`signal`) leaves the line.
+ */
+export async function toAvatarPng(bytes: Buffer, param?: string, signal?: AbortSignal): Promise<Avatar> {
+  const { data, info } = await decode(bytes, param, signal, (picture) =>
     picture
       .resize({ width: MAX_AVATAR_SIDE, height: MAX_AVATAR_SIDE, fit: 'inside', withoutEnlargement: true })
       .png(),
@@ -44,52 +57,65 @@ export async function toAvatarPng(bytes: Buffer, param?: string): Promise<Avatar
  * (huggingface/transformers, models/clip/image_processing_clip.py: size {shortest_edge: 224}, resample BICUBIC,
  * crop_size 224), which diffusers uses for IP-Adapter. sharp's `cubic` is Catmull-Rom, as Pillow's BICUBIC is.
  */
-export async function toReference(bytes: Buffer, param?: string): Promise<Buffer> {
-  const { data } = await decode(bytes, param, (picture) =>
-    picture
-      .resize({
-        width: REFERENCE_SIDE,
-        height: REFERENCE_SIDE,
-        fit: 'cover',
-        position: 'centre',
-        kernel: 'cubic',
-      })
-      .raw(),
-  );
-  return data;
+export async function toReference(bytes: Buffer, param?: string, signal?: AbortSignal): Promise<Buffer> {
+  return (await decode(bytes, param, signal, asReference)).data;
 }
 
-/** Upright by EXIF, on white, sRGB, 8 bits, metadata dropped; then `shape` says in what form. */
-async function decode(bytes: Buffer, param: string | undefined, shape: (picture: Sharp) => Sharp) {
-  if (bytes.length > MAX_PICTURE_BYTES) {
-    throw unsupported(`at most ${MAX_PICTURE_BYTES / 1024 / 1024} MiB`, `${bytes.length} bytes`, param);
-  }
+/** The copy of a reference picture that a job carries -> the same. It is the service's own and small: it never waits. */
+export async function copyToReference(bytes: Buffer): Promise<Buffer> {
+  return (await decodeNow(bytes, undefined, asReference)).data;
+}
+
+const asReference = (picture: Sharp) =>
+  picture
+    .resize({
+      width: REFERENCE_SIDE,
+      height: REFERENCE_SIDE,
+      fit: 'cover',
+      position: 'centre',
+      kernel: 'cubic',
+    })
+    .raw();
+
+type Shape = (picture: Sharp) => Sharp;
+
+/** In turn. Rejects with `cancelled` when `signal` aborts before the turn came. */
+async function decode(bytes: Buffer, param: string | undefined, signal: AbortSignal | undefined, as: Shape) {
+  if (free > 0) free--;
+  else await line.join(signal);
   try {
+    return await decodeNow(bytes, param, as);
+  } finally {
+    if (!line.serve(undefined)) free++;
+  }
+}
+
+/** Upright by EXIF, on white, sRGB, 8 bits, metadata dropped; then `as` says in what form. */
+async function decodeNow(bytes: Buffer, param: string | undefined, as: Shape) {
+  try {
+    if (bytes.length > MAX_PICTURE_BYTES) {
+      throw new PictureRefusal(`at most ${MAX_PICTURE_BYTES / 1024 / 1024} MiB`, `${bytes.length} bytes`);
+    }
     // `error` refuses truncated files too; warnings (odd but harmless metadata) pass.
-    const picture = sharp(bytes, {
+    const picture = sharp(drawnParts(bytes), {
       failOn: 'error',
       limitInputPixels: MAX_PICTURE_PIXELS,
       autoOrient: true,
     });
-    const { pages = 1 } = await picture.metadata();
-    if (pages > 1) throw unsupported('a still picture', `an animation of ${pages} frames`, param);
-    return await shape(
+    return await as(
       picture.flatten({ background: '#ffffff' }).toColourspace('srgb').timeout({ seconds: DECODE_TIMEOUT }),
     ).toBuffer({ resolveWithObject: true });
   } catch (error) {
-    throw error instanceof ServiceError ? error : refusal(error, bytes, param);
+    throw refusal(error, param);
   }
 }
 
-/** libvips says why in free text; the caller gets one of four sentences. */
-function refusal(error: unknown, bytes: Buffer, param?: string): ServiceError {
+/** libvips says why in free text; the caller gets one of a few sentences. */
+function refusal(error: unknown, param?: string): ServiceError {
+  if (error instanceof PictureRefusal) return unsupported(error.expected, error.received, param);
   const reason = error instanceof Error ? error.message : '';
-  if (bytes.length === 0) return unsupported('a PNG, JPEG or WebP picture', 'no bytes', param, error);
   if (/pixel limit|dimensions? exceed/i.test(reason)) {
     return unsupported(`at most ${MAX_PICTURE_PIXELS / 1e6} megapixels`, 'a larger picture', param, error);
-  }
-  if (/unsupported image format/i.test(reason)) {
-    return unsupported('a PNG, JPEG or WebP picture', 'something else', param, error);
   }
   if (/timeout/i.test(reason)) {
     const limit = `a picture that decodes within ${DECODE_TIMEOUT} seconds`;

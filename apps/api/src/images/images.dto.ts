@@ -89,8 +89,8 @@ export class PictureOptions {
   readonly deadline_seconds?: number;
 
   /**
-   * Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public addresses, and only
-   * where the service has a WEBHOOK_SECRET.
+   * Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public http and https
+   * addresses on ports 80 and 443, and only where the service has a WEBHOOK_SECRET.
    */
   @Optional()
   @IsString({ message: URL_RULE })
@@ -128,7 +128,8 @@ export class GenerationRequest extends PictureOptions {
   readonly prompt!: string;
 
   /**
-   * A PNG, JPEG or WebP picture to draw from, at most 20 MiB. Only public addresses, and at most 3 redirects.
+   * A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 50 megapixels, within 10 seconds. Only public http and
+   * https addresses on ports 80 and 443, and at most 3 redirects.
    */
   @Optional()
   @IsString({ message: URL_RULE })

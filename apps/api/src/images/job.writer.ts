@@ -39,7 +39,7 @@ export interface Sketch {
   readonly reference?: { readonly of: UserPicture; readonly userId: string } | { readonly url: string };
 }
 
-/** Requests that get their reference picture at a time: each may hold 20 MiB. The rest waits. */
+/** Requests that get a reference picture of one kind at a time: each may hold 20 MiB. The rest waits. */
 const AT_ONCE = 8;
 
 /** Told when a request names a webhook but no events. */
@@ -48,6 +48,8 @@ const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as cons
 /** Request -> job: everything that a rerun must not decide anew is decided here. */
 @Injectable()
 export class JobWriter {
+  private readonly reading = pLimit(AT_ONCE);
+  /** Apart: strangers' servers may be as slow as they like, and nobody's avatar shall wait for them. */
   private readonly fetching = pLimit(AT_ONCE);
 
   constructor(
@@ -122,12 +124,14 @@ export class JobWriter {
     signal: AbortSignal,
   ): Promise<string | undefined> {
     if (!reference) return undefined;
-    return this.fetching(async () => {
+    const turn = 'url' in reference ? this.fetching : this.reading;
+    return turn(async () => {
       signal.throwIfAborted();
-      const pixels =
+      const [bytes, field] =
         'url' in reference
-          ? await toReference(await this.references.fetch(reference.url, signal), 'reference_image_url')
-          : await toReference(await this.pictures.read(reference.of, reference.userId), 'user_id');
+          ? [await this.references.fetch(reference.url, signal), 'reference_image_url']
+          : [await this.pictures.read(reference.of, reference.userId), 'user_id'];
+      const pixels = await toReference(bytes, field, signal);
       signal.throwIfAborted();
       const key = inputKey(id);
       await this.storage.put(key, await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), 'image/png');

@@ -2,6 +2,7 @@ import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { accessOf, type Access } from '../access/access';
+import { leaving } from '../leaving';
 import { parsePrefer, type Preferences } from './prefer';
 
 /** What a picture request says outside its body. */
@@ -23,16 +24,6 @@ export const PictureCall = createParamDecorator((_: unknown, context: ExecutionC
     access: accessOf(request),
   };
 });
-
-function leaving(response: Response): AbortSignal {
-  const leaving = new AbortController();
-  const left = () => new ServiceError('cancelled', 'The client closed the connection');
-  response.once('close', () => {
-    if (!response.writableFinished) leaving.abort(left());
-  });
-  if (response.destroyed) leaving.abort(left());
-  return leaving.signal;
-}
 
 /** Node hands header values as latin-1 text without control characters. */
 function idempotencyKey(value: string | string[] | undefined): string | undefined {

@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { loadConfig } from '@app/config';
 import { MAX_PICTURE_BYTES } from '@app/pipeline';
+import { freePorts } from '../../../../test/support/ports';
 import { ReferenceFetcher } from './reference.fetcher';
 
 const never = new AbortController().signal;
@@ -73,7 +75,10 @@ describe(ReferenceFetcher.name, () => {
   });
 
   it('should tell an address where nothing listens', async () => {
-    await expect(fetcher().fetch('http://127.0.0.1:9', never)).rejects.toMatchObject(invalid(/reached/));
+    const [closed] = await freePorts(1);
+    await expect(fetcher().fetch(`http://127.0.0.1:${closed}`, never)).rejects.toMatchObject(
+      invalid(/reached/),
+    );
   });
 
   it('should stop reading a body that is too large', async () => {
@@ -110,10 +115,58 @@ describe(ReferenceFetcher.name, () => {
     await expect(hasty.fetch(url, never)).rejects.toMatchObject(invalid(/within 0.2 seconds/));
   });
 
+  it('should close the connection to a server whose answer it does not want', async () => {
+    let closed!: Promise<unknown>;
+    const endless: RequestListener = (request, response) => {
+      closed = once(response, 'close');
+      response.writeHead(request.url === '/404' ? 404 : 302, { location: '/404' });
+      const drip = setInterval(() => response.write('.'.repeat(1000)), 5);
+      response.on('close', () => clearInterval(drip));
+    };
+    await expect(fetcher().fetch(await serve(endless), never)).rejects.toMatchObject(invalid(/received 404/));
+    await closed;
+  });
+
+  it('should not take headers without end', async () => {
+    const url = await serve(({ socket }) => {
+      socket.write('HTTP/1.1 200 OK\r\n');
+      const drip = setInterval(() => socket.write(`x-${'y'.repeat(4000)}: z\r\n`), 1);
+      socket.on('close', () => clearInterval(drip)).on('error', () => undefined);
+    });
+    await expect(fetcher().fetch(url, never)).rejects.toMatchObject(invalid(/reached/));
+  });
+
+  it('should give up on a server that announces an answer again and again', async () => {
+    const url = await serve(({ socket }) => {
+      const drip = setInterval(() => socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'), 5);
+      socket.on('close', () => clearInterval(drip)).on('error', () => undefined);
+    });
+    const hasty = fetcher();
+    hasty.timeout = 200;
+    await expect(hasty.fetch(url, never)).rejects.toMatchObject(invalid(/within 0.2 seconds/));
+  });
+
+  it('should count the bytes of a body that is compressed five times over', async () => {
+    const { gzipSync } = await import('node:zlib');
+    let bomb = Buffer.alloc(10 * MAX_PICTURE_BYTES);
+    for (let i = 0; i < 5; i++) bomb = gzipSync(bomb);
+    const encoding = Array(5).fill('gzip').join(', ');
+    const url = await serve((_request, response) =>
+      response.writeHead(200, { 'content-encoding': encoding }).end(bomb),
+    );
+    await expect(fetcher().fetch(url, never)).rejects.toMatchObject(invalid(/at most 20 MiB/));
+  });
+
   it('should stop when the caller leaves', async () => {
     const caller = new AbortController();
-    const url = await serve(() => caller.abort(new Error('left')));
+    let closed!: Promise<unknown>;
+    const url = await serve((_request, response) => {
+      closed = once(response, 'close');
+      response.write('half'); // and no more
+      setTimeout(() => caller.abort(new Error('left')), 20);
+    });
     await expect(fetcher().fetch(url, caller.signal)).rejects.toThrow('left');
+    await closed;
   });
 
   it.each(['ftp://host/a.png', 'file:///etc/passwd', 'not a url', 'data:image/png;base64,AA=='])(

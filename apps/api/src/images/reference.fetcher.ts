@@ -2,7 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type Agent, fetch, type Response } from 'undici';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { AddressPolicy, guardedAgent, PrivateAddressError } from '@app/outbound';
+import { AddressPolicy, guardedAgent, RefusedAddressError } from '@app/outbound';
 import { MAX_PICTURE_BYTES } from '@app/pipeline';
 
 const FIELD = 'reference_image_url';
@@ -85,8 +85,11 @@ async function body(response: Response): Promise<Buffer> {
 /** One sentence for every way in which a connection fails: details would map the network for a stranger. */
 function unreachable(error: unknown): ServiceError {
   const cause: unknown = error instanceof Error ? error.cause : undefined;
-  return cause instanceof PrivateAddressError
-    ? invalid('a public address', 'a private or reserved one', error)
+  // By the Fetch standard some ports are refused before anybody looks at the address.
+  const refused =
+    cause instanceof RefusedAddressError || (cause as Error | undefined)?.message === 'bad port';
+  return refused
+    ? invalid('a public address on port 80 or 443', 'another', error)
     : invalid('an address that can be reached', 'one that cannot', error);
 }
 

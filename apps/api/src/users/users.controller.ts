@@ -15,6 +15,7 @@ import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nest
 import type { Request } from 'express';
 import { Needs } from '../access/needs';
 import { ApiErrors } from '../api.errors.dto';
+import { Leaving } from '../leaving';
 import { UserParams, UserPictureReply } from './users.dto';
 import { PICTURE_TYPES, UsersService } from './users.service';
 
@@ -60,15 +61,16 @@ export class UsersController {
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
     @Req() { headers }: Request,
+    @Leaving() caller: AbortSignal,
   ): Promise<UserPictureReply> {
-    return this.users.put('avatar', user_id, body, headers['content-type']);
+    return this.users.put('avatar', user_id, body, caller, headers['content-type']);
   }
 
   /** The user's avatar. */
   @Get('avatar')
   @GivesPicture('avatar_not_found')
-  async getAvatar(@Param() { user_id }: UserParams): Promise<StreamableFile> {
-    return png(await this.users.get('avatar', user_id));
+  async getAvatar(@Param() { user_id }: UserParams, @Leaving() caller: AbortSignal): Promise<StreamableFile> {
+    return png(await this.users.get('avatar', user_id, caller));
   }
 
   /** Removes the user's avatar; fine when there is none. */
@@ -86,15 +88,16 @@ export class UsersController {
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
     @Req() { headers }: Request,
+    @Leaving() caller: AbortSignal,
   ): Promise<UserPictureReply> {
-    return this.users.put('photo', user_id, body, headers['content-type']);
+    return this.users.put('photo', user_id, body, caller, headers['content-type']);
   }
 
   /** The user's photo. */
   @Get('photo')
   @GivesPicture('photo_not_found')
-  async getPhoto(@Param() { user_id }: UserParams): Promise<StreamableFile> {
-    return png(await this.users.get('photo', user_id));
+  async getPhoto(@Param() { user_id }: UserParams, @Leaving() caller: AbortSignal): Promise<StreamableFile> {
+    return png(await this.users.get('photo', user_id, caller));
   }
 
   /** Removes the user's photo; fine when there is none. */

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import pLimit from 'p-limit';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Jobs, toAvatarPng } from '@app/pipeline';
@@ -10,8 +11,13 @@ import type { UserPictureReply } from './users.dto';
 /** The Content-Types that a user's picture may have. The bytes decide what it is. */
 export const PICTURE_TYPES = ['image/png', 'image/jpeg', 'image/webp'];
 
+/** Pictures that are read from the storage at a time: each may hold 20 MiB. The rest waits. */
+const READ_AT_ONCE = 8;
+
 @Injectable()
 export class UsersService {
+  private readonly reading = pLimit(READ_AT_ONCE);
+
   constructor(
     private readonly config: Config,
     private readonly storage: Storage,
@@ -21,10 +27,16 @@ export class UsersService {
   ) {}
 
   /** Stores the picture re-encoded: no metadata, no foreign bytes, a bounded size. */
-  put(kind: UserPicture, userId: string, body: unknown, contentType?: string): Promise<UserPictureReply> {
-    return this.live.run(userId, new AbortController().signal, async (signal) => {
+  put(
+    kind: UserPicture,
+    userId: string,
+    body: unknown,
+    caller: AbortSignal,
+    contentType?: string,
+  ): Promise<UserPictureReply> {
+    return this.live.run(userId, caller, async (signal) => {
       if (!Buffer.isBuffer(body)) throw notAPicture(contentType);
-      const { png, width, height } = await toAvatarPng(body);
+      const { png, width, height } = await toAvatarPng(body, undefined, signal);
       signal.throwIfAborted();
       const key = this.pictures.key(kind, userId);
       await this.storage.put(key, png, 'image/png');
@@ -35,8 +47,12 @@ export class UsersService {
   }
 
   /** The picture as PNG, also where another program stored it in another format. */
-  async get(kind: UserPicture, userId: string): Promise<Buffer> {
-    return (await toAvatarPng(await this.pictures.read(kind, userId), 'user_id')).png;
+  get(kind: UserPicture, userId: string, caller: AbortSignal): Promise<Buffer> {
+    return this.reading(async () => {
+      caller.throwIfAborted();
+      const bytes = await this.pictures.read(kind, userId);
+      return (await toAvatarPng(bytes, 'user_id', caller)).png;
+    });
   }
 
   async remove(kind: UserPicture, userId: string): Promise<void> {

@@ -31,7 +31,7 @@ describe(WebhookAddress.name, () => {
 
   it.each([
     'http://93.184.215.14/',
-    'https://93.184.215.14:8443/hook?job=1',
+    'https://93.184.215.14:443/hook?job=1',
     'http://[2606:4700:4700::1111]/',
   ])('should take %s', async (url) => {
     await expect(addresses().check(url)).resolves.toBeUndefined();
@@ -53,8 +53,10 @@ describe(WebhookAddress.name, () => {
     'http://[::1]/',
     'http://[::ffff:127.0.0.1]/',
     'http://[fe80::1]/',
-    'http://localhost:8000/',
-  ])('should refuse the private %s', async (url) => {
+    'http://localhost/',
+    'https://93.184.215.14:8443/',
+    'http://93.184.215.14:22/',
+  ])('should refuse %s, in the same words', async (url) => {
     await expect(addresses().check(url)).rejects.toMatchObject(invalid(/public address/));
   });
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { AddressPolicy, PrivateAddressError } from '@app/outbound';
+import { AddressPolicy, portOf, RefusedAddressError } from '@app/outbound';
 
 const FIELD = 'webhook_url';
 const MAX_LENGTH = 2048;
@@ -35,18 +35,17 @@ export class WebhookAddress {
     if (url.username || url.password) {
       throw invalid('an address without user name and password', 'one with');
     }
-    if (await this.isPrivate(url.hostname.replace(/^\[|\]$/g, ''))) {
-      throw invalid('a public address', 'a private or reserved one');
-    }
+    if (await this.isRefused(url)) throw invalid('a public address on port 80 or 443', 'another');
   }
 
-  private isPrivate(host: string): Promise<boolean> {
+  private isRefused(url: URL): Promise<boolean> {
+    const host = url.hostname.replace(/^\[|\]$/g, '');
     return new Promise((resolve) => {
       const tooSlow = setTimeout(() => resolve(false), this.timeout);
       // Literal addresses resolve to themselves.
-      this.policy.lookup(host, { all: true }, (error) => {
+      this.policy.lookup(portOf(url))(host, { all: true }, (error) => {
         clearTimeout(tooSlow);
-        resolve(error instanceof PrivateAddressError);
+        resolve(error instanceof RefusedAddressError);
       });
     });
   }

@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { type Agent, fetch } from 'undici';
 import type { Config } from '@app/config';
-import { AddressPolicy, guardedAgent, PrivateAddressError } from '@app/outbound';
+import { AddressPolicy, guardedAgent, RefusedAddressError } from '@app/outbound';
 import { aboutService } from '../service.version';
 
 export interface WebhookMessage {
@@ -36,6 +36,7 @@ export class WebhookClient {
   async post({ id, url, body }: WebhookMessage, stop: AbortSignal): Promise<string> {
     const timeout = AbortSignal.timeout(this.timeout);
     const now = new Date();
+    if (!/^https?:/i.test(url)) return 'refused address'; // fetch would answer data: by itself
     try {
       const response = await fetch(url, {
         method: 'POST',
@@ -81,7 +82,7 @@ const REASONS: Partial<Record<string, string>> = {
 /** Whoever owns the job reads this: no message of the network's, which would name addresses. */
 function reason(error: unknown): string {
   const cause: unknown = error instanceof Error ? error.cause : undefined;
-  if (cause instanceof PrivateAddressError) return 'private address';
+  if (cause instanceof RefusedAddressError) return 'refused address';
   const { code = '' } = (cause ?? {}) as NodeJS.ErrnoException;
   if (/CERT|TLS|SSL|SIGNATURE|EPROTO/.test(code)) return 'TLS failed';
   return REASONS[code] ?? 'no connection';
