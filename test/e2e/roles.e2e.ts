@@ -99,7 +99,10 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
     const picture = await fetch(api.url + new URL(result!.data[0].url).pathname);
     expect(picture.status).toBe(200);
     expect((await stored()).filter((key) => key.startsWith('inputs/'))).toEqual([]);
-    // A worker answers health checks and nothing else.
+    // A worker answers health checks and metrics, and nothing else.
+    const metrics = await (await fetch(`${workers[0].url}/metrics`)).text();
+    expect(metrics).toMatch(/^image_engine_state{engine="0",state="\w+"} 1$/m);
+    expect(await (await fetch(`${api.url}/metrics`)).text()).toMatch(/^image_jobs{state="queued"} 0$/m);
     expect((await fetch(`${workers[0].url}/v1/loras`)).status).toBe(404);
     const loras = (await (await fetch(`${api.url}/v1/loras`)).json()) as { data: { name: string }[] };
     expect(loras.data.map(({ name }) => name)).toEqual(['night']);

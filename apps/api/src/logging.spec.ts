@@ -84,6 +84,23 @@ describe(logging.name, () => {
     expect(of(undefined).map(({ msg }) => msg)).toContain('on its own');
   });
 
+  it('should tell an error with its causes, and nothing of what a library hung on it', () => {
+    const error = Object.assign(new Error('refused', { cause: new Error('out of memory') }), {
+      code: 'OOM',
+      command: { args: ['a secret'] },
+    });
+    new Logger('Elsewhere').error({ err: error }, 'failed');
+    expect(lines.at(-1)).toMatchObject({
+      msg: 'failed',
+      err: {
+        type: 'Error',
+        code: 'OOM',
+        message: 'refused: out of memory',
+        stack: expect.stringContaining('at '),
+      },
+    });
+  });
+
   it('should not repeat a prompt that somebody logs', () => {
     expect(JSON.stringify(lines)).toContain('[redacted]');
     expect(JSON.stringify(lines)).not.toContain('a secret');

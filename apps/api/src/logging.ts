@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { Params } from 'nestjs-pino';
+import { stdSerializers } from 'pino';
 import type { Options } from 'pino-http';
 import type { Config } from '@app/config';
 
@@ -65,6 +66,15 @@ export const carryRequestId: RequestHandler = (request, _response, next) =>
  * refuse is logged too; nestjs-pino would bind its own to routes, later.
  */
 export function logging(config: Config): Params {
+  const options = requestLog(config);
   const mixin = () => ({ reqId: requestIds.getStore() });
-  return { pinoHttp: { ...requestLog(config), mixin }, useExisting: true, forRoutes: [] };
+  const serializers = { ...options.serializers, err: describeError };
+  return { pinoHttp: { ...options, mixin, serializers }, useExisting: true, forRoutes: [] };
+}
+
+/** Not what else a library hangs on its errors: ioredis, for one, the whole command, and in it a job with its prompt. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return typeof error === 'string' ? error : typeof error;
+  const { type, message, stack } = stdSerializers.err(error);
+  return { type, message, stack, code: (error as NodeJS.ErrnoException).code };
 }
