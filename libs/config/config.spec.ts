@@ -68,7 +68,7 @@ describe('loadConfig', () => {
     ['TRUST_PROXY', 'true'],
     ['METRICS_PORT', 'x'],
     ['MAX_CONNECTIONS', '0'],
-    ['CORS_ORIGINS', 'app.example.com'],
+    ['CORS_ORIGINS', 'pages.example.com'],
     ['CORS_ORIGINS', 'https://app.example.com/'],
     ['CORS_ORIGINS', 'https://APP.example.com'],
     ['CORS_ORIGINS', '*,https://app.example.com'],

@@ -46,6 +46,7 @@ describe(RateLimit.name, () => {
         param: null,
         code: 'rate_limited',
       },
+      request_id: headers['x-request-id'],
     });
     expect(Number(headers['retry-after'])).toBeGreaterThan(0);
     expect(Number(headers['retry-after'])).toBeLessThanOrEqual(60);

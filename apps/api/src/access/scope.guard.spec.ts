@@ -77,6 +77,7 @@ describe(ScopeGuard.name, () => {
         'get /health/live open',
         'get /health/ready open',
         'get /images/x key',
+        'get /metrics open',
         'get /v1/jobs read',
         'get /v1/jobs/x read',
         'delete /v1/jobs/x draw',

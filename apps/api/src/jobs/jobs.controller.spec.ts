@@ -227,6 +227,7 @@ describe(JobsController.name, () => {
     }
     expect(Object.keys(document.paths['/v1/jobs/{id}'].delete!.responses)).toEqual([
       '200',
+      '400',
       '401',
       '403',
       '404',
