@@ -8,7 +8,7 @@ const ROUTE = '/v1/images/generations';
 const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, guidance_scale: 1, seed: 7 };
 const MB = 1_000_000;
 
-/** From now on a process gets this many bytes more, and then none. */
+/** From now on a process gets this many bytes more than it has, and then none. */
 function limitMemory(pid: number, more: number): void {
   const [, kibibytes] = /^VmSize:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
   execFileSync('prlimit', ['--pid', String(pid), `--as=${Number(kibibytes) * 1024 + more}`]);
@@ -43,8 +43,8 @@ describe('The service when memory is short', () => {
   });
 
   it('should name a size that fits where the engine dies of it, and draw on with another', async () => {
-    // No room for the graph of the text encoder: the engine aborts.
-    limitMemory(engine, 0);
+    // No new memory at all, not even for the graph of the text encoder: the engine aborts.
+    limitMemory(engine, -1000 * MB);
     const message = 'The picture needs more memory than the device has; a picture of 512x128 fits.';
     expect(await draw('512x192')).toMatchObject({
       status: 500,
