@@ -1,8 +1,9 @@
 """
 What schemathesis must know of this service: which requests it may send, what exists, and what an error is.
 
-Pictures are held to one step, 64x64 and a short deadline, and most are not waited for: the run is about HTTP. Only
-values that the document allows are replaced, so that wrong ones arrive as they were made. Addresses lead to the script.
+Pictures are held to one step, 64x64, a short prompt and a short deadline, and most are not waited for: the run is about
+HTTP. Only values that the document allows are replaced, so that wrong ones arrive as they were made. Addresses lead to
+the script.
 
 bench/fuzz.api.mjs says what it put into the service (FUZZ_KNOWN) and where the tally goes (FUZZ_TALLY).
 """
@@ -26,7 +27,6 @@ PICTURES = [pathlib.Path(file).read_bytes() for file in KNOWN["files"]]
 HELD = {
     "num_inference_steps": 1,
     "size": "64x64",
-    "deadline_seconds": 10,
     "reference_image_url": KNOWN["address"],
     "webhook_url": KNOWN["address"],
 }
@@ -36,7 +36,8 @@ SMALLEST = {
     "/v1/images/generations": {"prompt": "a fox"},
 }
 ALWAYS = ("num_inference_steps", "size", "deadline_seconds")
-ASYNC_SHARE = 0.95
+LONGEST_PROMPT = 60  # characters; thousands take a minute to encode
+WAIT_SHARE = 0.01
 KNOWN_SHARE = 0.5
 FRESH_SHARE = 0.7  # of Idempotency-Keys, or most would be spent
 ENDED_SHARE = 0.9  # an event stream lasts as long as its job
@@ -52,9 +53,11 @@ for media_type in ("image/png", "image/jpeg", "image/webp"):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if case.operation.path in SMALLEST and case.method == "POST":
+        waits = choose.random() < WAIT_SHARE
         if isinstance(case.body, dict):
-            hold(case.operation, case.body)
-        soften(case, case.headers)
+            # What nobody waits for makes room soon, drawn or not.
+            hold(case.operation, case.body, {**HELD, "deadline_seconds": 20 if waits else 2})
+        soften(case, case.headers, waits)
     if is_valid(case, ParameterLocation.PATH) and case.path_parameters:
         name_what_exists(case, case.path_parameters)
     if is_valid(case, ParameterLocation.QUERY) and case.query and "cursor" in case.query:
@@ -65,12 +68,12 @@ def is_valid(case, location):
     return not case.meta.is_negative_at(location)
 
 
-def soften(case, headers):
+def soften(case, headers, waits):
     key = headers.get("Idempotency-Key")
     if key and is_valid(case, ParameterLocation.HEADER) and choose.random() < FRESH_SHARE:
         headers["Idempotency-Key"] = f"{next(number)} {key}"[:255]
-    if choose.random() < ASYNC_SHARE:
-        odd = headers.get("Prefer")
+    odd = headers.pop("Prefer", None)
+    if not waits:
         headers["Prefer"] = f"respond-async, {odd}" if odd else "respond-async"
 
 
@@ -91,17 +94,21 @@ def use_known(parameters, group, share):
             parameters[name] = EncodedPath(choose.choice(known))  # the slashes of a key stay as they are
 
 
-def hold(operation, body):
-    for name, value in HELD.items():
+def hold(operation, body, held):
+    for name, value in held.items():
         if name in body and allows(operation, name, body[name]):
             body[name] = value
         elif name in ALWAYS:
             body.setdefault(name, value)
+    for name in ("prompt", "negative_prompt"):
+        if isinstance(body.get(name), str) and allows(operation, name, body[name]):
+            short = body[name][:LONGEST_PROMPT]
+            body[name] = short if allows(operation, name, short) else "a fox"
     if allows(operation, "user_id", body.get("user_id")) and choose.random() < KNOWN_SHARE:
         body["user_id"] = choose.choice(KNOWN["staying"]["user_id"])
     # What no schema of this version of OpenAPI tells: events only with an address, each LoRA once.
     if body.get("webhook_events") is not None:
-        body.setdefault("webhook_url", HELD["webhook_url"])
+        body.setdefault("webhook_url", held["webhook_url"])
     if body.get("loras") and allows(operation, "loras", body["loras"]):
         body["loras"] = [{**body["loras"][0], "name": choose.choice([KNOWN["lora"], body["loras"][0]["name"]])}]
 

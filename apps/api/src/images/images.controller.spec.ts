@@ -107,6 +107,13 @@ describe(ImagesController.name, () => {
     ['an odd size', { prompt: 'x', size: '100x100' }, 'size', /multiples of 64/],
     ['a huge size', { prompt: 'x', size: '4096x4096' }, 'size', /at most 2097152 pixels/],
     ['a strong adapter', { prompt: 'x', ip_adapter_scale: 1.1 }, 'ip_adapter_scale', /0 to 1/],
+    [
+      'another scheme',
+      { prompt: 'x', reference_image_url: 'ftp://a/b.png' },
+      'reference_image_url',
+      /http or/,
+    ],
+    ['no slashes', { prompt: 'x', webhook_url: 'https:example.com' }, 'webhook_url', /http or https/],
     ['an unknown field', { prompt: 'x', stpes: 5 }, 'stpes', /only documented fields but received stpes/],
     ['no list of LoRAs', { prompt: 'x', loras: 'a' }, 'loras', /a list of at most 8 LoRAs/],
     ['nine LoRAs', { prompt: 'x', loras: Array(9).fill({ name: 'a' }) }, 'loras', /received a list of 9/],

@@ -1,6 +1,6 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { IsIn, IsString, MaxLength, ValidateNested } from 'class-validator';
+import { IsIn, IsString, Matches, MaxLength, ValidateNested } from 'class-validator';
 import { WEBHOOK_EVENTS, type WebhookEvent } from '@app/pipeline';
 import {
   Caller,
@@ -27,7 +27,8 @@ const MAX_DEADLINE = 604_800;
 const EVENTS_RULE = `a list of ${WEBHOOK_EVENTS.join(', ')}`;
 const LORAS_RULE = `a list of at most ${MAX_LORAS} LoRAs`;
 const URL_RULE = 'an http or https address of at most 2048 characters';
-const HTTP_URL = { format: 'uri', pattern: '^https?://' };
+/** Not `format: uri`: other letters than ASCII's are welcome, as in a browser. */
+const HTTP = /^[Hh][Tt][Tt][Pp][Ss]?:\/\//;
 
 export class LoraOption {
   /** The name of a LoRA, as `GET /v1/loras` lists it. */
@@ -93,9 +94,10 @@ export class PictureOptions {
    * addresses on ports 80 and 443, and only where the service has a WEBHOOK_SECRET.
    */
   @Optional()
+  @Matches(HTTP, { message: URL_RULE })
   @IsString({ message: URL_RULE })
   @MaxLength(2048, { message: URL_RULE })
-  @ApiPropertyOptional({ ...HTTP_URL, example: 'https://example.com/hooks/pictures' })
+  @ApiPropertyOptional({ pattern: HTTP.source, example: 'https://example.com/hooks/pictures' })
   readonly webhook_url?: string;
 
   /** What `webhook_url` is told. Left out: when the job succeeded, failed (or expired) or was cancelled. */
@@ -132,9 +134,10 @@ export class GenerationRequest extends PictureOptions {
    * https addresses on ports 80 and 443, and at most 3 redirects.
    */
   @Optional()
+  @Matches(HTTP, { message: URL_RULE })
   @IsString({ message: URL_RULE })
   @MaxLength(2048, { message: URL_RULE })
-  @ApiPropertyOptional({ ...HTTP_URL, example: 'https://example.com/picture.png' })
+  @ApiPropertyOptional({ pattern: HTTP.source, example: 'https://example.com/picture.png' })
   readonly reference_image_url?: string;
 
   /** Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. */
