@@ -20,7 +20,7 @@ const webpOf = (options = {}) => still.clone().webp(options).toBuffer();
 const names = (file: Buffer) => partsOf(file).map((part) => part.toString('latin1', 4, 8));
 const markers = (file: Buffer) => partsOf(file).map((part) => part[1]);
 const refusal = (sentence: RegExp) =>
-  expect.objectContaining({ message: expect.stringMatching(sentence) as string });
+  expect.objectContaining({ message: expect.stringMatching(sentence) as string }) as Error;
 
 describe(drawnParts.name, () => {
   it('should hand on what encoders write', async () => {

@@ -31,7 +31,7 @@ export class ErrorFilter implements ExceptionFilter {
     else response.setHeader('x-should-retry', 'false');
     if (error.code === 'method_not_allowed') response.setHeader('Allow', allow.join(', '));
     if (error.code === 'unauthorized') response.setHeader('WWW-Authenticate', 'Bearer');
-    response.status(status).json(errorBody(error, String(request.id)));
+    response.status(status).json(errorBody(error, request.id as string));
   }
 
   /** The cause may name hosts and files: it is for the log, the message is for the caller. */

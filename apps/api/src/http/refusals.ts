@@ -45,7 +45,7 @@ export const requireHost: RequestHandler = ({ httpVersion, headers }, _response,
   else next(new ServiceError('invalid_request', 'Expected a Host header'));
 };
 
-function reasonOf(code: string | undefined, headerBytes: number): ServiceError {
+function reasonOf(code = '', headerBytes: number): ServiceError {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW': {
       const sentence = `Expected at most ${headerBytes} bytes of headers but received more`;
