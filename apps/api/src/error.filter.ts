@@ -30,7 +30,7 @@ export class ErrorFilter implements ExceptionFilter {
     if (retry) response.setHeader('Retry-After', error.retryAfter ?? RETRY_AFTER);
     else response.setHeader('x-should-retry', 'false');
     if (error.code === 'method_not_allowed') response.setHeader('Allow', allow.join(', '));
-    response.status(status).json(errorBody(error, String(request.id)));
+    response.status(status).json(errorBody(error, request.id as string));
   }
 
   /** The cause may name hosts and files: it is for the log, the message is for the caller. */

@@ -59,7 +59,7 @@ const requestIds = new AsyncLocalStorage<string>();
 
 /** A middleware, after pinoHttp: whatever is logged from here on for this request carries its id. */
 export const carryRequestId: RequestHandler = (request, _response, next) =>
-  requestIds.run(String(request.id), next);
+  requestIds.run(request.id as string, next);
 
 /**
  * The service's own lines. Requests are logged by a middleware of app.ts, before the body parsers, so that what those
