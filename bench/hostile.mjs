@@ -12,8 +12,12 @@ const LIVE_MS = 50;
 const MOST_MB = 500;
 /** Milliseconds between two bytes of a slow client. */
 const TRICKLE = 1_000;
-/** Of those who send much, so many are there at a time. */
+/**
+ * Of those who send much, so many are there at a time, each with a pause between two requests, in milliseconds: together
+ * they fill a gigabit line. Without pauses loopback would carry more than any line, and its cost be measured.
+ */
 const FLOODS = 8;
+const PAUSE = 700;
 const MEGABYTES = 10 * 1024 * 1024;
 
 const { connections, seconds } = readArguments('Slow clients, and ones that send far too much.', {
@@ -54,9 +58,9 @@ await benchmark(async () => {
 
   const clients = [
     ...Array.from({ length: connections }, (_, i) =>
-      keepComing(service, [SLOW[i % SLOW.length]], end, count),
+      keepComing(service, [SLOW[i % SLOW.length]], 0, end, count),
     ),
-    ...Array.from({ length: FLOODS }, () => keepComing(service, LARGE, end, count)),
+    ...Array.from({ length: FLOODS }, () => keepComing(service, LARGE, PAUSE, end, count)),
   ];
   const [{ latencies, most }, avatars] = await Promise.all([
     observe(service, Promise.all(clients)),
@@ -82,13 +86,15 @@ await benchmark(async () => {
  *
  * @param {Service} service
  * @param {Kind[]} kinds in turn
+ * @param {number} pause
  * @param {number} end
  * @param {(what: string) => void} count
  */
-async function keepComing(service, kinds, end, count) {
+async function keepComing(service, kinds, pause, end, count) {
   for (let i = 0; performance.now() < end; i++) {
     const kind = kinds[i % kinds.length];
     count(`${kind.name}: ${await beRefused(service, kind)}`);
+    await sleep(pause);
   }
 }
 

@@ -90,11 +90,11 @@ describe(answerRefusals.name, () => {
 
   it('should not answer into the middle of another reply', async () => {
     void api.pipeline.hold();
-    const accepted = await http(api.url)
+    const { body } = await http(api.url)
       .post('/v1/images/generations')
       .set('Prefer', 'respond-async')
       .send({ prompt: 'x' });
-    const { id } = accepted.body as { id: string };
+    const { id } = body as { id: string };
     const connection = await send(`GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: x\r\n\r\n`);
     await connection.until(() => connection.received.includes('retry:'), 'the stream');
     connection.write('no HTTP\r\n\r\n');

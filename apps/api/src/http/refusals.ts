@@ -45,17 +45,15 @@ export const requireHost: RequestHandler = ({ httpVersion, headers }, _response,
   else next(new ServiceError('invalid_request', 'Expected a Host header'));
 };
 
-function reasonOf(code = '', headerBytes: number): ServiceError {
-  switch (code) {
-    case 'HPE_HEADER_OVERFLOW': {
-      const sentence = `Expected at most ${headerBytes} bytes of headers but received more`;
-      return new ServiceError('headers_too_large', sentence);
-    }
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new ServiceError('request_timeout', 'The request did not arrive in time');
-    default:
-      return new ServiceError('invalid_request', 'Expected a valid HTTP/1.1 request');
+function reasonOf(code: string | undefined, headerBytes: number): ServiceError {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    const sentence = `Expected at most ${headerBytes} bytes of headers but received more`;
+    return new ServiceError('headers_too_large', sentence);
   }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new ServiceError('request_timeout', 'The request did not arrive in time');
+  }
+  return new ServiceError('invalid_request', 'Expected a valid HTTP/1.1 request');
 }
 
 function replyText(error: ServiceError, requestId: string): string {
