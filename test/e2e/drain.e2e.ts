@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { temporaryFolder } from '../support/demo';
@@ -6,8 +6,9 @@ import { followEvents } from '../support/event.source';
 import { isAlive, Service, type Job } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
-/** Takes some seconds on any machine. */
-const picture = (seed: number) => ({ prompt: 'a fox', size: '64x64', num_inference_steps: 30, seed });
+/** Takes some seconds, of which the text encoders take about two. */
+const picture = (seed: number) => ({ prompt: 'a fox', size: '64x64', num_inference_steps: 20, seed });
+const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, seed: 7 };
 /** Longer than any of these tests waits. */
 const LONG = { prompt: 'a fox', num_inference_steps: 150 };
 /** More than a running picture of these tests can take. */
@@ -15,8 +16,10 @@ const PATIENT = { DRAIN_SECONDS: '600' };
 const CLEAN = { code: 0, signal: null };
 
 describe('A service that is told to end', () => {
-  const DATA_DIR = temporaryFolder();
+  const folder = temporaryFolder();
+  let DATA_DIR: string;
   let service: Service;
+  beforeEach(() => (DATA_DIR = mkdtempSync(join(folder, 'data-'))));
   afterEach(() => service?.stop('SIGKILL'));
 
   const get = (path: string) => fetch(service.url + path);
@@ -29,7 +32,7 @@ describe('A service that is told to end', () => {
   const drawn = async (): Promise<string> => {
     let running: Job | undefined;
     await service.until(async () => {
-      running = (await jobs('?state=running')).find(({ progress }) => progress?.phase === 'sampling');
+      running = (await jobs('?state=running')).find(({ progress }) => progress !== null);
       return running !== undefined;
     }, 'draws');
     return running!.id;
@@ -57,8 +60,8 @@ describe('A service that is told to end', () => {
     const engine = service.enginePid!;
     const caller = service.post(ROUTE, picture(1));
     const running = await drawn();
-    const waiting = await service.submit(ROUTE, picture(2));
-    const waiter = service.post(ROUTE, picture(3));
+    const waiting = await service.submit(ROUTE, SMALL);
+    const waiter = service.post(ROUTE, SMALL);
     await queued(2);
     const streams = { running: await follow(running), waiting: await follow(waiting) };
 
@@ -67,7 +70,7 @@ describe('A service that is told to end', () => {
     expect((await get('/health/ready')).status).toBe(503);
     expect(await (await get('/health/')).text()).toContain('draining');
     expect((await get('/health/live')).status).toBe(200);
-    const late = await service.post(ROUTE, picture(4));
+    const late = await service.post(ROUTE, SMALL);
     expect(late.status).toBe(503);
     expect(late.headers.get('retry-after')).toMatch(/^\d+$/);
     expect((await waiter).status).toBe(503);
@@ -90,9 +93,9 @@ describe('A service that is told to end', () => {
   it('should end soon when it is told twice, and still lose nothing', async () => {
     service = await Service.startReady({ DATA_DIR, ...PATIENT });
     const ids = [
-      await service.submit(ROUTE, picture(5)),
-      await service.submit(ROUTE, picture(6)),
-      await service.submit(ROUTE, picture(7)),
+      await service.submit(ROUTE, picture(2)),
+      await service.submit(ROUTE, SMALL),
+      await service.submit(ROUTE, SMALL),
     ];
     expect(await drawn()).toBe(ids[0]);
     const stream = await follow(ids[0]);
@@ -114,19 +117,19 @@ describe('A service that is told to end', () => {
   it('should give back what takes longer than DRAIN_SECONDS, and tell who waited for it', async () => {
     service = await Service.startReady({ DATA_DIR, DRAIN_SECONDS: '1' });
     const key = { 'idempotency-key': 'patient' };
-    const caller = service.post(ROUTE, { ...LONG, size: '64x64' }, undefined, key);
+    const caller = service.post(ROUTE, picture(3), undefined, key);
     const id = await drawn();
     const ended = service.stop('SIGTERM');
     expect((await caller).status).toBe(503);
     expect(await ended).toEqual(CLEAN);
     expect(await drawnByTheNext(id)).toEqual([{ state: 'succeeded', attempts: 2 }]);
-    const replay = await service.post(ROUTE, { ...LONG, size: '64x64' }, undefined, key);
+    const replay = await service.post(ROUTE, picture(3), undefined, key);
     expect(replay.headers.get('idempotency-replayed')).toBe('true');
   });
 
   it('should end at once while the model loads and a job waits for it', async () => {
     service = await Service.startReady({ DATA_DIR });
-    const ids = [await service.submit(ROUTE, LONG), await service.submit(ROUTE, picture(8))];
+    const ids = [await service.submit(ROUTE, LONG), await service.submit(ROUTE, SMALL)];
     await drawn();
     await service.killGroup();
     service = await Service.start({ DATA_DIR, ...PATIENT });
@@ -139,7 +142,7 @@ describe('A service that is told to end', () => {
   it('should finish the running picture on Ctrl-C too, which the engine gets as well and npm passes on', async () => {
     service = await Service.startReady({ DATA_DIR, ...PATIENT });
     const engine = service.enginePid!;
-    const caller = service.post(ROUTE, picture(9));
+    const caller = service.post(ROUTE, picture(4));
     await drawn();
     process.kill(-service.pid, 'SIGINT');
     await sleep(50);
