@@ -57,7 +57,8 @@ def before_call(context, case, kwargs):
         if isinstance(case.body, dict):
             # What nobody waits for makes room soon, drawn or not.
             hold(case.operation, case.body, {**HELD, "deadline_seconds": 20 if waits else 2})
-        soften(case, case.headers, waits)
+        if is_valid(case, ParameterLocation.HEADER):
+            soften(case.headers, waits)
     if is_valid(case, ParameterLocation.PATH) and case.path_parameters:
         name_what_exists(case, case.path_parameters)
     if is_valid(case, ParameterLocation.QUERY) and case.query and "cursor" in case.query:
@@ -68,9 +69,9 @@ def is_valid(case, location):
     return not case.meta.is_negative_at(location)
 
 
-def soften(case, headers, waits):
+def soften(headers, waits):
     key = headers.get("Idempotency-Key")
-    if key and is_valid(case, ParameterLocation.HEADER) and choose.random() < FRESH_SHARE:
+    if key and choose.random() < FRESH_SHARE:
         headers["Idempotency-Key"] = f"{next(number)} {key}"[:255]
     odd = headers.pop("Prefer", None)
     if not waits:
