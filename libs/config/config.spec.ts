@@ -53,7 +53,7 @@ describe('loadConfig', () => {
     ['PORT', '-1'],
     ['METRICS_PORT', 'x'],
     ['MAX_CONNECTIONS', '0'],
-    ['CORS_ORIGINS', 'app.example.com'],
+    ['CORS_ORIGINS', 'pages.example.org'],
     ['CORS_ORIGINS', 'https://app.example.com/'],
     ['CORS_ORIGINS', 'https://APP.example.com'],
     ['CORS_ORIGINS', '*,https://app.example.com'],
