@@ -25,8 +25,7 @@ export function answerRefusals(server: Server, { headerBytes, linger }: HttpLimi
     const requestId = randomUUID();
     logger.warn({ reqId: requestId, code: error.code }, error.message);
     socket.end(replyText(error, requestId));
-    // Closed at once, with bytes of the client unread, the connection would be reset and the reply lost.
-    socket.resume();
+    // Closed at once, while the client still sends, the connection would be reset and the reply lost.
     setTimeout(() => socket.destroy(), linger).unref();
   };
 
