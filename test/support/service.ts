@@ -29,7 +29,9 @@ export class Service {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true, // a process group of its own, for killGroup
     });
-    process.once('exit', () => child.kill('SIGKILL'));
+    const kill = () => child.kill('SIGKILL');
+    process.once('exit', kill);
+    child.once('exit', () => process.off('exit', kill));
     const service = new Service(child);
     await service.until(() => {
       service.url = /Listening on (http:\S+?)"/.exec(service.lines.join('\n'))?.[1] ?? '';
