@@ -15,11 +15,14 @@ import { fileURLToPath } from 'node:url';
 import { atEnd, temporaryFolder } from './benchmark.mjs';
 
 /** @typedef {Awaited<ReturnType<typeof startService>>} Service */
-/** @typedef {{ status: number, body: Buffer }} Answer */
+/** @typedef {{ status: number, body: Buffer, headers: import('node:http').IncomingHttpHeaders }} Answer */
 /** @typedef {Record<string, number>} Timings milliseconds; the names are those of the reply */
-/** @typedef {{ data: { url: string, seed: number }[], timings: Timings, warnings: string[] }} Picture */
+/** @typedef {{ id: string, data: { url: string, seed: number }[], timings: Timings, warnings: string[] }} Picture */
 
-/** @typedef {{ id: string, state: string, progress: { phase: string, step: number } | null, attempts: number }} Job */
+/**
+ * @typedef {{ id: string, state: string, progress: { phase: string, step: number } | null, attempts: number,
+ *   error: { code: string } | null }} Job
+ */
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const MAIN = join(ROOT, 'dist/apps/api/src/main.js');
@@ -36,16 +39,17 @@ const PATIENCE = 15_000;
  *
  * @param {Record<string, string>} variables
  * @param {{ nodeArguments?: string[], ipc?: boolean, minutes?: number, folder?: string,
- *   onLine?: (line: string) => void }} [options] `minutes`: longest wait for the model; `folder`: DATA_DIR, else a new
- *   one; `onLine` gets every line of the log
+ *   onLine?: (line: string) => void, headers?: Record<string, string> }} [options] `minutes`: longest wait for the
+ *   model; `folder`: DATA_DIR, else a new one; `onLine` gets every line of the log; `headers` go with every request
  */
 export async function startService(variables, options = {}) {
-  const { nodeArguments = [], ipc = false, minutes = 3, onLine } = options;
+  const { nodeArguments = [], ipc = false, minutes = 3, onLine, headers } = options;
   if (!existsSync(MAIN)) throw new Error('The service is not built: run npm run build');
   const folder = options.folder ?? (await temporaryFolder());
   const child = spawn(process.execPath, [...nodeArguments, MAIN], {
     cwd: folder, // in a folder of its own it reads nobody's .env
-    env: { ...environment(), DATA_DIR: folder, PORT: '0', ...variables },
+    // Nobody else calls, and a benchmark calls as fast as it can.
+    env: { ...environment(), DATA_DIR: folder, PORT: '0', RATE_LIMIT_PER_ADDRESS: '0', ...variables },
     stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? [/** @type {const} */ ('ipc')] : [])],
     detached: true, // a process group of its own, for killGroup
   });
@@ -66,9 +70,26 @@ export async function startService(variables, options = {}) {
     process.kill(-(child.pid ?? 0), 'SIGKILL');
     await ended;
   };
-  const service = { child, url, killGroup, ...client(url) };
+  const service = {
+    ...{ child, url, killGroup, enginePid: () => engineOf(child.pid ?? 0) },
+    ...client(url, headers),
+  };
   await Promise.race([untilReady(service, minutes), dead]);
   return service;
+}
+
+/**
+ * The engine process of a service, while there is one.
+ *
+ * @param {number} service
+ */
+async function engineOf(service) {
+  const children = await readFile(`/proc/${service}/task/${service}/children`, 'utf8');
+  for (const pid of children.trim().split(' ').filter(Boolean)) {
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (command.includes('apps/engine')) return Number(pid);
+  }
+  return undefined;
 }
 
 /** The environment without the service's own variables: benchmarks measure its defaults. */
@@ -103,8 +124,11 @@ function listen(child, log, onLine) {
   });
 }
 
-/** @param {string} url */
-function client(url) {
+/**
+ * @param {string} url
+ * @param {Record<string, string>} [always] headers
+ */
+function client(url, always = {}) {
   const agent = new Agent({ keepAlive: true });
 
   /**
@@ -118,12 +142,15 @@ function client(url) {
   const send = (method, path, type, body, more = {}) =>
     new Promise((resolve, reject) => {
       // node:http and not fetch, which gives up on an answer after five minutes.
-      const headers = { ...(type && { 'content-type': type }), ...more };
+      const headers = { ...always, ...(type && { 'content-type': type }), ...more };
       const call = request(url + path, { method, agent, headers }, (response) => {
         /** @type {Buffer[]} */
         const chunks = [];
         response.on('data', (/** @type {Buffer} */ chunk) => chunks.push(chunk)).on('error', reject);
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+        response.on('end', () => {
+          const { statusCode: status = 0, headers } = response;
+          resolve({ status, headers, body: Buffer.concat(chunks) });
+        });
       });
       call.on('error', reject).end(body);
     });
@@ -145,6 +172,16 @@ function client(url) {
       expectOk(answer, route);
       return { .../** @type {Picture} */ (JSON.parse(answer.body.toString())), wall };
     },
+
+    /**
+     * The answer to a picture request, whatever it is.
+     *
+     * @param {'generations' | 'memory' | 'subject'} route
+     * @param {Record<string, unknown>} options
+     * @param {Record<string, string>} headers
+     */
+    ask: (route, options, headers) =>
+      send('POST', `/v1/images/${route}`, 'application/json', JSON.stringify(options), headers),
 
     /**
      * Hands in a job and leaves; resolves to its id.
@@ -189,7 +226,10 @@ function client(url) {
 const readJob = (answer) => JSON.parse(expectOk(answer, 'a job').body.toString());
 
 /** @param {string} name */
-export const fixturePng = (name) => readFile(join(FIXTURES, `${name}.png`));
+export const fixtureFile = (name) => join(FIXTURES, `${name}.png`);
+
+/** @param {string} name */
+export const fixturePng = (name) => readFile(fixtureFile(name));
 
 /**
  * @param {Answer} answer
