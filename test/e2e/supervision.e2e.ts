@@ -19,7 +19,8 @@ describe('The engine processes', () => {
     const hung = service.enginePid!;
     process.kill(hung, 'SIGSTOP');
     await service.until(() => !isAlive(hung), 'is killed');
-    expect(service.lines.join('\n')).toContain('hung: it gave no sign of life for 10 s');
+    const told = () => service.lines.some((line) => line.includes('hung: it gave no sign of life for 10 s'));
+    await service.until(told, 'says why');
     expect(await service.jobUntil(id, 'succeeded', 'failed')).toMatchObject({
       state: 'succeeded',
       attempts: 2,
@@ -33,8 +34,10 @@ describe('The engine processes', () => {
     // In the prompt, at the first moment of a picture, while it loads: wherever these moments fall.
     for (const moment of [1500, 4200, 300]) {
       await service.until(() => service.enginePid !== undefined, 'has an engine');
+      const engine = service.enginePid!;
       await sleep(moment);
-      process.kill(service.enginePid!, 'SIGKILL');
+      process.kill(engine, 'SIGKILL');
+      await service.until(() => !isAlive(engine), 'is dead');
     }
     const jobs = [];
     for (const id of ids) jobs.push(await service.jobUntil(id, 'succeeded', 'failed'));

@@ -155,7 +155,8 @@ class BitWriter {
   table(size) {
     this.write(0, 1);
     this.write(12 - 4, 4);
-    for (const length of [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8]) this.write(Number(length === 0 || length === 8), 3);
+    for (const length of [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8])
+      this.write(Number(length === 0 || length === 8), 3);
     this.write(0, 1);
     for (let i = 0; i < size; i++) this.write(Number(i < 256), 1);
   }

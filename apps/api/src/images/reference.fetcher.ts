@@ -65,14 +65,14 @@ function parse(address: string, base?: URL): URL {
 }
 
 async function body(response: Response): Promise<Buffer> {
-  if (response.status !== 200 || !response.body) {
+  if (response.status !== 200) {
     await response.body?.cancel();
     throw invalid('an address that answers 200', `${response.status}`);
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
   // Leaving the loop by an exception cancels the body and with it the connection.
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
     size += chunk.length;
     if (size > MAX_PICTURE_BYTES) {
       throw invalid(`a picture of at most ${MAX_PICTURE_BYTES / 1024 / 1024} MiB`, 'a larger body');

@@ -41,7 +41,7 @@ export class ResultsController {
     example: 'generated/user123/memory_0123456789abcdef01234567.png',
   })
   @ApiQuery({
-    ...{ name: 'expires', required: false, schema: { type: 'integer' } },
+    ...{ name: 'expires', required: false, schema: { type: 'string' } },
     description: 'Of a signed link: when it ends, in Unix seconds',
   })
   @ApiQuery({
