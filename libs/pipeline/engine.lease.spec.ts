@@ -28,7 +28,9 @@ describe(`${ReservedEngine.name} when memory is short`, () => {
   const pid = () =>
     (JSON.parse(pipeline.status().engines[0].device!.description) as { readonly pid: number }).pid;
 
-  beforeEach(() => Logger.overrideLogger(false));
+  beforeEach(() => {
+    Logger.overrideLogger(false);
+  });
   afterEach(() => pipeline.stop());
 
   it('should decode in tiles what could not be decoded at once, and say so', async () => {
