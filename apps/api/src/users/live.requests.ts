@@ -38,8 +38,8 @@ export class LiveRequests implements OnModuleDestroy {
     try {
       const value = await result;
       // A deletion that came too late to stop the work still decides the answer: the picture is being removed.
-      const { aborted, reason } = controller.signal;
-      if (aborted && reason !== this.drain.over.reason) throw reason;
+      const { signal: ended } = controller;
+      if (ended.aborted && ended.reason !== this.drain.over.reason) throw ended.reason;
       return value;
     } catch (error) {
       // Whatever the aborted step threw, the reason is why.
