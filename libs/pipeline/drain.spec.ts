@@ -44,11 +44,12 @@ describe(Drain.name, () => {
     expect(drain.over.aborted).toBe(false);
   });
 
-  it.each([
+  const ends: [string, (drain: Drain) => unknown][] = [
     ['the time is over', () => jest.advanceTimersByTimeAsync(25_000)],
-    ['somebody is in a hurry', (drain: Drain) => Promise.resolve(drain.hurry())],
-    ['the shutdown itself comes', (drain: Drain) => Promise.resolve(drain.beforeApplicationShutdown())],
-  ])('should not wait for work any more when %s', async (_what, happens) => {
+    ['somebody is in a hurry', (drain) => drain.hurry()],
+    ['the shutdown itself comes', (drain) => drain.beforeApplicationShutdown()],
+  ];
+  it.each(ends)('should not wait for work any more when %s', async (_what, happens) => {
     const drain = open();
     const outcome = grace(drain, never);
     await turn();

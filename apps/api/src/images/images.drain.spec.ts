@@ -135,10 +135,9 @@ describe(`${ImagesService.name} as the process drains`, () => {
     await until(() => api.pipeline.requests.length > 0);
     const { id } = await jobOf('running');
     drain.begin();
-    const job = await api.app.get(Jobs).find(id);
     finish();
     await until(async () => {
-      if ((await api.app.get(Jobs).find(job.id)).state !== 'succeeded') return false;
+      if ((await api.app.get(Jobs).find(id)).state !== 'succeeded') return false;
       drain.hurry();
       return true;
     });
