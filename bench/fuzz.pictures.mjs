@@ -3,11 +3,12 @@
  * left in the storage. Nothing is drawn: the jobs that come of it are cancelled.
  */
 import { once } from 'node:events';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { readArguments } from './arguments.mjs';
 import { atEnd, benchmark, temporaryFolder, verdict } from './benchmark.mjs';
+import { residentMb } from './observe.mjs';
 import { DEMO, startService } from './service.mjs';
 import { hostilePictures } from '../test/support/picture.mutations.js';
 
@@ -60,7 +61,7 @@ await benchmark(async () => {
   await Promise.all(Array.from({ length: AT_ONCE }, work));
 
   const alive = service.child.exitCode === null && (await service.enginePid()) === engine;
-  const most = await mostResidentMb(service.child.pid);
+  const most = await residentMb(service.child.pid, 'VmHWM').catch(() => NaN);
   console.log(`${next} pictures of seed ${seed}. Answers by status:`);
   console.table(answers);
   for (const failure of failures.slice(0, 20)) console.log(failure);
@@ -153,10 +154,4 @@ async function servePictures() {
       return use(`http://127.0.0.1:${port}/${index}`).finally(() => pictures.delete(`/${index}`));
     },
   };
-}
-
-/** @param {number | undefined} pid */
-async function mostResidentMb(pid) {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024;
 }

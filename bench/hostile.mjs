@@ -50,7 +50,7 @@ const LARGE = [
 
 await benchmark(async () => {
   const service = await startService(DEMO);
-  const before = await residentMb(service);
+  const before = await residentMb(service.child.pid);
   const end = performance.now() + seconds * 1000;
   /** How each kind of client was answered, and how often. @type {Map<string, number>} */
   const answers = new Map();

@@ -15,7 +15,7 @@ export async function observe(service, done) {
   const workerData = { url: service.url, interval: 20 };
   const probe = new Worker(new URL('./live.probe.mjs', import.meta.url), { workerData });
   let most = 0;
-  const look = async () => void (most = Math.max(most, await residentMb(service)));
+  const look = async () => void (most = Math.max(most, await residentMb(service.child.pid)));
   const timer = setInterval(() => void look(), 50);
   await done;
   clearInterval(timer);
@@ -25,8 +25,13 @@ export async function observe(service, done) {
   return { latencies, most };
 }
 
-/** @param {Service} service */
-export async function residentMb(service) {
-  const status = await readFile(`/proc/${service.child.pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+/**
+ * Memory of a process in megabytes. Rejects when it is gone.
+ *
+ * @param {number | undefined} pid
+ * @param {'VmRSS' | 'VmHWM'} [what] now, or the most that it ever was
+ */
+export async function residentMb(pid, what = 'VmRSS') {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`${what}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1024;
 }

@@ -1,5 +1,5 @@
 /**
- * Numbers in 0..1 that come again with the same seed (mulberry32).
+ * Numbers in 0..1 that come again with the same seed (T. Ettinger's mulberry32).
  *
  * @param {number} state
  */

@@ -5,6 +5,7 @@
  * parameters; smaller ones, multiples of 32, keep the depth. Text encoders and VAE are always whole.
  */
 import { open } from 'node:fs/promises';
+import { randomNumbers } from './random.numbers.mjs';
 
 const CONTEXT = 2048;
 const LABEL = 2816;
@@ -33,7 +34,7 @@ export async function writeRandomSdxl(path, { channels, seed }) {
   const file = await open(path, 'wx');
   try {
     await file.write(Buffer.concat([length, json]));
-    const random = mulberry32(seed);
+    const random = randomNumbers(seed);
     const noise = gaussians(random);
     for (const tensor of tensors) {
       const source = tensor.fill === 0 ? ZEROS : tensor.fill === 1 ? ONES : noise(tensor.fill.std);
@@ -326,15 +327,4 @@ function toHalf(value) {
   const exponent = ((bits >>> 23) & 0xff) - 112;
   if (exponent <= 0) return 0;
   return ((bits >>> 16) & 0x8000) | (exponent << 10) | ((bits >>> 13) & 0x3ff);
-}
-
-/** Numbers from 0 to below 1, the same for the same seed (T. Ettinger's mulberry32). @param {number} seed */
-function mulberry32(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

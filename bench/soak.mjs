@@ -1,10 +1,11 @@
 /** Whether memory grows: many small pictures in a row, and what the API and the engine hold after each. */
 import { once } from 'node:events';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readArguments } from './arguments.mjs';
 import { benchmark, verdict } from './benchmark.mjs';
+import { residentMb } from './observe.mjs';
 import { DEMO, startService } from './service.mjs';
 import { trend } from './statistics.mjs';
 
@@ -41,13 +42,15 @@ await benchmark(async () => {
     ipc: true,
   });
   await service.putPicture(USER, 'avatar', 'panda-on-purple');
-  const engine = await enginePid(service.child.pid);
+  const engine = await service.enginePid();
+  if (engine === undefined) throw new Error('The API has no engine process');
 
   /** @type {Sample[]} */
   const samples = [];
   for (let i = 0; i < pictures; i++) {
     await service.draw(...REQUESTS[i % REQUESTS.length]);
-    samples.push({ ...(await apiMemory(service.child)), rss: await rss(engine) });
+    // Rejects when the process is gone: an engine that crashed and came back is no soak.
+    samples.push({ ...(await apiMemory(service.child)), rss: await residentMb(engine) });
     if (process.stderr.isTTY) process.stderr.write(`\r${i + 1} of ${pictures} `);
   }
 
@@ -96,29 +99,6 @@ async function apiMemory(child) {
   child.send('memory');
   const [{ heapUsed, external }] = /** @type {{ heapUsed: number, external: number }[]} */ (await answer);
   return { heap: heapUsed / 2 ** 20, buffers: external / 2 ** 20 };
-}
-
-/**
- * The engine's process: the child of the API that runs apps/engine.
- *
- * @param {number | undefined} api
- */
-async function enginePid(api) {
-  const children = await readFile(`/proc/${api}/task/${api}/children`, 'utf8');
-  for (const pid of children.split(' ').filter(Boolean)) {
-    if ((await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes('apps/engine')) return Number(pid);
-  }
-  throw new Error('The API has no engine process');
-}
-
-/**
- * Resident memory in MB. Rejects when the process is gone: an engine that crashed and came back is no soak.
- *
- * @param {number} pid
- */
-async function rss(pid) {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
 }
 
 /** @param {Sample[]} samples */

@@ -20,7 +20,7 @@ await benchmark(async () => {
   const service = await startService(DEMO);
   const small = { prompt: 'a fox on a blue background', size: '64x64', num_inference_steps: 1 };
   await service.draw('generations', small); // what runs first takes memory once
-  const before = await residentMb(service);
+  const before = await residentMb(service.child.pid);
   const id = await service.submit('generations', { ...small, size: '128x128', num_inference_steps: steps });
   const agent = new Agent({ maxSockets: Infinity });
   const watchers = Array.from({ length: streams }, () => watch(service, id, agent));

@@ -496,6 +496,7 @@ export const isOpenToOthers = (config: Config): boolean =>
 
 const isLoopback = (host: string): boolean =>
   host.toLowerCase() === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
+
 /** Whether links to pictures lead to this service and are signed by it; else to the bucket, or all pictures are open. */
 export const signsLinks = (config: Config): boolean =>
   hasKeys(config) && !(config.S3_BUCKET_NAME && config.URL_EXPIRY);

@@ -10,13 +10,7 @@ export class ErrorDetail {
   readonly message!: string;
 
   /** The family of the code. */
-  readonly type!:
-    | 'invalid_request_error'
-    | 'authentication_error'
-    | 'permission_error'
-    | 'not_found_error'
-    | 'rate_limit_error'
-    | 'server_error';
+  readonly type!: ErrorRule['type'];
 
   /**
    * The request field to blame, where there is one; nested fields as `loras.0.scale`.

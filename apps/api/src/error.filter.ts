@@ -1,12 +1,9 @@
 import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { Request, Response } from 'express';
-import { ERRORS, ServiceError, type ErrorRule } from '@app/errors';
-import { errorBody } from './http/error.body';
+import { ERRORS, ServiceError } from '@app/errors';
+import { errorBody, retryHeader } from './http/error.body';
 import { methodsAt } from './routes';
-
-/** Seconds after which a retry makes sense, where the error does not say. */
-const RETRY_AFTER = 5;
 
 /** Whatever goes wrong, in any layer, is answered in one shape: {"error":{…},"request_id":"…"}. */
 @Catch()
@@ -20,15 +17,14 @@ export class ErrorFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<Response>();
     const allow = isUnrouted(thrown) ? methodsAt(this.adapter, request.path) : [];
     const error = toServiceError(thrown, request, allow);
-    const { status, retry }: ErrorRule = ERRORS[error.code];
+    const { status } = ERRORS[error.code];
     if (status >= 500) this.log(error, thrown);
 
     if (response.headersSent) {
       response.destroy(); // a stream broke: a short body must not look like a whole one
       return;
     }
-    if (retry) response.setHeader('Retry-After', error.retryAfter ?? RETRY_AFTER);
-    else response.setHeader('x-should-retry', 'false');
+    response.setHeader(...retryHeader(error));
     if (error.code === 'method_not_allowed') response.setHeader('Allow', allow.join(', '));
     if (error.code === 'unauthorized') response.setHeader('WWW-Authenticate', 'Bearer');
     response.status(status).json(errorBody(error, request.id as string));

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { Logger } from '@nestjs/common';
 import type { RequestHandler } from 'express';
 import { ERRORS, ServiceError } from '@app/errors';
-import { errorBody } from './error.body';
+import { errorBody, retryHeader } from './error.body';
 import type { HttpLimits } from './http.limits';
 
 /** Answers what never becomes a request: malformed HTTP, too large or too slow headers, slow bodies, CONNECT. */
@@ -56,7 +56,7 @@ function reasonOf(code: string | undefined, headerBytes: number): ServiceError {
 }
 
 function replyText(error: ServiceError, requestId: string): string {
-  const { status, retry } = ERRORS[error.code];
+  const { status } = ERRORS[error.code];
   const body = JSON.stringify(errorBody(error, requestId));
   const headers = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
@@ -65,7 +65,7 @@ function replyText(error: ServiceError, requestId: string): string {
     'Connection: close',
     'X-Content-Type-Options: nosniff',
     `x-request-id: ${requestId}`,
-    retry ? 'Retry-After: 5' : 'x-should-retry: false',
+    retryHeader(error).join(': '),
     ...(status === 405 ? ['Allow: '] : []),
   ];
   return `${headers.join('\r\n')}\r\n\r\n${body}`;

@@ -2,9 +2,10 @@ import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common
 import type { Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { Drain, isFinished, JobEvents, Jobs, type JobRecord } from '@app/pipeline';
+import { errorDetail } from '../http/error.body';
 import { EventStream } from './event.stream';
 import { END_ID, eventText } from './event.text';
-import { JobPresenter, toErrorDetail } from './job.presenter';
+import { JobPresenter } from './job.presenter';
 
 /** Injected: milliseconds between two heartbeats, which keep idle connections open through proxies. */
 export const HEARTBEAT = Symbol('HEARTBEAT');
@@ -130,7 +131,7 @@ export class EventStreams implements OnModuleDestroy {
       for (const stream of streams) stream.finish(outcome, job);
     } catch (error) {
       if (error instanceof ServiceError && error.code === 'job_not_found') {
-        const text = eventText('error', toErrorDetail(error), END_ID);
+        const text = eventText('error', errorDetail(error), END_ID);
         for (const stream of streams) stream.finish(text);
       } else {
         this.logger.warn(
@@ -158,7 +159,7 @@ export class EventStreams implements OnModuleDestroy {
     if (!isFinished(job)) return undefined;
     return job.state === 'succeeded'
       ? eventText('result', await this.presenter.picture(job), END_ID)
-      : eventText('error', toErrorDetail(job.error!), END_ID);
+      : eventText('error', errorDetail(job.error!), END_ID);
   }
 
   private add(id: string, stream: EventStream): void {

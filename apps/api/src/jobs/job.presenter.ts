@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { ERRORS, type ErrorRule, type ServiceError } from '@app/errors';
-import { isFinished, Jobs, type JobError, type JobRecord, type Progress } from '@app/pipeline';
-import type { ErrorDetail } from '../api.errors.dto';
+import { isFinished, Jobs, type JobRecord, type Progress } from '@app/pipeline';
+import { errorDetail } from '../http/error.body';
 import type { PictureReply } from '../images/images.dto';
 import { Links } from '../links/links';
 import type { JobReply, ProgressReply, WebhookReply } from './jobs.dto';
@@ -47,7 +46,7 @@ export class JobPresenter {
       deadline_at: seconds(job.deadlineAt),
       attempts: job.attempts,
       result: job.result ? await this.picture(job) : null,
-      error: job.error ? toErrorDetail(job.error) : null,
+      error: job.error ? errorDetail(job.error) : null,
       webhook: toWebhook(job),
     };
   }
@@ -79,12 +78,6 @@ function percent(phase: Progress['phase'], step: number, steps: number): number 
     case 'decoding':
       return 99;
   }
-}
-
-/** In the shape of every error of the service. */
-export function toErrorDetail({ code, message, param }: JobError | ServiceError): ErrorDetail {
-  const { type, shownAs = code }: ErrorRule = ERRORS[code];
-  return { message, type, param: param ?? null, code: shownAs };
 }
 
 function toWebhook({ webhook }: JobRecord): WebhookReply | null {
