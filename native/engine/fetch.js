@@ -4,20 +4,23 @@ const { spawnSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
-const { bindWithin } = require('./bind_within');
+const { adaptLibrary } = require('./dynamic_section');
 const { Stop } = require('./stop');
 
 const PYTHON_TAGS = ['--python-version', '3.12', '--implementation', 'cp'];
 const PLATFORMS = ['manylinux2014_x86_64', 'manylinux_2_17_x86_64', 'manylinux_2_35_x86_64'];
 /** Megabytes: the download, and the free space that the wheels and what is taken out of them need together. */
-const SIZES = { cpu: { download: 31, disk: 100 }, cuda12: { download: 494, disk: 1_500 } };
+const SIZES = { cpu: { download: 24, disk: 80 },
+  cuda12: { download: 491, disk: 1_500 },
+  vulkan: { download: 36, disk: 150 },
+ };
 
 const requirements = (variant) => path.join(__dirname, `requirements-${variant}.txt`);
 
 /** The list of what was unpacked, `size path` per line, under a line that names pins and layout. Written last. */
 const MARKER = 'complete';
 /** To be raised when what is done with the wheels changes. */
-const LAYOUT = 2;
+const LAYOUT = 3;
 
 function pins(variant) {
   const hash = crypto.createHash('sha256').update(fs.readFileSync(requirements(variant)));
@@ -127,14 +130,18 @@ for wheel in sorted(pathlib.Path(sys.argv[1]).glob('*.whl')):
   if (status !== 0) throw new Stop(`The engine could not be unpacked: ${stderr.trim().split('\n').pop()}`);
 }
 
+/** Back ends, and what only they need: the addon loads them one by one (src/back_ends.cc), to tell what is missing. */
+const LOADED_BY_ADDON = /^libggml-(cpu|cuda|vulkan)|^libcuda\.so/;
+
 /** Lays the libraries where the loader looks: the module's RPATH is its own `.libs` folder. */
 function arrange(folder, variant) {
   const module = path.join(folder, 'inferna/sd');
-  bindWithin(path.join(module, '_sd_native.abi3.so'));
+  adaptLibrary(path.join(module, '_sd_native.abi3.so'), LOADED_BY_ADDON);
   fs.symlinkSync('_sd_native.abi3.so', path.join(module, 'libstable-diffusion.so'));
+  if (variant === 'cpu') return;
+  const libraries = path.join(folder, `inferna_${variant}.libs`);
+  for (const file of fs.readdirSync(libraries)) adaptLibrary(path.join(libraries, file));
   if (variant !== 'cuda12') return;
-  const libraries = path.join(folder, 'inferna_cuda12.libs');
-  for (const file of fs.readdirSync(libraries)) bindWithin(path.join(libraries, file));
   for (const part of ['cuda_runtime', 'cublas']) {
     const from = path.join(folder, 'nvidia', part, 'lib');
     for (const file of fs.readdirSync(from)) fs.renameSync(path.join(from, file), path.join(libraries, file));

@@ -2,10 +2,10 @@
 /**
  * Brings the engine and builds the addon: run by `npm ci`, and by hand as `npm run engine`.
  *
- *   ENGINE_VARIANT  cpu | cuda12 | none. Default: cuda12 with an NVIDIA driver, else cpu. none: nothing is fetched
+ *   ENGINE_VARIANT  cpu | cuda12 | vulkan | none. Default: cuda12 with an NVIDIA driver, else cpu. none: nothing is fetched
  *                   or built (a machine that only serves the API).
  *   SD_CPP_ROOT     prefix of an installed stable-diffusion.cpp; taken through find_package, nothing is fetched.
- *                   A shared library wants -DCMAKE_SHARED_LINKER_FLAGS=-Wl,-Bsymbolic (bind_within.js says why).
+ *                   A shared library wants -DCMAKE_SHARED_LINKER_FLAGS=-Wl,-Bsymbolic (dynamic_section.js says why).
  *   ENGINE_WHEELS   folder with the wheels named in requirements-*.txt, for machines without a network.
  * pip's own settings (index, proxy, certificates) apply to the download.
  */
@@ -16,7 +16,7 @@ const { fetchEngine, isComplete } = require('./fetch');
 const { Stop } = require('./stop');
 
 const ROOT = path.resolve(__dirname, '../..');
-const VARIANTS = ['cpu', 'cuda12', 'none'];
+const VARIANTS = ['cpu', 'cuda12', 'vulkan', 'none'];
 /** The first that takes several platforms at once. */
 const OLDEST_PIP = [20, 3];
 

@@ -1,5 +1,5 @@
 // The part of stable-diffusion.cpp's C interface that the addon uses, declared for the pinned prebuilt engine,
-// which ships no header. Structures have upstream's layout of August 2026; what the addon does not touch is
+// which ships no header. Structures have the layout of upstream's commit below; what the addon does not touch is
 // reserved space. With SD_CPP_ROOT upstream's own header is used in place of this file, under the same names.
 // The static_asserts below pin the layout at compile time, src/abi.cc checks it against the library at load.
 #pragma once
@@ -9,9 +9,21 @@
 
 extern "C" {
 
-enum sd_log_level_t : int { SD_LOG_DEBUG, SD_LOG_INFO, SD_LOG_WARN, SD_LOG_ERROR };
+// What sd_commit() of the engine in requirements-*.txt says.
+#define PINNED_ENGINE_COMMIT "2bb7294"
+
+enum sd_log_level_t : int { SD_LOG_DEBUG, SD_LOG_VERBOSE, SD_LOG_INFO, SD_LOG_WARN, SD_LOG_ERROR };
 enum preview_t : int { PREVIEW_NONE, PREVIEW_PROJ };
 enum lora_apply_mode_t : int { LORA_APPLY_AUTO, LORA_APPLY_IMMEDIATELY, LORA_APPLY_AT_RUNTIME };
+enum sd_cache_mode_t : int {
+  SD_CACHE_DISABLED,
+  SD_CACHE_EASYCACHE,
+  SD_CACHE_UCACHE,
+  SD_CACHE_DBCACHE,
+  SD_CACHE_TAYLORSEER,
+  SD_CACHE_CACHE_DIT,
+  SD_CACHE_SPECTRUM
+};
 enum sd_cancel_mode_t : int { SD_CANCEL_ALL, SD_CANCEL_NEW_LATENTS, SD_CANCEL_RESET };
 // Values are taken from the library by name (str_to_sample_method, str_to_scheduler).
 enum sample_method_t : int {};
@@ -24,7 +36,7 @@ struct sd_ctx_params_t {
   const char* clip_vision_path;
   const char* reserved_other_models[7];
   const char* vae_path;
-  const char* reserved_audio_tae_control[3];
+  const char* reserved_audio_tae_control[4];
   const char* ip_adapter_path;
   const char* reserved_motion_module;
   const void* reserved_embeddings;
@@ -43,13 +55,17 @@ struct sd_ctx_params_t {
   bool force_sdxl_vae_conv_scale;
   int reserved_vae_format;
   const char* reserved_max_vram;
-  bool reserved_stream_layers;
+  bool reserved_disable_prefetch;
   bool eager_load;
-  const char* backend;
-  const char* reserved_params_backend;
+  const char* backend;         // where the parts compute: a device's name, or "PART=DEVICE,..."
+  const char* params_backend;  // where their weights wait: the same; null: where they compute
   const char* reserved_split_mode;
   bool auto_fit;
   const char* reserved_rpc_and_model_args[2];
+  bool reserved_disable_segmented_compute;
+  float reserved_linear_and_attn_scale[2];
+  const char* reserved_tokenizer;
+  bool reserved_sage_attn;
 };
 
 // 8-bit samples, rows top to bottom, channels interleaved.
@@ -98,6 +114,13 @@ struct sd_tiling_params_t {
   const char* reserved_extra;
 };
 
+// Steps of which the UNet's output is guessed from earlier ones. The numbers are sd_img_gen_params_init's; a mode that
+// finds none of its own takes its defaults.
+struct sd_cache_params_t {
+  sd_cache_mode_t mode;
+  uint32_t reserved[23];
+};
+
 // One picture. Pointers are borrowed until generate_image returns.
 struct sd_img_gen_params_t {
   const sd_lora_t* loras;
@@ -120,10 +143,11 @@ struct sd_img_gen_params_t {
   float control_strength;
   sd_image_t ip_adapter_image;
   float ip_adapter_strength;
-  // Photo maker and PuLID; caches, high-resolution pass: as sd_img_gen_params_init leaves them.
+  // Photo maker and PuLID; high-resolution pass: as sd_img_gen_params_init leaves them.
   uint64_t reserved_identity[6];
   sd_tiling_params_t vae_tiling_params;
-  uint64_t reserved_extensions[20];
+  sd_cache_params_t cache;
+  uint64_t reserved_extensions[8];
 };
 
 struct sd_ctx_t;
@@ -138,6 +162,8 @@ void sd_set_progress_callback(sd_progress_cb_t callback, void* data);
 void sd_set_preview_callback(sd_preview_cb_t callback, preview_t mode, int interval, bool denoised, bool noisy,
                              void* data);
 
+const char* sd_commit();   // of stable-diffusion.cpp, abbreviated
+const char* sd_version();  // release and commit
 const char* sd_get_system_info();
 int32_t sd_get_num_physical_cores();
 size_t sd_list_devices(char* buffer, size_t size);
@@ -158,15 +184,18 @@ void sd_cancel_generation(sd_ctx_t* context, sd_cancel_mode_t mode);
 }  // extern "C"
 
 static_assert(sizeof(void*) == 8, "the prebuilt engine is 64 bit");
-static_assert(sizeof(sd_ctx_params_t) == 280, "sd_ctx_params_t");
+static_assert(sizeof(sd_ctx_params_t) == 320, "sd_ctx_params_t");
 static_assert(offsetof(sd_ctx_params_t, clip_vision_path) == 24, "clip_vision_path");
 static_assert(offsetof(sd_ctx_params_t, vae_path) == 88, "vae_path");
-static_assert(offsetof(sd_ctx_params_t, ip_adapter_path) == 120, "ip_adapter_path");
-static_assert(offsetof(sd_ctx_params_t, tensor_type_rules) == 168, "tensor_type_rules");
-static_assert(offsetof(sd_ctx_params_t, n_threads) == 176, "n_threads");
-static_assert(offsetof(sd_ctx_params_t, lora_apply_mode) == 196, "lora_apply_mode");
-static_assert(offsetof(sd_ctx_params_t, eager_load) == 225, "eager_load");
-static_assert(offsetof(sd_ctx_params_t, auto_fit) == 256, "auto_fit");
+static_assert(offsetof(sd_ctx_params_t, ip_adapter_path) == 128, "ip_adapter_path");
+static_assert(offsetof(sd_ctx_params_t, tensor_type_rules) == 176, "tensor_type_rules");
+static_assert(offsetof(sd_ctx_params_t, n_threads) == 184, "n_threads");
+static_assert(offsetof(sd_ctx_params_t, lora_apply_mode) == 204, "lora_apply_mode");
+static_assert(offsetof(sd_ctx_params_t, diffusion_conv_direct) == 212, "diffusion_conv_direct");
+static_assert(offsetof(sd_ctx_params_t, eager_load) == 233, "eager_load");
+static_assert(offsetof(sd_ctx_params_t, backend) == 240, "backend");
+static_assert(offsetof(sd_ctx_params_t, auto_fit) == 264, "auto_fit");
+static_assert(offsetof(sd_ctx_params_t, reserved_tokenizer) == 304, "tokenizer");
 static_assert(sizeof(sd_sample_params_t) == 96, "sd_sample_params_t");
 static_assert(sizeof(sd_img_gen_params_t) == 544, "sd_img_gen_params_t");
 static_assert(offsetof(sd_img_gen_params_t, width) == 112, "width");
@@ -177,3 +206,4 @@ static_assert(sizeof(sd_tiling_params_t) == 32, "sd_tiling_params_t");
 static_assert(offsetof(sd_tiling_params_t, tile_size_x) == 4, "tile_size_x");
 static_assert(offsetof(sd_tiling_params_t, target_overlap) == 12, "target_overlap");
 static_assert(offsetof(sd_img_gen_params_t, vae_tiling_params) == 352, "vae_tiling_params");
+static_assert(offsetof(sd_img_gen_params_t, cache) == 384, "cache");

@@ -238,9 +238,8 @@ Napi::Value on_log(const Napi::CallbackInfo& info) {
       (void*)nullptr);
   channel->function.Unref(info.Env());  // listening keeps no process alive
   log_channel = channel;
-  set_log_listener(channel, [channel](sd_log_level_t level, const std::string& line) {
-    static const char* const names[] = {"debug", "info", "warn", "error"};
-    const char* name = names[level < SD_LOG_DEBUG || level > SD_LOG_ERROR ? 3 : level];
+  set_log_listener(channel, [channel](LogLevel level, const std::string& line) {
+    const char* name = level_name(level);
     channel->function.NonBlockingCall([name, line](Napi::Env env, Napi::Function callback) {
       callback.Call({Napi::String::New(env, name), Napi::String::New(env, line)});
     });

@@ -39,6 +39,17 @@ const char* phase_name(Phase phase) {
   return names[(int)phase];
 }
 
+LogLevel log_level(sd_log_level_t level) {
+  if (level >= SD_LOG_ERROR) return LogLevel::error;
+  if (level >= SD_LOG_WARN) return LogLevel::warn;
+  return level >= SD_LOG_INFO ? LogLevel::info : LogLevel::debug;
+}
+
+const char* level_name(LogLevel level) {
+  static const char* const names[] = {"debug", "info", "warn", "error"};
+  return names[(int)level];
+}
+
 void set_log_listener(const void* owner, LogListener listener) {
   std::lock_guard<std::mutex> lock(mutex);
   log_listener = std::move(listener);
@@ -77,7 +88,8 @@ void EngineWatch::offer_previews() const {
 }
 
 // The callbacks are called through C and ggml, which no exception may cross; out of memory, a line gets lost.
-void EngineWatch::on_log(sd_log_level_t level, const char* text, void*) try {
+void EngineWatch::on_log(sd_log_level_t raw, const char* text, void*) try {
+  const auto level = log_level(raw);
   const auto line = message_of(text);
   std::lock_guard<std::mutex> lock(mutex);
   if (current) current->read_line(level, line);
@@ -103,19 +115,19 @@ void EngineWatch::on_preview(int step, int count, sd_image_t* frames, bool, void
 } catch (...) {
 }
 
-void EngineWatch::read_line(sd_log_level_t level, const std::string& line) {
-  if (level == SD_LOG_ERROR) {
+void EngineWatch::read_line(LogLevel level, const std::string& line) {
+  if (level == LogLevel::error) {
     if (errors_.size() == kErrorsKept) errors_.erase(errors_.begin());
     errors_.push_back(line);
   }
-  if (level == SD_LOG_ERROR && !out_of_memory_ && tells_out_of_memory(line)) {
+  if (level == LogLevel::error && !out_of_memory_ && tells_out_of_memory(line)) {
     out_of_memory_ = true;
     // Some of these are followed by an abort at once, which the line would not survive in the queue to JavaScript.
     std::fprintf(stderr, "out of memory: %s\n", line.c_str());
   }
 
   // Debug lines quote the prompt, which may hold any of the words below.
-  if (level >= SD_LOG_INFO && phase_ != Phase::loading) {
+  if (level >= LogLevel::info && phase_ != Phase::loading) {
     if (!read_lora_count(line)) read_phase(line);
   }
   listeners_.interrupt();

@@ -13,6 +13,12 @@
 enum class Phase { loading, text, image, sampling, decoding, done };
 const char* phase_name(Phase phase);
 
+// The engine's levels have other numbers in other versions, and newer ones a `verbose` that quotes prompts: it and
+// everything below info are debug.
+enum class LogLevel { debug, info, warn, error };
+LogLevel log_level(sd_log_level_t level);
+const char* level_name(LogLevel level);
+
 struct Preview {
   std::vector<uint8_t> pixels;  // RGB
   int width = 0, height = 0;
@@ -63,7 +69,7 @@ class EngineWatch {
   static void on_preview(int step, int count, sd_image_t* frames, bool noisy, void*);
   friend void install_callbacks();
 
-  void read_line(sd_log_level_t level, const std::string& line);
+  void read_line(LogLevel level, const std::string& line);
   bool read_lora_count(const std::string& line);
   void read_phase(const std::string& line);
   void progress(int step, int steps);
@@ -82,7 +88,7 @@ class EngineWatch {
 };
 
 // Called for every line that the engine logs, on the engine's threads. One in the process; the newest wins.
-using LogListener = std::function<void(sd_log_level_t level, const std::string& line)>;
+using LogListener = std::function<void(LogLevel level, const std::string& line)>;
 void set_log_listener(const void* owner, LogListener listener);
 // Takes the listener away if it is still `owner`'s. Once this returns, it is not running either.
 void clear_log_listener(const void* owner);
