@@ -1,15 +1,29 @@
 /** The addon's contract. Everything that crosses between JavaScript and stable-diffusion.cpp is written here. */
 
 export interface Device {
-  /** The engine's name for it: `CPU`, `CUDA0`. */
+  /** The engine's name for it: `CPU`, `CUDA0`, `Vulkan0`. */
   readonly name: string;
   readonly description: string;
   readonly gpu: boolean;
 }
 
+/** A part of the engine that computes on one kind of device, and is a library of its own. */
+export interface BackEnd {
+  /** `cpu`, `cuda`, `vulkan`. */
+  readonly name: string;
+  /** How many devices it found. */
+  readonly devices: number;
+  /** Why it found none: what is missing, and what to do about it. */
+  readonly problem?: string;
+}
+
 export interface EngineVersion {
-  /** `prebuilt` (fetched by `npm run engine`) or `SD_CPP_ROOT`. */
+  /** `prebuilt VARIANT` (fetched by `npm run engine`) or `SD_CPP_ROOT`. */
   readonly source: string;
+  /** Of stable-diffusion.cpp, abbreviated. */
+  readonly commit: string;
+  /** Of stable-diffusion.cpp: release and commit. */
+  readonly version: string;
   /** Features of the processor and the back end, as the engine reports them. */
   readonly system: string;
 }
@@ -24,16 +38,23 @@ export interface LoadOptions {
   readonly ipAdapter?: string;
   /** 1..256; default: the physical cores. */
   readonly threads?: number;
-  /** Flash attention in the UNet; pays on CUDA. */
+  /** Flash attention in the UNet; pays on CUDA and Vulkan. */
   readonly flashAttention?: boolean;
-  /** Direct convolution in the VAE: decoding 1024x1024 takes 2.6 GB of VRAM in place of 6.6. */
-  readonly directConvolution?: boolean;
+  /** Direct convolution in the VAE: decoding takes less than half of the memory. What it costs depends on the back end. */
+  readonly vaeDirectConvolution?: boolean;
+  /** The same in the UNet. */
+  readonly unetDirectConvolution?: boolean;
+  /**
+   * `runtime` (default): each step computes the LoRAs beside the model. `merged`: they are added to the weights, which
+   * costs no step anything and every change of the set a load of the model.
+   */
+  readonly loraMode?: 'runtime' | 'merged';
   /**
    * Weights of the two text encoders: as in the checkpoint, or converted to 8 bit while loading. On a CPU 8 bit encodes
    * 1.6 times as fast as F16 (measured, AVX2) in half the memory; pictures differ slightly.
    */
   readonly textEncoderType?: 'native' | 'q8_0';
-  /** A `Device.name`; default: the engine's choice. */
+  /** A `Device.name`; default: the engine's choice, the first GPU. */
   readonly device?: string;
 }
 
@@ -45,6 +66,8 @@ export interface LoraOption {
 
 export type Sampler = 'euler' | 'euler_a' | 'heun' | 'dpm2' | 'dpm++2s_a' | 'dpm++2m' | 'dpm++2mv2' | 'lcm';
 export type Scheduler = 'discrete' | 'karras' | 'exponential' | 'ays' | 'sgm_uniform' | 'simple';
+
+export type Cache = 'none' | 'easycache' | 'ucache' | 'dbcache' | 'taylorseer' | 'spectrum';
 
 export interface GenerateOptions {
   /** Valid UTF-16, at most 8,000 characters. */
@@ -63,7 +86,9 @@ export interface GenerateOptions {
   readonly seed: number;
   /** -1 (the model's own) or 1..12 */
   readonly clipSkip?: number;
-  /** Applied at runtime; at most 8. */
+  /** Guess some steps' outputs from earlier ones: faster, and another picture. Default: none. */
+  readonly cache?: Cache;
+  /** At most 8. */
   readonly loras?: readonly LoraOption[];
   /** `pixels`: 224 x 224 x 3 bytes, RGB; `strength` 0..1. Needs a session with an IP-Adapter. */
   readonly reference?: { readonly pixels: Buffer; readonly strength: number };
@@ -101,6 +126,8 @@ export interface Generated {
   readonly width: number;
   readonly height: number;
   readonly loras: readonly AppliedLora[];
+  /** Asked for, or the engine's own second attempt where it lacked memory. */
+  readonly decodedInTiles: boolean;
   /** Milliseconds per phase; `engine` is generate_image from call to return. */
   readonly timings: {
     readonly text: number;
@@ -140,8 +167,11 @@ export class Session {
   close(): void;
 }
 
-/** Devices that the engine can use; empty with the CUDA engine where there is no GPU. */
+/** Devices that the engine can use, the processor among them: an engine that lists none is a broken install. */
 export function devices(): Device[];
+
+/** Those that are libraries of their own, GPUs first; empty where all are linked into the engine. */
+export function backEnds(): BackEnd[];
 
 export function engineVersion(): EngineVersion;
 

@@ -1,16 +1,27 @@
 'use strict';
 const path = require('node:path');
 
-/** What the loader's complaint means, and what to do. Readiness shows these sentences. */
+/** What a complaint of the loader or of a back end means, and what to do. Readiness shows these sentences. */
 const MEANINGS = [
   [
     /libcuda\.so/,
-    'no GPU device: the NVIDIA driver (libcuda.so.1) is not here. Install it, start the container with `--gpus all`, ' +
-      'or take the CPU engine (ENGINE_VARIANT=cpu)',
+    'the NVIDIA driver (libcuda.so.1) is not here: install it, or start the container with `--gpus all`',
+  ],
+  [
+    /driver version is insufficient/,
+    'the NVIDIA driver is too old for CUDA 12: `nvidia-smi` must show version 550 or newer',
+  ],
+  [/libcudart\.so|libcublas(Lt)?\.so/, 'the CUDA libraries of the engine are gone: run `npm run engine`'],
+  [/libvulkan\.so/, 'libvulkan.so.1 is missing: install it, for example with `apt-get install libvulkan1`'],
+  [
+    /libggml-vulkan.*returned NULL/,
+    'no Vulkan driver is here: `vulkaninfo --summary` must list a device (for AMD and Intel `apt-get install mesa-vulkan-drivers`)',
   ],
   [/libgomp\.so/, 'libgomp.so.1 is missing: install it, for example with `apt-get install libgomp1`'],
   [/libstable-diffusion\.so/, 'The engine that the addon was built for is gone: run `npm run engine`'],
 ];
+
+const meaningOf = (complaint) => MEANINGS.find(([words]) => words.test(complaint))?.[1];
 
 /** Finds the built addon; says what to do when it is missing or its libraries are. */
 function load() {
@@ -22,9 +33,20 @@ function load() {
     if (error.code === 'MODULE_NOT_FOUND')
       throw new Error('The engine addon is not built: run `npm run engine`', { cause: error });
     if (error.code !== 'ERR_DLOPEN_FAILED') throw error;
-    const [, meaning] = MEANINGS.find(([complaint]) => complaint.test(error.message)) ?? [];
-    throw new Error(meaning ?? `The engine addon does not load: ${error.message}`, { cause: error });
+    throw new Error(meaningOf(error.message) ?? `The engine addon does not load: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 
-module.exports = load();
+const addon = load();
+
+/** What the loader said stays: a driver that is there and not found is looked for with its words. */
+function backEnds() {
+  return addon.backEnds().map((backEnd) => {
+    const meaning = meaningOf(backEnd.problem ?? '');
+    return meaning ? { ...backEnd, problem: `${meaning} (${backEnd.problem})` } : backEnd;
+  });
+}
+
+module.exports = { ...addon, backEnds };

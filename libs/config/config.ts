@@ -1,5 +1,6 @@
 import { plainToInstance, Transform } from 'class-transformer';
 import {
+  ArrayUnique,
   IsBoolean,
   IsIn,
   IsInt,
@@ -233,13 +234,16 @@ export class Config {
   // --- the engine ---
 
   /**
-   * Engine processes on GPUs, one each: numbers as `nvidia-smi` counts them, separated by commas. Default: the first.
+   * Engine processes, one a device, separated by commas: GPUs by number or UUID (as `nvidia-smi` has them; MIG- too) or
+   * devices by the engine's names (CUDA0, Vulkan0, CPU). Default: the first GPU, else the processor. A device that is
+   * named and not there is told, not replaced.
    */
   @List()
-  @Matches(/^\d{1,3}$/, {
+  @Matches(/^(\d{1,3}|(GPU|MIG)-[A-Za-z0-9/-]+|[A-Za-z]+\d{0,3})$/, {
     each: true,
-    message: 'ENGINE_DEVICES must be numbers of GPUs, separated by commas, such as 0,1',
+    message: 'ENGINE_DEVICES must be GPUs by number or UUID, or devices by name, separated by commas: 0,1 or Vulkan0,CPU',
   })
+  @ArrayUnique({ message: 'ENGINE_DEVICES must name each device once' })
   ENGINE_DEVICES: string[] = [];
 
   /** Engine processes on a machine without GPUs. Each loads the model and takes its share of the cores. */
@@ -258,6 +262,31 @@ export class Config {
   @IsOptional()
   @IsIn(['native', 'q8_0'], { message: 'TEXT_ENCODER_TYPE must be native or q8_0' })
   TEXT_ENCODER_TYPE?: 'native' | 'q8_0';
+
+  /** Flash attention in the UNet. Default: on GPUs, where it takes less time and memory. */
+  @IsOptional()
+  @Flag()
+  FLASH_ATTENTION?: boolean;
+
+  /**
+   * Direct convolution while pictures are decoded: less than half of the memory. Default: on GPUs, except with an own
+   * engine for CUDA, whose kernel may be the slow one of older versions.
+   */
+  @IsOptional()
+  @Flag()
+  VAE_DIRECT_CONVOLUTION?: boolean;
+
+  /** Direct convolution in the UNet. Default: off. */
+  @IsOptional()
+  @Flag()
+  UNET_DIRECT_CONVOLUTION?: boolean;
+
+  /**
+   * How LoRAs are applied: `runtime` computes them beside the model in each step; `merged` adds them to the weights, which
+   * costs no step anything, and a load of the model whenever a picture's LoRAs differ from those of the one before.
+   */
+  @IsIn(['runtime', 'merged'], { message: 'LORA_MODE must be runtime or merged' })
+  LORA_MODE: 'runtime' | 'merged' = 'runtime';
 
   /**
    * Decode pictures in tiles, which is slower and takes a quarter of the memory or less: `retry` draws a picture that

@@ -4,7 +4,7 @@ import { isDemo, type Config } from '@app/config';
 import { percent, progressLine, type ModelFiles } from '@app/models';
 import { DeviceMemory } from './device.memory';
 import { EngineCrashed } from './engine.errors';
-import type { LoadCommand } from './engine.messages';
+import type { EngineFacts, EngineInfo, LoadCommand } from './engine.messages';
 import { EngineProcess } from './engine.process';
 import type { ModelFinder } from './model.finder';
 import { PhaseBounds } from './phase.bounds';
@@ -14,6 +14,8 @@ import { RestartPolicy } from './restart.policy';
 /** What makes one engine different from the next. */
 export interface EngineSetup {
   readonly id: number;
+  /** As in ENGINE_DEVICES; undefined: the first GPU, else the processor. */
+  readonly device?: string;
   /** Added to the environment of its processes. */
   readonly variables: Readonly<Record<string, string>>;
   readonly sharers: LoadCommand['sharers'];
@@ -33,6 +35,8 @@ export class EngineKeeper {
   private reserved?: EngineProcess;
   private current: EngineState = { state: 'starting' };
   private device: EngineState['device'];
+  private facts?: EngineFacts;
+  private settings?: EngineInfo['settings'];
   private wasReady = false;
 
   constructor(
@@ -60,11 +64,11 @@ export class EngineKeeper {
   }
 
   status(): EngineStatus {
-    const { id } = this.setup;
-    const { device } = this;
-    if (this.current.state !== 'ready') return { id, ...this.current, device };
-    if (!this.engine?.alive) return { id, state: 'starting', device };
-    return { id, state: this.free ? 'ready' : 'busy', device };
+    const { device, facts, settings } = this;
+    const known = { id: this.setup.id, device, facts, settings };
+    if (this.current.state !== 'ready') return { ...known, ...this.current };
+    if (!this.engine?.alive) return { ...known, state: 'starting' };
+    return { ...known, state: this.free ? 'ready' : 'busy' };
   }
 
   get free(): boolean {
@@ -137,16 +141,18 @@ export class EngineKeeper {
     const { open } = this.restarts;
     const first =
       open === undefined ? 'drawing a first picture' : `drawing a probe picture, after ${open} deaths`;
+    const opened = (facts: EngineFacts) => void (this.facts = facts);
     const warming = () => this.update({ state: 'warming', reason: first });
     const log = (level: 'warn' | 'error', line: string) => this.logger[level](`engine: ${line}`);
     const { variables, main } = this.setup;
     const begun = performance.now();
-    const engine = new EngineProcess({ loading, warming, log }, this.bounds, variables, main);
+    const engine = new EngineProcess({ opened, loading, warming, log }, this.bounds, variables, main);
     this.engine = engine;
     try {
-      const { device } = await engine.load({ ...this.loadCommand(files), probe: open !== undefined });
+      const { device, settings } = await engine.load({ ...this.loadCommand(files), probe: open !== undefined });
       if (engine.stepped) this.restarts.stepped();
       this.device = device;
+      this.settings = settings;
       this.update({ state: 'ready' });
       const load_ms = Math.round(performance.now() - begun);
       this.logger.log({ load_ms }, `Ready: ${files.name} on ${device.name} (${device.description})`);
@@ -163,9 +169,16 @@ export class EngineKeeper {
     ipAdapter,
     clipVision,
   }: ModelFiles): Omit<LoadCommand, 'type' | 'heartbeat' | 'probe'> {
-    const { ENGINE_THREADS: threads, TEXT_ENCODER_TYPE, REQUIRE_GPU: requireGpu } = this.config;
-    const textEncoderType = TEXT_ENCODER_TYPE ?? (isDemo(this.config) ? 'q8_0' : 'native');
-    const options = { model: checkpoint, vae, ipAdapter, clipVision, threads, textEncoderType };
-    return { options, requireGpu, sharers: this.setup.sharers };
+    const { config, setup } = this;
+    const options = {
+      ...{ model: checkpoint, vae, ipAdapter, clipVision },
+      threads: config.ENGINE_THREADS,
+      textEncoderType: config.TEXT_ENCODER_TYPE ?? (isDemo(config) ? 'q8_0' : 'native'),
+      loraMode: config.LORA_MODE,
+      flashAttention: config.FLASH_ATTENTION,
+      vaeDirectConvolution: config.VAE_DIRECT_CONVOLUTION,
+      unetDirectConvolution: config.UNET_DIRECT_CONVOLUTION,
+    };
+    return { options, device: setup.device, requireGpu: config.REQUIRE_GPU, sharers: setup.sharers };
   }
 }

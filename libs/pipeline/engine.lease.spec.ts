@@ -45,6 +45,11 @@ describe(`${ReservedEngine.name} when memory is short`, () => {
     expect((await draw('draw')).warnings).toEqual([]);
   });
 
+  it('should say so, too, where the engine did it by itself, whatever was wanted', async () => {
+    await start({ VAE_TILING: 'never' });
+    expect((await draw('tiled')).warnings).toEqual([expect.stringContaining('it was decoded in tiles, ')]);
+  });
+
   it('should do so too where the engine died of it, with the next', async () => {
     await start();
     const first = pid();

@@ -85,8 +85,7 @@ export class ReservedEngine implements EngineLease {
     );
     this.release();
     const other = await this.lender.acquire(listeners.signal);
-    const picture = await other.draw(request, listeners, true);
-    return { ...picture, warnings: [...picture.warnings, IN_TILES] };
+    return other.draw(request, listeners, true);
   }
 
   release(): void {
@@ -106,7 +105,10 @@ export class ReservedEngine implements EngineLease {
       engine_ms: engine,
       idle_ms: idle,
     };
-    return { pixels, width, height, timings, warnings: this.checkLoras(request, picture) };
+    const warnings = this.checkLoras(request, picture);
+    // Not where VAE_TILING asked for it: then every picture is.
+    const second = picture.decodedInTiles && this.lender.config.VAE_TILING !== 'always';
+    return { pixels, width, height, timings, warnings: second ? [...warnings, IN_TILES] : warnings };
   }
 
   /** A LoRA of which nothing fits is refused by the addon; one that fits in part is told. */

@@ -1,4 +1,5 @@
 import type {
+  BackEnd,
   Device,
   EngineVersion,
   Generated,
@@ -13,8 +14,20 @@ export interface LoadCommand {
   readonly type: 'load';
   readonly options: Pick<
     LoadOptions,
-    'model' | 'vae' | 'ipAdapter' | 'clipVision' | 'threads' | 'textEncoderType'
+    | 'model'
+    | 'vae'
+    | 'ipAdapter'
+    | 'clipVision'
+    | 'threads'
+    | 'textEncoderType'
+    | 'loraMode'
+    // Undefined: where they pay.
+    | 'flashAttention'
+    | 'vaeDirectConvolution'
+    | 'unetDirectConvolution'
   >;
+  /** As in ENGINE_DEVICES; undefined: the first GPU, else the processor. */
+  readonly device?: string;
   readonly requireGpu: boolean;
   /** Draw a first picture before it counts as loaded, also where that is not needed to compile anything. */
   readonly probe: boolean;
@@ -31,10 +44,20 @@ export type EngineCommand =
   | { readonly type: 'previews'; readonly id: number; readonly on: boolean }
   | { readonly type: 'cancel'; readonly id: number };
 
+/** What the engine is and what it found on this machine, before a model is loaded. */
+export interface EngineFacts {
+  readonly version: EngineVersion;
+  readonly devices: readonly Device[];
+  readonly backEnds: readonly BackEnd[];
+}
+
 /** What a loaded engine is. */
 export interface EngineInfo {
   readonly device: Device;
-  readonly version: EngineVersion;
+  /** What was chosen for the device. */
+  readonly settings: Required<
+    Pick<LoadOptions, 'flashAttention' | 'vaeDirectConvolution' | 'unetDirectConvolution'>
+  >;
   readonly hasIpAdapter: boolean;
 }
 
@@ -43,6 +66,7 @@ export type EnginePicture = Generated & { readonly idle?: number };
 
 /** Engine -> service. Without `id`: about loading. */
 export type EngineEvent =
+  | ({ readonly type: 'opened' } & EngineFacts)
   | { readonly type: 'loading'; readonly percent: number }
   /** A sign of life, from when the addon and the device are there. */
   | { readonly type: 'alive' }

@@ -6,6 +6,7 @@ import { EngineCrashed, EngineFailure, LAST_LINES } from './engine.errors';
 import type {
   EngineCommand,
   EngineEvent,
+  EngineFacts,
   EngineInfo,
   EnginePicture,
   GenerateOptions,
@@ -17,6 +18,8 @@ import type { PhaseBounds } from './phase.bounds';
 import type { GenerateListeners } from './pipeline.types';
 
 export interface EngineListeners {
+  /** Also where no device of its fits, and loading fails. */
+  opened?(facts: EngineFacts): void;
   /** 0..100, from 0 again for each of the model's files. */
   loading?(percent: number): void;
   warming?(): void;
@@ -216,6 +219,7 @@ export class EngineProcess {
   private hear(event: EngineEvent): void {
     this.watchdog.heard();
     if (event.type === 'alive') this.watchdog.expectHeartbeats();
+    else if (event.type === 'opened') this.listeners.opened?.(event);
     else if (event.type === 'loading') {
       this.watchdog.enter('loading');
       this.listeners.loading?.(event.percent);

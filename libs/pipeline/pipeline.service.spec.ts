@@ -155,6 +155,23 @@ describe(PipelineService.name, () => {
     expect(started(1)).toMatchObject({ order: 'PCI_BUS_ID', sharers: 1, threads: 2 });
   });
 
+  it('should leave all devices visible to an engine whose device goes by its name', async () => {
+    await start({ ENGINE_DEVICES: 'Vulkan0,CPU' });
+    await enginesAre('ready', 'ready');
+    expect(pipeline.status().engines.map(({ device }) => device?.name)).toEqual(['CPU', 'CPU']);
+    expect([started(0), started(1)]).toMatchObject([{ wanted: 'Vulkan0' }, { wanted: 'CPU' }]);
+  });
+
+  it('should tell which engine it is and what it found, also when no model loads', async () => {
+    find.mockResolvedValueOnce({ ...FILES, checkpoint: 'broken' });
+    create().onApplicationBootstrap();
+    await enginesAre('failed');
+    const facts = { version: { commit: '2bb7294' }, devices: [{ name: 'CPU' }], backEnds: [] };
+    expect(pipeline.status().engines[0]).toMatchObject({ facts, settings: undefined });
+    await draw('draw');
+    expect(pipeline.status().engines[0]).toMatchObject({ facts, settings: { flashAttention: false } });
+  });
+
   it('should tell a death under a picture with the last lines, and draw the next with a new process', async () => {
     await start();
     const { pid } = started();

@@ -140,12 +140,16 @@ function engineSetups({ ENGINE_DEVICES, ENGINE_PROCESSES }: Config): Omit<Engine
     const each = { sharers: ENGINE_PROCESSES, variables: {} };
     return Array.from({ length: ENGINE_PROCESSES }, (_, id) => ({ id, ...each }));
   }
-  return ENGINE_DEVICES.map((device, id) => ({
-    id,
-    sharers: 1,
-    // Without the order CUDA counts the fastest GPU first, and not as nvidia-smi does.
-    variables: { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: device },
-  }));
+  return ENGINE_DEVICES.map((device, id) => ({ id, device, sharers: 1, variables: visibleDevices(device) }));
+}
+
+/** A GPU that goes by its number or UUID is the only one that its process sees; one that goes by its name is among all. */
+function visibleDevices(device: string): EngineSetup['variables'] {
+  // Without the order CUDA counts the fastest GPU first, and not as nvidia-smi does.
+  const order = { CUDA_DEVICE_ORDER: 'PCI_BUS_ID' };
+  if (/^\d+$/.test(device))
+    return { ...order, CUDA_VISIBLE_DEVICES: device, GGML_VK_VISIBLE_DEVICES: device };
+  return /^(GPU|MIG)-/.test(device) ? { ...order, CUDA_VISIBLE_DEVICES: device } : order;
 }
 
 const best = (engines: readonly EngineStatus[]): EngineStatus =>

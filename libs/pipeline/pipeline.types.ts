@@ -1,3 +1,5 @@
+import type { EngineFacts, EngineInfo } from './engine.messages';
+
 /** Side of the square RGB picture that the IP-Adapter's image encoder (CLIP ViT) reads, in pixels. */
 export const REFERENCE_SIDE = 224;
 
@@ -117,6 +119,10 @@ export interface EngineState {
 export interface EngineStatus extends EngineState {
   /** Counts from 0, in the order of ENGINE_DEVICES. */
   readonly id: number;
+  /** Which engine it is and what it found on this machine, once it was opened. */
+  readonly facts?: EngineFacts;
+  /** How it computes on its device, once loaded. */
+  readonly settings?: EngineInfo['settings'];
 }
 
 /** As a whole it is in the best of its engines' states: `failed` only when none is ready or coming. */

@@ -6,6 +6,9 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <vector>
+
+#include "engine_watch.h"
 
 namespace {
 
@@ -50,10 +53,11 @@ std::string check_context() {
   p.eager_load = true;
   p.backend = "abi-backend";
   p.auto_fit = true;
+  p.params_backend = "abi-params";
   const auto text = probe.text(sd_ctx_params_to_str);
   for (const char* line : {"\nclip_vision_path: abi-vision\n", "\nvae_path: abi-vae\n", "\ntensor_type_rules: abi-rules\n", "\nn_threads: 7919\n",
                            "\ndiffusion_flash_attn: true\n", "\nflash_attn: false\n", "\neager_load: true\n",
-                           "\nbackend: abi-backend\n", "\nauto_fit: true\n"})
+                           "\nbackend: abi-backend\n", "\nauto_fit: true\n", "\nparams_backend: abi-params\n"})
     if (!has(text, line)) return std::string("sd_ctx_params_t lacks") + line;
   return has(text, "model_path: abi-model\n") ? "" : "sd_ctx_params_t lacks model_path";
 }
@@ -82,17 +86,61 @@ std::string check_generation() {
   p.batch_count = 3;
   p.control_strength = 0.75f;
   p.vae_tiling_params.enabled = true;
+  p.cache.mode = SD_CACHE_UCACHE;
   const auto text = probe.text(sd_img_gen_params_to_str);
   for (const char* line : {"negative_prompt: abi-negative\n", "clip_skip: 11\n", "width: 1216\n", "height: 832\n",
                            "txt_cfg: 3.25,", "scheduler: karras,", "sample_method: euler_a,", "sample_steps: 137,", "seed: 4294967291\n", "batch_count: 3\n",
-                           "control_strength: 0.75\n", "VAE tiling: true "})
+                           "control_strength: 0.75\n", "VAE tiling: true ", "cache: ucache "})
     if (!has(text, line)) return std::string("sd_img_gen_params_t lacks ") + line;
   return has(text, "prompt: abi-prompt\n") ? "" : "sd_img_gen_params_t lacks prompt";
+}
+
+// Nothing in a structure shows which number a level has. A file that is not there shows two of them: the engine names
+// it as information, then complains. Read wrongly, failures would have no reason, and prompts would reach the log.
+std::string check_levels() {
+  struct Line {
+    sd_log_level_t level;
+    std::string text;
+  };
+  std::vector<Line> lines;
+  const auto keep = [](sd_log_level_t level, const char* text, void* kept) {
+    static_cast<std::vector<Line>*>(kept)->push_back({level, text ? text : ""});
+  };
+  sd_ctx_params_t params;
+  sd_ctx_params_init(&params);
+  const std::string file = "/nowhere/abi-levels.safetensors";
+  params.model_path = file.c_str();
+  params.backend = "CPU";
+  params.auto_fit = false;
+  sd_set_log_callback(keep, &lines);
+  std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context(new_sd_ctx(&params), free_sd_ctx);
+  sd_set_log_callback(nullptr, nullptr);
+  if (context) return "the engine loads a file that is not there";
+  bool told = false, complained = false;
+  for (const auto& line : lines) {
+    if (!has(line.text, file.c_str())) continue;
+    told = told || (has(line.text, "loading model from") && log_level(line.level) == LogLevel::info);
+    complained = complained || (has(line.text, "failed") && log_level(line.level) == LogLevel::error);
+  }
+  if (!told) return "its level for information is another";
+  return complained ? "" : "its level for errors is another";
+}
+
+// An engine of another commit has other words, too, and a LoRA or an adapter is proven by those.
+std::string check_commit() {
+#ifdef PINNED_ENGINE_COMMIT
+  const std::string commit = sd_commit();
+  if (commit != PINNED_ENGINE_COMMIT) return "its commit is " + commit + ", and not " PINNED_ENGINE_COMMIT;
+#endif
+  return "";
 }
 
 }  // namespace
 
 std::string abi_mismatch() {
-  const auto context = check_context();
-  return context.empty() ? check_generation() : context;
+  for (const auto check : {check_commit, check_context, check_generation, check_levels}) {
+    auto mismatch = check();
+    if (!mismatch.empty()) return mismatch;
+  }
+  return "";
 }

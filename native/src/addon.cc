@@ -7,12 +7,16 @@
 #include <sys/prctl.h>
 #endif
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "abi.h"
+#include "back_ends.h"
 #include "engine_watch.h"
 #include "options.h"
 #include "promise_worker.h"
@@ -53,6 +57,7 @@ Napi::Value picture_to_js(Napi::Env env, Picture& picture) {
     loras.Set(loras.Length(), entry);
   }
   object.Set("loras", loras);
+  object.Set("decodedInTiles", picture.decoded_in_tiles);
   auto timings = Napi::Object::New(env);
   timings.Set("text", picture.text_ms);
   timings.Set("image", picture.image_ms);
@@ -199,9 +204,23 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
   return list;
 }
 
+Napi::Value back_ends(const Napi::CallbackInfo& info) {
+  auto list = Napi::Array::New(info.Env());
+  for (const auto& back_end : load_back_ends()) {
+    auto entry = Napi::Object::New(info.Env());
+    entry.Set("name", back_end.name);
+    entry.Set("devices", (double)back_end.devices);
+    if (!back_end.problem.empty()) entry.Set("problem", back_end.problem);
+    list.Set(list.Length(), entry);
+  }
+  return list;
+}
+
 Napi::Value engine_version(const Napi::CallbackInfo& info) {
   auto version = Napi::Object::New(info.Env());
   version.Set("source", ENGINE_SOURCE);
+  version.Set("commit", sd_commit());
+  version.Set("version", sd_version());
   version.Set("system", sd_get_system_info());
   return version;
 }
@@ -254,14 +273,31 @@ Napi::Value die_with_parent(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// process.exit() runs the destructors of the engine's globals while a thread may still be in the engine, which then
+// crashes. A process that ends in the middle of a call ends without them: there is nothing that they would save.
+void leave_at_once_if_running() {
+#ifdef __GLIBC__
+  static const int registered = on_exit(
+      [](int status, void*) {
+        if (EnginePermit::taken()) _exit(status);
+      },
+      nullptr);
+  (void)registered;
+#endif
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+  // Before anything asks the engine for devices.
+  load_back_ends();
   const auto mismatch = abi_mismatch();
   if (!mismatch.empty())
     throw coded_error(env, "abi_mismatch", "This is not the engine that the addon was built for (" + mismatch +
                                                "): run `npm run engine`");
   install_callbacks();
+  leave_at_once_if_running();
   exports.Set("Session", SessionWrap::define(env));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
+  exports.Set("backEnds", Napi::Function::New(env, back_ends, "backEnds"));
   exports.Set("engineVersion", Napi::Function::New(env, engine_version, "engineVersion"));
   exports.Set("physicalCores", Napi::Function::New(env, physical_cores, "physicalCores"));
   exports.Set("onLog", Napi::Function::New(env, on_log, "onLog"));

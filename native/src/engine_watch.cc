@@ -24,12 +24,17 @@ std::string message_of(const char* raw) {
   return dash == std::string::npos ? line : line.substr(dash + 3);
 }
 
-// ggml's back ends and stable-diffusion.cpp each have their own words for it. As an error only: pinned memory that is
-// not to be had is a warning, and the engine goes on without.
-bool tells_out_of_memory(const std::string& line) {
-  static const char* const words[] = {"out of memory", "insufficient memory", "failed to allocate", "alloc compute ",
-                                      "resource allocation failed"};
-  return std::any_of(std::begin(words), std::end(words), [&line](const char* part) { return has(line, part); });
+// What the engine and ggml's back ends say where memory lacks; only errors count, for pinned memory that is not to be had
+// is a warning and the engine goes on without. The one warning is the engine's last word before it gives up or aborts.
+// Where each was seen: docs/engine.md.
+bool tells_out_of_memory(LogLevel level, const std::string& line) {
+  static const char* const errors[] = {"out of memory",        "insufficient memory",        "failed to allocate",
+                                       "alloc compute ",       "alloc params ",              "resource allocation failed",
+                                       "OutOfDeviceMemory",    "OutOfHostMemory",            "cudaMalloc failed",
+                                       "too less memory",      "fail to memory allocation"};
+  const auto said = [&line](const char* part) { return has(line, part); };
+  if (level == LogLevel::warn) return said("cannot make enough memory available");
+  return level == LogLevel::error && std::any_of(std::begin(errors), std::end(errors), said);
 }
 
 }  // namespace
@@ -88,13 +93,15 @@ void EngineWatch::offer_previews() const {
 }
 
 // The callbacks are called through C and ggml, which no exception may cross; out of memory, a line gets lost.
-void EngineWatch::on_log(sd_log_level_t raw, const char* text, void*) try {
-  const auto level = log_level(raw);
-  const auto line = message_of(text);
+void EngineWatch::on_log(sd_log_level_t level, const char* text, void*) try {
+  log_line(log_level(level), message_of(text));
+} catch (...) {
+}
+
+void log_line(LogLevel level, const std::string& line) {
   std::lock_guard<std::mutex> lock(mutex);
   if (current) current->read_line(level, line);
   if (log_listener) log_listener(level, line);
-} catch (...) {
 }
 
 void EngineWatch::on_progress(int step, int steps, float, void*) try {
@@ -116,21 +123,28 @@ void EngineWatch::on_preview(int step, int count, sd_image_t* frames, bool, void
 }
 
 void EngineWatch::read_line(LogLevel level, const std::string& line) {
-  if (level == LogLevel::error) {
-    if (errors_.size() == kErrorsKept) errors_.erase(errors_.begin());
-    errors_.push_back(line);
-  }
-  if (level == LogLevel::error && !out_of_memory_ && tells_out_of_memory(line)) {
-    out_of_memory_ = true;
-    // Some of these are followed by an abort at once, which the line would not survive in the queue to JavaScript.
-    std::fprintf(stderr, "out of memory: %s\n", line.c_str());
-  }
-
+  if (level >= LogLevel::warn) read_complaint(level, line);
   // Debug lines quote the prompt, which may hold any of the words below.
   if (level >= LogLevel::info && phase_ != Phase::loading) {
     if (!read_lora_count(line)) read_phase(line);
   }
   listeners_.interrupt();
+}
+
+void EngineWatch::read_complaint(LogLevel level, const std::string& line) {
+  if (has(line, "ran out of memory; retrying with")) {  // whatever the level: it goes on
+    retried_in_tiles_ = true;
+    return;
+  }
+  if (level == LogLevel::error) {
+    if (errors_.size() == kErrorsKept) errors_.erase(errors_.begin());
+    errors_.push_back(line);
+  }
+  if (!out_of_memory_ && tells_out_of_memory(level, line)) {
+    out_of_memory_ = true;
+    // Some of these are followed by an abort at once, which the line would not survive in the queue to JavaScript.
+    std::fprintf(stderr, "out of memory: %s\n", line.c_str());
+  }
 }
 
 // "(48 / 48) LoRA tensors have been applied, lora_file_path = FILE", "Only (3 / 6) …" or "(6 / 6) incompatible …":

@@ -58,6 +58,8 @@ class EngineWatch {
   // To be read after the engine returned.
   bool adapter_applied() const { return adapter_applied_; }
   bool out_of_memory() const { return out_of_memory_; }
+  // The engine lacked memory to decode the picture at once and did it again in tiles.
+  bool retried_in_tiles() const { return retried_in_tiles_; }
   LoraCount lora(const std::string& path) const;
   double milliseconds(Phase phase) const { return spent_[(int)phase]; }
   // The engine's last errors, for a message; "" when it said nothing.
@@ -69,7 +71,10 @@ class EngineWatch {
   static void on_preview(int step, int count, sd_image_t* frames, bool noisy, void*);
   friend void install_callbacks();
 
+  friend void log_line(LogLevel level, const std::string& line);
+
   void read_line(LogLevel level, const std::string& line);
+  void read_complaint(LogLevel level, const std::string& line);
   bool read_lora_count(const std::string& line);
   void read_phase(const std::string& line);
   void progress(int step, int steps);
@@ -82,7 +87,7 @@ class EngineWatch {
   int step_ = 0;
   std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
   double spent_[6] = {};  // milliseconds by Phase
-  bool adapter_applied_ = false, out_of_memory_ = false;
+  bool adapter_applied_ = false, out_of_memory_ = false, retried_in_tiles_ = false;
   std::map<std::string, LoraCount> loras_;
   std::vector<std::string> errors_;
 };
@@ -92,6 +97,9 @@ using LogListener = std::function<void(LogLevel level, const std::string& line)>
 void set_log_listener(const void* owner, LogListener listener);
 // Takes the listener away if it is still `owner`'s. Once this returns, it is not running either.
 void clear_log_listener(const void* owner);
+
+// A line of the engine's parts that do not log through it, such as a back end that is being loaded.
+void log_line(LogLevel level, const std::string& line);
 
 // Once per process, before the engine is used. Without a callback the engine prints to standard output.
 void install_callbacks();

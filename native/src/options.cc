@@ -140,7 +140,9 @@ LoadSpec read_load_options(const Napi::Value& value) {
   if (given(from, "device")) spec.device = text(from, "device", 64);
   if (given(from, "threads")) spec.threads = (int)whole(from, "threads", 1, 256);
   spec.flash_attention = flag(from, "flashAttention");
-  spec.direct_convolution = flag(from, "directConvolution");
+  spec.vae_direct_convolution = flag(from, "vaeDirectConvolution");
+  spec.unet_direct_convolution = flag(from, "unetDirectConvolution");
+  if (given(from, "loraMode")) spec.merge_loras = one_of(from, "loraMode", {"runtime", "merged"}) == "merged";
   if (given(from, "textEncoderType"))
     spec.quantize_text_encoders = one_of(from, "textEncoderType", {"native", "q8_0"}) == "q8_0";
   if (!spec.ip_adapter.empty() && spec.clip_vision.empty())
@@ -164,6 +166,8 @@ GenerateSpec read_generate_options(const Napi::Value& value) {
   if (given(from, "scheduler"))
     spec.scheduler =
         one_of(from, "scheduler", {"discrete", "karras", "exponential", "ays", "sgm_uniform", "simple"});
+  if (given(from, "cache"))
+    spec.cache = one_of(from, "cache", {"none", "easycache", "ucache", "dbcache", "taylorseer", "spectrum"});
   if (given(from, "clipSkip")) {
     spec.clip_skip = (int)whole(from, "clipSkip", -1, 12);
     if (spec.clip_skip == 0) throw unexpected("-1 or 1 to 12", "clipSkip", from.Get("clipSkip"));

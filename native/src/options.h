@@ -16,7 +16,8 @@ struct LoadSpec {
   std::string model, vae, clip_vision, ip_adapter, device;
   int threads = 0;  // 0: the engine's choice
   bool flash_attention = false;
-  bool direct_convolution = false;
+  bool vae_direct_convolution = false, unet_direct_convolution = false;
+  bool merge_loras = false;
   bool quantize_text_encoders = false;
 };
 
@@ -26,7 +27,7 @@ struct LoraSpec {
 };
 
 struct GenerateSpec {
-  std::string prompt, negative_prompt, sampler = "euler", scheduler = "discrete";
+  std::string prompt, negative_prompt, sampler = "euler", scheduler = "discrete", cache = "none";
   int width = 0, height = 0, steps = 0, clip_skip = -1;
   float guidance_scale = 0, reference_strength = 0;
   int64_t seed = 0;

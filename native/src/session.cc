@@ -10,6 +10,17 @@ std::atomic<bool> permit_taken{false};
 
 const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
+sd_cache_mode_t cache_mode(const std::string& name) {
+  static const std::pair<const char*, sd_cache_mode_t> modes[] = {{"easycache", SD_CACHE_EASYCACHE},
+                                                                 {"ucache", SD_CACHE_UCACHE},
+                                                                 {"dbcache", SD_CACHE_DBCACHE},
+                                                                 {"taylorseer", SD_CACHE_TAYLORSEER},
+                                                                 {"spectrum", SD_CACHE_SPECTRUM}};
+  for (const auto& [known, mode] : modes)
+    if (name == known) return mode;
+  return SD_CACHE_DISABLED;
+}
+
 // The result array of generate_image.
 struct Images {
   sd_image_t* data = nullptr;
@@ -55,6 +66,8 @@ std::shared_ptr<EnginePermit> EnginePermit::try_take() {
   return std::shared_ptr<EnginePermit>(new EnginePermit());
 }
 
+bool EnginePermit::taken() { return permit_taken; }
+
 EnginePermit::~EnginePermit() { permit_taken = false; }
 
 std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& listener,
@@ -70,11 +83,12 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   params.backend = or_null(spec.device);
   if (spec.threads > 0) params.n_threads = spec.threads;
   params.diffusion_flash_attn = spec.flash_attention;
-  params.vae_conv_direct = spec.direct_convolution;
+  params.vae_conv_direct = spec.vae_direct_convolution;
+  params.diffusion_conv_direct = spec.unet_direct_convolution;
   if (spec.quantize_text_encoders) params.tensor_type_rules = "cond_stage_model=q8_0";
-  // "immediately" draws a flat grey picture and breaks the request after it.
-  params.lora_apply_mode = LORA_APPLY_AT_RUNTIME;
-  // A server wants its weights resident: with auto_fit they would be loaded again at every request.
+  params.lora_apply_mode = spec.merge_loras ? LORA_APPLY_IMMEDIATELY : LORA_APPLY_AT_RUNTIME;
+  // A server wants its weights resident and where it put them: with auto_fit they would be loaded again at every
+  // request, and a card that is full would mean the processor, slowly and without an error.
   params.eager_load = true;
   params.enable_mmap = true;
   params.auto_fit = false;
@@ -128,6 +142,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
     params.ip_adapter_image = {kReferenceSide, kReferenceSide, 3, reference.data()};
     params.ip_adapter_strength = spec.reference_strength;
   }
+  params.cache.mode = cache_mode(spec.cache);
   if (spec.vae_tiling) {
     params.vae_tiling_params.enabled = true;
     params.vae_tiling_params.tile_size_x = tile_side(spec.width);
@@ -152,6 +167,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
                                             std::to_string(image.height) + " with " +
                                             std::to_string(image.channel) + " channels"};
   picture.pixels.assign(image.data, image.data + size_t(image.width) * image.height * 3);
+  picture.decoded_in_tiles = spec.vae_tiling || watch.retried_in_tiles();
   picture.width = spec.width;
   picture.height = spec.height;
   picture.text_ms = watch.milliseconds(Phase::text);
@@ -161,12 +177,16 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   return check(spec, watch, picture);
 }
 
-// The engine answers "ok" in each of these cases.
+// The engine answers "ok" in each of these cases; also where it was memory that an adapter or a LoRA lacked.
 std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const {
-  if (!spec.reference.empty() && !watch.adapter_applied())
+  const Failure no_memory{"out_of_memory", "The engine lacked memory: " + watch.errors()};
+  if (!spec.reference.empty() && !watch.adapter_applied()) {
+    if (watch.out_of_memory()) return no_memory;
     return Failure{"ip_adapter_not_applied", "The engine did not use the reference picture: " + watch.errors()};
+  }
   for (const auto& lora : spec.loras) {
     const auto count = watch.lora(lora.path);
+    if (count.applied == 0 && watch.out_of_memory()) return no_memory;
     if (count.applied == 0)
       return Failure{"lora_not_applied", "Nothing of the LoRA " + lora.path + " fits the model"};
     picture.loras.push_back({lora.path, count});

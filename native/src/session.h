@@ -23,6 +23,7 @@ struct Picture {
   std::vector<uint8_t> pixels;  // RGB
   int width = 0, height = 0;
   std::vector<AppliedLora> loras;
+  bool decoded_in_tiles = false;
   double text_ms = 0, image_ms = 0, sampling_ms = 0, decode_ms = 0, engine_ms = 0;
 };
 
@@ -63,6 +64,8 @@ class Session {
 class EnginePermit {
  public:
   static std::shared_ptr<EnginePermit> try_take();
+  // Somebody holds it: the engine may be running.
+  static bool taken();
   ~EnginePermit();
 
  private:

@@ -8,25 +8,33 @@ const drawings = new Map();
 
 const picture = { pixels: Buffer.from([1, 2, 3]), width: 1, height: 1, loras: [] };
 const timings = { text: 1, image: 0, sampling: 2, decode: 3, engine: 6 };
-const give = (id) => say({ type: 'generated', id, picture: { ...picture, timings } });
+const give = (id, decodedInTiles = false) =>
+  say({ type: 'generated', id, picture: { ...picture, timings, decodedInTiles } });
 
-function load({ options, sharers, probe }) {
+function load({ options, device: wanted, sharers, probe }) {
+  const version = { source: 'prebuilt cpu', commit: '2bb7294', version: 'master-898-2bb7294', system: '' };
+  say({ type: 'opened', version, devices: [{ name: 'CPU', description: '', gpu: false }], backEnds: [] });
   if (options.model === 'broken')
     return say({ type: 'failed', code: 'load_failed', message: 'It is broken' });
   const { CUDA_VISIBLE_DEVICES: gpu, CUDA_DEVICE_ORDER: order } = process.env;
-  const description = JSON.stringify({ pid: process.pid, sharers, threads: options.threads, order, probe });
+  const description = JSON.stringify({ pid: process.pid, sharers, threads: options.threads, order, probe, wanted });
   const device = { name: gpu ? `CUDA${gpu}` : 'CPU', description, gpu: gpu !== undefined };
   if (probe) {
     say({ type: 'warming' });
     say({ type: 'warmed' });
   }
-  say({ type: 'loaded', info: { device, version: {}, hasIpAdapter: false } });
+  const settings = { flashAttention: device.gpu, vaeDirectConvolution: false, unetDirectConvolution: false };
+  say({ type: 'loaded', info: { device, settings, hasIpAdapter: false } });
 }
 
 const PROMPTS = {
-  draw(id) {
+  draw(id, { vaeTiling }) {
     say({ type: 'drawn', id });
-    give(id);
+    give(id, vaeTiling);
+  },
+  // The engine itself decodes in tiles what it has no memory for at once.
+  tiled(id) {
+    PROMPTS.draw(id, { vaeTiling: true });
   },
   // Its pixels are under way until the next picture is asked for.
   late(id) {
@@ -48,13 +56,13 @@ const PROMPTS = {
   },
   // Lacks memory once the last step is done: says so,
   hungry(id, { vaeTiling }) {
-    if (vaeTiling) return PROMPTS.draw(id);
+    if (vaeTiling) return PROMPTS.draw(id, { vaeTiling });
     say({ type: 'progress', id, progress: { phase: 'decoding', step: 1, steps: 1 } });
     say({ type: 'failed', id, code: 'out_of_memory', message: 'The engine gave up: no memory' });
   },
   // or dies of it.
   starving(id, { vaeTiling }) {
-    if (vaeTiling) return PROMPTS.draw(id);
+    if (vaeTiling) return PROMPTS.draw(id, { vaeTiling });
     say({ type: 'progress', id, progress: { phase: 'sampling', step: 1, steps: 1 } });
     process.stderr.write("terminate called after throwing an instance of 'std::bad_alloc'\n");
     process.exit(134);

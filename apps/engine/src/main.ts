@@ -4,7 +4,9 @@
  */
 import { constants, setPriority } from 'node:os';
 import type { EngineCommand, EngineEvent, LoadCommand } from '@app/pipeline';
-import type { Device, Session } from '#native';
+import type { Session } from '#native';
+import { chooseDevice } from './device.choice';
+import { settingsFor } from './device.settings';
 
 type Addon = typeof import('#native');
 
@@ -34,23 +36,6 @@ function openAddon(): Addon {
   return native;
 }
 
-/** The first GPU, else the CPU. A CUDA engine without a GPU cannot draw at all. */
-function chooseDevice(requireGpu: boolean): Device {
-  const devices = addon.devices();
-  const gpu = devices.find((device) => device.gpu);
-  const { source } = addon.engineVersion();
-  if (!gpu && (requireGpu || source.includes('cuda'))) {
-    const found = devices.map((device) => device.name).join(', ') || 'nothing';
-    const why = source.includes('cuda')
-      ? `the CUDA engine found ${found}. \`nvidia-smi\` must list a GPU here, with driver 550 or newer`
-      : `REQUIRE_GPU is set, and this engine (${source}) found ${found}`;
-    throw new Error(`no GPU device: ${why}`);
-  }
-  const device = gpu ?? devices[0];
-  if (!device) throw new Error('no device: the engine found neither a GPU nor a CPU back end');
-  return device;
-}
-
 /** Several engines without a share each would fight for the processors; alone it takes them all. */
 function threads({ options, sharers }: LoadCommand): number | undefined {
   if (options.threads !== undefined || sharers === 1) return options.threads;
@@ -59,18 +44,16 @@ function threads({ options, sharers }: LoadCommand): number | undefined {
 
 async function load(command: LoadCommand): Promise<void> {
   addon = openAddon();
-  const device = chooseDevice(command.requireGpu);
+  const found = { version: addon.engineVersion(), backEnds: addon.backEnds(), devices: addon.devices() };
+  say({ type: 'opened', ...found });
+  const device = chooseDevice(found, command);
   // Opening both blocks this thread, for seconds where CUDA has to be read from a disk.
   setInterval(() => say({ type: 'alive' }), command.heartbeat);
   // On a CPU the engine takes every core; the API must still answer at once.
   if (!device.gpu) setPriority(constants.priority.PRIORITY_LOW);
-  const options = {
-    ...command.options,
-    threads: threads(command),
-    device: device.gpu ? device.name : undefined,
-    flashAttention: device.gpu,
-    directConvolution: device.gpu,
-  };
+  const settings = settingsFor(device, found.version, command.options);
+  // The processor by its name, too: without one the engine takes the first GPU.
+  const options = { ...command.options, threads: threads(command), device: device.name, ...settings };
   let told = -1;
   session = await addon.Session.load(options, (percent) => {
     // The engine reads its files in turn and counts each from 0; tens of messages say enough.
@@ -81,7 +64,7 @@ async function load(command: LoadCommand): Promise<void> {
   if (device.gpu || command.probe) await warmUp(session);
   say({
     type: 'loaded',
-    info: { device, version: addon.engineVersion(), hasIpAdapter: session.hasIpAdapter },
+    info: { device, settings, hasIpAdapter: session.hasIpAdapter },
   });
 }
 

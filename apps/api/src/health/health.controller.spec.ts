@@ -74,6 +74,35 @@ describe(HealthController.name, () => {
     ]);
   });
 
+  it('should tell which engine draws, what it found on this machine and how it computes', async () => {
+    const cpu = { name: 'CPU', description: 'A processor', gpu: false };
+    const problem = 'the NVIDIA driver is not here';
+    const facts = {
+      version: { source: 'prebuilt cuda12', commit: '2bb7294', version: 'master-898', system: 'AVX' },
+      devices: [cpu],
+      backEnds: [
+        { name: 'cuda', devices: 0, problem },
+        { name: 'cpu', devices: 1 },
+      ],
+    };
+    const settings = { flashAttention: false, vaeDirectConvolution: false, unetDirectConvolution: true };
+    api.pipeline.state = { state: 'busy', model: 'demo', device: cpu };
+    api.pipeline.engines = [{ id: 0, state: 'busy', device: cpu, facts, settings }];
+    const { body } = await get('/health/ready');
+    const { engines } = (body as { details: { pipeline: { engines: unknown[] } } }).details.pipeline;
+    expect(engines[0]).toMatchObject({
+      engine: { source: 'prebuilt cuda12', commit: '2bb7294', version: 'master-898' },
+      devices: ['CPU'],
+      back_ends: [
+        { name: 'cuda', devices: 0, problem },
+        { name: 'cpu', devices: 1 },
+      ],
+      flash_attention: false,
+      vae_direct_convolution: false,
+      unet_direct_convolution: true,
+    });
+  });
+
   it('should be alive without asking the pipeline or the storage', async () => {
     const status = jest.spyOn(api.pipeline, 'status').mockImplementation(() => {
       throw new Error('asked');

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
-import { PipelineService, type EngineState, type PipelineStatus } from '@app/pipeline';
+import { PipelineService, type EngineState, type EngineStatus, type PipelineStatus } from '@app/pipeline';
 
 /** Whether the pipeline takes jobs, as data, and the same of each engine. Busy is ready: the next job waits its turn. */
 @Injectable()
@@ -15,7 +15,11 @@ export class PipelineHealth {
     const data = {
       ...describe(status),
       model: status.model,
-      engines: status.engines.map((engine) => ({ id: engine.id, ...describe(engine) })),
+      engines: status.engines.map((engine) => ({
+        id: engine.id,
+        ...describe(engine),
+        ...describeEngine(engine),
+      })),
     };
     const indicator = this.indicator.check('pipeline');
     return isReady(status) ? indicator.up(data) : indicator.down(data);
@@ -37,6 +41,19 @@ const describe = ({ state, percent, reason, device }: EngineState) => ({
   ...(percent !== undefined && { percent }),
   ...(reason !== undefined && { reason }),
   ...(device && { device: device.name, description: device.description, gpu: device.gpu }),
+});
+
+const describeEngine = ({ facts, settings }: EngineStatus) => ({
+  ...(facts && {
+    engine: { source: facts.version.source, commit: facts.version.commit, version: facts.version.version },
+    devices: facts.devices.map(({ name }) => name),
+    back_ends: facts.backEnds,
+  }),
+  ...(settings && {
+    flash_attention: settings.flashAttention,
+    vae_direct_convolution: settings.vaeDirectConvolution,
+    unet_direct_convolution: settings.unetDirectConvolution,
+  }),
 });
 
 const isReady = ({ state }: PipelineStatus) => state === 'ready' || state === 'busy';

@@ -49,6 +49,20 @@ export class Metrics {
         for (const { id, state } of pipeline.status().engines) this.set({ engine: id, state }, 1);
       },
     });
+    new Gauge({
+      name: 'image_engine_info',
+      help: '1 for what an engine of this process is, once known: where it comes from, its commit of stable-diffusion.cpp, its device',
+      labelNames: ['engine', 'source', 'commit', 'device'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { id, facts, device } of pipeline.status().engines) {
+          if (!facts) continue;
+          const { source, commit } = facts.version;
+          this.set({ engine: id, source, commit, device: device?.name ?? 'none' }, 1);
+        }
+      },
+    });
   }
 
   /** A middleware that counts requests. */

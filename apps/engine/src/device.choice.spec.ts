@@ -1,0 +1,64 @@
+import { chooseDevice, type Found } from './device.choice';
+
+const CPU = { name: 'CPU', description: 'A processor', gpu: false };
+const GPU = { name: 'CUDA0', description: 'A GPU', gpu: true };
+const VULKAN = { name: 'Vulkan1', description: 'Another GPU', gpu: true };
+const NO_DRIVER = { name: 'cuda', devices: 0, problem: 'the NVIDIA driver is not here' };
+
+describe(chooseDevice.name, () => {
+  const found = (source: string, devices: Found['devices'], backEnds: Found['backEnds'] = []): Found => ({
+    version: { source },
+    devices,
+    backEnds,
+  });
+  const choose = (all: Found, device?: string, requireGpu = false) =>
+    chooseDevice(all, { device, requireGpu });
+
+  it('should take the first GPU, else the processor', () => {
+    expect(choose(found('prebuilt cuda12', [GPU, VULKAN, CPU]))).toBe(GPU);
+    expect(choose(found('prebuilt cuda12', [GPU, CPU]), undefined, true)).toBe(GPU);
+    expect(choose(found('prebuilt cpu', [CPU]))).toBe(CPU);
+    expect(choose(found('SD_CPP_ROOT', [CPU], [NO_DRIVER]))).toBe(CPU);
+  });
+
+  it('should take the device that is named, however it is spelled', () => {
+    const all = found('SD_CPP_ROOT', [GPU, VULKAN, CPU]);
+    expect(choose(all, 'Vulkan1')).toBe(VULKAN);
+    expect(choose(all, 'cpu')).toBe(CPU);
+    expect(choose(found('prebuilt cuda12', [CPU], [NO_DRIVER]), 'CPU')).toBe(CPU);
+  });
+
+  it('should say what there is where the named one is not', () => {
+    expect(() => choose(found('prebuilt vulkan', [VULKAN, CPU]), 'Vulkan7')).toThrow(
+      'no device "Vulkan7" (ENGINE_DEVICES): this engine (prebuilt vulkan) found Vulkan1, CPU',
+    );
+  });
+
+  it.each(['3', 'GPU-0b1c', 'MIG-0b1c'])('should not put the processor in the place of GPU %s', (device) => {
+    expect(choose(found('SD_CPP_ROOT', [GPU, CPU]), device)).toBe(GPU);
+    expect(() => choose(found('SD_CPP_ROOT', [CPU], [NO_DRIVER]), device)).toThrow(
+      `no GPU device "${device}" (ENGINE_DEVICES): this engine (SD_CPP_ROOT) found CPU; cuda: the NVIDIA driver is not here`,
+    );
+  });
+
+  it('should not draw on the processor with an engine for GPUs, and say why it has none', () => {
+    for (const source of ['prebuilt cuda12', 'prebuilt vulkan'])
+      expect(() => choose(found(source, [CPU], [NO_DRIVER]))).toThrow(
+        `no GPU device: this engine (${source}) found CPU; cuda: the NVIDIA driver is not here. ENGINE_DEVICES=CPU draws`,
+      );
+  });
+
+  it('should hold to REQUIRE_GPU', () => {
+    const reason = 'no GPU device: REQUIRE_GPU is set, and ';
+    expect(() => choose(found('prebuilt cpu', [CPU]), undefined, true)).toThrow(
+      `${reason}this engine (prebuilt cpu) found CPU`,
+    );
+    expect(() => choose(found('prebuilt cpu', [CPU]), 'CPU', true)).toThrow(`${reason}CPU is none`);
+  });
+
+  it('should call an engine broken that has not even a processor', () => {
+    expect(() => choose(found('prebuilt cuda12', [], [NO_DRIVER]))).toThrow(
+      'broken engine: it lists no device at all, not even the processor; cuda: the NVIDIA driver is not here',
+    );
+  });
+});

@@ -1,0 +1,30 @@
+import type { Device, EngineVersion, LoadOptions } from '#native';
+
+/** How a device computes, as far as the pictures' speed and memory depend on it. */
+export type DeviceSettings = Required<
+  Pick<LoadOptions, 'flashAttention' | 'vaeDirectConvolution' | 'unetDirectConvolution'>
+>;
+
+/**
+ * What pays on a back end, and where that is known from:
+ * - Flash attention in the UNet: less memory and time on CUDA and Vulkan (stable-diffusion.cpp, docs/performance.md); on
+ *   CPUs it is slower.
+ * - Direct convolution in the VAE: on Vulkan 20 -> 6 s and 1,664 -> 640 MB; with the pinned engine's CUDA kernels, which
+ *   use tensor cores, 1.29 -> 0.77 s and 7.5 -> 2.3 GB. Engines up to upstream's 97d2990 have a plain CUDA kernel that is
+ *   twenty times slower than the usual way (llama.cpp, pull request 15805), so an own one does not get it unasked. On
+ *   CPUs it is a little slower.
+ * - Direct convolution in the UNet: measured nowhere yet.
+ */
+export function settingsFor(
+  { gpu, name }: Device,
+  { source }: Pick<EngineVersion, 'source'>,
+  wishes: Partial<DeviceSettings>,
+): DeviceSettings {
+  const kernelIsKnown = !name.startsWith('CUDA') || source.startsWith('prebuilt');
+  const defaults = { flashAttention: gpu, vaeDirectConvolution: gpu && kernelIsKnown, unetDirectConvolution: false };
+  return {
+    flashAttention: wishes.flashAttention ?? defaults.flashAttention,
+    vaeDirectConvolution: wishes.vaeDirectConvolution ?? defaults.vaeDirectConvolution,
+    unetDirectConvolution: wishes.unetDirectConvolution ?? defaults.unetDirectConvolution,
+  };
+}
