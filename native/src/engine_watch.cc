@@ -161,6 +161,7 @@ bool EngineWatch::read_lora_count(const std::string& line) {
   } else if (std::sscanf(head.c_str(), "(%zu / %zu)", &applied, &total) == 2) {
     count.applied += applied;
     count.total += total;
+    count.most = std::max(count.most, total);
   }
   return true;
 }

@@ -31,8 +31,9 @@ struct Step {
   Preview preview;
 };
 
+// Tensors of a LoRA's file: applied to some part of the model; looked at, by all parts together; by one part at most.
 struct LoraCount {
-  size_t applied = 0, total = 0;
+  size_t applied = 0, total = 0, most = 0;
 };
 
 // Follows one call into the engine through its callbacks: where it is, what was applied, what went wrong.

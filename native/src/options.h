@@ -24,6 +24,7 @@ struct LoadSpec {
 struct LoraSpec {
   std::string path;
   float scale = 1;
+  bool operator==(const LoraSpec& other) const { return path == other.path && scale == other.scale; }
 };
 
 struct GenerateSpec {

@@ -98,7 +98,7 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
     return Failure{watch.out_of_memory() ? "out_of_memory" : "load_failed",
                    "The engine could not load the model" + (errors.empty() ? "" : ": " + errors)};
   }
-  session.reset(new Session(context, !spec.ip_adapter.empty()));
+  session.reset(new Session(context, spec));
   return std::nullopt;
 }
 
@@ -155,6 +155,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   picture.engine_ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 
+  if (merges_loras_) follow_merges(spec, watch);  // also of a picture that came to nothing
   if (cancelled_) return was_cancelled;  // the engine answers "false" to both: who asked decides
   if (!ok || images.count < 1 || !images.data || !images.data->data) {
     const auto errors = watch.errors();
@@ -177,6 +178,21 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   return check(spec, watch, picture);
 }
 
+void Session::follow_merges(const GenerateSpec& spec, const EngineWatch& watch) {
+  if (!(merged_ == spec.loras)) merged_counts_.clear();
+  merged_ = spec.loras;
+  for (const auto& lora : spec.loras) {
+    const auto seen = watch.lora(lora.path);
+    auto& known = merged_counts_[lora.path];
+    known.applied += seen.applied;
+    known.total = known.most = std::max(known.most, seen.most);  // each part is offered the whole file
+  }
+}
+
+LoraCount Session::count(const std::string& path, const EngineWatch& watch) const {
+  return merges_loras_ ? merged_counts_.at(path) : watch.lora(path);
+}
+
 // The engine answers "ok" in each of these cases; also where it was memory that an adapter or a LoRA lacked.
 std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const {
   const Failure no_memory{"out_of_memory", "The engine lacked memory: " + watch.errors()};
@@ -185,7 +201,7 @@ std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatc
     return Failure{"ip_adapter_not_applied", "The engine did not use the reference picture: " + watch.errors()};
   }
   for (const auto& lora : spec.loras) {
-    const auto count = watch.lora(lora.path);
+    const auto count = this->count(lora.path, watch);
     if (count.applied == 0 && watch.out_of_memory()) return no_memory;
     if (count.applied == 0)
       return Failure{"lora_not_applied", "Nothing of the LoRA " + lora.path + " fits the model"};

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,11 +53,18 @@ class Session {
   bool has_ip_adapter() const { return has_ip_adapter_; }
 
  private:
-  Session(sd_ctx_t* context, bool has_ip_adapter) : context_(context, free_sd_ctx), has_ip_adapter_(has_ip_adapter) {}
+  Session(sd_ctx_t* context, const LoadSpec& spec)
+      : context_(context, free_sd_ctx), has_ip_adapter_(!spec.ip_adapter.empty()), merges_loras_(spec.merge_loras) {}
   std::optional<Failure> check(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const;
+  void follow_merges(const GenerateSpec& spec, const EngineWatch& watch);
+  LoraCount count(const std::string& path, const EngineWatch& watch) const;
 
   std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context_;
-  const bool has_ip_adapter_;
+  const bool has_ip_adapter_, merges_loras_;
+  // The LoRAs that the weights hold, with their strengths, and what the engine told while it added them. It adds them part
+  // by part, when a picture comes to that part, and says nothing of those that are in already. Used by `generate` only.
+  std::vector<LoraSpec> merged_;
+  std::map<std::string, LoraCount> merged_counts_;
   std::atomic<bool> cancelled_{false}, previews_{false};
 };
 
