@@ -241,7 +241,8 @@ export class Config {
   @List()
   @Matches(/^(\d{1,3}|(GPU|MIG)-[A-Za-z0-9/-]+|[A-Za-z]+\d{0,3})$/, {
     each: true,
-    message: 'ENGINE_DEVICES must be GPUs by number or UUID, or devices by name, separated by commas: 0,1 or Vulkan0,CPU',
+    message:
+      'ENGINE_DEVICES must be GPUs by number or UUID, or devices by name, separated by commas: 0,1 or Vulkan0,CPU',
   })
   @ArrayUnique({ message: 'ENGINE_DEVICES must name each device once' })
   ENGINE_DEVICES: string[] = [];

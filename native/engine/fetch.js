@@ -10,10 +10,11 @@ const { Stop } = require('./stop');
 const PYTHON_TAGS = ['--python-version', '3.12', '--implementation', 'cp'];
 const PLATFORMS = ['manylinux2014_x86_64', 'manylinux_2_17_x86_64', 'manylinux_2_35_x86_64'];
 /** Megabytes: the download, and the free space that the wheels and what is taken out of them need together. */
-const SIZES = { cpu: { download: 24, disk: 80 },
+const SIZES = {
+  cpu: { download: 24, disk: 80 },
   cuda12: { download: 491, disk: 1_500 },
   vulkan: { download: 36, disk: 150 },
- };
+};
 
 const requirements = (variant) => path.join(__dirname, `requirements-${variant}.txt`);
 

@@ -85,7 +85,8 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   params.diffusion_flash_attn = spec.flash_attention;
   params.vae_conv_direct = spec.vae_direct_convolution;
   params.diffusion_conv_direct = spec.unet_direct_convolution;
-  if (spec.quantize_text_encoders) params.tensor_type_rules = "cond_stage_model=q8_0";
+  // Not all of cond_stage_model, where the engine files the image encoder, too.
+  if (spec.quantize_text_encoders) params.tensor_type_rules = "text_model=q8_0";
   params.lora_apply_mode = spec.merge_loras ? LORA_APPLY_IMMEDIATELY : LORA_APPLY_AT_RUNTIME;
   // A server wants its weights resident and where it put them: with auto_fit they would be loaded again at every
   // request, and a card that is full would mean the processor, slowly and without an error.

@@ -240,6 +240,40 @@ describe('The addon: generating', () => {
     });
   });
 
+  describe('with LoRAs that are merged into the weights', () => {
+    const night = { path: NIGHT_LORA, scale: 1 };
+    const whole = { path: NIGHT_LORA, applied: 48, total: 48 };
+
+    it('should prove them also where they are in already, and take them out without a trace', async () => {
+      const merging = await Session.load({
+        model: files.checkpoint,
+        textEncoderType: 'q8_0',
+        loraMode: 'merged',
+      });
+      const first = await merging.generate({ ...SMALL, loras: [night] });
+      // The engine says nothing of a LoRA that its weights hold.
+      const again = await merging.generate({ ...SMALL, loras: [night] });
+      expect([first.loras, again.loras]).toEqual([[whole], [whole]]);
+      expect(again.pixels.equals(first.pixels)).toBe(true);
+      const without = await merging.generate(SMALL);
+      expect(without.pixels.equals(plain.pixels)).toBe(true);
+      expect(first.pixels.equals(plain.pixels)).toBe(false);
+      const missing = { path: join(folder, 'missing.safetensors'), scale: 1 };
+      await expect(merging.generate({ ...SMALL, loras: [missing] })).rejects.toMatchObject({
+        code: 'lora_not_applied',
+      });
+      merging.close();
+    });
+  });
+
+  it('should guess steps where a cache is asked for: another picture', async () => {
+    const options = { ...SMALL, steps: 12 };
+    const exact = await session.generate(options);
+    const guessed = await session.generate({ ...options, cache: 'spectrum' });
+    expect(guessed.pixels.equals(exact.pixels)).toBe(false);
+    expect((await failure({ cache: 'all' })).message).toContain('Expected one of none, easycache');
+  });
+
   it('should reject a reference picture in a session without an IP-Adapter, and end a job whose session closes', async () => {
     const bare = await Session.load({ model: files.checkpoint, textEncoderType: 'q8_0' });
     expect(bare.hasIpAdapter).toBe(false);

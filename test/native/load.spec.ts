@@ -1,8 +1,12 @@
-import { closeSync, copyFileSync, openSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { devices, engineVersion, onLog, Session, type LoadOptions } from '#native';
+import { backEnds, devices, engineVersion, onLog, Session, type LoadOptions } from '#native';
 import type { DemoFiles } from '../../libs/models/demo';
 import { demoModel, temporaryFolder } from '../support/demo';
+
+const PINNED_COMMIT = /PINNED_ENGINE_COMMIT "(\w+)"/.exec(
+  readFileSync(join(__dirname, '../../native/engine/stable-diffusion.h'), 'utf8'),
+)![1];
 
 describe('The addon: loading', () => {
   const folder = temporaryFolder();
@@ -16,8 +20,17 @@ describe('The addon: loading', () => {
   });
 
   it('should say which engine it runs', () => {
-    expect(engineVersion()).toMatchObject({ source: expect.any(String) as string });
-    expect(engineVersion().system).toContain('AVX');
+    const { source, commit, version, system } = engineVersion();
+    expect(source).toMatch(/^prebuilt |^SD_CPP_ROOT$/);
+    expect(commit).toMatch(/^[0-9a-f]{7,}$/);
+    expect(version).toContain(commit);
+    expect(system).toContain('AVX');
+  });
+
+  it('should have what the pinned engine for CPUs has: no back end that is a library of its own', () => {
+    if (engineVersion().source !== 'prebuilt cpu') return; // the GPUs' engines have suites of their own
+    expect(backEnds()).toEqual([]);
+    expect(engineVersion().commit).toBe(PINNED_COMMIT);
   });
 
   it.each<[string, unknown]>([
@@ -28,6 +41,7 @@ describe('The addon: loading', () => {
     ['for model but received a string with a NUL', { model: 'a\0b' }],
     ['Expected a whole number from 1 to 256 for threads but received 0', { model: 'm', threads: 0 }],
     ['Expected true or false for flashAttention but received "yes"', { model: 'm', flashAttention: 'yes' }],
+    ['Expected one of runtime, merged for loraMode but received "both"', { model: 'm', loraMode: 'both' }],
     [
       "Expected the IP-Adapter's image encoder for clipVision but received nothing",
       { model: 'm', ipAdapter: 'a' },
@@ -98,6 +112,12 @@ describe('The addon: loading', () => {
     (await Session.load({ model: files.checkpoint })).close();
     await new Promise(setImmediate);
     expect(lines).toHaveLength(count);
+  });
+
+  it('should not load on a device that is not there', async () => {
+    await expect(Session.load({ model: files.checkpoint, device: 'CUDA7' })).rejects.toMatchObject({
+      code: 'load_failed',
+    });
   });
 
   it('should not be constructed by hand', () => {

@@ -17,7 +17,14 @@ function load({ options, device: wanted, sharers, probe }) {
   if (options.model === 'broken')
     return say({ type: 'failed', code: 'load_failed', message: 'It is broken' });
   const { CUDA_VISIBLE_DEVICES: gpu, CUDA_DEVICE_ORDER: order } = process.env;
-  const description = JSON.stringify({ pid: process.pid, sharers, threads: options.threads, order, probe, wanted });
+  const description = JSON.stringify({
+    pid: process.pid,
+    sharers,
+    threads: options.threads,
+    order,
+    probe,
+    wanted,
+  });
   const device = { name: gpu ? `CUDA${gpu}` : 'CPU', description, gpu: gpu !== undefined };
   if (probe) {
     say({ type: 'warming' });

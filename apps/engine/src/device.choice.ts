@@ -31,7 +31,8 @@ export function chooseDevice(found: Found, { device: wanted, requireGpu }: Wante
     const named = devices.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
     if (!named)
       throw new Error(`no device "${wanted}" (ENGINE_DEVICES): ${whatWasFound(found)}${problems(found)}`);
-    if (requireGpu && !named.gpu) throw new Error(`no GPU device: REQUIRE_GPU is set, and ${named.name} is none`);
+    if (requireGpu && !named.gpu)
+      throw new Error(`no GPU device: REQUIRE_GPU is set, and ${named.name} is none`);
     return named;
   }
   if (gpu) return gpu;

@@ -21,7 +21,11 @@ export function settingsFor(
   wishes: Partial<DeviceSettings>,
 ): DeviceSettings {
   const kernelIsKnown = !name.startsWith('CUDA') || source.startsWith('prebuilt');
-  const defaults = { flashAttention: gpu, vaeDirectConvolution: gpu && kernelIsKnown, unetDirectConvolution: false };
+  const defaults = {
+    flashAttention: gpu,
+    vaeDirectConvolution: gpu && kernelIsKnown,
+    unetDirectConvolution: false,
+  };
   return {
     flashAttention: wishes.flashAttention ?? defaults.flashAttention,
     vaeDirectConvolution: wishes.vaeDirectConvolution ?? defaults.vaeDirectConvolution,
