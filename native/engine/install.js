@@ -148,6 +148,7 @@ function main([argument, ...others]) {
   if (listing) return console.log(list(ROOT, variant, source));
   if (variant === 'none') return console.log('engine: skipped (ENGINE_VARIANT=none)');
   if (source) {
+    if (!fs.existsSync(source)) throw new Stop(`Expected a folder for SD_CPP_ROOT but received ${source}.`);
     requireTools(false);
     return build(variant, source);
   }

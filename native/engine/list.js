@@ -12,7 +12,7 @@ const RIGHT_ALIGNED = [2, 3];
 function engineOfAddon(root) {
   const addon = path.join(root, 'native/build/Release/addon.node');
   if (!fs.existsSync(addon)) return undefined;
-  return /\.engine\/(\w+)\/inferna/.exec(fs.readFileSync(addon, 'latin1'))?.[1] ?? 'own';
+  return /\$ORIGIN\/[./]*\.engine\/(\w+)\/inferna/.exec(fs.readFileSync(addon, 'latin1'))?.[1] ?? 'own';
 }
 
 function stateOf(variant, folder) {
