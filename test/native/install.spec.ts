@@ -372,7 +372,8 @@ with zipfile.ZipFile(sys.argv[1], 'w') as archive:
       const source = join(ROOT, 'native/engine/absent_names.c');
       tinyLibrary(names, '-fPIC', source, '-Wl,-soname,libabsent_names.so', '-ldl');
       const parts = needing(names, `-L${here}`, '-l:_sd_native.abi3.so');
-      tinyLibrary(join(own, 'lib/libstable-diffusion.so'), ...parts);
+      const name = 'libstable-diffusion.so'; // one of which lies in `here`, too
+      tinyLibrary(join(own, 'lib', name), `-Wl,-soname,${name}`, ...parts);
 
       const without = install({ SD_CPP_ROOT: own });
       expect(without.stderr).toBe(
