@@ -1,18 +1,21 @@
 # The service with the CUDA engine:  docker build -t sdxl-image-service .
 #   docker run --gpus all -p 8000:8000 -v models:/models -v data:/data sdxl-image-service
 # Without a GPU:  docker build --build-arg ENGINE_VARIANT=cpu --build-arg REQUIRE_GPU=false …, then MODEL_PATH=demo.
+# AMD, Intel:     docker build --build-arg ENGINE_VARIANT=vulkan …
+#   docker run --device /dev/dri --group-add $(stat -c %g /dev/dri/renderD128) …
 # The digest decides, the tag is for readers; both are those of the index, which holds all platforms.
 ARG NODE_IMAGE=node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
+ARG ENGINE_VARIANT=cuda12
 
 FROM ${NODE_IMAGE} AS build
 RUN apt-get update \
   && apt-get install -y --no-install-recommends ca-certificates cmake g++ make python3 python3-pip \
   && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
-# Layers from what changes least to what changes most: packages, the engine (600 MB), the service.
+# Layers from what changes least to what changes most: packages, the engine (CUDA's: 860 MB), the service.
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
-ARG ENGINE_VARIANT=cuda12
+ARG ENGINE_VARIANT
 COPY CMakeLists.txt ./
 COPY native ./native
 RUN ENGINE_VARIANT=${ENGINE_VARIANT} PIP_NO_CACHE_DIR=1 npm run engine
@@ -22,9 +25,12 @@ COPY libs ./libs
 RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
-# libgomp1: the engine's threads. tini: reaps the engine process and passes signals on.
+ARG ENGINE_VARIANT
+# libgomp1: the engine's threads. tini: reaps the engine process and passes signals on. NVIDIA's driver comes from the
+# host, Vulkan's loader and its drivers for AMD and Intel do not.
 RUN apt-get update \
-  && apt-get install -y --no-install-recommends ca-certificates libgomp1 tini \
+  && if [ "${ENGINE_VARIANT}" = vulkan ]; then vulkan='libvulkan1 mesa-vulkan-drivers'; fi \
+  && apt-get install -y --no-install-recommends ca-certificates libgomp1 tini ${vulkan} \
   && rm -rf /var/lib/apt/lists/* \
   && mkdir /models /data && chown node:node /models /data
 WORKDIR /app

@@ -11,17 +11,30 @@ const MEANINGS = [
     /driver version is insufficient/,
     'the NVIDIA driver is too old for CUDA 12: `nvidia-smi` must show version 550 or newer',
   ],
-  [/libcudart\.so|libcublas(Lt)?\.so/, 'the CUDA libraries of the engine are gone: run `npm run engine`'],
   [/libvulkan\.so/, 'libvulkan.so.1 is missing: install it, for example with `apt-get install libvulkan1`'],
   [
     /libggml-vulkan.*returned NULL/,
     'no Vulkan driver is here: `vulkaninfo --summary` must list a device (for AMD and Intel `apt-get install mesa-vulkan-drivers`)',
   ],
   [/libgomp\.so/, 'libgomp.so.1 is missing: install it, for example with `apt-get install libgomp1`'],
-  [/libstable-diffusion\.so/, 'The engine that the addon was built for is gone: run `npm run engine`'],
+  [
+    /libstable-diffusion\.so: cannot open/,
+    'The engine that the addon was built for is gone: run `npm run engine`',
+  ],
+  [
+    /([^\s/]+\.so[.\d]*): cannot open shared object file/,
+    '$1 is missing. With the prebuilt engine `npm run engine` brings it; for an own engine (SD_CPP_ROOT) name its folder ' +
+      'in LD_LIBRARY_PATH, or in ENGINE_RPATH for `npm run engine`',
+  ],
 ];
 
-const meaningOf = (complaint) => MEANINGS.find(([words]) => words.test(complaint))?.[1];
+function meaningOf(complaint) {
+  for (const [words, meaning] of MEANINGS) {
+    const found = words.exec(complaint);
+    if (found) return meaning.replace('$1', found[1]);
+  }
+  return undefined;
+}
 
 /** Finds the built addon; says what to do when it is missing or its libraries are. */
 function load() {

@@ -14,16 +14,42 @@ const ENGINE = join(ROOT, 'native/engine');
 const PIN = /^(?<name>[a-z0-9-]+)==(?<version>\S+) --hash=sha256:(?<sha256>[0-9a-f]{64})$/;
 
 const MIT = [{ license: { id: 'MIT' } }];
+const MIT0 = [{ license: { id: 'MIT-0' } }];
+const BSD2 = [{ license: { id: 'BSD-2-Clause' } }];
+const BSD3 = [{ license: { id: 'BSD-3-Clause' } }];
 const NVIDIA = [{ license: { name: 'NVIDIA CUDA Toolkit EULA' } }];
 const LIBGOMP = [{ expression: 'GPL-3.0-or-later WITH GCC-exception-3.1' }];
+const CCCL = [{ expression: 'Apache-2.0 WITH LLVM-exception AND BSD-3-Clause' }];
+
+/** What the engine's module has in every variant. */
+const MODULE = {
+  'stable-diffusion.cpp': MIT,
+  ggml: MIT,
+  'nlohmann/json': MIT,
+  stb: MIT,
+  miniz: MIT,
+  utf8proc: MIT,
+  oniguruma: BSD2,
+  'darts-clone': BSD2,
+  nanobind: BSD3,
+};
 
 /** What each wheel holds, as THIRD_PARTY_NOTICES.md tells it. A wheel that is not here stops the script. */
 const WHEELS = {
-  inferna: { licenses: MIT, holds: { 'stable-diffusion.cpp': MIT, ggml: MIT, libgomp: LIBGOMP } },
-  'inferna-cuda12': { licenses: MIT, holds: { 'stable-diffusion.cpp': MIT, ggml: MIT, 'llama.cpp': MIT } },
+  inferna: { licenses: MIT, holds: { ...MODULE, libgomp: LIBGOMP } },
+  'inferna-cuda12': { licenses: MIT, holds: { ...MODULE, 'llama.cpp': MIT, miniaudio: MIT0, CCCL } },
+  'inferna-vulkan': { licenses: MIT, holds: { ...MODULE, 'llama.cpp': MIT, miniaudio: MIT0 } },
   'nvidia-cuda-runtime-cu12': { licenses: NVIDIA, holds: {} },
   'nvidia-cublas-cu12': { licenses: NVIDIA, holds: {} },
 };
+
+/** What sd_commit() of the pinned engine says. */
+function engineCommit() {
+  const header = readFileSync(join(ENGINE, 'stable-diffusion.h'), 'utf8');
+  const commit = /^#define PINNED_ENGINE_COMMIT "([0-9a-f]{7,40})"$/m.exec(header)?.[1];
+  if (!commit) throw new Error('native/engine/stable-diffusion.h must define PINNED_ENGINE_COMMIT');
+  return commit;
+}
 
 const readJson = (file) => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));
 
@@ -94,6 +120,9 @@ function component({ name, version, sha256 }, variant) {
       type: 'library',
       name: part,
       licenses,
+      ...(part === 'stable-diffusion.cpp' && {
+        properties: [{ name: 'engine:commit', value: engineCommit() }],
+      }),
     })),
   };
 }

@@ -12,6 +12,7 @@ interface Component {
   readonly hashes?: readonly { readonly alg: string; readonly content: string }[];
   readonly licenses?: readonly object[];
   readonly components?: readonly Component[];
+  readonly properties?: readonly { readonly name: string; readonly value: string }[];
 }
 
 interface Sbom {
@@ -111,6 +112,7 @@ describe('npm run sbom', () => {
     expect(pinned.map((pin) => pin.name).sort()).toEqual([
       'inferna',
       'inferna-cuda12',
+      'inferna-vulkan',
       'nvidia-cublas-cu12',
       'nvidia-cuda-runtime-cu12',
     ]);
@@ -123,7 +125,10 @@ describe('npm run sbom', () => {
         expect(notices).toContain(part.name);
       }
     }
-    expect(all.filter((component) => component.name === 'stable-diffusion.cpp')).toHaveLength(2);
+    const commit = /PINNED_ENGINE_COMMIT "(.*)"/.exec(read('native/engine/stable-diffusion.h'))?.[1];
+    const engines = all.filter((component) => component.name === 'stable-diffusion.cpp');
+    const commits = engines.map(({ properties }) => properties);
+    expect(commits).toEqual(Array(3).fill([{ name: 'engine:commit', value: commit }]));
   });
 
   it('should be written to a file where one is named', () => {

@@ -250,41 +250,67 @@ describe('toAvatarPng', () => {
   });
 });
 
+/** Counts what sharp draws and holds the first of it until `release`: then the line stands still for as long as it takes. */
+function holdFirst() {
+  const prototype = sharp.prototype as { toBuffer: (this: Sharp, ...options: unknown[]) => Promise<unknown> };
+  const drawNow = prototype.toBuffer;
+  const seen = { begun: 0, running: 0, most: 0 };
+  let [release, reached] = [() => {}, () => {}];
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const held = new Promise<void>((resolve) => (reached = resolve));
+  jest.spyOn(prototype, 'toBuffer').mockImplementation(async function (this: Sharp, ...options) {
+    seen.most = Math.max(seen.most, ++seen.running);
+    if (++seen.begun === 1) {
+      reached();
+      await released;
+    }
+    return drawNow.apply(this, options).finally(() => seen.running--);
+  });
+  return { seen, held, release };
+}
+
 describe('A burst of pictures', () => {
-  const slow = flatPng(400, { depth: 16, colour: 6, interlace: 1 });
-  const started = () => sharp.counters().process + sharp.counters().queue;
+  const picture = flatPng(400, { depth: 16, colour: 6, interlace: 1 });
+
+  afterEach(() => jest.restoreAllMocks());
 
   it('should be decoded one after the other, and copies of jobs without waiting', async () => {
-    let most = 0;
-    const watch = setInterval(() => (most = Math.max(most, started())), 1);
-    const burst = Array.from({ length: 12 }, (_, i) => (i % 2 ? toReference(slow) : toAvatarPng(slow)));
-    let done = 0;
-    for (const one of burst) void one.then(() => done++);
     const copy = await encodePng(Buffer.alloc(REFERENCE_SIDE ** 2 * 3, 7), REFERENCE_SIDE, REFERENCE_SIDE);
+    const { seen, held, release } = holdFirst();
+    const burst = Array.from({ length: 12 }, (_, i) => (i % 2 ? toReference(picture) : toAvatarPng(picture)));
+    await held;
     expect((await copyToReference(copy))[0]).toBe(7);
-    expect(done).toBeLessThan(6);
+    expect(seen).toEqual({ begun: 2, running: 1, most: 2 }); // the copy, and of the twelve only the first
+    seen.most = 0;
+    release();
     await Promise.all(burst);
-    clearInterval(watch);
-    expect(most).toBeGreaterThanOrEqual(1);
-    expect(most).toBeLessThanOrEqual(2); // the copy's encoding or decoding is the second
+    expect(seen).toEqual({ begun: 13, running: 0, most: 1 });
   });
 
-  it('should let whoever leaves the line go at once, and serve the others', async () => {
+  it('should let whoever leaves the line go at once, and serve the others in turn', async () => {
+    const { seen, held, release } = holdFirst();
     const caller = new AbortController();
-    const before = [toAvatarPng(slow), toAvatarPng(slow)];
-    const left = toAvatarPng(slow, undefined, caller.signal);
-    const next = toAvatarPng(slow);
+    const served: string[] = [];
+    const serve = (name: string) => toAvatarPng(picture).then(() => served.push(name));
+    const before = [serve('first'), serve('second')];
+    const left = toAvatarPng(picture, undefined, caller.signal);
+    const next = serve('next');
+    await held;
     caller.abort();
     await expect(left).rejects.toMatchObject({ code: 'cancelled' });
-    expect(started()).toBeGreaterThan(0); // the first is still at it
+    expect(seen).toEqual({ begun: 1, running: 1, most: 1 }); // the first is still at it
+    release();
     await Promise.all([...before, next]);
+    expect(served).toEqual(['first', 'second', 'next']);
+    expect(seen.begun).toBe(3);
   });
 
   it('should go on after pictures that were refused', async () => {
-    const broken = slow.subarray(0, slow.length - 100);
+    const broken = picture.subarray(0, picture.length - 100);
     const burst = Array.from({ length: 6 }, () => toAvatarPng(broken, 'user_id'));
-    for (const one of burst) await expect(one).rejects.toMatchObject(refused('damaged or cut'));
-    expect(await toAvatarPng(slow)).toMatchObject({ width: 400 });
+    const all = burst.map((one) => expect(one).rejects.toMatchObject(refused('damaged or cut')));
+    await Promise.all(all);
+    expect(await toAvatarPng(picture)).toMatchObject({ width: 400 });
   });
 
   it('should decode a WebP of many Huffman tables', async () => {

@@ -21,7 +21,11 @@ const DT_SYMBOLIC = 16n;
 const PT_LOAD = 1;
 const ENTRY = 16;
 
+/** "\x7fELF", 64 bits, little endian. */
+const MAGIC = Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
+
 function segments(elf) {
+  if (!elf.subarray(0, MAGIC.length).equals(MAGIC)) return [];
   const table = Number(elf.readBigUInt64LE(32));
   const [size, count] = [elf.readUInt16LE(54), elf.readUInt16LE(56)];
   return Array.from({ length: count }, (_, i) => table + i * size).map((at) => ({

@@ -6,22 +6,16 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { adaptLibrary } = require('./dynamic_section');
 const { Stop } = require('./stop');
+const { VARIANTS } = require('./variants');
 
 const PYTHON_TAGS = ['--python-version', '3.12', '--implementation', 'cp'];
 const PLATFORMS = ['manylinux2014_x86_64', 'manylinux_2_17_x86_64', 'manylinux_2_35_x86_64'];
-/** Megabytes: the download, and the free space that the wheels and what is taken out of them need together. */
-const SIZES = {
-  cpu: { download: 24, disk: 80 },
-  cuda12: { download: 491, disk: 1_500 },
-  vulkan: { download: 36, disk: 150 },
-};
-
 const requirements = (variant) => path.join(__dirname, `requirements-${variant}.txt`);
 
 /** The list of what was unpacked, `size path` per line, under a line that names pins and layout. Written last. */
 const MARKER = 'complete';
 /** To be raised when what is done with the wheels changes. */
-const LAYOUT = 3;
+const LAYOUT = 4;
 
 function pins(variant) {
   const hash = crypto.createHash('sha256').update(fs.readFileSync(requirements(variant)));
@@ -53,7 +47,7 @@ function fetchEngine(variant, folder, localWheels) {
   fs.mkdirSync(path.join(staging, 'tmp'), { recursive: true });
   try {
     requireSpace(variant, staging);
-    console.log(`engine: fetching stable-diffusion.cpp (${variant}, ${SIZES[variant].download} MB)`);
+    console.log(`engine: fetching stable-diffusion.cpp (${variant}, ${VARIANTS[variant].download} MB)`);
     const wheels = path.join(staging, 'wheels');
     download(variant, wheels, path.join(staging, 'tmp'), localWheels);
     unpack(wheels, staging);
@@ -79,9 +73,9 @@ function removeLeftovers(folder) {
 function requireSpace(variant, folder) {
   const { bavail, bsize } = fs.statfsSync(folder);
   const free = Math.floor((bavail * bsize) / 1e6);
-  const { disk } = SIZES[variant];
-  if (free < disk)
-    throw new Stop(`Not enough room in ${path.dirname(folder)}: ${disk} MB are needed, ${free} MB are free.`);
+  const { room } = VARIANTS[variant];
+  if (free < room)
+    throw new Stop(`Not enough room in ${path.dirname(folder)}: ${room} MB are needed, ${free} MB are free.`);
 }
 
 function download(variant, wheels, temporary, local) {
@@ -120,7 +114,7 @@ function download(variant, wheels, temporary, local) {
 function unpack(wheels, folder) {
   const script = `
 import re, sys, zipfile, pathlib
-wanted = r'inferna/sd/_sd_native|inferna[a-z0-9_]*\\.libs/|nvidia/.*/lib/lib(cudart|cublas|cublasLt)\\.so|[^/]*\\.dist-info/.*(LICENSE|License)'
+wanted = r'inferna/sd/_sd_native|inferna[a-z0-9_]*\\.libs/|nvidia/.*/lib/lib(cudart|cublas|cublasLt)\\.so|[^/]*\\.dist-info/.*(LICENSE|License|COPYING)'
 for wheel in sorted(pathlib.Path(sys.argv[1]).glob('*.whl')):
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():

@@ -1,11 +1,14 @@
 'use strict';
 /**
- * Brings the engine and builds the addon: run by `npm ci`, and by hand as `npm run engine`.
+ * Brings the engine and builds the addon: run by `npm ci`, and by hand as `npm run engine`. `--list` only tells what
+ * there is for this machine.
  *
- *   ENGINE_VARIANT  cpu | cuda12 | vulkan | none. Default: cuda12 with an NVIDIA driver, else cpu. none: nothing is fetched
- *                   or built (a machine that only serves the API).
- *   SD_CPP_ROOT     prefix of an installed stable-diffusion.cpp; taken through find_package, nothing is fetched.
- *                   A shared library wants -DCMAKE_SHARED_LINKER_FLAGS=-Wl,-Bsymbolic (dynamic_section.js says why).
+ *   ENGINE_VARIANT  cpu | cuda12 | vulkan | none. Default: cuda12 with an NVIDIA driver, else cpu. none: nothing is
+ *                   fetched or built (a machine that only serves the API).
+ *   SD_CPP_ROOT     prefix of an installed stable-diffusion.cpp; nothing is fetched. A shared library and its header
+ *                   are all that is needed, and it wants -DCMAKE_SHARED_LINKER_FLAGS=-Wl,-Bsymbolic
+ *                   (dynamic_section.js says why); a static one is taken through its package config.
+ *   ENGINE_RPATH    with SD_CPP_ROOT: folders, separated by colons, in which the engine's libraries are found.
  *   ENGINE_WHEELS   folder with the wheels named in requirements-*.txt, for machines without a network.
  * pip's own settings (index, proxy, certificates) apply to the download.
  */
@@ -13,10 +16,12 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { fetchEngine, isComplete } = require('./fetch');
+const { list } = require('./list');
 const { Stop } = require('./stop');
+const { VARIANTS, hasNvidiaDriver, missing, unusable } = require('./variants');
 
 const ROOT = path.resolve(__dirname, '../..');
-const VARIANTS = ['cpu', 'cuda12', 'vulkan', 'none'];
+const CHOICES = [...Object.keys(VARIANTS), 'none'];
 /** The first that takes several platforms at once. */
 const OLDEST_PIP = [20, 3];
 
@@ -28,26 +33,24 @@ const asked = (name) => {
   return value ? path.resolve(process.env.INIT_CWD ?? ROOT, value) : undefined;
 };
 
-function hasNvidiaDriver() {
-  return ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'].some((file) => fs.existsSync(file));
-}
-
 function chooseVariant() {
   const variant = process.env.ENGINE_VARIANT;
-  if (variant && !VARIANTS.includes(variant))
-    throw new Stop(`Expected ${VARIANTS.join(', ')} for ENGINE_VARIANT but received "${variant}".`);
+  if (variant && !CHOICES.includes(variant))
+    throw new Stop(`Expected ${CHOICES.join(', ')} for ENGINE_VARIANT but received "${variant}".`);
   return variant || (hasNvidiaDriver() ? 'cuda12' : 'cpu');
 }
 
-function requirePlatform() {
-  const { platform, arch } = process;
-  const glibc = platform === 'linux' && process.report.getReport().header.glibcVersionRuntime;
-  if (glibc && arch === 'x64') return;
-  const where = platform === 'linux' && !glibc ? 'Linux without glibc (Alpine)' : `${platform} on ${arch}`;
-  throw new Stop(
-    `There is no prebuilt engine for ${where}: set SD_CPP_ROOT to an installed stable-diffusion.cpp, ` +
-      'or ENGINE_VARIANT=none to go without.',
-  );
+/** Before anything is fetched: what cannot be loaded here is refused, what cannot draw here is told. */
+function requireMachine(variant) {
+  const reason = unusable(variant);
+  if (reason) {
+    throw new Stop(
+      `${reason}: set SD_CPP_ROOT to an installed stable-diffusion.cpp, or ENGINE_VARIANT=none to go without.`,
+    );
+  }
+  const lacks = missing(variant);
+  if (lacks.length === 0) return;
+  console.log(`engine: to draw with the ${variant} engine, this machine still lacks ${lacks.join(' and ')}`);
 }
 
 function hasPip() {
@@ -80,6 +83,17 @@ function requireTools(fetching) {
   );
 }
 
+/** Relative ones are resolved; the loader's own $ORIGIN stays. */
+function libraryFolders() {
+  const folders = (process.env.ENGINE_RPATH ?? '').split(':').filter(Boolean);
+  const seen = (folder) => path.resolve(process.env.INIT_CWD ?? ROOT, folder);
+  return folders.map((folder) => (folder.startsWith('$') ? folder : seen(folder))).join(':');
+}
+
+const OWN_ENGINE =
+  ' Of SD_CPP_ROOT a shared library (-DSD_BUILD_SHARED_LIBS=ON) and its header are enough; a static one is taken ' +
+  'through its package config, which asks for all that the engine was built with.';
+
 function build(variant, source) {
   const sanitize = Boolean(process.env.ENGINE_SANITIZE);
   const out = sanitize ? 'native/build-sanitize' : 'native/build';
@@ -93,6 +107,7 @@ function build(variant, source) {
   fs.rmSync(path.join(ROOT, out, 'CMakeCache.txt'), { force: true });
   const defines = {
     SD_CPP_ROOT: source ?? '',
+    ENGINE_RPATH: source ? libraryFolders() : '',
     ENGINE_VARIANT: variant,
     ENGINE_SANITIZE: sanitize ? 'ON' : 'OFF',
   };
@@ -101,7 +116,10 @@ function build(variant, source) {
   const result = spawnSync(process.execPath, command, { cwd: ROOT, encoding: 'utf8' });
   if (result.status !== 0) {
     console.error(result.stdout + result.stderr);
-    throw new Stop('The addon could not be built (the reason is above). `npm run engine` tries again.');
+    throw new Stop(
+      'The addon could not be built (the reason is above). `npm run engine` tries again.' +
+        (source ? OWN_ENGINE : ''),
+    );
   }
   console.log(`engine: addon built in ${out}`);
   if (!sanitize) tryIt();
@@ -120,15 +138,21 @@ function tryIt() {
   console.log(`engine: it cannot draw on this machine yet: ${reason}`);
 }
 
-function main() {
+function main([argument, ...others]) {
+  const listing = argument === '--list';
+  const stranger = listing ? others[0] : argument;
+  if (stranger !== undefined)
+    throw new Stop(`Expected no argument, or --list alone, but received "${stranger}".`);
   const variant = chooseVariant();
-  if (variant === 'none') return console.log('engine: skipped (ENGINE_VARIANT=none)');
   const source = asked('SD_CPP_ROOT');
+  if (listing) return console.log(list(ROOT, variant, source));
+  if (variant === 'none') return console.log('engine: skipped (ENGINE_VARIANT=none)');
   if (source) {
+    if (!fs.existsSync(source)) throw new Stop(`Expected a folder for SD_CPP_ROOT but received ${source}.`);
     requireTools(false);
     return build(variant, source);
   }
-  requirePlatform();
+  requireMachine(variant);
   const folder = path.join(ROOT, 'native/.engine', variant);
   const here = isComplete(variant, folder);
   requireTools(!here);
@@ -138,7 +162,7 @@ function main() {
 }
 
 try {
-  main();
+  main(process.argv.slice(2));
 } catch (error) {
   // A call of the operating system that failed (disk full, no permission) says enough without a stack, too.
   if (!(error instanceof Stop) && !error.syscall) throw error;
