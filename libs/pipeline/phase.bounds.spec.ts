@@ -9,6 +9,16 @@ describe(PhaseBounds.name, () => {
     expect(bounds.of('decoding', 4096)).toBe(600_000);
   });
 
+  it('should give more of it to a step and a decoding of more than a megapixel, as they take more', () => {
+    for (const phase of ['step', 'decoding'] as const) {
+      expect(bounds.of(phase, 2 * 1024 * 1024)).toBe(1_200_000);
+      expect(bounds.of(phase, 512 * 512)).toBe(600_000);
+    }
+    for (const phase of ['text', 'image', 'loading'] as const) {
+      expect(bounds.of(phase, 2 * 1024 * 1024)).toBe(600_000);
+    }
+  });
+
   it('should give ten times the measured p99, and no less than 30 s', () => {
     bounds.note('text', 2_000, 4096);
     expect(bounds.of('text', 4096)).toBe(30_000);

@@ -10,10 +10,13 @@ const SAMPLES = 200;
 
 /** Work that grows with the picture; the prompt and the reference picture do not. */
 const SCALED: ReadonlySet<WatchedPhase> = new Set(['step', 'decoding']);
+/** Pixels that the unmeasured bound is meant for: SDXL's own size. */
+const USUAL_PIXELS = 1024 * 1024;
 
 /**
- * How long an engine may be in a phase before it counts as hung: `unmeasured` before the phase was ever seen to end,
- * then max(30 s, 10 x the measured p99), which for sampling steps and decoding is that of a pixel times the pixels.
+ * How long an engine may be in a phase before it counts as hung: `unmeasured` before the phase was ever seen to end
+ * (more for a picture of more than a megapixel), then max(30 s, 10 x the measured p99), which for sampling steps and
+ * decoding is that of a pixel times the pixels.
  */
 export class PhaseBounds {
   private readonly samples = new Map<WatchedPhase, number[]>();
@@ -32,7 +35,7 @@ export class PhaseBounds {
   /** Milliseconds. */
   of(phase: WatchedPhase, pixels: number): number {
     const samples = this.samples.get(phase);
-    if (!samples) return this.unmeasured;
+    if (!samples) return this.unmeasured * Math.max(1, units(phase, pixels) / USUAL_PIXELS);
     return Math.max(LEAST, FACTOR * p99(samples) * units(phase, pixels));
   }
 
