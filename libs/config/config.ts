@@ -241,7 +241,8 @@ export class Config {
   @List()
   @Matches(/^(\d{1,3}|(GPU|MIG)-[A-Za-z0-9/-]+|[A-Za-z]+\d{0,3})$/, {
     each: true,
-    message: 'ENGINE_DEVICES must be GPUs by number or UUID, or devices by name, separated by commas: 0,1 or Vulkan0,CPU',
+    message:
+      'ENGINE_DEVICES must be GPUs by number or UUID, or devices by name, separated by commas: 0,1 or Vulkan0,CPU',
   })
   @ArrayUnique({ message: 'ENGINE_DEVICES must name each device once' })
   ENGINE_DEVICES: string[] = [];
@@ -302,6 +303,7 @@ export class Config {
   /**
    * Seconds that an engine process may be in one phase (loading, encoding a prompt, one step, decoding) before it is
    * taken for hung and killed, until the phase was measured; then 30 s or ten times the measured p99, whichever is more.
+   * Six times as long for pictures on a CPU, and more for pictures of more than a megapixel.
    */
   @Whole(1, 86_400)
   PHASE_TIMEOUT = 600;

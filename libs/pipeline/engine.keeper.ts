@@ -149,9 +149,13 @@ export class EngineKeeper {
     const engine = new EngineProcess({ opened, loading, warming, log }, this.bounds, variables, main);
     this.engine = engine;
     try {
-      const { device, settings } = await engine.load({ ...this.loadCommand(files), probe: open !== undefined });
+      const { device, settings } = await engine.load({
+        ...this.loadCommand(files),
+        probe: open !== undefined,
+      });
       if (engine.stepped) this.restarts.stepped();
       this.device = device;
+      this.bounds.onCpu = !device.gpu;
       this.settings = settings;
       this.update({ state: 'ready' });
       const load_ms = Math.round(performance.now() - begun);
