@@ -4,95 +4,32 @@
  * configs/inference/sd_xl_base.yaml), in F16. `channels` is the UNet's model_channels: 320 is SDXL's, 2.6 billion
  * parameters; smaller ones, multiples of 32, keep the depth. Text encoders and VAE are always whole.
  */
-import { open } from 'node:fs/promises';
-import { randomNumbers } from './random.numbers.mjs';
+import { randomFile, writeRandomFile } from './random.file.mjs';
+import { bias, conv, linear, norm, table, times, weight } from './random.layers.mjs';
 
-const CONTEXT = 2048;
+/** @typedef {import('./random.file.mjs').Tensor} Tensor */
+
+/** Width of the text that the UNet attends to. */
+export const CONTEXT = 2048;
 const LABEL = 2816;
+/** Of the checkpoint's tensor names. */
+export const UNET = 'model.diffusion_model';
+const VAE = 'first_stage_model';
 
-/** What fills a tensor: a constant, or Gaussian numbers of this standard deviation. @typedef {0 | 1 | { std: number }} Fill */
-/** @typedef {{ name: string, shape: number[], fill: Fill }} Tensor */
+/** @param {{ channels: number, seed: number }} options */
+export const randomSdxl = ({ channels, seed }) =>
+  randomFile([...clipL(), ...clipG(), ...unet(channels), ...vae(`${VAE}.`)], { seed });
 
 /**
  * @param {string} path
  * @param {{ channels: number, seed: number }} options
  * @returns {Promise<number>} bytes written
  */
-export async function writeRandomSdxl(path, { channels, seed }) {
-  const tensors = [...clipL(), ...clipG(), ...unet(channels), ...vae()];
-  const bytes = (/** @type {Tensor} */ { shape }) => 2 * shape.reduce((product, side) => product * side, 1);
-  /** @type {Record<string, unknown>} */
-  const header = {};
-  let end = 0;
-  for (const tensor of tensors) {
-    header[tensor.name] = { dtype: 'F16', shape: tensor.shape, data_offsets: [end, (end += bytes(tensor))] };
-  }
-  const json = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(json.length));
-
-  const file = await open(path, 'wx');
-  try {
-    await file.write(Buffer.concat([length, json]));
-    const random = randomNumbers(seed);
-    const noise = gaussians(random);
-    for (const tensor of tensors) {
-      const source = tensor.fill === 0 ? ZEROS : tensor.fill === 1 ? ONES : noise(tensor.fill.std);
-      for (let left = bytes(tensor); left > 0;) {
-        // Each piece starts elsewhere in the table, or all tensors would be alike.
-        const start = 2 * Math.floor((random() * source.length) / 4);
-        const piece = Math.min(left, source.length - start);
-        await file.write(source, start, piece);
-        left -= piece;
-      }
-    }
-  } finally {
-    await file.close();
-  }
-  return 8 + json.length + end;
+export async function writeRandomSdxl(path, options) {
+  const file = randomSdxl(options);
+  await writeRandomFile(file, path);
+  return file.size;
 }
-
-// --- layers: names, shapes, and fills that keep activations at their size ---
-
-/** @returns {Tensor} variance 1 / inputs (LeCun): what goes in at size 1 comes out at size 1 */
-const weight = (/** @type {string} */ name, /** @type {number[]} */ ...shape) => {
-  const inputs = shape.slice(1).reduce((product, side) => product * side, 1);
-  return { name, shape, fill: { std: 1 / Math.sqrt(inputs) } };
-};
-/** @returns {Tensor} */
-const table = (/** @type {string} */ name, /** @type {number[]} */ shape, /** @type {number} */ std) => ({
-  name,
-  shape,
-  fill: { std },
-});
-/** @returns {Tensor} */
-const bias = (/** @type {string} */ name, /** @type {number} */ size) => ({ name, shape: [size], fill: 0 });
-
-/** @returns {Tensor[]} */
-const linear = (/** @type {string} */ name, /** @type {number} */ from, /** @type {number} */ to) => [
-  weight(`${name}.weight`, to, from),
-  bias(`${name}.bias`, to),
-];
-/** @returns {Tensor[]} */
-const conv = (
-  /** @type {string} */ name,
-  /** @type {number} */ from,
-  /** @type {number} */ to,
-  /** @type {number} */ kernel,
-) => [weight(`${name}.weight`, to, from, kernel, kernel), bias(`${name}.bias`, to)];
-/** @returns {Tensor[]} */
-const norm = (/** @type {string} */ name, /** @type {number} */ size) => [
-  { name: `${name}.weight`, shape: [size], fill: 1 },
-  bias(`${name}.bias`, size),
-];
-/**
- * @template T
- * @param {number} count
- * @param {(i: number) => T[]} make
- */
-const times = (count, make) => Array.from({ length: count }, (_, i) => make(i)).flat();
-
-// --- the parts ---
 
 /** OpenAI's CLIP ViT-L/14, as transformers names it. */
 function clipL() {
@@ -139,8 +76,8 @@ function clipG() {
 }
 
 /** @param {number} channels */
-function unet(channels) {
-  const model = 'model.diffusion_model';
+export function unet(channels) {
+  const model = UNET;
   const time = 4 * channels;
   const widths = [channels, 2 * channels, 4 * channels];
   const depths = [0, 2, 10];
@@ -234,8 +171,8 @@ function transformer(name, width, depth) {
   ];
 }
 
-function vae() {
-  const model = 'first_stage_model';
+/** @param {string} prefix of the names: none in a file of its own */
+export function vae(prefix) {
   const widths = [128, 256, 512, 512];
 
   /** @param {string} name @param {number} from @param {number} to */
@@ -254,7 +191,7 @@ function vae() {
     ...residual(`${half}.mid.block_2`, 512, 512),
   ];
 
-  const [encoder, decoder] = [`${model}.encoder`, `${model}.decoder`];
+  const [encoder, decoder] = [`${prefix}encoder`, `${prefix}decoder`];
   let width = 128;
   const down = times(4, (level) => [
     ...times(2, (i) => {
@@ -285,46 +222,7 @@ function vae() {
     ...up,
     ...norm(`${decoder}.norm_out`, 128),
     ...conv(`${decoder}.conv_out`, 128, 3, 3),
-    ...conv(`${model}.quant_conv`, 8, 8, 1),
-    ...conv(`${model}.post_quant_conv`, 4, 4, 1),
+    ...conv(`${prefix}quant_conv`, 8, 8, 1),
+    ...conv(`${prefix}post_quant_conv`, 4, 4, 1),
   ];
-}
-
-// --- numbers ---
-
-const TABLE = 1 << 20;
-const ZEROS = Buffer.alloc(2 * TABLE);
-const ONES = Buffer.from(new Uint16Array(TABLE).fill(0x3c00).buffer); // 1 as a half
-
-/**
- * Tables of Gaussian halves. Drawing billions one by one would take minutes and time nothing else.
- *
- * @param {() => number} random
- */
-function gaussians(random) {
-  // Box and Muller.
-  const normal = Float64Array.from(
-    { length: TABLE },
-    () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
-  );
-  /** @type {Map<number, Buffer>} */
-  const tables = new Map();
-  return (/** @type {number} */ std) => {
-    let found = tables.get(std);
-    if (!found)
-      tables.set(std, (found = Buffer.from(Uint16Array.from(normal, (x) => toHalf(x * std)).buffer)));
-    return found;
-  };
-}
-
-const single = new Float32Array(1);
-const singleBits = new Uint32Array(single.buffer);
-
-/** Towards zero; what is too small for a normal half becomes 0. @param {number} value */
-function toHalf(value) {
-  single[0] = value;
-  const bits = singleBits[0];
-  const exponent = ((bits >>> 23) & 0xff) - 112;
-  if (exponent <= 0) return 0;
-  return ((bits >>> 16) & 0x8000) | (exponent << 10) | ((bits >>> 13) & 0x3ff);
 }

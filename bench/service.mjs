@@ -35,15 +35,15 @@ export const DEMO = { MODEL_PATH: 'demo', DEMO_CACHE: join(ROOT, 'data/demo') };
 const PATIENCE = 15_000;
 
 /**
- * Starts the service and resolves once it takes pictures.
+ * Starts the service and resolves once it takes pictures, or with `ready: false` once it listens.
  *
  * @param {Record<string, string>} variables
- * @param {{ nodeArguments?: string[], ipc?: boolean, minutes?: number, folder?: string,
+ * @param {{ nodeArguments?: string[], ipc?: boolean, ready?: boolean, minutes?: number, folder?: string,
  *   onLine?: (line: string) => void, headers?: Record<string, string> }} [options] `minutes`: longest wait for the
  *   model; `folder`: DATA_DIR, else a new one; `onLine` gets every line of the log; `headers` go with every request
  */
 export async function startService(variables, options = {}) {
-  const { nodeArguments = [], ipc = false, minutes = 3, onLine, headers } = options;
+  const { nodeArguments = [], ipc = false, ready = true, minutes = 3, onLine, headers } = options;
   if (!existsSync(MAIN)) throw new Error('The service is not built: run npm run build');
   const folder = options.folder ?? (await temporaryFolder());
   const child = spawn(process.execPath, [...nodeArguments, MAIN], {
@@ -74,7 +74,7 @@ export async function startService(variables, options = {}) {
     ...{ child, url, killGroup, enginePid: () => engineOf(child.pid ?? 0) },
     ...client(url, headers),
   };
-  await Promise.race([untilReady(service, minutes), dead]);
+  if (ready) await Promise.race([untilReady(service, minutes), dead]);
   return service;
 }
 

@@ -303,6 +303,7 @@ export class Config {
   /**
    * Seconds that an engine process may be in one phase (loading, encoding a prompt, one step, decoding) before it is
    * taken for hung and killed, until the phase was measured; then 30 s or ten times the measured p99, whichever is more.
+   * Six times as long for pictures on a CPU, and more for pictures of more than a megapixel.
    */
   @Whole(1, 86_400)
   PHASE_TIMEOUT = 600;

@@ -1,7 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, statfs } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { basename } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ModelError } from './model.error';
 import type { OnProgress } from './model.progress';
@@ -23,10 +22,8 @@ export async function download(
   variable: string,
   onProgress: OnProgress,
 ): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
   const part = await PartFile.claim(target);
   try {
-    await expectRoom(dirname(target), file.size - (await part.size()));
     for (let again = false; ; again = true) {
       const sha256 = await fetchAll(client, file, part, variable, onProgress);
       if (!file.sha256 || sha256 === file.sha256) break;
@@ -115,18 +112,6 @@ async function hashPart(part: PartFile, file: HubFile, onProgress: OnProgress): 
     onProgress({ phase: 'verify', file: basename(file.path), done, total });
   }
   return hash;
-}
-
-/** Told before the first byte, not after the last that fits. */
-async function expectRoom(folder: string, needed: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
-  if (needed <= free) return;
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-  throw new ModelError(
-    `The download needs ${gigabytes(needed)} and the disk of HF_HOME's folder has ${gigabytes(free)} free: ` +
-      'free some space, or set HF_HOME to a folder on a larger disk.',
-  );
 }
 
 const isDisk = (error: unknown) =>

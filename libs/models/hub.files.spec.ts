@@ -1,5 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rm,
+  statfs,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { COMMIT, HubServer } from '../../test/support/hub.server';
@@ -51,7 +61,7 @@ describe(HubFiles.name, () => {
     expect(path).toBe(join(home, 'hub/models--owner--name/snapshots', COMMIT, 'model.safetensors'));
     expect(await sumOf(path)).toBe(SHA256);
     expect(await left()).toEqual([SHA256]);
-    expect(progress.at(-1)).toEqual({
+    expect(progress.at(-1)).toMatchObject({
       phase: 'download',
       file: 'model.safetensors',
       done: 300_000,
@@ -218,13 +228,67 @@ describe(HubFiles.name, () => {
     await expect(get()).rejects.toThrow(/^The disk of HF_HOME's folder is full: free some space/);
   });
 
-  it('should say beforehand that the disk has too little room', async () => {
-    const client = new HubClient({ endpoint: hub.endpoint });
-    clients.push(client);
-    jest.spyOn(client, 'describe').mockResolvedValue({ ...FILE, commit: COMMIT, size: 1e18, etag: SHA256 });
-    await expect(new HubFiles(client, home).get(FILE, 'MODEL_PATH', () => undefined)).rejects.toThrow(
-      /needs 1000000000\.0 GB .* set HF_HOME/,
-    );
-    expect(hub.downloads).toEqual([]);
+  describe('with several files', () => {
+    const SMALL = { ...FILE, path: 'small.safetensors' };
+    const prepared = (first: HubFiles) =>
+      first.prepare([SMALL, FILE].map((reference) => ({ reference, variable: reference.path })));
+    beforeEach(() => hub.files.set('small.safetensors', randomBytes(100_000)));
+
+    it('should tell how far all of them are', async () => {
+      await leave(MODEL.subarray(0, 200_000));
+      const both = files();
+      await prepared(both);
+      for (const reference of [SMALL, FILE]) {
+        await both.get(reference, 'MODEL_PATH', (x) => progress.push(x));
+      }
+      const all = progress.flatMap((one) => one.all ?? []);
+      expect(all.every(({ files, total }) => files === 2 && total === 400_000)).toBe(true);
+      const first = all.filter(({ file }) => file === 1);
+      // what an earlier run left counts from the start
+      expect(first[0].done).toBeGreaterThan(200_000);
+      expect(first.at(-1)?.done).toBe(300_000);
+      expect(all.at(-1)).toMatchObject({ file: 2, done: 400_000 });
+    });
+
+    it('should notice a file that does not exist before the first byte of another', async () => {
+      hub.files.delete('model.safetensors');
+      await expect(prepared(files())).rejects.toThrow(/^model\.safetensors: the model hub has no such/);
+      expect(hub.downloads).toEqual([]);
+    });
+
+    it('should ask about each file once', async () => {
+      const both = files();
+      await prepared(both);
+      for (const reference of [SMALL, FILE]) await both.get(reference, 'MODEL_PATH', () => undefined);
+      expect(hub.seen.filter(({ method }) => method === 'HEAD')).toHaveLength(2);
+    });
+
+    it('should say before the first byte that the disk has too little room for all of them', async () => {
+      const { bavail, bsize } = await statfs(home);
+      const client = new HubClient({ endpoint: hub.endpoint });
+      clients.push(client);
+      // Each fits by itself.
+      const size = Math.ceil(0.7 * bavail * bsize);
+      jest.spyOn(client, 'describe').mockImplementation(({ repo, path }) => {
+        const etag = sum(Buffer.from(path));
+        return Promise.resolve({ ...{ repo, path, commit: COMMIT, size, etag } });
+      });
+      await expect(prepared(new HubFiles(client, home))).rejects.toThrow(
+        new RegExp(`needs ${((2 * size) / 1e9).toFixed(1)} GB .* set HF_HOME`),
+      );
+      expect(hub.downloads).toEqual([]);
+    });
+
+    it('should not count what an earlier process left as room that is needed', async () => {
+      await leave(Buffer.alloc(0));
+      const [part] = await left();
+      await truncate(join(home, BLOBS, part), 20e9); // takes no room itself
+      const { bavail, bsize } = await statfs(home);
+      const client = new HubClient({ endpoint: hub.endpoint });
+      clients.push(client);
+      const size = bavail * bsize + 10e9;
+      jest.spyOn(client, 'describe').mockResolvedValue({ ...FILE, commit: COMMIT, size, etag: SHA256 });
+      await new HubFiles(client, home).prepare([{ reference: FILE, variable: 'MODEL_PATH' }]);
+    });
   });
 });

@@ -1,15 +1,25 @@
 import { stat } from 'node:fs/promises';
 import { chooseCheckpoint, isDiffusers } from './checkpoint.choice';
 import { HubCache } from './hub.cache';
-import type { HubClient } from './hub.client';
+import type { HubClient, HubFile } from './hub.client';
 import { download } from './hub.download';
+import { HubDownloads } from './hub.downloads';
 import { isUnsafe, type HubReference } from './hub.reference';
 import { diskError, ModelError } from './model.error';
 import type { OnProgress } from './model.progress';
 
+/** A file that is not here yet, as the hub describes it. */
+interface Missing {
+  readonly file: HubFile;
+  /** Where its bytes belong. */
+  readonly blob: string;
+}
+
 /** Files of the model hub as local paths: from the cache without a network, else downloaded into it. */
 export class HubFiles {
   private readonly cache: HubCache;
+  private readonly downloads: HubDownloads;
+  private readonly missing = new Map<string, Missing>();
 
   constructor(
     private readonly client: HubClient,
@@ -17,29 +27,59 @@ export class HubFiles {
     home: string,
   ) {
     this.cache = new HubCache(home);
+    this.downloads = new HubDownloads(home);
   }
 
-  /** `variable` is whom a failure is told about. */
-  async get(reference: HubReference, variable: string, onProgress: OnProgress): Promise<string> {
+  /**
+   * Looks at all that will be asked for, so that what does not exist, or does not fit on the disk, shows before the
+   * first byte of the first file.
+   */
+  async prepare(
+    wanted: readonly { readonly reference: HubReference; readonly variable: string }[],
+  ): Promise<void> {
     try {
-      const path = reference.path ?? (await this.choose(reference, variable));
-      const wanted = { ...reference, path };
-      return (await this.cache.find(wanted)) ?? (await this.fetch(wanted, variable, onProgress));
+      for (const { reference, variable } of wanted) await this.find(reference, variable);
+      if (this.missing.size > 0) await this.downloads.expectRoom();
     } catch (error) {
       throw diskError(error, 'HF_HOME');
     }
   }
 
+  /** `variable` is whom a failure is told about. */
+  async get(reference: HubReference, variable: string, onProgress: OnProgress): Promise<string> {
+    await this.prepare([{ reference, variable }]);
+    try {
+      const found = await this.find(reference, variable);
+      return typeof found === 'string' ? found : await this.fetch(found, reference, variable, onProgress);
+    } catch (error) {
+      throw diskError(error, 'HF_HOME');
+    }
+  }
+
+  /** Its path, or what the hub says of it, which is asked once. */
+  private async find(reference: HubReference, variable: string): Promise<string | Missing> {
+    const path = reference.path ?? (await this.choose(reference, variable));
+    const key = `${reference.repo}@${reference.revision}:${path}`;
+    const found = (await this.cache.find({ ...reference, path })) ?? this.missing.get(key);
+    if (found) return found;
+    const file = await this.client.describe({ ...reference, path }, variable);
+    const missing = { file, blob: this.cache.blob(file) };
+    if (!(await isWhole(missing))) await this.downloads.add(file, missing.blob);
+    this.missing.set(key, missing);
+    return missing;
+  }
+
   private async fetch(
-    reference: HubReference & { path: string },
+    missing: Missing,
+    { revision }: HubReference,
     variable: string,
     onProgress: OnProgress,
   ): Promise<string> {
-    const file = await this.client.describe(reference, variable);
-    const blob = this.cache.blob(file);
-    const size = (await stat(blob).catch(() => undefined))?.size;
-    if (size !== file.size) await download(this.client, file, blob, variable, onProgress);
-    return this.cache.link(file, reference.revision);
+    const { file, blob } = missing;
+    if (!(await isWhole(missing))) {
+      await download(this.client, file, blob, variable, this.downloads.follow(blob, onProgress));
+    }
+    return this.cache.link(file, revision);
   }
 
   private async choose(reference: HubReference, variable: string): Promise<string> {
@@ -54,6 +94,10 @@ export class HubFiles {
     return path;
   }
 }
+
+/** Under another name or revision the same bytes may be here. */
+const isWhole = async ({ file, blob }: Missing): Promise<boolean> =>
+  (await stat(blob).catch(() => undefined))?.size === file.size;
 
 function undecided(candidates: readonly string[], diffusers: boolean, variable: string): ModelError {
   if (candidates.length > 0) {

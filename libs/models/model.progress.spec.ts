@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { progressLine, TerminalProgress } from './model.progress';
+import { percent, progressLine, TerminalProgress } from './model.progress';
 
 const MB = 1e6;
 
@@ -45,6 +45,27 @@ describe(TerminalProgress.name, () => {
       'Unpacking demo.safetensors: 68 % (68.0 of 100.0 MB)',
       'Unpacking demo.safetensors: 100 % (100.0 of 100.0 MB)',
     ]);
+  });
+
+  it.each([
+    [undefined, ''],
+    [41.2, ', 42 s left'],
+    [600, ', 10 min left'],
+    [7000, ', 1 h 57 min left'],
+  ])('should tell of all files, and of the time left where it is known: %s s', (secondsLeft, words) => {
+    const all = { file: 4, files: 4, done: 6.4e9, total: 10.5e9, secondsLeft };
+    const progress = { phase: 'download', file: 'x', done: 2.84e9, total: 6.94e9, all } as const;
+    expect(progressLine(progress)).toBe(
+      `Downloading x: 40 % (2.8 of 6.9 GB); file 4 of 4, 6.4 of 10.5 GB${words}`,
+    );
+    expect(percent(progress)).toBe(60);
+  });
+
+  it('should not count a single file twice', () => {
+    const all = { file: 1, files: 1, done: 5e6, total: 1e7, secondsLeft: 3 };
+    expect(progressLine({ phase: 'download', file: 'x', done: 5e6, total: 1e7, all })).toBe(
+      'Downloading x: 50 % (5.0 of 10.0 MB); 3 s left',
+    );
   });
 
   it('should count gigabytes as such', () => {

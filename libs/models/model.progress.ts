@@ -9,6 +9,20 @@ export interface ModelProgress {
   readonly done: number;
   /** bytes */
   readonly total: number;
+  /** The whole download that this file is a part of. */
+  readonly all?: WholeDownload;
+}
+
+export interface WholeDownload {
+  /** Which file it is, from 1 on. */
+  readonly file: number;
+  readonly files: number;
+  /** bytes of all files */
+  readonly done: number;
+  /** bytes of all files */
+  readonly total: number;
+  /** At the speed so far. */
+  readonly secondsLeft?: number;
 }
 
 export type OnProgress = (progress: ModelProgress) => void;
@@ -16,18 +30,32 @@ export type OnProgress = (progress: ModelProgress) => void;
 const VERBS = { download: 'Downloading', verify: 'Verifying', unpack: 'Unpacking' } as const;
 const LINE_EVERY_MS = 10_000;
 
-/** 0..100, whole. An empty file is done. */
-export const percent = ({ done, total }: ModelProgress): number =>
+/** 0..100, whole; of the whole download where the file is one of several. Nothing to do is done. */
+export const percent = ({ done, total, all }: ModelProgress): number => share(all ?? { done, total });
+
+const share = ({ done, total }: { readonly done: number; readonly total: number }): number =>
   total > 0 ? Math.min(100, Math.floor((100 * done) / total)) : 100;
 
-/** "Downloading sd_xl_base_1.0.safetensors: 41 % (2.8 of 6.9 GB)" */
+/** "Downloading sd_xl_base_1.0.safetensors: 41 % (2.8 of 6.9 GB); file 4 of 4, 6.4 of 10.5 GB, 3 min left" */
 export function progressLine(progress: ModelProgress): string {
-  const unit = progress.total >= 1e9 ? 1e9 : 1e6;
-  const amount = (bytes: number) => (bytes / unit).toFixed(1);
-  return (
-    `${VERBS[progress.phase]} ${progress.file}: ${percent(progress)} % ` +
-    `(${amount(progress.done)} of ${amount(progress.total)} ${unit === 1e9 ? 'GB' : 'MB'})`
-  );
+  const { phase, file, all } = progress;
+  const line = `${VERBS[phase]} ${file}: ${share(progress)} % (${amount(progress)})`;
+  const whole = all && all.files > 1 ? [`file ${all.file} of ${all.files}`, amount(all)] : [];
+  const left = all?.secondsLeft === undefined ? [] : [`${duration(all.secondsLeft)} left`];
+  const more = [...whole, ...left].join(', ');
+  return more ? `${line}; ${more}` : line;
+}
+
+function amount({ done, total }: { readonly done: number; readonly total: number }): string {
+  const [unit, name] = total >= 1e9 ? [1e9, 'GB'] : [1e6, 'MB'];
+  return `${(done / unit).toFixed(1)} of ${(total / unit).toFixed(1)} ${name}`;
+}
+
+/** "40 s", "12 min", "1 h 5 min" */
+function duration(seconds: number): string {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /**

@@ -33,23 +33,28 @@ export class ModelsService {
     const plan = await planModel(this.config);
     const client = new HubClient({ endpoint: this.config.HF_ENDPOINT, token: this.config.HF_TOKEN });
     try {
-      return await this.collect(plan, this.fetcher(client, onProgress));
+      return await this.collect(plan, client, onProgress);
     } finally {
       await client.close();
     }
   }
 
-  private async collect(plan: ModelPlan, fetch: (wanted: Wanted) => Promise<string>): Promise<ModelFiles> {
+  private async collect(plan: ModelPlan, client: HubClient, onProgress: OnProgress): Promise<ModelFiles> {
     // One after the other, the small ones first: a mistake in them shows before the long download.
-    const vae = plan.vae && (await fetch(plan.vae));
-    const ipAdapter = plan.ipAdapter && (await fetch(plan.ipAdapter));
-    const clipVision = plan.clipVision && (await fetch(plan.clipVision));
-    const checkpoint = await fetch(plan.checkpoint);
-    return { name: plan.name, checkpoint, vae, ipAdapter, clipVision, loraDir: plan.loraDir };
+    const { vae, ipAdapter, clipVision, checkpoint } = plan;
+    const hub = new HubFiles(client, resolve(this.config.HF_HOME ?? join(this.config.DATA_DIR, 'models')));
+    await hub.prepare([vae, ipAdapter, clipVision, checkpoint].flatMap(ofHub));
+    const fetch = this.fetcher(hub, onProgress);
+    const files = {
+      vae: vae && (await fetch(vae)),
+      ipAdapter: ipAdapter && (await fetch(ipAdapter)),
+      clipVision: clipVision && (await fetch(clipVision)),
+      checkpoint: await fetch(checkpoint),
+    };
+    return { name: plan.name, ...files, loraDir: plan.loraDir };
   }
 
-  private fetcher(client: HubClient, onProgress: OnProgress): (wanted: Wanted) => Promise<string> {
-    const hub = new HubFiles(client, resolve(this.config.HF_HOME ?? join(this.config.DATA_DIR, 'models')));
+  private fetcher(hub: HubFiles, onProgress: OnProgress): (wanted: Wanted) => Promise<string> {
     let demo: Promise<DemoFiles> | undefined;
     const path = async ({ variable, from }: Wanted): Promise<string> => {
       if ('file' in from) return from.file;
@@ -60,3 +65,6 @@ export class ModelsService {
     return async (wanted) => expectWeights(await path(wanted), wanted.variable);
   }
 }
+
+const ofHub = (wanted: Wanted | undefined) =>
+  wanted && 'hub' in wanted.from ? [{ reference: wanted.from.hub, variable: wanted.variable }] : [];

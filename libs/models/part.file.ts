@@ -28,13 +28,19 @@ export class PartFile {
     for (const orphan of await leftBehind(target)) {
       try {
         // Of two processes that want the same part, one rename wins; the loser gets ENOENT and looks further.
-        await rename(orphan, path);
+        await rename(orphan.path, path);
         break;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       }
     }
     return new PartFile(target, path);
+  }
+
+  /** Bytes that a dead process left for `target`, and `claim` would take over. */
+  static async left(target: string): Promise<number> {
+    const [largest] = await leftBehind(target);
+    return largest?.size ?? 0;
   }
 
   /** Bytes on disk. */
@@ -61,7 +67,7 @@ export class PartFile {
     }
     await rename(this.path, this.target);
     inUse.delete(this.path);
-    for (const orphan of await leftBehind(this.target)) await rm(orphan, { force: true });
+    for (const { path } of await leftBehind(this.target)) await rm(path, { force: true });
   }
 
   /** Keeps the bytes for a later claim to go on with. */
@@ -76,9 +82,9 @@ export class PartFile {
 }
 
 /** Parts of `target` that nobody writes any more, the largest first. */
-async function leftBehind(target: string): Promise<string[]> {
+async function leftBehind(target: string): Promise<{ path: string; size: number }[]> {
   const folder = dirname(target);
-  const names = (await readdir(folder)).filter(
+  const names = (await readdir(folder).catch(noFolder)).filter(
     (name) => name.startsWith(`${basename(target)}.`) && name.endsWith('.part'),
   );
   const parts = await Promise.all(
@@ -88,10 +94,12 @@ async function leftBehind(target: string): Promise<string[]> {
       return info && !isWritten(path, info.mtimeMs) ? { path, size: info.size } : undefined;
     }),
   );
-  return parts
-    .filter((part) => part !== undefined)
-    .sort((a, b) => b.size - a.size)
-    .map((part) => part.path);
+  return parts.filter((part) => part !== undefined).sort((a, b) => b.size - a.size);
+}
+
+function noFolder(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOENT') return [];
+  throw error;
 }
 
 function isWritten(path: string, mtimeMs: number): boolean {

@@ -155,6 +155,7 @@ export class EngineKeeper {
       });
       if (engine.stepped) this.restarts.stepped();
       this.device = device;
+      this.bounds.onCpu = !device.gpu;
       this.settings = settings;
       this.update({ state: 'ready' });
       const load_ms = Math.round(performance.now() - begun);

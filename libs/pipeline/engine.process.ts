@@ -14,7 +14,7 @@ import type {
   LoadCommand,
 } from './engine.messages';
 import { EngineWatchdog, HEARTBEAT } from './engine.watchdog';
-import type { PhaseBounds } from './phase.bounds';
+import { textPieces, type PhaseBounds, type WatchedPhase } from './phase.bounds';
 import type { GenerateListeners } from './pipeline.types';
 
 export interface EngineListeners {
@@ -134,9 +134,8 @@ export class EngineProcess {
       async () => (await listeners.previewsWanted?.()) ?? false,
       (on) => this.send({ type: 'previews', id, on }),
     );
-    const pixels = options.width * options.height;
     this.drawing = id;
-    this.watchdog.enter(options.reference ? 'image' : 'text', pixels);
+    this.watch(options.reference ? 'image' : 'text', options);
     const picture = this.ask({ type: 'generate', id, options }, (event) => {
       if (event.type === 'generated') return event.picture;
       if (event.type === 'drawn') {
@@ -147,7 +146,7 @@ export class EngineProcess {
       const { preview, ...progress } = event.progress;
       if (preview) listeners.onPreview?.({ ...preview, step: progress.step });
       else {
-        this.follow(progress, pixels);
+        this.follow(progress, options);
         listeners.onProgress?.(progress);
       }
       askForPreviews();
@@ -173,9 +172,13 @@ export class EngineProcess {
     }, KILL_MS).unref();
   }
 
-  private follow({ phase, step }: GenerateProgress, pixels: number): void {
-    this.watchdog.enter(phase === 'sampling' ? 'step' : phase, pixels);
+  private follow({ phase, step }: GenerateProgress, options: GenerateOptions): void {
+    this.watch(phase === 'sampling' ? 'step' : phase, options);
     if (phase === 'sampling' && step > 0) this.hasStepped = true;
+  }
+
+  private watch(phase: WatchedPhase, { prompt, negativePrompt = '', width, height }: GenerateOptions): void {
+    this.watchdog.enter(phase, phase === 'text' ? textPieces(prompt, negativePrompt) : width * height);
   }
 
   /** The engine is through with a picture. Not with the next one, which may be asked for before this one's pixels came. */

@@ -12,7 +12,7 @@ const MISSED = 10;
 export class EngineWatchdog {
   private beats?: NodeJS.Timeout;
   private silent = 0;
-  private current?: { readonly phase: WatchedPhase; readonly pixels: number; readonly since: number };
+  private current?: { readonly phase: WatchedPhase; readonly size: number; readonly since: number };
   private bound?: NodeJS.Timeout;
 
   constructor(
@@ -34,13 +34,13 @@ export class EngineWatchdog {
   }
 
   /** A phase begins, or goes visibly on and gets its time anew; another one before it is over, and measured. */
-  enter(phase: WatchedPhase, pixels = 1): void {
+  enter(phase: WatchedPhase, size = 1): void {
     if (this.current?.phase !== phase || phase === 'step') {
       this.leave();
-      this.current = { phase, pixels, since: performance.now() };
+      this.current = { phase, size, since: performance.now() };
     }
     clearTimeout(this.bound);
-    const bound = this.bounds.of(phase, pixels);
+    const bound = this.bounds.of(phase, size);
     // Longer than a timer can be is as good as no bound.
     this.bound = setTimeout(() => this.exceeded(phase, bound), Math.min(bound, 2 ** 31 - 1)).unref();
   }
@@ -61,7 +61,7 @@ export class EngineWatchdog {
     const { current } = this;
     this.current = undefined;
     if (!current || !completed) return;
-    this.bounds.note(current.phase, performance.now() - current.since, current.pixels);
+    this.bounds.note(current.phase, performance.now() - current.since, current.size);
   }
 
   private exceeded(phase: WatchedPhase, bound: number): void {

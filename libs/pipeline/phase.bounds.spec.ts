@@ -1,19 +1,29 @@
-import { PhaseBounds } from './phase.bounds';
+import { PhaseBounds, textPieces } from './phase.bounds';
 
 describe(PhaseBounds.name, () => {
   let bounds: PhaseBounds;
   beforeEach(() => (bounds = new PhaseBounds(600_000)));
 
   it('should give PHASE_TIMEOUT to a phase that was never seen to end, whatever others took', () => {
-    bounds.note('text', 5_000, 4096);
+    bounds.note('text', 5_000, 2);
     expect(bounds.of('decoding', 4096)).toBe(600_000);
   });
 
+  it('should give more of it to a step and a decoding of more than a megapixel, as they take more', () => {
+    for (const phase of ['step', 'decoding'] as const) {
+      expect(bounds.of(phase, 2 * 1024 * 1024)).toBe(1_200_000);
+      expect(bounds.of(phase, 512 * 512)).toBe(600_000);
+    }
+    for (const phase of ['image', 'loading'] as const) {
+      expect(bounds.of(phase, 2 * 1024 * 1024)).toBe(600_000);
+    }
+  });
+
   it('should give ten times the measured p99, and no less than 30 s', () => {
-    bounds.note('text', 2_000, 4096);
-    expect(bounds.of('text', 4096)).toBe(30_000);
-    bounds.note('text', 8_000, 4096);
-    expect(bounds.of('text', 4096)).toBe(80_000);
+    bounds.note('image', 2_000, 4096);
+    expect(bounds.of('image', 4096)).toBe(30_000);
+    bounds.note('image', 8_000, 4096);
+    expect(bounds.of('image', 4096)).toBe(80_000);
   });
 
   it('should take the p99: one in two hundred that stuttered does not count, three do', () => {
@@ -24,12 +34,33 @@ describe(PhaseBounds.name, () => {
     expect(bounds.of('text', 1)).toBe(600_000);
   });
 
-  it('should scale steps and decoding with the pixels, but not the prompt', () => {
-    for (const phase of ['step', 'decoding', 'text'] as const) bounds.note(phase, 4_000, 1_000);
+  it('should scale steps and decoding with the pixels, but not the reference picture', () => {
+    for (const phase of ['step', 'decoding', 'image'] as const) bounds.note(phase, 4_000, 1_000);
     expect(bounds.of('step', 3_000)).toBe(120_000);
     expect(bounds.of('decoding', 2_000)).toBe(80_000);
     expect(bounds.of('step', 10)).toBe(30_000);
-    expect(bounds.of('text', 3_000)).toBe(40_000);
+    expect(bounds.of('image', 3_000)).toBe(40_000);
+  });
+
+  it('should scale with the prompts: long ones are no hung engine', () => {
+    const short = textPieces('a fox', '');
+    bounds.note('text', 6_000, short);
+    expect(bounds.of('text', short)).toBe(60_000);
+    // 2,000 characters of which each is several tokens
+    expect(bounds.of('text', textPieces('\u{1F98A}'.repeat(2000), ''))).toBeGreaterThan(50 * 60_000);
+    expect(textPieces('x'.repeat(74), 'x'.repeat(75))).toBe(3);
+  });
+
+  it('should give six times as much to the phases of a picture on a CPU', () => {
+    bounds.onCpu = true;
+    for (const phase of ['text', 'image', 'step', 'decoding'] as const) {
+      expect(bounds.of(phase, 2)).toBe(3_600_000);
+    }
+    for (const phase of ['starting', 'loading', 'warming'] as const) {
+      expect(bounds.of(phase, 1)).toBe(600_000);
+    }
+    bounds.note('image', 8_000, 1);
+    expect(bounds.of('image', 1)).toBe(80_000);
   });
 
   it('should follow the newest measurements', () => {

@@ -8,32 +8,42 @@ const FACTOR = 10;
 /** Newest measurements of a phase that are looked at. */
 const SAMPLES = 200;
 
-/** Work that grows with the picture; the prompt and the reference picture do not. */
-const SCALED: ReadonlySet<WatchedPhase> = new Set(['step', 'decoding']);
+/** Work that grows: with the picture's pixels, or with the prompts, which are encoded 75 tokens at a time. */
+const SCALED: ReadonlySet<WatchedPhase> = new Set(['text', 'step', 'decoding']);
+/** What the unmeasured bound is meant for: SDXL's own size in pixels, and two prompts as long as requests may have. */
+const USUAL: Partial<Record<WatchedPhase, number>> = { text: 54, step: 1024 * 1024, decoding: 1024 * 1024 };
+
+const PICTURE: ReadonlySet<WatchedPhase> = new Set(['text', 'image', 'step', 'decoding']);
+/** How many times longer a CPU may take: a step of full SDXL with a LoRA takes minutes on one that others use, too. */
+const CPU_FACTOR = 6;
 
 /**
- * How long an engine may be in a phase before it counts as hung: `unmeasured` before the phase was ever seen to end,
- * then max(30 s, 10 x the measured p99), which for sampling steps and decoding is that of a pixel times the pixels.
+ * How long an engine may be in a phase before it counts as hung: `unmeasured` before the phase was ever seen to end
+ * (more on a CPU, for a picture of more than a megapixel, and for very long prompts), then max(30 s, 10 x the measured
+ * p99), which for texts, sampling steps and decoding is that of a piece or pixel times their number.
  */
 export class PhaseBounds {
+  /** The engine draws on the CPU. */
+  onCpu = false;
   private readonly samples = new Map<WatchedPhase, number[]>();
 
   /** @param unmeasured milliseconds, PHASE_TIMEOUT */
   constructor(private readonly unmeasured: number) {}
 
-  /** A phase ended after this many milliseconds. */
-  note(phase: WatchedPhase, milliseconds: number, pixels: number): void {
+  /** A phase ended after this many milliseconds. `size`: the picture's pixels; for `text` its pieces, see `textPieces`. */
+  note(phase: WatchedPhase, milliseconds: number, size: number): void {
     const samples = this.samples.get(phase) ?? [];
-    samples.push(milliseconds / units(phase, pixels));
+    samples.push(milliseconds / units(phase, size));
     if (samples.length > SAMPLES) samples.shift();
     this.samples.set(phase, samples);
   }
 
   /** Milliseconds. */
-  of(phase: WatchedPhase, pixels: number): number {
+  of(phase: WatchedPhase, size: number): number {
     const samples = this.samples.get(phase);
-    if (!samples) return this.unmeasured;
-    return Math.max(LEAST, FACTOR * p99(samples) * units(phase, pixels));
+    if (samples) return Math.max(LEAST, FACTOR * p99(samples) * units(phase, size));
+    const patience = this.onCpu && PICTURE.has(phase) ? CPU_FACTOR : 1;
+    return patience * this.unmeasured * Math.max(1, units(phase, size) / (USUAL[phase] ?? 1));
   }
 
   /**
@@ -45,7 +55,11 @@ export class PhaseBounds {
   }
 }
 
-const units = (phase: WatchedPhase, pixels: number) => (SCALED.has(phase) ? pixels : 1);
+const units = (phase: WatchedPhase, size: number) => (SCALED.has(phase) ? size : 1);
+
+/** The most pieces of 75 tokens that the prompts can have: a token has at least a byte. */
+export const textPieces = (...prompts: readonly string[]): number =>
+  prompts.reduce((sum, prompt) => sum + 1 + Math.floor(Buffer.byteLength(prompt) / 75), 0);
 
 function p99(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);

@@ -220,11 +220,12 @@ describe(PipelineService.name, () => {
     await start({ PHASE_TIMEOUT: '1' });
     const { pid } = started();
     const error = await crash(draw('hang'));
-    expect(error.how).toBe('hung: it was in the phase "text" for more than 1 s');
+    // its device is a CPU
+    expect(error.how).toBe('hung: it was in the phase "text" for more than 6 s');
     expect(error.begun).toBe(true);
     await draw('draw');
     expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
-  });
+  }, 20_000);
 
   it('should tell a death before the picture began', async () => {
     await start();
