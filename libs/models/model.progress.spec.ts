@@ -68,6 +68,13 @@ describe(TerminalProgress.name, () => {
     );
   });
 
+  it('should not tell a time left when nothing is', () => {
+    const all = { file: 1, files: 1, done: 1e7, total: 1e7, secondsLeft: 0 };
+    expect(progressLine({ phase: 'download', file: 'x', done: 1e7, total: 1e7, all })).toBe(
+      'Downloading x: 100 % (10.0 of 10.0 MB)',
+    );
+  });
+
   it('should count gigabytes as such', () => {
     expect(progressLine({ phase: 'download', file: 'x', done: 2.84e9, total: 6.94e9 })).toBe(
       'Downloading x: 40 % (2.8 of 6.9 GB)',

@@ -41,7 +41,8 @@ export function progressLine(progress: ModelProgress): string {
   const { phase, file, all } = progress;
   const line = `${VERBS[phase]} ${file}: ${share(progress)} % (${amount(progress)})`;
   const whole = all && all.files > 1 ? [`file ${all.file} of ${all.files}`, amount(all)] : [];
-  const left = all?.secondsLeft === undefined ? [] : [`${duration(all.secondsLeft)} left`];
+  const left =
+    all?.secondsLeft === undefined || all.done >= all.total ? [] : [`${duration(all.secondsLeft)} left`];
   const more = [...whole, ...left].join(', ');
   return more ? `${line}; ${more}` : line;
 }
