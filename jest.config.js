@@ -24,6 +24,7 @@ module.exports = {
       displayName: 'unit',
       roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/scripts'],
       testRegex: '\\.spec\\.ts$',
+      setupFilesAfterEnv: ['<rootDir>/test/jest.unit.setup.ts'],
     },
     {
       ...shared,
