@@ -43,6 +43,11 @@ export class CudaMachine implements Server {
     return this.tree.libraries;
   }
 
+  /** As the addon alone lists them. */
+  get devices(): string[] {
+    return this.tree.devices();
+  }
+
   /** Resolves when the service listens, and stops it after the test. `cards` as in CUDA_STANDIN_CARDS. */
   async start(variables: Record<string, string> = {}, cards = 'Stand-in H100:81559:9.0') {
     const folder = join(this.folder, `service-${++this.services}`);

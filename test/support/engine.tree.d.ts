@@ -5,6 +5,7 @@ export class EngineTree {
   readonly libraries: string;
   fetch(): void;
   build(): void;
+  devices(variables?: Record<string, string>): string[];
   moveTo(folder: string): void;
 }
-export function buildCudaStandin(folder: string): void;
+export function buildCudaStandin(folder: string, name?: string): void;

@@ -31,7 +31,12 @@ class EngineTree {
     const script = `
       const { fetchEngine, isComplete } = require('./native/engine/fetch');
       const folder = ${JSON.stringify(path.join(this.cache, variant))};
-      if (!isComplete('${variant}', folder)) fetchEngine('${variant}', folder, process.env.ENGINE_WHEELS);`;
+      try {
+        if (!isComplete('${variant}', folder)) fetchEngine('${variant}', folder, process.env.ENGINE_WHEELS);
+      } catch (error) {
+        console.error(error.message);
+        process.exitCode = 1;
+      }`;
     this.run(['-e', script]);
   }
 
@@ -57,16 +62,23 @@ class EngineTree {
     this.folder = folder;
   }
 
+  /** The names of the devices that the built addon lists, when it is asked for nothing else. */
+  devices(variables) {
+    const script = "console.log(require('./native').devices().map(({ name }) => name).join())";
+    return this.run(['-e', script], variables).trim().split(',');
+  }
+
   pinAlone() {
     const file = path.join(this.folder, `native/engine/requirements-${this.variant}.txt`);
     const pins = fs.readFileSync(file, 'utf8').split('\n');
     fs.writeFileSync(file, pins.filter((line) => line.startsWith('inferna')).join('\n'));
   }
 
-  run(args) {
+  /** Node with these arguments, in the folder. Returns what it prints; throws what it complains of. */
+  run(args, variables = {}) {
     const { ENGINE_SANITIZE: _, ...env } = process.env;
     const wheels = env.ENGINE_WHEELS && path.resolve(env.INIT_CWD ?? ROOT, env.ENGINE_WHEELS);
-    const { status, stderr } = spawnSync(process.execPath, args, {
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, {
       cwd: this.folder,
       encoding: 'utf8',
       env: {
@@ -75,9 +87,11 @@ class EngineTree {
         ENGINE_WHEELS: wheels ?? '',
         SD_CPP_ROOT: '',
         CMAKE_BUILD_PARALLEL_LEVEL: String(os.availableParallelism()),
+        ...variables,
       },
     });
     if (status !== 0) throw new Error(stderr.trim());
+    return stdout;
   }
 }
 
@@ -98,10 +112,10 @@ function linkFolder(from, to) {
   }
 }
 
-/** Builds the libraries of cuda-standin/ into `folder`. */
-function buildCudaStandin(folder) {
+/** Builds the libraries of cuda-standin/ into `folder`, or the one of that name. */
+function buildCudaStandin(folder, name = '') {
   const build = path.join(__dirname, 'cuda-standin/build.sh');
-  const { status, stderr, error } = spawnSync('sh', [build, folder], { encoding: 'utf8' });
+  const { status, stderr, error } = spawnSync('sh', [build, folder, name], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`The CUDA stand-in does not build: ${error?.message ?? stderr}`);
 }
 
