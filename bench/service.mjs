@@ -25,7 +25,7 @@ import { atEnd, temporaryFolder } from './benchmark.mjs';
  */
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const MAIN = join(ROOT, 'dist/apps/api/src/main.js');
+const MAIN = 'dist/apps/api/src/main.js';
 const FIXTURES = join(ROOT, 'test/fixtures');
 
 /** The checkpoint of the repository. */
@@ -38,15 +38,16 @@ const PATIENCE = 15_000;
  * Starts the service and resolves once it takes pictures, or with `ready: false` once it listens.
  *
  * @param {Record<string, string>} variables
- * @param {{ nodeArguments?: string[], ipc?: boolean, ready?: boolean, minutes?: number, folder?: string,
+ * @param {{ nodeArguments?: string[], ipc?: boolean, ready?: boolean, minutes?: number, folder?: string, root?: string,
  *   onLine?: (line: string) => void, headers?: Record<string, string> }} [options] `minutes`: longest wait for the
- *   model; `folder`: DATA_DIR, else a new one; `onLine` gets every line of the log; `headers` go with every request
+ *   model; `folder`: DATA_DIR, else a new one; `root`: the folder that it is built in, else this repository; `onLine` gets every line of the log; `headers` go with every request
  */
 export async function startService(variables, options = {}) {
-  const { nodeArguments = [], ipc = false, ready = true, minutes = 3, onLine, headers } = options;
-  if (!existsSync(MAIN)) throw new Error('The service is not built: run npm run build');
+  const { nodeArguments = [], ipc = false, ready = true, minutes = 3, onLine, headers, root = ROOT } = options;
+  const main = join(root, MAIN);
+  if (!existsSync(main)) throw new Error('The service is not built: run npm run build');
   const folder = options.folder ?? (await temporaryFolder());
-  const child = spawn(process.execPath, [...nodeArguments, MAIN], {
+  const child = spawn(process.execPath, [...nodeArguments, main], {
     cwd: folder, // in a folder of its own it reads nobody's .env
     // Nobody else calls, and a benchmark calls as fast as it can.
     env: { ...environment(), DATA_DIR: folder, PORT: '0', RATE_LIMIT_PER_ADDRESS: '0', ...variables },
@@ -94,7 +95,7 @@ async function engineOf(service) {
 
 /** The environment without the service's own variables: benchmarks measure its defaults. */
 function environment() {
-  const require = createRequire(MAIN);
+  const require = createRequire(import.meta.url);
   const config = /** @type {{ CONFIG_VARIABLES: readonly string[] }} */ (
     require(join(ROOT, 'dist/libs/config'))
   );

@@ -35,10 +35,16 @@ export interface PictureListeners extends GenerateListeners {
 /** The addon's words (native/index.d.ts), the C++ library's and V8's: what they say before they abort the process. */
 const OUT_OF_MEMORY = /out of memory|bad_alloc/i;
 
+/** What ggml says before it aborts the process over an error of CUDA. */
+const CUDA_ERROR = /CUDA error: .+/;
+
 /** From the death of a process until its last lines are read, at most. */
 const LAST_WORDS_MS = 1_000;
 /** From SIGKILL until a process that a driver holds is given up: it dies when the driver lets go. */
 const KILL_MS = 5_000;
+
+/** Else an abort of ggml starts gdb where that is installed, and the process is dead seconds later. */
+const NO_BACKTRACE = { GGML_NO_BACKTRACE: '1' };
 
 export const ENGINE_MAIN = join(__dirname, '../../apps/engine/src/main.js');
 
@@ -74,7 +80,7 @@ export class EngineProcess {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: [],
       // eslint-disable-next-line no-restricted-properties -- handed on whole, not read: the loader and the driver have theirs
-      env: { ...process.env, ...variables },
+      env: { ...process.env, ...NO_BACKTRACE, ...variables },
     });
     this.watchdog.enter('starting');
     this.child.on('message', (event: EngineEvent) => this.hear(event));
@@ -107,9 +113,10 @@ export class EngineProcess {
     return this.hasStepped;
   }
 
-  /** How it died, in a few words; undefined while it lives. */
+  /** How it died, in a few words, and what the card had; undefined while it lives. */
   get death(): string | undefined {
-    return this.exit;
+    const cause = this.lines.findLast((line) => CUDA_ERROR.test(line));
+    return this.exit && cause ? `${this.exit}, ${CUDA_ERROR.exec(cause)![0]}` : this.exit;
   }
 
   /** Resolves when the process is gone, however that came. */

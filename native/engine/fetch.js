@@ -139,9 +139,10 @@ function arrange(folder, variant) {
   if (variant !== 'cuda12') return;
   for (const part of ['cuda_runtime', 'cublas']) {
     const from = path.join(folder, 'nvidia', part, 'lib');
+    if (!fs.existsSync(from)) continue; // not pinned, for something else takes their place
     for (const file of fs.readdirSync(from)) fs.renameSync(path.join(from, file), path.join(libraries, file));
   }
-  fs.rmSync(path.join(folder, 'nvidia'), { recursive: true });
+  fs.rmSync(path.join(folder, 'nvidia'), { recursive: true, force: true });
 }
 
 module.exports = { fetchEngine, isComplete };

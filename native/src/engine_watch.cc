@@ -37,6 +37,9 @@ bool tells_out_of_memory(LogLevel level, const std::string& line) {
   return level == LogLevel::error && std::any_of(std::begin(errors), std::end(errors), said);
 }
 
+// An abort follows some lines at once, which they would not survive in the queue to JavaScript.
+void write_at_once(const char* head, const std::string& line) { std::fprintf(stderr, "%s%s\n", head, line.c_str()); }
+
 }  // namespace
 
 const char* phase_name(Phase phase) {
@@ -142,8 +145,9 @@ void EngineWatch::read_complaint(LogLevel level, const std::string& line) {
   }
   if (!out_of_memory_ && tells_out_of_memory(level, line)) {
     out_of_memory_ = true;
-    // Some of these are followed by an abort at once, which the line would not survive in the queue to JavaScript.
-    std::fprintf(stderr, "out of memory: %s\n", line.c_str());
+    write_at_once("out of memory: ", line);
+  } else if (level == LogLevel::error && line.rfind("CUDA error: ", 0) == 0) {
+    write_at_once("", line);
   }
 }
 

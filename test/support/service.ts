@@ -19,11 +19,11 @@ export class Service {
       createInterface({ input: stream }).on('line', (line) => this.lines.push(line));
   }
 
-  /** Starts on a free port with the demo checkpoint; resolves when it listens. */
-  static async start(variables: Record<string, string>): Promise<Service> {
+  /** Starts on a free port with the demo checkpoint; resolves when it listens. `root`: the folder with its dist/. */
+  static async start(variables: Record<string, string>, root = ROOT): Promise<Service> {
     const defaults = { MODEL_PATH: 'demo', DEMO_CACHE, PORT: '0', RATE_LIMIT_PER_ADDRESS: '0' };
     const env = { PATH: process.env.PATH, ...defaults, ...variables };
-    const child = spawn(process.execPath, [join(ROOT, 'dist/apps/api/src/main.js')], {
+    const child = spawn(process.execPath, [join(root, 'dist/apps/api/src/main.js')], {
       cwd: variables.DATA_DIR, // no .env of the developer's
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -40,8 +40,8 @@ export class Service {
     return service;
   }
 
-  static async startReady(variables: Record<string, string>): Promise<Service> {
-    const service = await Service.start(variables);
+  static async startReady(variables: Record<string, string>, root = ROOT): Promise<Service> {
+    const service = await Service.start(variables, root);
     await service.ready();
     return service;
   }
@@ -53,6 +53,12 @@ export class Service {
   /** The engine process, or undefined while there is none. */
   get enginePid(): number | undefined {
     return childrenOf(this.pid).find((pid) => commandOf(pid).includes('apps/engine'));
+  }
+
+  /** What readiness tells of the engines, whether they are ready or not. */
+  async pipeline(): Promise<Pipeline> {
+    const response = await fetch(`${this.url}/health/ready`);
+    return ((await response.json()) as { details: { pipeline: Pipeline } }).details.pipeline;
   }
 
   async ready(): Promise<void> {
@@ -134,6 +140,22 @@ export interface Job {
   readonly result: { data: { s3_uri: string; url: string }[]; timings: Record<string, number> } | null;
   readonly error: { code: string; message: string } | null;
   readonly webhook: { deliveries: { event: string; status: string }[] } | null;
+}
+
+/** The engines as readiness shows them; what tests look at. */
+export interface Pipeline extends EngineState {
+  readonly engines: readonly (EngineState & {
+    readonly devices?: readonly string[];
+    readonly back_ends?: readonly { name: string; devices: number; problem?: string }[];
+  })[];
+}
+
+interface EngineState {
+  readonly state: string;
+  readonly reason?: string;
+  readonly device?: string;
+  readonly description?: string;
+  readonly gpu?: boolean;
 }
 
 /** Whether a process is there and not a zombie. */

@@ -1,0 +1,214 @@
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { CudaError, MIB } from '../support/cuda.cards';
+import { CudaMachine } from '../support/cuda.service';
+import { describeWith } from '../support/requires';
+import { isAlive, type Service } from '../support/service';
+
+const ROUTE = '/v1/images/generations';
+const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
+const SMALL = { prompt: 'a frog', size: '64x64', num_inference_steps: 2, seed: 7 };
+
+const machine = new CudaMachine();
+
+/** What is wrong with the machine, the engine's reason, and the back end's problem. */
+interface Trouble {
+  readonly variables?: Record<string, string>;
+  /** A library that is not there. */
+  readonly without?: string;
+  readonly reason: RegExp;
+  readonly problem?: RegExp;
+}
+
+const TROUBLES: readonly [string, Trouble][] = [
+  [
+    'cannot be named',
+    { variables: { ENGINE_DEVICES: 'CUDA7' }, reason: /^no device "CUDA7" .* found CUDA0, CPU$/ },
+  ],
+  [
+    'is hidden',
+    {
+      variables: { CUDA_VISIBLE_DEVICES: '-1' },
+      reason: /^no GPU device: .* found CPU; cuda: .*no CUDA-capable device is detected/,
+      problem: /no CUDA-capable device is detected/,
+    },
+  ],
+  [
+    'has a driver that is too old',
+    {
+      variables: { CUDA_STANDIN_OLD_DRIVER: '1' },
+      reason: /^no GPU device: .* found CPU; cuda: the NVIDIA driver is too old/,
+      problem: /must show version 550.*driver version is insufficient/,
+    },
+  ],
+  [
+    'has no driver',
+    {
+      without: 'libcuda.so.1',
+      reason: /^no GPU device: .* found CPU; cuda: the NVIDIA driver \(libcuda.so.1\) is not here/,
+      problem: /--gpus all.*libcuda.so.1: cannot open shared object file/,
+    },
+  ],
+  [
+    'has no CUDA libraries',
+    {
+      without: 'libcudart.so.12',
+      reason: /^no GPU device: .* found CPU; cuda: .*npm run engine/,
+      problem: /libcudart.so.12: cannot open shared object file/,
+    },
+  ],
+];
+
+/** Resolves to the bytes of the picture that the request makes. */
+async function draw(service: Service, body: object, path = ROUTE): Promise<Buffer> {
+  const response = await service.post(path, { ...SMALL, ...body });
+  const { data, error } = (await response.json()) as { data?: { url: string }[]; error?: object };
+  if (!data) throw new Error(JSON.stringify(error));
+  const file = await fetch(service.url + new URL(data[0].url).pathname);
+  return Buffer.from(await file.arrayBuffer());
+}
+
+const failed = async (service: Service) => {
+  await service.until(async () => (await service.pipeline()).state === 'failed', 'has failed');
+  return service.pipeline();
+};
+
+/** The pixels are the stand-in's noise; that they came from the card is what its books say. */
+describeWith(machine, 'The CUDA engine', () => {
+  beforeAll(() => machine.build());
+
+  it('should list the card as soon as the addon is opened', () => {
+    expect(machine.devices).toEqual(['CUDA0', 'CPU']);
+  });
+
+  it('should be ready on the card after a first picture, and draw there: text, LoRA, avatar', async () => {
+    const { service, books } = await machine.start({ REQUIRE_GPU: 'true' });
+    await service.ready();
+    expect(await service.pipeline()).toMatchObject({
+      ...{ state: 'ready', device: 'CUDA0', description: 'Stand-in H100', gpu: true },
+      engines: [
+        {
+          devices: ['CUDA0', 'CPU'],
+          back_ends: [
+            { name: 'cuda', devices: 1 },
+            { name: 'cpu', devices: 1 },
+          ],
+        },
+      ],
+    });
+    const launches = () => books.read().launches;
+    const costs = async (drawing: Promise<Buffer>) => {
+      const before = launches();
+      await drawing;
+      return launches() - before;
+    };
+    expect(launches()).toBeGreaterThan(1_000); // the warm-up
+    expect(books.held()).toBeGreaterThan(2_000 * MIB);
+    const first = draw(service, {});
+    const text = await costs(first);
+    expect(text).toBeGreaterThan(1_000);
+    expect(await draw(service, {})).toEqual(await first);
+    expect(await costs(draw(service, { loras: [{ name: 'night', scale: 1 }] }))).toBeGreaterThan(text);
+    expect((await service.putPicture('/v1/users/ada/avatar', PANDA)).status).toBe(200);
+    const memory = { user_id: 'ada', prompt: 'on a hill' };
+    expect(await costs(draw(service, memory, '/v1/images/memory'))).toBeGreaterThan(text);
+  });
+
+  it('should leave the card alone where ENGINE_DEVICES names the processor', async () => {
+    // GOMP_SPINCOUNT: on a busy machine threads that wait by spinning take minutes from each other.
+    const processor = { ENGINE_DEVICES: 'CPU', TEXT_ENCODER_TYPE: 'q8_0', GOMP_SPINCOUNT: '0' };
+    const { service, books } = await machine.start(processor);
+    await service.ready();
+    expect(await service.pipeline()).toMatchObject({ device: 'CPU', gpu: false });
+    await draw(service, { num_inference_steps: 1 });
+    expect(books.read()).toMatchObject({ uploaded: 0, launches: 0 });
+  });
+
+  it('should keep an engine on each card', async () => {
+    const cards = 'Left:24000:8.9,Right:24000:8.9';
+    const { service, books } = await machine.start({ ENGINE_DEVICES: '0,1' }, cards);
+    const ready = async () => (await service.pipeline()).engines.every(({ state }) => state === 'ready');
+    await service.until(ready, 'has two engines');
+    const { engines } = await service.pipeline();
+    expect(engines.map(({ description }) => description)).toEqual(['Left', 'Right']);
+    const launches = () => [0, 1].map((card) => books.read(card).launches);
+    const before = launches();
+    await Promise.all([draw(service, { seed: 1 }), draw(service, { seed: 2 })]);
+    expect(launches().every((count, card) => count > before[card])).toBe(true);
+  });
+
+  it.each(TROUBLES)('should say why a card %s, and stay up', async (_, trouble) => {
+    const library = join(machine.libraries, trouble.without ?? '');
+    if (trouble.without) renameSync(library, `${library}.away`);
+    try {
+      const { service, books } = await machine.start(trouble.variables);
+      const { reason, engines } = await failed(service);
+      expect(reason).toMatch(trouble.reason);
+      const [{ back_ends }] = engines;
+      expect(back_ends).toContainEqual({ name: 'cpu', devices: 1 });
+      const cuda = back_ends?.find(({ name }) => name === 'cuda');
+      if (trouble.problem) expect(cuda).toMatchObject({ devices: 0 });
+      expect(cuda?.problem ?? '').toMatch(trouble.problem ?? /^$/);
+      expect((await fetch(`${service.url}/health/live`)).status).toBe(200);
+      const refused = await service.post(ROUTE, SMALL);
+      expect(refused.status).toBe(503);
+      expect(await refused.json()).toMatchObject({ error: { code: 'engine_not_ready' } });
+      expect(books.read().uploaded).toBe(0);
+    } finally {
+      if (trouble.without) renameSync(`${library}.away`, library);
+    }
+  });
+
+  it('should say that a model does not fit the card', async () => {
+    const { service, books } = await machine.start({}, 'Small:1500:8.6');
+    expect((await failed(service)).reason).toContain('out of memory');
+    expect(books.read().refused).toBeGreaterThan(0);
+  });
+
+  it('should tell that a picture lacked memory, and draw the next one when memory is there again', async () => {
+    const { service, books } = await machine.start();
+    await service.ready();
+    const before = await draw(service, {});
+    books.set('taken', books.read().memory - books.held());
+    const refused = await service.post(ROUTE, SMALL);
+    expect(await refused.json()).toMatchObject({ error: { code: 'out_of_memory' } });
+    books.set('taken', 0);
+    await service.ready();
+    expect(await draw(service, {})).toEqual(before);
+  });
+
+  it('should give the memory of a killed engine back, and draw its picture again', async () => {
+    const { service, books } = await machine.start({ CUDA_STANDIN_LAUNCH_US: '20' });
+    await service.ready();
+    const id = await service.submit(ROUTE, { ...SMALL, num_inference_steps: 50 });
+    await service.until(async () => ((await service.job(id)).progress?.step ?? 0) > 0, 'draws');
+    const held = books.held();
+    const killed = service.enginePid!;
+    process.kill(killed, 'SIGKILL');
+    await service.until(() => !isAlive(killed), 'is dead');
+    expect(books.held()).toBeLessThan(held / 2);
+    expect(await service.jobUntil(id, 'succeeded', 'failed')).toMatchObject({ state: 'succeeded', attempts: 2 });
+    expect(books.held()).toBeLessThanOrEqual(held);
+  });
+
+  it('should survive a fault of the card: the job is told, jobs wait, and pictures are drawn when it is over', async () => {
+    const { service, books } = await machine.start({ CUDA_STANDIN_LAUNCH_US: '20' });
+    await service.ready();
+    const id = await service.submit(ROUTE, { ...SMALL, num_inference_steps: 50 });
+    for (const attempt of [1, 2]) {
+      const draws = ({ attempts, progress }: Awaited<ReturnType<Service['job']>>) =>
+        attempts === attempt && (progress?.step ?? 0) > 0;
+      await service.until(async () => draws(await service.job(id)), 'draws');
+      const engine = service.enginePid!;
+      books.set('error', CudaError.illegalAddress);
+      await service.until(() => !isAlive(engine), 'dies');
+      if (attempt === 1) books.set('error', CudaError.none);
+    }
+    expect((await service.jobUntil(id, 'succeeded', 'failed')).error).toMatchObject({ code: 'engine_crashed' });
+    const { reason } = await failed(service);
+    expect(reason).toMatch(/died 3 times in a row .*CUDA error: an illegal memory access was encountered/);
+    books.set('error', CudaError.none);
+    await service.ready();
+    await draw(service, {});
+  });
+});
