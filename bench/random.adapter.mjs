@@ -17,8 +17,8 @@ const TOKENS = 4;
 export const randomVae = (/** @type {number} */ seed) => randomFile(vae(''), { seed, dtype: 'F32' });
 
 /** sdxl_models/ip-adapter_sdxl_vit-h.safetensors */
-export function randomAdapter(/** @type {number} */ seed) {
-  const attentions = unet(SDXL_CHANNELS).filter(({ name }) => name.endsWith('.attn2.to_q.weight'));
+export function randomAdapter(/** @type {number} */ seed, channels = SDXL_CHANNELS) {
+  const attentions = unet(channels).filter(({ name }) => name.endsWith('.attn2.to_q.weight'));
   // They are counted as diffusers counts its UNet's attentions, the self-attentions between them included.
   const ordered = ['input_blocks', 'output_blocks', 'middle_block'].flatMap((part) =>
     attentions.filter(({ name }) => name.startsWith(`${UNET}.${part}`)),
@@ -68,8 +68,8 @@ export function randomImageEncoder(/** @type {number} */ seed) {
 }
 
 /** A LoRA over every attention and feed-forward layer of SDXL's UNet, and the layers around them: 722. */
-export function randomLora(/** @type {number} */ seed, /** @type {number} */ rank) {
-  const layers = unet(SDXL_CHANNELS).filter(({ name }) =>
+export function randomLora(/** @type {number} */ seed, /** @type {number} */ rank, channels = SDXL_CHANNELS) {
+  const layers = unet(channels).filter(({ name }) =>
     /\.(to_[qkv]|to_out\.0|net\.0\.proj|net\.2|proj_in|proj_out)\.weight$/.test(name),
   );
   const tensors = layers.flatMap(({ name, shape: [to, from] }) => {
