@@ -14,6 +14,7 @@ import { makeWeights } from './weights.mjs';
 /** @typedef {import('../../native/index.js').Device} Device */
 
 const options = readArguments('SDXL with random weights, by the addon alone.', {
+  list: { about: 'only say which back ends and devices there are', default: false },
   device: { about: 'its name, CPU included; else the first GPU of each kind', default: '' },
   minutes: { about: 'for all of it; the most important comes first', default: 12 },
   limit: { about: 'seconds for a picture, or for a load', default: 120 },
@@ -52,6 +53,7 @@ await benchmark(async () => {
   for (const { name, problem, devices } of backEnds)
     report.say(`Back end ${name}: ${problem ?? `${devices} devices`}`);
   for (const { name, description } of devices) report.say(`Device ${name}: ${description}`);
+  if (options.list) return 0;
   const chosen = choose(devices, options.device);
   if (!chosen.length) {
     report.say(`No GPU to measure. --device CPU measures the processor.`);
