@@ -105,7 +105,9 @@ function copyOwnEngine(folder) {
 }
 
 /** @param {string} path */
-const megabytes = (path) => Math.ceil(bytesIn(path) / 1e6);
+function megabytes(path) {
+  return Math.ceil(bytesIn(path) / 1e6);
+}
 
 /** @param {string} path @returns {number} */
 function bytesIn(path) {
