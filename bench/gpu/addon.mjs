@@ -26,7 +26,7 @@ const options = readArguments('SDXL with random weights, by the addon alone.', {
   python: { about: 'one that has PyTorch, for the peer', default: 'python3' },
   channels: { about: "the UNet's model_channels, a multiple of 32; 320 is SDXL", default: 320 },
   seed: { about: 'of the weights', default: 1 },
-  sparse: { about: 'zeros as weights: to try the script, not for figures', default: false },
+  sparse: { about: 'holes as weights: flat pictures, for stand-ins of devices only', default: false },
 });
 
 await benchmark(async () => {
@@ -63,7 +63,7 @@ await benchmark(async () => {
   const writing = performance.now();
   const weights = await makeWeights(resolve(options.weights || (await temporaryFolder())), options);
   const took = ((performance.now() - writing) / 1000).toFixed(1);
-  const kind = options.sparse ? 'ZEROS: figures mean nothing' : 'random numbers';
+  const kind = options.sparse ? 'HOLES: figures mean nothing' : 'random numbers';
   report.say(`Weights: ${(weights.bytes / 1e9).toFixed(1)} GB, ${kind}, there after ${took} s`);
 
   for (const [i, device] of chosen.entries()) {

@@ -11,7 +11,7 @@ import { createRequire } from 'node:module';
 /** @typedef {import('../../native/index.js').GenerateOptions} GenerateOptions */
 /** @typedef {'facts' | { load: LoadOptions } | { draw: GenerateOptions, avatar: boolean }} Call */
 
-const addon = /** @type {Addon} */ (createRequire(import.meta.url)('../../native/index.js'));
+const addon = openAddon();
 /** What the engine says of its memory, in MB: of the weights once, of the buffers that it computes in at every use. */
 const WEIGHTS = /prepared params backend buffers \((\d+\.\d+) MB, .*, VRAM\)/;
 const BUFFER = /compute buffer size: (\d+\.\d+) MB\(VRAM\)/;
@@ -35,6 +35,16 @@ process.on('message', (/** @type {Call} */ call) => {
     tell({ code: code ?? 'error', message }),
   );
 });
+
+/** @returns {Addon} */
+function openAddon() {
+  try {
+    return createRequire(import.meta.url)('../../native/index.js');
+  } catch (error) {
+    process.stderr.write(`${/** @type {Error} */ (error).message}\n`);
+    process.exit(1);
+  }
+}
 
 /** @param {Call} call @returns {Promise<object>} */
 async function answerTo(call) {

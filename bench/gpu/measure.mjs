@@ -23,8 +23,8 @@ import { FEW_SECONDS, plan } from './plan.mjs';
 const LEAST = 5;
 /** The first picture on a card may compile the engine's kernels for it. */
 const FIRST_LIMIT = 400;
-/** A process that dies in a picture is followed by one for the rest of its group. */
-const PROCESSES = 2;
+/** A process that dies in a picture is followed by another for the rest of its group. */
+const PROCESSES = 3;
 
 /** @param {Run} run */
 export async function measure(run) {
@@ -117,7 +117,7 @@ async function draw({ device, weights, report, options }, group, picture, { engi
     ...{ device: device.name, group: group.id, what: picture.what, side, steps, settings: group.settings },
     asked: picture,
     vramMib: await memory.most(),
-    same: picture.again ? answer.bytes === known.bytes : undefined,
+    same: picture.again && !answer.code ? answer.bytes === known.bytes : undefined,
     stepsPerSecond: timings && (steps * 1000) / timings.sampling,
     restMs: timings && timings.engine - timings.text - timings.image - timings.sampling - timings.decode,
   });

@@ -79,7 +79,11 @@ function builtFor() {
   return { source: value('SD_CPP_ROOT'), variant: value('ENGINE_VARIANT') };
 }
 
-/** Copies the engine's own libraries; gives back the names of those that were not found. @param {string} folder */
+/**
+ * Copies the engine's own libraries; gives back the names of the others that the system's folders do not hold.
+ *
+ * @param {string} folder
+ */
 function copyOwnEngine(folder) {
   const lines = execFileSync('ldd', [join(ROOT, BUILT, 'addon.node')], { encoding: 'utf8' }).split('\n');
   const [libraries, modules] = [join(folder, 'engine/lib'), join(folder, 'engine/bin')];
@@ -101,7 +105,10 @@ function copyOwnEngine(folder) {
       }
     }
   }
-  return lines.filter((line) => line.includes('not found')).map((line) => line.trim().split(' ')[0]);
+  return lines.flatMap((line) => {
+    const [, name, where] = /^\s*(\S+) => (\S+)/.exec(line) ?? [];
+    return name && !ENGINE.test(name) && !/^\/(usr\/)?lib/.test(where) ? [name] : [];
+  });
 }
 
 /** @param {string} path */

@@ -28,7 +28,7 @@ const options = readArguments('SDXL with random weights through the whole servic
   weights: { about: 'a folder for 11 GB, which stays; else a temporary one', default: '' },
   channels: { about: "the UNet's model_channels, a multiple of 32; 320 is SDXL", default: 320 },
   seed: { about: 'of the weights', default: 1 },
-  sparse: { about: 'zeros as weights: to try the script, not for figures', default: false },
+  sparse: { about: 'holes as weights: flat pictures, for stand-ins of devices only', default: false },
 });
 
 /** @param {Record<string, unknown>} record */
@@ -66,7 +66,7 @@ await benchmark(async () => {
   const ready = performance.now() - loading;
   const facts = await health(service);
   console.log(`${facts.device}: ${facts.description}${card ? `, driver ${card.driver}` : ''}`);
-  console.log(`Engine ${JSON.stringify(facts.engine)}, ready after ${seconds(ready)} s`);
+  console.log(`Engines ${JSON.stringify(facts.engines)}, ready after ${seconds(ready)} s`);
   await tell({ kind: 'about', options, card, facts, readyMs: ready });
 
   const [wall, own] = [/** @type {number[]} */ ([]), /** @type {number[]} */ ([])];

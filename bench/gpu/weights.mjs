@@ -15,7 +15,7 @@ export const LORA_RANK = 32;
  *
  * @param {string} folder
  * @param {{ channels: number, seed: number, sparse: boolean }} options `sparse`: holes in place of numbers, which cost
- *   neither time nor disk. A card draws less power on zeros and is faster, so figures need numbers.
+ *   neither time nor disk: flat pictures, which the addon refuses, except on a device that computes nothing.
  */
 export async function makeWeights(folder, { channels, seed, sparse }) {
   await mkdir(folder, { recursive: true });
