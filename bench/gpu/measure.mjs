@@ -69,7 +69,7 @@ async function measureGroup(run, group, left) {
   }
 }
 
-/** What earlier pictures of the group told. @typedef {{ stepMs?: number, bytes?: string }} Known */
+/** What earlier pictures of the group told. @typedef {{ stepMs?: number, bytes?: string, plainSeconds?: number }} Known */
 
 /** @param {Run} run @param {Group} group @param {Engine} engine @param {Memory} memory @param {() => number} left */
 async function load({ device, weights, report, options }, group, engine, memory, left) {
@@ -112,6 +112,7 @@ async function draw({ device, weights, report, options }, group, picture, { engi
   const { timings } = answer;
   if (picture.warmUp && timings)
     Object.assign(known, { stepMs: timings.sampling / steps, bytes: answer.bytes });
+  if (picture.plain && timings) known.plainSeconds = answer.seconds;
   report.row({
     ...answer,
     ...{ device: device.name, group: group.id, what: picture.what, side, steps, settings: group.settings },
@@ -119,6 +120,8 @@ async function draw({ device, weights, report, options }, group, picture, { engi
     vramMib: await memory.most(),
     same: picture.again && !answer.code ? answer.bytes === known.bytes : undefined,
     stepsPerSecond: timings && (steps * 1000) / timings.sampling,
+    changeSeconds:
+      picture.change && timings && known.plainSeconds ? answer.seconds - known.plainSeconds : undefined,
     restMs: timings && timings.engine - timings.text - timings.image - timings.sampling - timings.decode,
   });
   return answer;

@@ -8,10 +8,11 @@
 /**
  * `steps`: a number; by default all that were asked for; `few`: as many as fit into FEW_SECONDS, by the warm-up.
  * `warmUp`: where it fails nothing else of the group is tried. `lora`: none, one, or another set. `times`: its side, as a
- * multiple of the usual one; `side`: in pixels.
+ * multiple of the usual one; `side`: in pixels. `change` is held against `plain`, which has as many steps.
  *
  * @typedef {{ what: string, steps?: number | 'few', warmUp?: boolean, lora?: 'one' | 'other', avatar?: boolean,
- *   times?: number, side?: number, again?: boolean, options?: Partial<GenerateOptions>, gpuOnly?: boolean }} Picture
+ *   times?: number, side?: number, again?: boolean, plain?: boolean, change?: boolean,
+ *   options?: Partial<GenerateOptions>, gpuOnly?: boolean }} Picture
  */
 /** @typedef {{ id: string, about: string, settings: Settings, pictures: Picture[] }} Group */
 
@@ -81,11 +82,11 @@ export function plan({ gpu, name }, source) {
       settings: { ...usual, loraMode: 'merged' },
       pictures: [
         WARM_UP,
-        { what: 'no set yet', steps: 4 },
-        { what: 'set changes: none to one', steps: 4, lora: 'one' },
+        { what: 'no set yet', steps: 4, plain: true },
+        { what: 'set changes: none to one', steps: 4, lora: 'one', change: true },
         { what: 'the same set', steps: 'few', lora: 'one' },
-        { what: 'set changes: one to another', steps: 4, lora: 'other' },
-        { what: 'set changes: back to none', steps: 4 },
+        { what: 'set changes: one to another', steps: 4, lora: 'other', change: true },
+        { what: 'set changes: back to none', steps: 4, change: true },
       ],
     },
     { id: 'peer', about: 'PyTorch on the same card', settings: usual, pictures: [] },

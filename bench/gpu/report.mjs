@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 /**
  * @typedef {Answer & { device: string, group: string, what: string, side?: number, steps?: number, vramMib?: number,
- *   same?: boolean, settings?: object, asked?: object, note?: string, stepsPerSecond?: number, restMs?: number }} Row
+ *   same?: boolean, settings?: object, asked?: object, note?: string, stepsPerSecond?: number, changeSeconds?: number, restMs?: number }} Row
  */
 
 /** @type {[string, number, (row: Row) => string | undefined][]} */
@@ -37,6 +37,7 @@ function note(row) {
     row.same !== undefined && (row.same ? 'same bytes as the first' : 'OTHER BYTES than the first'),
     row.loras?.length &&
       `LoRA tensors: ${row.loras.map(({ applied, total }) => `${applied}/${total}`).join()}`,
+    row.changeSeconds !== undefined && `the change took ${row.changeSeconds.toFixed(2)} s`,
     row.decodedInTiles && 'decoded in tiles',
     row.note,
   ];
@@ -45,8 +46,9 @@ function note(row) {
 
 const LEGEND = [
   's: the call of the addon from outside. text, image (avatar), sampling, decode: phases of the engine. rest: what is in',
-  'none of them, such as a model that is loaded again. VRAM: the most of that picture, above what was in use before the',
-  "process; ~: by the engine's own count of weights and largest buffer, without the process' context (400 MiB or more).",
+  "none of them. VRAM: the most of that picture, above what was in use before the process; ~: by the engine's own",
+  "count of weights and largest buffer, without the process' context (400 MiB or more). The time of a changed set of",
+  'merged LoRAs lies in all phases: each part of the model is loaded again when it is needed.',
 ];
 
 /** @param {string} folder */
