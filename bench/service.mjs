@@ -40,10 +40,19 @@ const PATIENCE = 15_000;
  * @param {Record<string, string>} variables
  * @param {{ nodeArguments?: string[], ipc?: boolean, ready?: boolean, minutes?: number, folder?: string, root?: string,
  *   onLine?: (line: string) => void, headers?: Record<string, string> }} [options] `minutes`: longest wait for the
- *   model; `folder`: DATA_DIR, else a new one; `root`: the folder that it is built in, else this repository; `onLine` gets every line of the log; `headers` go with every request
+ *   model; `folder`: DATA_DIR, else a new one; `root`: where it is built, else this repository; `onLine` gets every line
+ *   of the log; `headers` go with every request
  */
 export async function startService(variables, options = {}) {
-  const { nodeArguments = [], ipc = false, ready = true, minutes = 3, onLine, headers, root = ROOT } = options;
+  const {
+    nodeArguments = [],
+    ipc = false,
+    ready = true,
+    minutes = 3,
+    onLine,
+    headers,
+    root = ROOT,
+  } = options;
   const main = join(root, MAIN);
   if (!existsSync(main)) throw new Error('The service is not built: run npm run build');
   const folder = options.folder ?? (await temporaryFolder());

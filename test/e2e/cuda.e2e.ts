@@ -187,7 +187,10 @@ describeWith(machine, 'The CUDA engine', () => {
     process.kill(killed, 'SIGKILL');
     await service.until(() => !isAlive(killed), 'is dead');
     expect(books.held()).toBeLessThan(held / 2);
-    expect(await service.jobUntil(id, 'succeeded', 'failed')).toMatchObject({ state: 'succeeded', attempts: 2 });
+    expect(await service.jobUntil(id, 'succeeded', 'failed')).toMatchObject({
+      state: 'succeeded',
+      attempts: 2,
+    });
     expect(books.held()).toBeLessThanOrEqual(held);
   });
 
@@ -204,7 +207,9 @@ describeWith(machine, 'The CUDA engine', () => {
       await service.until(() => !isAlive(engine), 'dies');
       if (attempt === 1) books.set('error', CudaError.none);
     }
-    expect((await service.jobUntil(id, 'succeeded', 'failed')).error).toMatchObject({ code: 'engine_crashed' });
+    expect((await service.jobUntil(id, 'succeeded', 'failed')).error).toMatchObject({
+      code: 'engine_crashed',
+    });
     const { reason } = await failed(service);
     expect(reason).toMatch(/died 3 times in a row .*CUDA error: an illegal memory access was encountered/);
     books.set('error', CudaError.none);

@@ -9,8 +9,8 @@ import { Service } from './service';
 
 /** The pinned CUDA engine over cuda-standin/, for one suite: the whole service as on a machine with NVIDIA's cards. */
 export class CudaMachine implements Server {
-  readonly name = 'The CUDA engine over its stand-in';
-  readonly install = 'it takes `apt-get install gcc`, and a network for 97 MB or ENGINE_WHEELS';
+  readonly name = 'the CUDA engine or a C compiler';
+  readonly install = 'a network or ENGINE_WHEELS brings the one (97 MB), `apt-get install gcc` the other';
   private readonly folder = temporaryFolder();
   private readonly tree = new EngineTree(join(this.folder, 'tree'), 'cuda12', true);
   private services = 0;
