@@ -4,7 +4,7 @@ import { isDemo, type Config } from '@app/config';
 import { percent, progressLine, type ModelFiles } from '@app/models';
 import { DeviceMemory } from './device.memory';
 import { EngineCrashed } from './engine.errors';
-import type { EngineFacts, EngineInfo, LoadCommand } from './engine.messages';
+import type { Device, EngineFacts, EngineInfo, LoadCommand } from './engine.messages';
 import { EngineProcess } from './engine.process';
 import type { ModelFinder } from './model.finder';
 import { PhaseBounds } from './phase.bounds';
@@ -142,24 +142,29 @@ export class EngineKeeper {
     const first =
       open === undefined ? 'drawing a first picture' : `drawing a probe picture, after ${open} deaths`;
     const opened = (facts: EngineFacts) => void (this.facts = facts);
+    const chosen = (device: Device) => {
+      this.device = device;
+      this.bounds.onCpu = !device.gpu;
+    };
     const warming = () => this.update({ state: 'warming', reason: first });
     const log = (level: 'warn' | 'error', line: string) => this.logger[level](`engine: ${line}`);
     const { variables, main } = this.setup;
     const begun = performance.now();
-    const engine = new EngineProcess({ opened, loading, warming, log }, this.bounds, variables, main);
+    const engine = new EngineProcess({ opened, chosen, loading, warming, log }, this.bounds, variables, main);
     this.engine = engine;
     try {
-      const { device, settings } = await engine.load({
+      const { settings } = await engine.load({
         ...this.loadCommand(files),
         probe: open !== undefined,
       });
       if (engine.stepped) this.restarts.stepped();
-      this.device = device;
-      this.bounds.onCpu = !device.gpu;
       this.settings = settings;
       this.update({ state: 'ready' });
       const load_ms = Math.round(performance.now() - begun);
-      this.logger.log({ load_ms }, `Ready: ${files.name} on ${device.name} (${device.description})`);
+      this.logger.log(
+        { load_ms },
+        `Ready: ${files.name} on ${this.device?.name} (${this.device?.description})`,
+      );
     } catch (error) {
       engine.kill();
       this.model.doubt(files);

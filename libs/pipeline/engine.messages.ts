@@ -53,7 +53,6 @@ export interface EngineFacts {
 
 /** What a loaded engine is. */
 export interface EngineInfo {
-  readonly device: Device;
   /** What was chosen for the device. */
   readonly settings: Required<
     Pick<LoadOptions, 'flashAttention' | 'vaeDirectConvolution' | 'unetDirectConvolution'>
@@ -67,6 +66,8 @@ export type EnginePicture = Generated & { readonly idle?: number };
 /** Engine -> service. Without `id`: about loading. */
 export type EngineEvent =
   | ({ readonly type: 'opened' } & EngineFacts)
+  /** The device that it loads the model onto. */
+  | { readonly type: 'chosen'; readonly device: Device }
   | { readonly type: 'loading'; readonly percent: number }
   /** A sign of life, from when the addon and the device are there. */
   | { readonly type: 'alive' }
@@ -81,4 +82,4 @@ export type EngineEvent =
   | { readonly type: 'failed'; readonly id?: number; readonly code: string; readonly message: string }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly line: string };
 
-export type { Generated, GenerateOptions, GenerateProgress };
+export type { Device, Generated, GenerateOptions, GenerateProgress };

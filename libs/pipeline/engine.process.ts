@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { EngineCrashed, EngineFailure, LAST_LINES } from './engine.errors';
 import type {
+  Device,
   EngineCommand,
   EngineEvent,
   EngineFacts,
@@ -20,6 +21,8 @@ import type { GenerateListeners } from './pipeline.types';
 export interface EngineListeners {
   /** Also where no device of its fits, and loading fails. */
   opened?(facts: EngineFacts): void;
+  /** The device that it is about to load the model onto. */
+  chosen?(device: Device): void;
   /** 0..100, from 0 again for each of the model's files. */
   loading?(percent: number): void;
   warming?(): void;
@@ -35,8 +38,8 @@ export interface PictureListeners extends GenerateListeners {
 /** The addon's words (native/index.d.ts), the C++ library's and V8's: what they say before they abort the process. */
 const OUT_OF_MEMORY = /out of memory|bad_alloc/i;
 
-/** What ggml says before it aborts the process over an error of CUDA. */
-const CUDA_ERROR = /CUDA error: .+/;
+/** What the addon writes before the engine aborts the process over it. */
+const CAUSE = /(out of memory|CUDA error): .+/;
 
 /** From the death of a process until its last lines are read, at most. */
 const LAST_WORDS_MS = 1_000;
@@ -115,8 +118,8 @@ export class EngineProcess {
 
   /** How it died, in a few words, and what the card had; undefined while it lives. */
   get death(): string | undefined {
-    const cause = this.lines.findLast((line) => CUDA_ERROR.test(line));
-    return this.exit && cause ? `${this.exit}, ${CUDA_ERROR.exec(cause)![0]}` : this.exit;
+    const cause = this.lines.map((line) => CAUSE.exec(line)?.[0]).findLast((words) => words);
+    return this.exit && cause ? `${this.exit}, ${cause}` : this.exit;
   }
 
   /** Resolves when the process is gone, however that came. */
@@ -230,6 +233,7 @@ export class EngineProcess {
     this.watchdog.heard();
     if (event.type === 'alive') this.watchdog.expectHeartbeats();
     else if (event.type === 'opened') this.listeners.opened?.(event);
+    else if (event.type === 'chosen') this.listeners.chosen?.(event.device);
     else if (event.type === 'loading') {
       this.watchdog.enter('loading');
       this.listeners.loading?.(event.percent);

@@ -31,7 +31,7 @@ bool tells_out_of_memory(LogLevel level, const std::string& line) {
   static const char* const errors[] = {"out of memory",        "insufficient memory",        "failed to allocate",
                                        "alloc compute ",       "alloc params ",              "resource allocation failed",
                                        "OutOfDeviceMemory",    "OutOfHostMemory",            "cudaMalloc failed",
-                                       "too less memory",      "fail to memory allocation"};
+                                       "too less memory",      "fail to memory allocation",  "bad_alloc"};
   const auto said = [&line](const char* part) { return has(line, part); };
   if (level == LogLevel::warn) return said("cannot make enough memory available");
   return level == LogLevel::error && std::any_of(std::begin(errors), std::end(errors), said);

@@ -26,12 +26,13 @@ function load({ options, device: wanted, sharers, probe }) {
     wanted,
   });
   const device = { name: gpu ? `CUDA${gpu}` : 'CPU', description, gpu: gpu !== undefined };
+  say({ type: 'chosen', device });
   if (probe) {
     say({ type: 'warming' });
     say({ type: 'warmed' });
   }
   const settings = { flashAttention: device.gpu, vaeDirectConvolution: false, unetDirectConvolution: false };
-  say({ type: 'loaded', info: { device, settings, hasIpAdapter: false } });
+  say({ type: 'loaded', info: { settings, hasIpAdapter: false } });
 }
 
 const PROMPTS = {

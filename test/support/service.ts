@@ -65,10 +65,14 @@ export class Service {
     await this.until(async () => (await fetch(`${this.url}/health/ready`)).ok, 'is ready');
   }
 
-  async until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-    for (const end = Date.now() + READY_MS; !(await condition()); await sleep(50)) {
+  async until(
+    condition: () => boolean | Promise<boolean>,
+    what: string,
+    milliseconds = READY_MS,
+  ): Promise<void> {
+    for (const end = Date.now() + milliseconds; !(await condition()); await sleep(50)) {
       if (this.child.exitCode !== null) throw new Error(`The service ended:\n${this.lines.join('\n')}`);
-      if (Date.now() > end) throw new Error(`Not in ${READY_MS} ms: ${what}\n${this.lines.join('\n')}`);
+      if (Date.now() > end) throw new Error(`Not in ${milliseconds} ms: ${what}\n${this.lines.join('\n')}`);
     }
   }
 

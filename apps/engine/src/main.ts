@@ -47,6 +47,7 @@ async function load(command: LoadCommand): Promise<void> {
   const found = { version: addon.engineVersion(), backEnds: addon.backEnds(), devices: addon.devices() };
   say({ type: 'opened', ...found });
   const device = chooseDevice(found, command);
+  say({ type: 'chosen', device });
   // Opening both blocks this thread, for seconds where CUDA has to be read from a disk.
   setInterval(() => say({ type: 'alive' }), command.heartbeat);
   // On a CPU the engine takes every core; the API must still answer at once.
@@ -64,7 +65,7 @@ async function load(command: LoadCommand): Promise<void> {
   if (device.gpu || command.probe) await warmUp(session);
   say({
     type: 'loaded',
-    info: { device, settings, hasIpAdapter: session.hasIpAdapter },
+    info: { settings, hasIpAdapter: session.hasIpAdapter },
   });
 }
 
