@@ -125,7 +125,7 @@ function build(variant, source) {
   if (!sanitize) tryIt();
 }
 
-/** Loads what was built, in a process of its own. Only a GPU may be missing: images are built on machines without. */
+/** Loads what was built, in a process of its own. A GPU may be missing: images are built on machines without. */
 function tryIt() {
   const script = 'try { require("./native") } catch (e) { console.log(e.message); process.exit(1) }';
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['-e', script], {
@@ -134,8 +134,7 @@ function tryIt() {
   });
   if (status === 0) return;
   const reason = stdout.trim() || stderr.trim() || `killed by ${signal}`;
-  if (!reason.startsWith('no GPU device')) throw new Stop(`The engine does not load: ${reason}`);
-  console.log(`engine: it cannot draw on this machine yet: ${reason}`);
+  throw new Stop(`The engine does not load: ${reason}`);
 }
 
 function main([argument, ...others]) {
