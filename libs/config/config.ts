@@ -264,6 +264,14 @@ export class Config {
   @IsIn(['native', 'q8_0'], { message: 'TEXT_ENCODER_TYPE must be native or q8_0' })
   TEXT_ENCODER_TYPE?: 'native' | 'q8_0';
 
+  /**
+   * Weights of the IP-Adapter's image encoder: `native`, `f16` (as published it is 32 bit: 1.2 GB less) or `q8_0`, 8 bit,
+   * which changes the likeness a little. Default: native; q8_0 for the demo.
+   */
+  @IsOptional()
+  @IsIn(['native', 'f16', 'q8_0'], { message: 'IMAGE_ENCODER_TYPE must be native, f16 or q8_0' })
+  IMAGE_ENCODER_TYPE?: 'native' | 'f16' | 'q8_0';
+
   /** Flash attention in the UNet. Default: on GPUs, where it takes less time and memory. */
   @IsOptional()
   @Flag()

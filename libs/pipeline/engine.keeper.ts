@@ -183,6 +183,7 @@ export class EngineKeeper {
       ...{ model: checkpoint, vae, ipAdapter, clipVision },
       threads: config.ENGINE_THREADS,
       textEncoderType: config.TEXT_ENCODER_TYPE ?? (isDemo(config) ? 'q8_0' : 'native'),
+      imageEncoderType: config.IMAGE_ENCODER_TYPE ?? (isDemo(config) ? 'q8_0' : 'native'),
       loraMode: config.LORA_MODE,
       flashAttention: config.FLASH_ATTENTION,
       vaeDirectConvolution: config.VAE_DIRECT_CONVOLUTION,

@@ -20,6 +20,7 @@ export interface LoadCommand {
     | 'clipVision'
     | 'threads'
     | 'textEncoderType'
+    | 'imageEncoderType'
     | 'loraMode'
     // Undefined: where they pay.
     | 'flashAttention'

@@ -144,7 +144,9 @@ LoadSpec read_load_options(const Napi::Value& value) {
   spec.unet_direct_convolution = flag(from, "unetDirectConvolution");
   if (given(from, "loraMode")) spec.merge_loras = one_of(from, "loraMode", {"runtime", "merged"}) == "merged";
   if (given(from, "textEncoderType"))
-    spec.quantize_text_encoders = one_of(from, "textEncoderType", {"native", "q8_0"}) == "q8_0";
+    spec.text_encoder_type = one_of(from, "textEncoderType", {"native", "q8_0"});
+  if (given(from, "imageEncoderType"))
+    spec.image_encoder_type = one_of(from, "imageEncoderType", {"native", "f16", "q8_0"});
   if (!spec.ip_adapter.empty() && spec.clip_vision.empty())
     throw unexpected("the IP-Adapter's image encoder", "clipVision", from.Get("clipVision"));
   return spec;

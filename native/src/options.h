@@ -18,7 +18,7 @@ struct LoadSpec {
   bool flash_attention = false;
   bool vae_direct_convolution = false, unet_direct_convolution = false;
   bool merge_loras = false;
-  bool quantize_text_encoders = false;
+  std::string text_encoder_type = "native", image_encoder_type = "native";
 };
 
 struct LoraSpec {

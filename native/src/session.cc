@@ -10,6 +10,16 @@ std::atomic<bool> permit_taken{false};
 
 const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
+// "PART=TYPE,...". By the names that CLIP's two halves have inside: as cond_stage_model the engine files both.
+std::string type_rules(const LoadSpec& spec) {
+  std::string rules;
+  const std::pair<const char*, const std::string*> parts[] = {{"text_model", &spec.text_encoder_type},
+                                                              {"vision_model", &spec.image_encoder_type}};
+  for (const auto& [part, type] : parts)
+    if (*type != "native") rules += (rules.empty() ? "" : ",") + std::string(part) + "=" + *type;
+  return rules;
+}
+
 sd_cache_mode_t cache_mode(const std::string& name) {
   static const std::pair<const char*, sd_cache_mode_t> modes[] = {{"easycache", SD_CACHE_EASYCACHE},
                                                                  {"ucache", SD_CACHE_UCACHE},
@@ -85,8 +95,8 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   params.diffusion_flash_attn = spec.flash_attention;
   params.vae_conv_direct = spec.vae_direct_convolution;
   params.diffusion_conv_direct = spec.unet_direct_convolution;
-  // Not all of cond_stage_model, where the engine files the image encoder, too.
-  if (spec.quantize_text_encoders) params.tensor_type_rules = "text_model=q8_0";
+  const auto types = type_rules(spec);
+  params.tensor_type_rules = or_null(types);
   params.lora_apply_mode = spec.merge_loras ? LORA_APPLY_IMMEDIATELY : LORA_APPLY_AT_RUNTIME;
   // A server wants its weights resident and where it put them: with auto_fit they would be loaded again at every
   // request, and a card that is full would mean the processor, slowly and without an error.

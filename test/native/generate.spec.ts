@@ -29,7 +29,8 @@ describe('The addon: generating', () => {
     files = await demoModel();
     const { checkpoint: model, ipAdapter, clipVision } = files;
     // 8 bit: what is tested here does not depend on it, and every picture encodes its prompt faster.
-    session = await Session.load({ model, ipAdapter, clipVision, textEncoderType: 'q8_0' });
+    const types = { textEncoderType: 'q8_0', imageEncoderType: 'q8_0' } as const;
+    session = await Session.load({ model, ipAdapter, clipVision, ...types });
     plain = await session.generate(SMALL);
   }, 120_000);
   afterAll(() => session.close());

@@ -41,6 +41,7 @@ describe('The addon: loading', () => {
     ['for model but received a string with a NUL', { model: 'a\0b' }],
     ['Expected a whole number from 1 to 256 for threads but received 0', { model: 'm', threads: 0 }],
     ['Expected true or false for flashAttention but received "yes"', { model: 'm', flashAttention: 'yes' }],
+    ['for imageEncoderType but received "q4_0"', { model: 'm', imageEncoderType: 'q4_0' }],
     ['Expected one of runtime, merged for loraMode but received "both"', { model: 'm', loraMode: 'both' }],
     [
       "Expected the IP-Adapter's image encoder for clipVision but received nothing",
