@@ -304,6 +304,13 @@ export class Config {
   @IsIn(['never', 'retry', 'always'], { message: 'VAE_TILING must be never, retry or always' })
   VAE_TILING: 'never' | 'retry' | 'always' = 'retry';
 
+  /**
+   * What of the model stays on an NVIDIA card: `auto` lets the encoders' weights wait in the processor's memory where the
+   * default picture fits better then; `fast` keeps all on the card, `small` as little as there is.
+   */
+  @IsIn(['auto', 'fast', 'small'], { message: 'VRAM_PLAN must be auto, fast or small' })
+  VRAM_PLAN: 'auto' | 'fast' | 'small' = 'auto';
+
   /** true: start only on a GPU; readiness says "no GPU device" otherwise. */
   @Flag()
   REQUIRE_GPU = false;

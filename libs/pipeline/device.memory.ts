@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { SIZE_STEP, type Size } from '@app/config';
 import { ServiceError } from '@app/errors';
+import type { MemoryPlan } from './engine.messages';
 import { EngineCrashed, EngineFailure } from './engine.errors';
 
 /** Of the container's cgroup (v2). Elsewhere it is not there, and the kernel's kill looks like any other. */
@@ -8,9 +9,24 @@ const MEMORY_EVENTS = '/sys/fs/cgroup/memory.events';
 
 /** What is known about the memory of one engine's device, over all of its processes. */
 export class DeviceMemory {
+  /** Of the engine that is loaded; undefined: what fits is seen when it is drawn. */
+  plan?: MemoryPlan;
   private largest: Size = { width: 0, height: 0 };
 
   constructor(private readonly events = MEMORY_EVENTS) {}
+
+  /** Whether a picture is only decoded in tiles. */
+  needsTiles(size: Size): boolean {
+    return this.plan !== undefined && pixels(size) > this.plan.whole;
+  }
+
+  /** Throws ServiceError `out_of_memory` with a size that fits where this one does not: before it is drawn. */
+  admit(size: Size): void {
+    const { plan } = this;
+    if (!plan || pixels(size) <= plan.inTiles) return;
+    const sentence = `The picture needs more memory than the device has; a picture of ${text(shrunk(size, plan.inTiles))} fits.`;
+    throw new ServiceError('out_of_memory', sentence, 'size');
+  }
 
   /** Before a picture is drawn; what this returns tells whether an error of that picture was want of memory. */
   watch(): (error: unknown) => error is EngineFailure | EngineCrashed {
@@ -35,7 +51,7 @@ export class DeviceMemory {
   private advice(size: Size): string {
     const { largest } = this;
     if (pixels(largest) > 0 && pixels(largest) < pixels(size)) return `; a picture of ${text(largest)} fits`;
-    const half = halved(size);
+    const half = shrunk(size, pixels(size) / 2);
     return pixels(half) < pixels(size) ? `; try ${text(half)}` : ', and there is no smaller one';
   }
 
@@ -53,9 +69,9 @@ const pixels = ({ width, height }: Size) => width * height;
 const text = ({ width, height }: Size) => `${width}x${height}`;
 const onGrid = (side: number) => Math.max(SIZE_STEP, Math.floor(side / SIZE_STEP) * SIZE_STEP);
 
-/** At most half of the pixels, in about the same shape; what one side cannot give, because it is the least, the other does. */
-function halved(size: Size): Size {
-  const [width, height] = [onGrid(size.width * Math.SQRT1_2), onGrid(size.height * Math.SQRT1_2)];
-  const half = pixels(size) / 2;
-  return { width: Math.min(width, onGrid(half / height)), height: Math.min(height, onGrid(half / width)) };
+/** At most `most` pixels, in about the same shape; what one side cannot give, because it is the least, the other does. */
+function shrunk(size: Size, most: number): Size {
+  const ratio = Math.sqrt(most / pixels(size));
+  const [width, height] = [onGrid(size.width * ratio), onGrid(size.height * ratio)];
+  return { width: Math.min(width, onGrid(most / height)), height: Math.min(height, onGrid(most / width)) };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
-import { isDemo, type Config } from '@app/config';
-import { percent, progressLine, type ModelFiles } from '@app/models';
+import { defaultSize, isDemo, type Config } from '@app/config';
+import { percent, progressLine, weightSizes, type ModelFiles } from '@app/models';
 import { DeviceMemory } from './device.memory';
 import { EngineCrashed } from './engine.errors';
 import type { Device, EngineFacts, EngineInfo, LoadCommand } from './engine.messages';
@@ -65,7 +65,8 @@ export class EngineKeeper {
 
   status(): EngineStatus {
     const { device, facts, settings } = this;
-    const known = { id: this.setup.id, device, facts, settings };
+    const plan = this.memory.plan?.sentence;
+    const known = { id: this.setup.id, device, facts, settings, plan };
     if (this.current.state !== 'ready') return { ...known, ...this.current };
     if (!this.engine?.alive) return { ...known, state: 'starting' };
     return { ...known, state: this.free ? 'ready' : 'busy' };
@@ -153,12 +154,14 @@ export class EngineKeeper {
     const engine = new EngineProcess({ opened, chosen, loading, warming, log }, this.bounds, variables, main);
     this.engine = engine;
     try {
-      const { settings } = await engine.load({
-        ...this.loadCommand(files),
+      const { settings, plan } = await engine.load({
+        ...(await this.loadCommand(files)),
         probe: open !== undefined,
       });
       if (engine.stepped) this.restarts.stepped();
       this.settings = settings;
+      this.memory.plan = plan;
+      if (plan) this.logger.log(plan.sentence);
       this.update({ state: 'ready' });
       const load_ms = Math.round(performance.now() - begun);
       this.logger.log(
@@ -172,13 +175,9 @@ export class EngineKeeper {
     }
   }
 
-  private loadCommand({
-    checkpoint,
-    vae,
-    ipAdapter,
-    clipVision,
-  }: ModelFiles): Omit<LoadCommand, 'type' | 'heartbeat' | 'probe'> {
+  private async loadCommand(files: ModelFiles): Promise<Omit<LoadCommand, 'type' | 'heartbeat' | 'probe'>> {
     const { config, setup } = this;
+    const { checkpoint, vae, ipAdapter, clipVision, loraDir } = files;
     const options = {
       ...{ model: checkpoint, vae, ipAdapter, clipVision },
       threads: config.ENGINE_THREADS,
@@ -189,6 +188,14 @@ export class EngineKeeper {
       vaeDirectConvolution: config.VAE_DIRECT_CONVOLUTION,
       unetDirectConvolution: config.UNET_DIRECT_CONVOLUTION,
     };
-    return { options, device: setup.device, requireGpu: config.REQUIRE_GPU, sharers: setup.sharers };
+    const types = { text: options.textEncoderType, image: options.imageEncoderType };
+    // What is wrong with a file the engine says, with its own words for it.
+    const weights = await weightSizes(files, types).catch(() => undefined);
+    return {
+      ...{ options, device: setup.device, requireGpu: config.REQUIRE_GPU, sharers: setup.sharers },
+      memory: weights && {
+        ...{ plan: config.VRAM_PLAN, weights, loras: loraDir !== undefined, goal: defaultSize(config) },
+      },
+    };
   }
 }

@@ -34,7 +34,10 @@ export class ReservedEngine implements EngineLease {
   ) {}
 
   generate(request: GenerateRequest, listeners: GenerateListeners = {}): Promise<GeneratedPicture> {
-    return this.draw(request, listeners, this.lender.config.VAE_TILING === 'always');
+    const { config, memory } = this.lender;
+    const tiles =
+      config.VAE_TILING === 'always' || (config.VAE_TILING === 'retry' && memory.needsTiles(request));
+    return this.draw(request, listeners, tiles);
   }
 
   private async draw(
@@ -48,6 +51,7 @@ export class ReservedEngine implements EngineLease {
     const lacksMemory = memory.watch();
     let decoding = false;
     try {
+      memory.admit(request);
       const picture = await this.engine.generate(
         { ...request, vaeTiling, loras: request.loras.map(({ path, scale }) => ({ path, scale })) },
         {

@@ -8,6 +8,9 @@ import type {
   LoadOptions,
 } from '#native';
 
+import type { Size } from '@app/config';
+import type { WeightSizes } from '@app/models';
+
 /** What the service and its engine process say to each other, over Node's IPC with `serialization: 'advanced'`. */
 
 export interface LoadCommand {
@@ -30,6 +33,8 @@ export interface LoadCommand {
   /** As in ENGINE_DEVICES; undefined: the first GPU, else the processor. */
   readonly device?: string;
   readonly requireGpu: boolean;
+  /** Undefined: what the model takes is not known before it is loaded. */
+  readonly memory?: MemoryWish;
   /** Draw a first picture before it counts as loaded, also where that is not needed to compile anything. */
   readonly probe: boolean;
   /** Milliseconds between two signs of life. */
@@ -52,6 +57,30 @@ export interface EngineFacts {
   readonly backEnds: readonly BackEnd[];
 }
 
+/** `auto`: what is best for the default picture. `fast`: all weights stay on the card. `small`: as little as there is. */
+export type PlanWish = 'auto' | 'fast' | 'small';
+
+/** What a plan of the device's memory is made for. */
+export interface MemoryWish {
+  readonly plan: PlanWish;
+  readonly weights: WeightSizes;
+  readonly loras: boolean;
+  /** The picture that should be decoded at once. */
+  readonly goal: Size;
+}
+
+/** What the memory of a card is used for, before anything is loaded onto it. */
+export interface MemoryPlan {
+  /** The encoders' weights wait in the processor's memory, and go to the card for each picture. */
+  readonly offloadEncoders: boolean;
+  /** The largest picture that is decoded at once; pixels. */
+  readonly whole: number;
+  /** The largest that is drawn, decoded in tiles; pixels. */
+  readonly inTiles: number;
+  /** What that means, for people. */
+  readonly sentence: string;
+}
+
 /** What a loaded engine is. */
 export interface EngineInfo {
   /** What was chosen for the device. */
@@ -59,6 +88,8 @@ export interface EngineInfo {
     Pick<LoadOptions, 'flashAttention' | 'vaeDirectConvolution' | 'unetDirectConvolution'>
   >;
   readonly hasIpAdapter: boolean;
+  /** What its device's memory is used for; undefined where that cannot be told. */
+  readonly plan?: MemoryPlan;
 }
 
 /** A picture, and how long the engine had rested before it: milliseconds since the end of the one before, if any. */

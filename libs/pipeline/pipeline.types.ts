@@ -123,6 +123,8 @@ export interface EngineStatus extends EngineState {
   readonly facts?: EngineFacts;
   /** How it computes on its device, once loaded. */
   readonly settings?: EngineInfo['settings'];
+  /** What its device's memory is used for, in a sentence, where that is planned. */
+  readonly plan?: string;
 }
 
 /** As a whole it is in the best of its engines' states: `failed` only when none is ready or coming. */

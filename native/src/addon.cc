@@ -204,6 +204,15 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
   return list;
 }
 
+Napi::Value memory_of(const Napi::CallbackInfo& info) {
+  const auto memory = device_memory(read_text(info[0], "device"));
+  if (!memory) return info.Env().Undefined();
+  auto object = Napi::Object::New(info.Env());
+  object.Set("free", (double)memory->free);
+  object.Set("total", (double)memory->total);
+  return object;
+}
+
 Napi::Value back_ends(const Napi::CallbackInfo& info) {
   auto list = Napi::Array::New(info.Env());
   for (const auto& back_end : load_back_ends()) {
@@ -297,6 +306,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   leave_at_once_if_running();
   exports.Set("Session", SessionWrap::define(env));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
+  exports.Set("deviceMemory", Napi::Function::New(env, memory_of, "deviceMemory"));
   exports.Set("backEnds", Napi::Function::New(env, back_ends, "backEnds"));
   exports.Set("engineVersion", Napi::Function::New(env, engine_version, "engineVersion"));
   exports.Set("physicalCores", Napi::Function::New(env, physical_cores, "physicalCores"));

@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 struct Ggml {
   void* (*load)(const char* path) = nullptr;
   size_t (*device_count)(void* back_end) = nullptr;
+  void* (*device)(const char* name) = nullptr;
+  void (*memory)(void* device, size_t* free, size_t* total) = nullptr;
   void (*log_set)(void (*callback)(int level, const char* text, void* data), void* data) = nullptr;
   fs::path folder;
 
@@ -39,6 +41,8 @@ Ggml find_ggml() {
   if (!library) return ggml;
   find(library, "ggml_backend_load", ggml.load);
   find(library, "ggml_backend_reg_dev_count", ggml.device_count);
+  find(library, "ggml_backend_dev_by_name", ggml.device);
+  find(library, "ggml_backend_dev_memory", ggml.memory);
   find(library, "ggml_log_set", ggml.log_set);
   if (ggml.load && dladdr(reinterpret_cast<void*>(ggml.load), &own) && own.dli_fname)
     ggml.folder = fs::path(own.dli_fname).parent_path();
@@ -161,4 +165,14 @@ std::vector<BackEnd> load_all() {
 const std::vector<BackEnd>& load_back_ends() {
   static const auto all = load_all();  // once, also when two threads ask
   return all;
+}
+
+std::optional<DeviceMemory> device_memory(const std::string& name) {
+  const auto ggml = find_ggml();
+  void* device = ggml.device && ggml.memory ? ggml.device(name.c_str()) : nullptr;
+  if (!device) return std::nullopt;
+  DeviceMemory memory;
+  ggml.memory(device, &memory.free, &memory.total);
+  if (memory.total == 0) return std::nullopt;  // some integrated GPUs tell none
+  return memory;
 }

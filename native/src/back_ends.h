@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,3 +16,11 @@ struct BackEnd {
 // asks the engine for devices: until then it has none, not even the processor. (The engine's own search looks for names
 // that these files do not have, in folders where they are not.) Empty where the back ends are linked into the engine.
 const std::vector<BackEnd>& load_back_ends();
+
+struct DeviceMemory {
+  size_t free = 0, total = 0;  // bytes
+};
+
+// Of the device of this name; makes the process known to the device, which takes memory there. Nothing where the engine
+// does not tell.
+std::optional<DeviceMemory> device_memory(const std::string& name);

@@ -130,6 +130,11 @@ Napi::Error coded_error(Napi::Env env, const std::string& code, const std::strin
   return error;
 }
 
+std::string read_text(const Napi::Value& value, const char* name) {
+  if (!value.IsString()) throw unexpected("a string", name, value);
+  return value.As<Napi::String>().Utf8Value();
+}
+
 LoadSpec read_load_options(const Napi::Value& value) {
   const auto from = object(value, "options");
   LoadSpec spec;
@@ -142,6 +147,7 @@ LoadSpec read_load_options(const Napi::Value& value) {
   spec.flash_attention = flag(from, "flashAttention");
   spec.vae_direct_convolution = flag(from, "vaeDirectConvolution");
   spec.unet_direct_convolution = flag(from, "unetDirectConvolution");
+  spec.offload_encoders = flag(from, "offloadEncoders");
   if (given(from, "loraMode")) spec.merge_loras = one_of(from, "loraMode", {"runtime", "merged"}) == "merged";
   if (given(from, "textEncoderType"))
     spec.text_encoder_type = one_of(from, "textEncoderType", {"native", "q8_0"});

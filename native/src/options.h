@@ -18,6 +18,7 @@ struct LoadSpec {
   bool flash_attention = false;
   bool vae_direct_convolution = false, unet_direct_convolution = false;
   bool merge_loras = false;
+  bool offload_encoders = false;
   std::string text_encoder_type = "native", image_encoder_type = "native";
 };
 
@@ -41,6 +42,7 @@ struct GenerateSpec {
 // Throw a JS Error with code `invalid_argument` and a message "Expected X for NAME but received Y".
 LoadSpec read_load_options(const Napi::Value& value);
 GenerateSpec read_generate_options(const Napi::Value& value);
+std::string read_text(const Napi::Value& value, const char* name);
 bool read_flag(const Napi::Value& value, const char* name);
 
 // An Error with `.code`, as everything that this addon throws or rejects with.

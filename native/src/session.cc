@@ -91,6 +91,7 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   params.clip_vision_path = or_null(spec.clip_vision);
   params.ip_adapter_path = or_null(spec.ip_adapter);
   params.backend = or_null(spec.device);
+  if (spec.offload_encoders) params.params_backend = "te=cpu,clip_vision=cpu";
   if (spec.threads > 0) params.n_threads = spec.threads;
   params.diffusion_flash_attn = spec.flash_attention;
   params.vae_conv_direct = spec.vae_direct_convolution;

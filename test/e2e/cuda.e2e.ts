@@ -159,10 +159,11 @@ describeWith(machine, 'The CUDA engine', () => {
     }
   });
 
-  it('should say that a model does not fit the card', async () => {
+  it('should refuse a model that does not fit the card before it is read', async () => {
     const { service, books } = await machine.start({}, 'Small:1500:8.6');
-    expect((await failed(service)).reason).toContain('out of memory');
-    expect(books.read().refused).toBeGreaterThan(0);
+    const { reason } = await failed(service);
+    expect(reason).toMatch(/out of memory: the model needs \d\.\d GB of the card, and 1\.2 GB are free/);
+    expect(books.read().uploaded).toBe(0);
   });
 
   it('should tell that a picture lacked memory, and draw the next one when memory is there again', async () => {

@@ -3,10 +3,11 @@
  * when a CUDA call or an assertion fails; this process is there to be lost instead of the service.
  */
 import { constants, setPriority } from 'node:os';
-import type { EngineCommand, EngineEvent, LoadCommand } from '@app/pipeline';
-import type { Session } from '#native';
+import type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan } from '@app/pipeline';
+import type { Device, Session } from '#native';
 import { chooseDevice } from './device.choice';
-import { settingsFor } from './device.settings';
+import { type DeviceSettings, settingsFor } from './device.settings';
+import { planMemory } from './memory.plan';
 
 type Addon = typeof import('#native');
 
@@ -42,6 +43,18 @@ function threads({ options, sharers }: LoadCommand): number | undefined {
   return Math.max(1, Math.floor(addon.physicalCores() / sharers));
 }
 
+/** The figures are the pinned CUDA engine's, with flash attention; on other devices memory is what the engine says when it lacks. */
+function planFor(
+  device: Device,
+  { memory: wish }: LoadCommand,
+  settings: DeviceSettings,
+): MemoryPlan | undefined {
+  const { flashAttention, vaeDirectConvolution } = settings;
+  const measured = device.name.startsWith('CUDA') && addon.engineVersion().source.startsWith('prebuilt');
+  const memory = wish && measured && flashAttention ? addon.deviceMemory(device.name) : undefined;
+  return wish && memory && planMemory({ ...wish, free: memory.free, vaeDirectConvolution }, wish);
+}
+
 async function load(command: LoadCommand): Promise<void> {
   addon = openAddon();
   const found = { version: addon.engineVersion(), backEnds: addon.backEnds(), devices: addon.devices() };
@@ -53,8 +66,15 @@ async function load(command: LoadCommand): Promise<void> {
   // On a CPU the engine takes every core; the API must still answer at once.
   if (!device.gpu) setPriority(constants.priority.PRIORITY_LOW);
   const settings = settingsFor(device, found.version, command.options);
+  const plan = planFor(device, command, settings);
   // The processor by its name, too: without one the engine takes the first GPU.
-  const options = { ...command.options, threads: threads(command), device: device.name, ...settings };
+  const options = {
+    ...command.options,
+    threads: threads(command),
+    device: device.name,
+    ...settings,
+    offloadEncoders: plan?.offloadEncoders,
+  };
   let told = -1;
   session = await addon.Session.load(options, (percent) => {
     // The engine reads its files in turn and counts each from 0; tens of messages say enough.
@@ -65,7 +85,7 @@ async function load(command: LoadCommand): Promise<void> {
   if (device.gpu || command.probe) await warmUp(session);
   say({
     type: 'loaded',
-    info: { settings, hasIpAdapter: session.hasIpAdapter },
+    info: { settings, hasIpAdapter: session.hasIpAdapter, plan },
   });
 }
 

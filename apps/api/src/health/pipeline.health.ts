@@ -43,7 +43,8 @@ const describe = ({ state, percent, reason, device }: EngineState) => ({
   ...(device && { device: device.name, description: device.description, gpu: device.gpu }),
 });
 
-const describeEngine = ({ facts, settings }: EngineStatus) => ({
+const describeEngine = ({ facts, settings, plan }: EngineStatus) => ({
+  ...(plan !== undefined && { memory_plan: plan }),
   ...(facts && {
     engine: { source: facts.version.source, commit: facts.version.commit, version: facts.version.version },
     devices: facts.devices.map(({ name }) => name),

@@ -1,0 +1,53 @@
+import type { ModelFiles } from './models.service';
+import { readSafetensors, type TensorInfo } from './safetensors';
+
+/** Bytes that a model's weights take in the engine, by the part that they belong to. */
+export interface WeightSizes {
+  readonly text: number;
+  readonly image: number;
+  /** UNet, VAE and IP-Adapter. */
+  readonly rest: number;
+}
+
+/** Of the original layout of SDXL's checkpoints. */
+const TEXT = /^(conditioner\.|cond_stage_model\.)/;
+const VAE = /^first_stage_model\./;
+/** Bytes of a number. */
+const WIDTHS: Readonly<Record<string, number>> = { F64: 8, I64: 8, F32: 4, I32: 4, F8_E4M3: 1, F8_E5M2: 1 };
+/** The engine keeps them as F16. */
+const FP8 = /^F8_/;
+
+/** As which the engine keeps weights. */
+export type WeightType = 'native' | 'f16' | 'q8_0';
+
+/** From the files' headers; undefined where one of them is no safetensors file: its sizes are known to the engine only. */
+export async function weightSizes(
+  { checkpoint, vae, ipAdapter, clipVision }: ModelFiles,
+  types: { readonly text: WeightType; readonly image: WeightType },
+): Promise<WeightSizes | undefined> {
+  const all = [checkpoint, vae, ipAdapter, clipVision].filter((file) => file !== undefined);
+  if (!all.every((file) => file.endsWith('.safetensors'))) return undefined;
+  const model = await tensors(checkpoint);
+  const text = model.filter(([name]) => TEXT.test(name));
+  const others = model.filter(([name]) => !TEXT.test(name) && !(vae && VAE.test(name)));
+  const whole = async (file: string | undefined) => (file ? tensors(file) : []);
+  return {
+    text: bytes(text, types.text),
+    image: bytes(await whole(clipVision), types.image),
+    rest: bytes([...others, ...(await whole(vae)), ...(await whole(ipAdapter))]),
+  };
+}
+
+type Tensors = readonly (readonly [name: string, TensorInfo])[];
+
+const tensors = async (file: string): Promise<Tensors> => [...(await readSafetensors(file)).tensors];
+
+const bytes = (all: Tensors, type: WeightType = 'native') =>
+  all.reduce((sum, [, tensor]) => sum + bytesOf(tensor, type), 0);
+
+function bytesOf({ dtype, data_offsets: [from, to] }: TensorInfo, type: WeightType): number {
+  const stored = to - from;
+  const numbers = stored / (WIDTHS[dtype] ?? 2);
+  if (type === 'q8_0') return (numbers * 34) / 32; // blocks of 32 with a scale of 16 bit
+  return type === 'f16' || FP8.test(dtype) ? numbers * 2 : stored;
+}
