@@ -27,14 +27,16 @@ export async function weightSizes(
 ): Promise<WeightSizes | undefined> {
   const all = [checkpoint, vae, ipAdapter, clipVision].filter((file) => file !== undefined);
   if (!all.every((file) => file.endsWith('.safetensors'))) return undefined;
+  const whole = async (file: string | undefined) => (file ? tensors(file) : []);
   const model = await tensors(checkpoint);
   const text = model.filter(([name]) => TEXT.test(name));
-  const others = model.filter(([name]) => !TEXT.test(name) && !(vae && VAE.test(name)));
-  const whole = async (file: string | undefined) => (file ? tensors(file) : []);
+  const ownVae = model.filter(([name]) => VAE.test(name));
+  const unet = model.filter(([name]) => !TEXT.test(name) && !VAE.test(name));
   return {
     text: bytes(text, types.text),
     image: bytes(await whole(clipVision), types.image),
-    rest: bytes([...others, ...(await whole(vae)), ...(await whole(ipAdapter))]),
+    // The engine computes the VAE in F16 whatever its file holds.
+    rest: bytes(unet) + bytes(vae ? await tensors(vae) : ownVae, 'f16') + bytes(await whole(ipAdapter)),
   };
 }
 

@@ -67,4 +67,32 @@ describe(DeviceMemory.name, () => {
     expect(lacked(killed)).toBe(true);
     expect(lacked(aborted)).toBe(false);
   });
+
+  describe('with a plan', () => {
+    const memory = new DeviceMemory();
+    memory.plan = { offloadEncoders: true, whole: 512 * 512, inTiles: 1_024 * 1_024, sentence: '' };
+
+    it.each([
+      ['512x512', false],
+      ['576x512', true],
+    ])('should know whether %s is decoded in tiles', (asked, tiles) => {
+      expect(memory.needsTiles(size(asked))).toBe(tiles);
+    });
+
+    it.each([
+      ['1536x1024', '1216x832'],
+      ['4096x64', undefined],
+      ['2048x2048', '1024x1024'],
+    ])('should refuse %s with a size of that shape that fits, %s', (asked, fits) => {
+      const refusal = fits && `The picture needs more memory than the device has; a picture of ${fits} fits.`;
+      if (refusal) expect(() => memory.admit(size(asked))).toThrow(refusal);
+      else expect(() => memory.admit(size(asked))).not.toThrow();
+    });
+  });
+
+  it('should leave everything to the drawing without one', () => {
+    const memory = new DeviceMemory();
+    expect(memory.needsTiles(size('4096x4096'))).toBe(false);
+    expect(() => memory.admit(size('4096x4096'))).not.toThrow();
+  });
 });

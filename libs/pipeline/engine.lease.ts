@@ -67,7 +67,7 @@ export class ReservedEngine implements EngineLease {
         },
       );
       memory.drew(request);
-      return this.told(picture, request);
+      return this.told(picture, request, vaeTiling);
     } catch (error) {
       if (stopping.aborted) throw draining();
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
@@ -89,7 +89,8 @@ export class ReservedEngine implements EngineLease {
     );
     this.release();
     const other = await this.lender.acquire(listeners.signal);
-    return other.draw(request, listeners, true);
+    const picture = await other.draw(request, listeners, true);
+    return { ...picture, warnings: [...picture.warnings, IN_TILES] };
   }
 
   release(): void {
@@ -98,7 +99,7 @@ export class ReservedEngine implements EngineLease {
     this.lender.free();
   }
 
-  private told(picture: EnginePicture, request: GenerateRequest): GeneratedPicture {
+  private told(picture: EnginePicture, request: GenerateRequest, vaeTiling: boolean): GeneratedPicture {
     const { pixels, width, height, idle } = picture;
     const { text, image, sampling, decode, engine } = picture.timings;
     const timings = {
@@ -110,8 +111,8 @@ export class ReservedEngine implements EngineLease {
       idle_ms: idle,
     };
     const warnings = this.checkLoras(request, picture);
-    // Not where VAE_TILING asked for it: then every picture is.
-    const second = picture.decodedInTiles && this.lender.config.VAE_TILING !== 'always';
+    // Not where VAE_TILING or the plan of the memory asked for it: then every such picture is.
+    const second = picture.decodedInTiles && !vaeTiling;
     return { pixels, width, height, timings, warnings: second ? [...warnings, IN_TILES] : warnings };
   }
 

@@ -151,6 +151,7 @@ export interface Pipeline extends EngineState {
   readonly engines: readonly (EngineState & {
     readonly devices?: readonly string[];
     readonly back_ends?: readonly { name: string; devices: number; problem?: string }[];
+    readonly memory_plan?: string;
   })[];
 }
 

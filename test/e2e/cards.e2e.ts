@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import { MIB } from '../support/cuda.cards';
+import { CudaMachine } from '../support/cuda.service';
+import { temporaryFolder } from '../support/demo';
+import { fullSizeModel } from '../support/full.size';
+import { describeWith } from '../support/requires';
+import type { Service } from '../support/service';
+
+const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
+const machine = new CudaMachine();
+
+/** Full-size SDXL with avatar and LoRA on cards of NVIDIA's, as far as memory goes. */
+describeWith(machine, 'SDXL on a card', () => {
+  const folder = temporaryFolder();
+  let model: Record<string, string>;
+
+  beforeAll(() => {
+    machine.build();
+    model = fullSizeModel(join(folder, 'weights'));
+  });
+
+  async function start(cards: string) {
+    const { service, books } = await machine.start({ ...model, REQUIRE_GPU: 'true' }, cards);
+    await service.ready();
+    expect((await service.putPicture('/v1/users/ada/avatar', PANDA)).status).toBe(200);
+    return { service, books };
+  }
+  const draw = async (service: Service, size: string) => {
+    const body = { user_id: 'ada', prompt: 'on a hill', size, num_inference_steps: 2, seed: 7 };
+    const loras = [{ name: 'everything', scale: 1 }];
+    const response = await service.post('/v1/images/memory', { ...body, loras });
+    return (await response.json()) as { data?: { size: string }[]; warnings?: string[]; error?: object };
+  };
+
+  it.each([
+    ['8 GB', 'Small:8192:8.9', /the encoders go to the card for each picture.*up to 1088x1088 in tiles/],
+    ['12 GB', 'Middle:12288:8.6', /the encoders go to the card .* up to 1280x1280 are decoded at once/],
+    ['24 GB', 'Large:24576:8.9', /all weights stay on the card.* up to 2048x2048 are decoded at once/],
+  ])('should draw 1024x1024 with avatar and LoRA on %s, once, as planned', async (_, cards, plan) => {
+    const { service, books } = await start(cards);
+    expect((await service.pipeline()).engines[0].memory_plan).toMatch(plan);
+    expect(await draw(service, '1024x1024')).toMatchObject({ data: [{ size: '1024x1024' }], warnings: [] });
+    const { peak, memory, refused } = books.read();
+    expect(refused).toBe(0);
+    expect(peak).toBeLessThanOrEqual(memory);
+    expect(peak).toBeGreaterThan(7_000 * MIB);
+  });
+
+  it('should refuse a picture that does not fit before it is drawn, with a size that does', async () => {
+    const { service, books } = await start('Small:8192:8.9');
+    const { launches } = books.read();
+    const { error } = await draw(service, '1536x1024');
+    expect(error).toMatchObject({ code: 'out_of_memory', param: 'size' });
+    const [, fits] = /a picture of (\d+x\d+) fits/.exec(JSON.stringify(error))!;
+    expect(books.read().launches).toBe(launches);
+    expect(await draw(service, fits)).toMatchObject({ data: [{ size: fits }], warnings: [] });
+  });
+});
