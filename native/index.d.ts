@@ -184,9 +184,7 @@ export function devices(): Device[];
  * Bytes of a device, by its name. Opens it: on a GPU that takes some hundred megabytes of its memory until the process ends.
  * Undefined where the engine or the device does not tell.
  */
-export function deviceMemory(
-  device: string,
-): { readonly free: number; readonly total: number } | undefined;
+export function deviceMemory(device: string): { readonly free: number; readonly total: number } | undefined;
 
 /** Those that are libraries of their own, GPUs first; empty where all are linked into the engine. */
 export function backEnds(): BackEnd[];
