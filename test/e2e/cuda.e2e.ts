@@ -160,9 +160,9 @@ describeWith(machine, 'The CUDA engine', () => {
   });
 
   it('should refuse a model that does not fit the card before it is read', async () => {
-    const { service, books } = await machine.start({}, 'Small:1500:8.6');
+    const { service, books } = await machine.start({}, 'Small:1000:8.6');
     const { reason } = await failed(service);
-    expect(reason).toMatch(/out of memory: the model needs \d\.\d GB of the card, and 1\.2 GB are free/);
+    expect(reason).toMatch(/out of memory: the model needs \d\.\d GB of the card, and 0\.6 GB are free/);
     expect(books.read().uploaded).toBe(0);
   });
 
