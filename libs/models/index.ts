@@ -12,4 +12,4 @@ export {
 export { ModelsModule } from './models.module';
 export { type ModelFiles, ModelsService } from './models.service';
 export { packageRoot } from './package.root';
-export { type WeightSizes, weightSizes, type WeightType } from './weight.sizes';
+export { type WeightSizes, weightSizes } from './weight.sizes';

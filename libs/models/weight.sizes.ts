@@ -18,7 +18,7 @@ const WIDTHS: Readonly<Record<string, number>> = { F64: 8, I64: 8, F32: 4, I32: 
 const FP8 = /^F8_/;
 
 /** As which the engine keeps weights. */
-export type WeightType = 'native' | 'f16' | 'q8_0';
+type WeightType = 'native' | 'f16' | 'q8_0';
 
 /** From the files' headers; undefined where one of them is no safetensors file: its sizes are known to the engine only. */
 export async function weightSizes(

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { SIZE_STEP, type Size } from '@app/config';
 import { ServiceError } from '@app/errors';
-import type { MemoryPlan } from './engine.messages';
 import { EngineCrashed, EngineFailure } from './engine.errors';
+import type { MemoryPlan } from './engine.messages';
 
 /** Of the container's cgroup (v2). Elsewhere it is not there, and the kernel's kill looks like any other. */
 const MEMORY_EVENTS = '/sys/fs/cgroup/memory.events';
@@ -22,10 +22,7 @@ export class DeviceMemory {
 
   /** Throws ServiceError `out_of_memory` with a size that fits where this one does not: before it is drawn. */
   admit(size: Size): void {
-    const { plan } = this;
-    if (!plan || pixels(size) <= plan.inTiles) return;
-    const sentence = `The picture needs more memory than the device has; a picture of ${text(shrunk(size, plan.inTiles))} fits.`;
-    throw new ServiceError('out_of_memory', sentence, 'size');
+    if (this.plan && pixels(size) > this.plan.inTiles) throw this.exceeded(size);
   }
 
   /** Before a picture is drawn; what this returns tells whether an error of that picture was want of memory. */
@@ -43,13 +40,14 @@ export class DeviceMemory {
   }
 
   /** What the caller of a picture that lacked memory is told: a size that fits, or is likely to. */
-  exceeded(size: Size, cause: Error): ServiceError {
+  exceeded(size: Size, cause?: Error): ServiceError {
     const sentence = `The picture needs more memory than the device has${this.advice(size)}.`;
     return new ServiceError('out_of_memory', sentence, 'size', { cause });
   }
 
   private advice(size: Size): string {
-    const { largest } = this;
+    const { largest, plan } = this;
+    if (plan && pixels(size) > plan.inTiles) return `; a picture of ${text(shrunk(size, plan.inTiles))} fits`;
     if (pixels(largest) > 0 && pixels(largest) < pixels(size)) return `; a picture of ${text(largest)} fits`;
     const half = shrunk(size, pixels(size) / 2);
     return pixels(half) < pixels(size) ? `; try ${text(half)}` : ', and there is no smaller one';

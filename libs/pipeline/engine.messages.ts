@@ -1,3 +1,5 @@
+import type { Size } from '@app/config';
+import type { WeightSizes } from '@app/models';
 import type {
   BackEnd,
   Device,
@@ -7,9 +9,6 @@ import type {
   GenerateProgress,
   LoadOptions,
 } from '#native';
-
-import type { Size } from '@app/config';
-import type { WeightSizes } from '@app/models';
 
 /** What the service and its engine process say to each other, over Node's IPC with `serialization: 'advanced'`. */
 

@@ -1,5 +1,8 @@
 import type { Device, EngineVersion, LoadOptions } from '#native';
 
+/** Its kernels and figures are known; those of an own engine are whatever it was built from. */
+export const isPrebuilt = ({ source }: Pick<EngineVersion, 'source'>) => source.startsWith('prebuilt');
+
 /** How a device computes, as far as the pictures' speed and memory depend on it. */
 export type DeviceSettings = Required<
   Pick<LoadOptions, 'flashAttention' | 'vaeDirectConvolution' | 'unetDirectConvolution'>
@@ -17,10 +20,10 @@ export type DeviceSettings = Required<
  */
 export function settingsFor(
   { gpu, name }: Device,
-  { source }: Pick<EngineVersion, 'source'>,
+  version: Pick<EngineVersion, 'source'>,
   wishes: Partial<DeviceSettings>,
 ): DeviceSettings {
-  const kernelIsKnown = !name.startsWith('CUDA') || source.startsWith('prebuilt');
+  const kernelIsKnown = !name.startsWith('CUDA') || isPrebuilt(version);
   const defaults = {
     flashAttention: gpu,
     vaeDirectConvolution: gpu && kernelIsKnown,

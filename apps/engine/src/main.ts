@@ -4,9 +4,9 @@
  */
 import { constants, setPriority } from 'node:os';
 import type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan } from '@app/pipeline';
-import type { Device, Session } from '#native';
+import type { Device, EngineVersion, Session } from '#native';
 import { chooseDevice } from './device.choice';
-import { type DeviceSettings, settingsFor } from './device.settings';
+import { type DeviceSettings, isPrebuilt, settingsFor } from './device.settings';
 import { planMemory } from './memory.plan';
 
 type Addon = typeof import('#native');
@@ -43,16 +43,17 @@ function threads({ options, sharers }: LoadCommand): number | undefined {
   return Math.max(1, Math.floor(addon.physicalCores() / sharers));
 }
 
-/** The figures are the pinned CUDA engine's, with flash attention; on other devices memory is what the engine says when it lacks. */
+/** Undefined where nobody measured what is needed: the figures are the pinned CUDA engine's, with flash attention. */
 function planFor(
   device: Device,
-  { memory: wish }: LoadCommand,
+  version: EngineVersion,
   settings: DeviceSettings,
+  wish: LoadCommand['memory'],
 ): MemoryPlan | undefined {
   const { flashAttention, vaeDirectConvolution } = settings;
-  const measured = device.name.startsWith('CUDA') && addon.engineVersion().source.startsWith('prebuilt');
-  const memory = wish && measured && flashAttention ? addon.deviceMemory(device.name) : undefined;
-  return wish && memory && planMemory({ ...wish, free: memory.free, vaeDirectConvolution }, wish);
+  if (!wish || !flashAttention || !device.name.startsWith('CUDA') || !isPrebuilt(version)) return undefined;
+  const memory = addon.deviceMemory(device.name);
+  return memory && planMemory({ ...wish, free: memory.free, vaeDirectConvolution }, wish);
 }
 
 async function load(command: LoadCommand): Promise<void> {
@@ -66,7 +67,7 @@ async function load(command: LoadCommand): Promise<void> {
   // On a CPU the engine takes every core; the API must still answer at once.
   if (!device.gpu) setPriority(constants.priority.PRIORITY_LOW);
   const settings = settingsFor(device, found.version, command.options);
-  const plan = planFor(device, command, settings);
+  const plan = planFor(device, found.version, settings, command.memory);
   // The processor by its name, too: without one the engine takes the first GPU.
   const options = {
     ...command.options,

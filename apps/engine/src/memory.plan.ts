@@ -51,12 +51,11 @@ export function planMemory(
   );
 }
 
-const weightsOf = ({ weights: { text, image, rest } }: CardMemory, offload: boolean) =>
-  rest + (offload ? 0 : text + image);
-
 /** All but what grows with the picture. */
-const fixed = (card: CardMemory, offload: boolean) =>
-  weightsOf(card, offload) + NEEDS.reserve + NEEDS.picture + (card.loras ? NEEDS.loras : 0);
+function fixed({ weights: { text, image, rest }, loras }: CardMemory, offload: boolean): number {
+  const weights = rest + (offload ? 0 : text + image);
+  return weights + NEEDS.reserve + NEEDS.picture + (loras ? NEEDS.loras : 0);
+}
 
 const decoding = ({ vaeDirectConvolution: direct }: CardMemory) =>
   NEEDS.decodingPerPixel[direct ? 'direct' : 'usual'];
