@@ -284,14 +284,24 @@ Napi::Value die_with_parent(const Napi::CallbackInfo& info) {
 
 // process.exit() runs the destructors of the engine's globals while a thread may still be in the engine, which then
 // crashes. A process that ends in the middle of a call ends without them: there is nothing that they would save.
+#ifdef __GLIBC__
+void leave_at_once(int status, void*) {
+  if (EnginePermit::taken()) _exit(status);
+}
+
+// exit() calls what was registered last first: globals that the engine made since would go before us. The objects of the
+// thread that exits go before all of them, and what they register is the newest.
+struct NewestAtExit {
+  ~NewestAtExit() { on_exit(leave_at_once, nullptr); }
+};
+#endif
+
 void leave_at_once_if_running() {
 #ifdef __GLIBC__
-  static const int registered = on_exit(
-      [](int status, void*) {
-        if (EnginePermit::taken()) _exit(status);
-      },
-      nullptr);
+  static const int registered = on_exit(leave_at_once, nullptr);  // for an addon that only another thread loaded
+  thread_local NewestAtExit newest;
   (void)registered;
+  (void)newest;
 #endif
 }
 
