@@ -299,7 +299,8 @@ export class Config {
 
   /**
    * Decode pictures in tiles, which is slower and takes a quarter of the memory or less: `retry` draws a picture that
-   * lacked memory while it was decoded once more, in tiles; `always` spares the first attempt; or `never`.
+   * lacked memory while it was decoded once more, in tiles; `always` spares the first attempt; or `never`, where the engine
+   * can do without (up to 2048x2048).
    */
   @IsIn(['never', 'retry', 'always'], { message: 'VAE_TILING must be never, retry or always' })
   VAE_TILING: 'never' | 'retry' | 'always' = 'retry';

@@ -44,7 +44,7 @@ describe(DeviceMemory.name, () => {
   });
 
   it('should know want of memory from other failures and deaths', () => {
-    const lacked = new DeviceMemory(join(folder, 'none')).watch();
+    const lacked = new DeviceMemory('retry', join(folder, 'none')).watch();
     expect(lacked(new EngineFailure('out_of_memory', ''))).toBe(true);
     expect(lacked(new EngineFailure('flat_picture', 'out of memory'))).toBe(false);
     expect(lacked(new EngineCrashed('killed by SIGABRT', true, [], true))).toBe(true);
@@ -61,7 +61,7 @@ describe(DeviceMemory.name, () => {
     const killed = new EngineCrashed('killed by SIGKILL', true, []);
     const aborted = new EngineCrashed('killed by SIGABRT', true, []);
     write(1);
-    const lacked = new DeviceMemory(events).watch();
+    const lacked = new DeviceMemory('retry', events).watch();
     expect(lacked(killed)).toBe(false);
     write(2);
     expect(lacked(killed)).toBe(true);
@@ -69,30 +69,49 @@ describe(DeviceMemory.name, () => {
   });
 
   describe('with a plan', () => {
-    const memory = new DeviceMemory();
-    memory.plan = { offloadEncoders: true, whole: 512 * 512, inTiles: 1_024 * 1_024, sentence: '' };
+    const planned = (tiling?: 'never' | 'retry' | 'always') => {
+      const memory = new DeviceMemory(tiling);
+      memory.plan = { offloadEncoders: true, whole: 512 * 512, inTiles: 1_024 * 1_024, sentence: '' };
+      return memory;
+    };
 
     it.each([
-      ['512x512', false],
-      ['576x512', true],
-    ])('should know whether %s is decoded in tiles', (asked, tiles) => {
-      expect(memory.needsTiles(size(asked))).toBe(tiles);
+      ['512x512', 'retry', false],
+      ['576x512', 'retry', true],
+      ['512x512', 'always', true],
+      ['512x512', 'never', false],
+    ] as const)('should know whether %s is decoded in tiles (VAE_TILING=%s)', (asked, tiling, tiles) => {
+      expect(planned(tiling).decodesInTiles(size(asked))).toBe(tiles);
     });
 
     it.each([
-      ['1536x1024', '1216x832'],
-      ['4096x64', undefined],
-      ['2048x2048', '1024x1024'],
-    ])('should refuse %s with a size of that shape that fits, %s', (asked, fits) => {
-      const refusal = fits && `The picture needs more memory than the device has; a picture of ${fits} fits.`;
-      if (refusal) expect(() => memory.admit(size(asked))).toThrow(refusal);
-      else expect(() => memory.admit(size(asked))).not.toThrow();
+      ['1536x1024', 'retry', '1216x832'],
+      ['2048x2048', 'always', '1024x1024'],
+      ['576x512', 'never', '512x448'],
+    ] as const)('should know that %s does not fit (%s), and what does: %s', (asked, tiling, fits) => {
+      expect(planned(tiling).fits(size(asked))).toBe(false);
+      expect(planned(tiling).fits(size(fits))).toBe(true);
+      expect(advice(planned(tiling), asked)).toContain(`; a picture of ${fits} fits.`);
+    });
+
+    it('should take any shape of so many pixels', () => {
+      expect(planned().fits(size('4096x64'))).toBe(true);
     });
   });
 
-  it('should leave everything to the drawing without one', () => {
-    const memory = new DeviceMemory();
-    expect(memory.needsTiles(size('4096x4096'))).toBe(false);
-    expect(() => memory.admit(size('4096x4096'))).not.toThrow();
+  it('should say whether tiles may help: while it was decoded, and where they are wanted', () => {
+    const helps = (memory: DeviceMemory, decoding: boolean) =>
+      memory.exceeded(size('1024x1024'), undefined, decoding).tilesMayFit;
+    expect(helps(new DeviceMemory('retry'), true)).toBe(true);
+    expect(helps(new DeviceMemory('retry'), false)).toBe(false);
+    expect(helps(new DeviceMemory('never'), true)).toBe(false);
+  });
+
+  it('should leave everything to the drawing without one, but tiles where the engine cannot do without', () => {
+    const memory = new DeviceMemory('never');
+    expect(memory.fits(size('4096x4096'))).toBe(true);
+    expect(memory.most).toBe(Infinity);
+    expect(memory.decodesInTiles(size('2048x2048'))).toBe(false);
+    expect(memory.decodesInTiles(size('2112x2048'))).toBe(true);
   });
 });

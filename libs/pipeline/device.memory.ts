@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { SIZE_STEP, type Size } from '@app/config';
+import { SIZE_STEP, type Config, type Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { EngineCrashed, EngineFailure } from './engine.errors';
 import type { MemoryPlan } from './engine.messages';
@@ -7,22 +7,46 @@ import type { MemoryPlan } from './engine.messages';
 /** Of the container's cgroup (v2). Elsewhere it is not there, and the kernel's kill looks like any other. */
 const MEMORY_EVENTS = '/sys/fs/cgroup/memory.events';
 
+/** Above so many pixels, the engine's decoder counts past what an int holds. */
+const MOST_AT_ONCE = 2_048 * 2_048;
+
+/** A picture that needs more memory than a device has. */
+export class OutOfMemory extends ServiceError {
+  constructor(
+    sentence: string,
+    /** It was only lacking to decode the picture at once. */
+    readonly tilesMayFit: boolean,
+    cause?: Error,
+  ) {
+    super('out_of_memory', sentence, 'size', { cause });
+  }
+}
+
 /** What is known about the memory of one engine's device, over all of its processes. */
 export class DeviceMemory {
   /** Of the engine that is loaded; undefined: what fits is seen when it is drawn. */
   plan?: MemoryPlan;
   private largest: Size = { width: 0, height: 0 };
 
-  constructor(private readonly events = MEMORY_EVENTS) {}
+  constructor(
+    private readonly tiling: Config['VAE_TILING'] = 'retry',
+    private readonly events = MEMORY_EVENTS,
+  ) {}
 
-  /** Whether a picture is only decoded in tiles. */
-  needsTiles(size: Size): boolean {
-    return this.plan !== undefined && pixels(size) > this.plan.whole;
+  /** Pixels of the largest picture that fits; Infinity: that is seen when it is drawn. */
+  get most(): number {
+    if (!this.plan) return Infinity;
+    return this.tiling === 'never' ? this.plan.whole : this.plan.inTiles;
   }
 
-  /** Throws ServiceError `out_of_memory` with a size that fits where this one does not: before it is drawn. */
-  admit(size: Size): void {
-    if (this.plan && pixels(size) > this.plan.inTiles) throw this.exceeded(size);
+  fits(size: Size): boolean {
+    return pixels(size) <= this.most;
+  }
+
+  /** Whether a picture is decoded in tiles from the first. */
+  decodesInTiles(size: Size): boolean {
+    if (this.tiling === 'always' || pixels(size) > MOST_AT_ONCE) return true;
+    return this.tiling === 'retry' && this.plan !== undefined && pixels(size) > this.plan.whole;
   }
 
   /** Before a picture is drawn; what this returns tells whether an error of that picture was want of memory. */
@@ -40,14 +64,18 @@ export class DeviceMemory {
   }
 
   /** What the caller of a picture that lacked memory is told: a size that fits, or is likely to. */
-  exceeded(size: Size, cause?: Error): ServiceError {
-    const sentence = `The picture needs more memory than the device has${this.advice(size)}.`;
-    return new ServiceError('out_of_memory', sentence, 'size', { cause });
+  exceeded(size: Size, cause?: Error, decoding = false): OutOfMemory {
+    const tilesMayFit = decoding && this.tiling !== 'never';
+    return new OutOfMemory(
+      `The picture needs more memory than the device has${this.advice(size)}.`,
+      tilesMayFit,
+      cause,
+    );
   }
 
   private advice(size: Size): string {
-    const { largest, plan } = this;
-    if (plan && pixels(size) > plan.inTiles) return `; a picture of ${text(shrunk(size, plan.inTiles))} fits`;
+    const { largest } = this;
+    if (!this.fits(size)) return `; a picture of ${text(shrunk(size, this.most))} fits`;
     if (pixels(largest) > 0 && pixels(largest) < pixels(size)) return `; a picture of ${text(largest)} fits`;
     const half = shrunk(size, pixels(size) / 2);
     return pixels(half) < pixels(size) ? `; try ${text(half)}` : ', and there is no smaller one';
@@ -63,12 +91,12 @@ export class DeviceMemory {
   }
 }
 
-const pixels = ({ width, height }: Size) => width * height;
+export const pixels = ({ width, height }: Size) => width * height;
 const text = ({ width, height }: Size) => `${width}x${height}`;
 const onGrid = (side: number) => Math.max(SIZE_STEP, Math.floor(side / SIZE_STEP) * SIZE_STEP);
 
 /** At most `most` pixels, in about the same shape; what one side cannot give, because it is the least, the other does. */
-function shrunk(size: Size, most: number): Size {
+export function shrunk(size: Size, most: number): Size {
   const ratio = Math.sqrt(most / pixels(size));
   const [width, height] = [onGrid(size.width * ratio), onGrid(size.height * ratio)];
   return { width: Math.min(width, onGrid(most / height)), height: Math.min(height, onGrid(most / width)) };

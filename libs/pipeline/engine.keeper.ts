@@ -25,7 +25,7 @@ export interface EngineSetup {
 
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
 export class EngineKeeper {
-  readonly memory = new DeviceMemory();
+  readonly memory: DeviceMemory;
   private readonly logger: Logger;
   private readonly stopping = new AbortController();
   private readonly bounds: PhaseBounds;
@@ -47,6 +47,7 @@ export class EngineKeeper {
     private readonly changed: () => void,
   ) {
     this.logger = new Logger(`Engine ${setup.id}`);
+    this.memory = new DeviceMemory(config.VAE_TILING);
     this.bounds = new PhaseBounds(config.PHASE_TIMEOUT * 1_000);
   }
 
@@ -70,6 +71,15 @@ export class EngineKeeper {
     if (this.current.state !== 'ready') return { ...known, ...this.current };
     if (!this.engine?.alive) return { ...known, state: 'starting' };
     return { ...known, state: this.free ? 'ready' : 'busy' };
+  }
+
+  get id(): number {
+    return this.setup.id;
+  }
+
+  /** It is there, or is coming. */
+  get hopeful(): boolean {
+    return !['failed', 'stopped'].includes(this.current.state);
   }
 
   get free(): boolean {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { loadConfig, parseSize } from '@app/config';
 import type { ModelsService } from '@app/models';
+import { draw as drawWith } from './drawing';
 import { EngineCrashed } from './engine.errors';
 import { ReservedEngine } from './engine.lease';
 import { PipelineService } from './pipeline.service';
@@ -23,7 +24,7 @@ describe(`${ReservedEngine.name} when memory is short`, () => {
   /** The prompt is what the stand-in for the engine does. */
   async function draw(prompt: string, size = '1024x1024', listeners?: GenerateListeners) {
     const request = { prompt, loras: [], steps: 1, ...parseSize(size) } as unknown as GenerateRequest;
-    return (await pipeline.acquire()).generate(request, listeners);
+    return drawWith(pipeline, await pipeline.acquire({ size: request }), request, listeners);
   }
   const pid = (): number =>
     (JSON.parse(pipeline.status().engines[0].device!.description) as { readonly pid: number }).pid;

@@ -1,4 +1,3 @@
-import { Logger } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import type { DeviceMemory } from './device.memory';
@@ -16,7 +15,6 @@ export interface Lender {
   readonly memory: DeviceMemory;
   readonly stopping: AbortSignal;
   free(): void;
-  acquire(signal?: AbortSignal): Promise<ReservedEngine>;
 }
 
 const IN_TILES =
@@ -24,34 +22,29 @@ const IN_TILES =
 
 /** One picture of one engine process, in the words of the service: errors for callers, LoRAs by name. */
 export class ReservedEngine implements EngineLease {
-  private readonly logger = new Logger('Pipeline');
   private asked = false;
   private released = false;
 
   constructor(
+    /** Its number. */
+    readonly id: number,
     private readonly engine: EngineProcess,
     private readonly lender: Lender,
   ) {}
 
-  generate(request: GenerateRequest, listeners: GenerateListeners = {}): Promise<GeneratedPicture> {
-    const { config, memory } = this.lender;
-    const tiles =
-      config.VAE_TILING === 'always' || (config.VAE_TILING === 'retry' && memory.needsTiles(request));
-    return this.draw(request, listeners, tiles);
-  }
-
-  private async draw(
+  async generate(
     request: GenerateRequest,
-    listeners: GenerateListeners,
-    vaeTiling: boolean,
+    listeners: GenerateListeners = {},
+    inTiles = false,
   ): Promise<GeneratedPicture> {
     if (this.asked || this.released) throw new Error('A lease is for one picture: acquire another');
     this.asked = true;
-    const { config, memory, stopping } = this.lender;
+    const { memory, stopping } = this.lender;
     const lacksMemory = memory.watch();
+    const planned = memory.decodesInTiles(request);
+    const vaeTiling = inTiles || planned;
     let decoding = false;
     try {
-      memory.admit(request);
       const picture = await this.engine.generate(
         { ...request, vaeTiling, loras: request.loras.map(({ path, scale }) => ({ path, scale })) },
         {
@@ -67,30 +60,14 @@ export class ReservedEngine implements EngineLease {
         },
       );
       memory.drew(request);
-      return this.told(picture, request, vaeTiling);
+      return this.told(picture, request, planned);
     } catch (error) {
       if (stopping.aborted) throw draining();
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
-      if (!decoding || vaeTiling || config.VAE_TILING === 'never') throw memory.exceeded(request, error);
-      return await this.drawInTiles(request, listeners);
+      throw memory.exceeded(request, error, decoding && !vaeTiling);
     } finally {
       this.release();
     }
-  }
-
-  /** With whichever engine comes next: this one may be dead. */
-  private async drawInTiles(
-    request: GenerateRequest,
-    listeners: GenerateListeners,
-  ): Promise<GeneratedPicture> {
-    const size = `${request.width}x${request.height}`;
-    this.logger.warn(
-      `No memory to decode ${size} at once: drawn again, in tiles. VAE_TILING=always spares the first attempt`,
-    );
-    this.release();
-    const other = await this.lender.acquire(listeners.signal);
-    const picture = await other.draw(request, listeners, true);
-    return { ...picture, warnings: [...picture.warnings, IN_TILES] };
   }
 
   release(): void {
@@ -99,7 +76,7 @@ export class ReservedEngine implements EngineLease {
     this.lender.free();
   }
 
-  private told(picture: EnginePicture, request: GenerateRequest, vaeTiling: boolean): GeneratedPicture {
+  private told(picture: EnginePicture, request: GenerateRequest, planned: boolean): GeneratedPicture {
     const { pixels, width, height, idle } = picture;
     const { text, image, sampling, decode, engine } = picture.timings;
     const timings = {
@@ -112,8 +89,8 @@ export class ReservedEngine implements EngineLease {
     };
     const warnings = this.checkLoras(request, picture);
     // Not where VAE_TILING or the plan of the memory asked for it: then every such picture is.
-    const second = picture.decodedInTiles && !vaeTiling;
-    return { pixels, width, height, timings, warnings: second ? [...warnings, IN_TILES] : warnings };
+    const unplanned = picture.decodedInTiles && !planned;
+    return { pixels, width, height, timings, warnings: unplanned ? [...warnings, IN_TILES] : warnings };
   }
 
   /** A LoRA of which nothing fits is refused by the addon; one that fits in part is told. */

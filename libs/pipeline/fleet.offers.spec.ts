@@ -91,4 +91,13 @@ describe(FleetOffers.name, () => {
     await jest.advanceTimersByTimeAsync(2000);
     expect(offers.workers).toEqual([]);
   });
+
+  it('should offer the largest picture that some worker has the memory for', async () => {
+    await open();
+    expect(offers.mostPixels).toBe(Infinity); // one may come
+    await open({}, worker({ mostPixels: 4_096 }), worker({ mostPixels: 65_536 }));
+    expect(offers.mostPixels).toBe(65_536);
+    await open({}, worker({ mostPixels: 4_096 }), worker());
+    expect(offers.mostPixels).toBe(Infinity);
+  });
 });

@@ -9,6 +9,8 @@ export interface WorkerOffer {
   readonly ipAdapter: boolean;
   readonly engines: number;
   readonly loras: readonly OfferedLora[];
+  /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
+  readonly mostPixels?: number;
 }
 
 /** Who is there: a worker is forgotten some seconds after it last said so. */
@@ -55,6 +57,13 @@ export class FleetOffers extends Offers implements OnApplicationBootstrap, OnApp
       1,
       this.known.reduce((sum, { engines }) => sum + engines, 0),
     );
+  }
+
+  /** A worker that lacks the memory leaves the job to another. */
+  get mostPixels(): number {
+    return this.known.length === 0
+      ? Infinity
+      : Math.max(...this.known.map(({ mostPixels }) => mostPixels ?? Infinity));
   }
 
   /** The queue is durable, and workers come and go. */

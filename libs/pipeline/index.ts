@@ -1,4 +1,5 @@
 export * from './drain';
+export { OutOfMemory, shrunk } from './device.memory';
 export { EngineCrashed } from './engine.errors';
 export * from './engine.messages';
 export * from './fleet.offers';

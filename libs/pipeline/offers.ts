@@ -22,6 +22,9 @@ export abstract class Offers {
   /** Engines that share the queue, at least 1. */
   abstract readonly engines: number;
 
+  /** Pixels of the largest picture that some engine has the memory for; Infinity: that is seen when it is drawn. */
+  abstract readonly mostPixels: number;
+
   /** Throws `engine_not_ready` when a job that is taken now might never run. */
   abstract assertOpen(): void;
 
@@ -47,6 +50,10 @@ export class LocalOffers extends Offers {
 
   get engines(): number {
     return Math.max(1, this.config.ENGINE_DEVICES.length || this.config.ENGINE_PROCESSES);
+  }
+
+  get mostPixels(): number {
+    return this.pipeline.most;
   }
 
   /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */

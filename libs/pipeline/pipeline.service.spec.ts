@@ -261,7 +261,7 @@ describe(PipelineService.name, () => {
     await start();
     const lease = await pipeline.acquire();
     const leaver = new AbortController();
-    const left = pipeline.acquire(leaver.signal);
+    const left = pipeline.acquire({ signal: leaver.signal });
     const next = pipeline.acquire();
     leaver.abort();
     await expect(left).rejects.toMatchObject({ code: 'cancelled' });
@@ -305,5 +305,48 @@ describe(PipelineService.name, () => {
       await expect(refused).rejects.toMatchObject({ code: 'draining' });
     expect(pipeline.status()).toMatchObject({ state: 'stopped', engines: [{ state: 'stopped' }] });
     expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
+  });
+
+  describe('with cards of different memory', () => {
+    const size = (side: number) => ({ size: { width: side, height: side } });
+
+    beforeEach(async () => {
+      await start({ ENGINE_DEVICES: '5,9' });
+      await enginesAre('ready', 'ready');
+    });
+
+    it('should know what fits somewhere, and what everywhere', () => {
+      expect(pipeline.most).toBe(810_000);
+      expect(pipeline.drawsEverywhere({ width: 512, height: 448 })).toBe(true);
+      expect(pipeline.drawsEverywhere({ width: 512, height: 512 })).toBe(false);
+      expect(pipeline.drawsElsewhere({ width: 512, height: 512 }, new Set([0]))).toBe(true);
+      expect(pipeline.drawsElsewhere({ width: 512, height: 512 }, new Set([1]))).toBe(false);
+    });
+
+    it('should give a picture the card that has the memory, past others that wait', async () => {
+      const [large, small] = [await pipeline.acquire(size(512)), await pipeline.acquire(size(512 - 64))];
+      expect([large.id, small.id]).toEqual([1, 0]);
+      const waiting = [pipeline.acquire(size(512)), pipeline.acquire(size(64))];
+      small.release();
+      expect((await waiting[1]).id).toBe(0);
+      large.release();
+      expect((await waiting[0]).id).toBe(1);
+    });
+
+    it('should refuse at once what no card has the memory for', async () => {
+      await expect(pipeline.acquire(size(1_024))).rejects.toMatchObject({
+        code: 'out_of_memory',
+        message: 'The picture needs more memory than the device has; a picture of 896x896 fits.',
+      });
+    });
+
+    it('should avoid a card while there is another', async () => {
+      const avoid = new Set([0]);
+      const lease = await pipeline.acquire({ avoid });
+      expect(lease.id).toBe(1);
+      lease.release();
+      // Nothing else will do.
+      expect((await pipeline.acquire({ avoid: new Set([1]), ...size(512) })).id).toBe(1);
+    });
   });
 });

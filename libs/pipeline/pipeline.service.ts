@@ -6,13 +6,14 @@ import {
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
-import { Config } from '@app/config';
+import { Config, type Size } from '@app/config';
 import { ModelsService } from '@app/models';
 import { EngineKeeper, type EngineSetup } from './engine.keeper';
 import { draining, ReservedEngine } from './engine.lease';
 import { ENGINE_MAIN } from './engine.process';
+import type { OutOfMemory } from './device.memory';
 import { ModelFinder } from './model.finder';
-import type { EngineStatus, PipelineState, PipelineStatus } from './pipeline.types';
+import type { EngineStatus, EngineWish, PipelineState, PipelineStatus } from './pipeline.types';
 import { WaitingLine } from './waiting.line';
 
 /** From the best state of an engine to the worst. */
@@ -34,7 +35,7 @@ const STATES: readonly PipelineState[] = [
 export class PipelineService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly model: ModelFinder;
   private readonly keepers: readonly EngineKeeper[];
-  private readonly line = new WaitingLine<ReservedEngine>();
+  private readonly line = new WaitingLine<ReservedEngine, EngineWish>();
   private readonly changes = new EventEmitter<{ change: [] }>();
   private readonly stopping = new AbortController();
   private stopped?: Promise<void>;
@@ -92,13 +93,31 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     };
   }
 
+  /** Pixels of the largest picture that some engine draws; Infinity: that is seen when it is drawn. */
+  get most(): number {
+    return Math.max(...this.keepers.map(({ memory }) => memory.most));
+  }
+
+  /** Whether every engine has the memory for it. */
+  drawsEverywhere(size: Size): boolean {
+    return this.keepers.every(({ memory }) => memory.fits(size));
+  }
+
+  /** Whether an engine that is there or coming, and none of these, is planned to have the memory for it. */
+  drawsElsewhere(size: Size, than: ReadonlySet<number>): boolean {
+    return this.keepers.some(
+      ({ id, memory, hopeful }) => hopeful && memory.plan && memory.fits(size) && !than.has(id),
+    );
+  }
+
   /**
-   * Resolves when a ready engine is free and reserved for the caller; first come, first served. While none is ready it
-   * waits. Rejects with ServiceError `cancelled` once `signal` aborts, `draining` once the service stops.
+   * Resolves when a ready engine that will do is free and reserved for the caller; first come, first served. While none
+   * is ready it waits. Rejects with OutOfMemory where no engine has the memory for the picture, with ServiceError
+   * `cancelled` once the signal aborts, `draining` once the service stops.
    */
-  acquire(signal?: AbortSignal): Promise<ReservedEngine> {
+  acquire(wish: EngineWish = {}): Promise<ReservedEngine> {
     if (this.stopping.signal.aborted) return Promise.reject(draining());
-    const lease = this.line.join(signal);
+    const lease = this.line.join(wish.signal, wish);
     this.serve();
     return lease;
   }
@@ -109,20 +128,44 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   private serve(): void {
+    // What fits depends on what is free when an engine is started: the next one of the same card may have less.
+    this.line.dismiss((wish) => this.refusal(wish));
     for (const keeper of this.keepers) {
       if (this.line.length === 0) return;
-      if (!keeper.free) continue;
-      const { engine, release: free } = keeper.reserve();
-      const { config, stopping } = this;
-      const acquire = this.acquire.bind(this);
-      const lender = { config, memory: keeper.memory, stopping: stopping.signal, free, acquire };
-      this.line.serve(new ReservedEngine(engine, lender));
+      if (keeper.free)
+        this.line.serve(
+          () => this.reserve(keeper),
+          (wish) => this.willDo(keeper, wish),
+        );
     }
+  }
+
+  private reserve(keeper: EngineKeeper): ReservedEngine {
+    const { engine, release: free } = keeper.reserve();
+    const { config, stopping } = this;
+    return new ReservedEngine(keeper.id, engine, {
+      ...{ config, memory: keeper.memory },
+      ...{ stopping: stopping.signal, free },
+    });
+  }
+
+  private willDo({ id, memory }: EngineKeeper, { size, avoid }: EngineWish = {}): boolean {
+    if (size && !memory.fits(size)) return false;
+    if (!avoid?.has(id)) return true;
+    return !this.keepers.some(
+      (other) => other.hopeful && !avoid.has(other.id) && (!size || other.memory.fits(size)),
+    );
+  }
+
+  private refusal({ size }: EngineWish = {}): OutOfMemory | undefined {
+    if (!size || this.keepers.some(({ memory }) => memory.fits(size))) return undefined;
+    const largest = this.keepers.find(({ memory }) => memory.most === this.most)!;
+    return largest.memory.exceeded(size);
   }
 
   private async shutDown(): Promise<void> {
     this.stopping.abort();
-    this.line.dismiss(draining());
+    this.line.dismiss(draining);
     await Promise.all(this.keepers.map((keeper) => keeper.stop()));
   }
 

@@ -1,3 +1,4 @@
+import type { Size } from '@app/config';
 import type { EngineFacts, EngineInfo } from './engine.messages';
 
 /** Side of the square RGB picture that the IP-Adapter's image encoder (CLIP ViT) reads, in pixels. */
@@ -80,15 +81,30 @@ export interface GenerateListeners {
   previewsWanted?(): Promise<boolean>;
 }
 
+/** Which engine will do. */
+export interface EngineWish {
+  /** Of the picture; absent: any. */
+  readonly size?: Size;
+  /** Engines that come last: only where no other is there or coming. */
+  readonly avoid?: ReadonlySet<number>;
+  readonly signal?: AbortSignal;
+}
+
 /** An engine that is reserved for one picture. Must be given back, by generate() or release(). */
 export interface EngineLease {
+  /** The engine's number. */
+  readonly id: number;
   /**
    * Draws one picture, then frees the engine, also on failure: while its caller still encodes, the next picture is
-   * drawn. A picture that lacked memory while it was decoded waits for the next free engine, to be drawn once more and
-   * decoded in tiles (VAE_TILING). Rejects with EngineCrashed, or ServiceError: `draining`, `cancelled`,
-   * `lora_not_applied`, `out_of_memory` (also where the engine died of it), `generation_failed`.
+   * drawn. Rejects with EngineCrashed, OutOfMemory (also where the engine died of it), or ServiceError: `draining`,
+   * `cancelled`, `lora_not_applied`, `generation_failed`.
+   * @param inTiles decode it in tiles, whatever is planned: it lacked the memory to be decoded at once
    */
-  generate(request: GenerateRequest, listeners?: GenerateListeners): Promise<GeneratedPicture>;
+  generate(
+    request: GenerateRequest,
+    listeners?: GenerateListeners,
+    inTiles?: boolean,
+  ): Promise<GeneratedPicture>;
   /** Frees the engine without drawing; fine twice, or after generate. */
   release(): void;
 }

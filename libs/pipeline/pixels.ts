@@ -91,7 +91,7 @@ async function decode(bytes: Buffer, param: string | undefined, signal: AbortSig
   try {
     return await decodeNow(bytes, param, as);
   } finally {
-    if (!line.serve(undefined)) free++;
+    if (!line.serve(() => undefined)) free++;
   }
 }
 

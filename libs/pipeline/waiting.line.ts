@@ -1,20 +1,21 @@
 import { ServiceError } from '@app/errors';
 
-interface Waiter<Thing> {
+interface Waiter<Thing, Wish> {
+  readonly wish?: Wish;
   serve(thing: Thing): void;
   dismiss(error: ServiceError): void;
 }
 
-/** First come, first served. Nothing here outlives the process: the durable, fair queue stands before it. */
-export class WaitingLine<Thing> {
-  private readonly waiters = new Set<Waiter<Thing>>();
+/** First come, first served, of those whose wish is met. Nothing here outlives the process: the durable, fair queue stands before it. */
+export class WaitingLine<Thing, Wish = never> {
+  private readonly waiters = new Set<Waiter<Thing, Wish>>();
 
   get length(): number {
     return this.waiters.size;
   }
 
   /** Resolves to what `serve` hands over. Rejects with `cancelled` once aborted; served, an abort changes nothing. */
-  join(signal?: AbortSignal): Promise<Thing> {
+  join(signal?: AbortSignal, wish?: Wish): Promise<Thing> {
     return new Promise((resolve, reject) => {
       const cancel = () =>
         waiter.dismiss(new ServiceError('cancelled', 'The request was cancelled while it waited.'));
@@ -22,7 +23,8 @@ export class WaitingLine<Thing> {
         this.waiters.delete(waiter);
         signal?.removeEventListener('abort', cancel);
       };
-      const waiter: Waiter<Thing> = {
+      const waiter: Waiter<Thing, Wish> = {
+        wish,
         serve: (thing) => {
           leave();
           resolve(thing);
@@ -38,15 +40,18 @@ export class WaitingLine<Thing> {
     });
   }
 
-  /** To whoever waits longest; false when nobody waits. */
-  serve(thing: Thing): boolean {
-    const [first] = this.waiters;
-    first?.serve(thing);
-    return first !== undefined;
+  /** Hands what `give` returns to whoever waits longest of those whose wish is met; false when nobody is there. */
+  serve(give: () => Thing, meets: (wish?: Wish) => boolean = () => true): boolean {
+    const next = [...this.waiters].find(({ wish }) => meets(wish));
+    next?.serve(give());
+    return next !== undefined;
   }
 
-  /** Everyone leaves with this error. */
-  dismiss(error: ServiceError): void {
-    for (const waiter of [...this.waiters]) waiter.dismiss(error);
+  /** Who waits for this leaves with the error that `refuse` returns. */
+  dismiss(refuse: (wish?: Wish) => ServiceError | undefined): void {
+    for (const waiter of [...this.waiters]) {
+      const error = refuse(waiter.wish);
+      if (error) waiter.dismiss(error);
+    }
   }
 }

@@ -50,8 +50,8 @@ describeWith(machine, 'SDXL on a card', () => {
     const { service, books } = await start('Small:8192:8.9');
     const { launches } = books.read();
     const { error } = await draw(service, '1536x1024');
-    expect(error).toMatchObject({ code: 'out_of_memory', param: 'size' });
-    const [, fits] = /a picture of (\d+x\d+) fits/.exec(JSON.stringify(error))!;
+    expect(error).toMatchObject({ code: 'invalid_request', param: 'size' });
+    const [, fits] = /has the memory, such as (\d+x\d+),/.exec(JSON.stringify(error))!;
     expect(books.read().launches).toBe(launches);
     expect(await draw(service, fits)).toMatchObject({ data: [{ size: fits }], warnings: [] });
   });

@@ -11,6 +11,10 @@ const timings = { text: 1, image: 0, sampling: 2, decode: 3, engine: 6 };
 const give = (id, decodedInTiles = false) =>
   say({ type: 'generated', id, picture: { ...picture, timings, decodedInTiles } });
 
+/** The fifth GPU draws pictures of up to 500x500, the ninth of up to 900x900. */
+const planOf = (gpu) =>
+  gpu >= 5 ? { whole: (gpu * 100) ** 2, inTiles: (gpu * 100) ** 2, sentence: '' } : undefined;
+
 function load({ options, device: wanted, sharers, probe }) {
   const version = { source: 'prebuilt cpu', commit: '2bb7294', version: 'master-898-2bb7294', system: '' };
   say({ type: 'opened', version, devices: [{ name: 'CPU', description: '', gpu: false }], backEnds: [] });
@@ -32,7 +36,7 @@ function load({ options, device: wanted, sharers, probe }) {
     say({ type: 'warmed' });
   }
   const settings = { flashAttention: device.gpu, vaeDirectConvolution: false, unetDirectConvolution: false };
-  say({ type: 'loaded', info: { settings, hasIpAdapter: false } });
+  say({ type: 'loaded', info: { settings, hasIpAdapter: false, plan: planOf(Number(gpu)) } });
 }
 
 const PROMPTS = {

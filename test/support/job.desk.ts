@@ -6,6 +6,8 @@ import { Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '../../libs/pipeline/drain';
 import { JobRunner } from '../../libs/pipeline/job.runner';
+import type { WorkerOffer } from '../../libs/pipeline/fleet.offers';
+import type { RedisWorkerPresence } from '../../libs/pipeline/jobs/redis';
 import { Offers } from '../../libs/pipeline/offers';
 import type { GenerateListeners } from '../../libs/pipeline/pipeline.types';
 import { Dispatcher } from '../../libs/pipeline/jobs/dispatcher';
@@ -73,6 +75,9 @@ export class JobDesk {
   readonly drain: Drain;
   readonly dispatcher: Dispatcher;
 
+  /** That share the queue, as far as they tell. */
+  workers: readonly Partial<WorkerOffer>[] = [];
+
   private readonly folder = mkdtempSync(join(tmpdir(), 'desk-'));
   private readonly database = JobsDatabase.open(this.folder);
   private readonly begun: Drawing[] = [];
@@ -87,7 +92,8 @@ export class JobDesk {
     const { store, queue, events, storage, estimates, pipeline, drain } = this;
     this.jobs = new Jobs(this.config, store, queue, events, storage, estimates, drain);
     const runner = new JobRunner(pipeline.as(), storage);
-    this.dispatcher = new Dispatcher(queue, this.jobs, events, runner, pipeline.as(), drain);
+    const presence = { list: () => Promise.resolve(this.workers) } as RedisWorkerPresence<WorkerOffer>;
+    this.dispatcher = new Dispatcher(queue, this.jobs, events, runner, pipeline.as(), drain, presence);
     pipeline.work = (signal, listeners = {}) =>
       new Promise((finish, fail) => {
         signal?.addEventListener('abort', () => fail(signal.reason as Error));

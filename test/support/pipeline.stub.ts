@@ -1,14 +1,18 @@
 import { ServiceError } from '@app/errors';
 import {
+  OutOfMemory,
   PipelineService,
   type EngineLease,
   type EngineStatus,
+  type EngineWish,
   type GeneratedPicture,
   type GenerateListeners,
   type GenerateRequest,
   type PipelineStatus,
 } from '@app/pipeline';
 import { WaitingLine } from '../../libs/pipeline/waiting.line';
+
+const NONE: ReadonlySet<number> = new Set();
 
 /** What PipelineService gives the API, settable, for unit specs that must not load an engine. */
 export class PipelineStub {
@@ -19,20 +23,40 @@ export class PipelineStub {
   hasIpAdapter = true;
   loraDir?: string;
   readonly requests: GenerateRequest[] = [];
+  /** Which engine drew each. */
+  readonly drawers: number[] = [];
   /** Awaited inside `generate`; replace it to hold or fail a job, or to tell its listeners something. */
   work: (signal?: AbortSignal, listeners?: GenerateListeners) => Promise<void> = () => Promise.resolve();
 
-  private readonly line = new WaitingLine<EngineLease>();
+  /** Pixels of the largest picture, by engine; absent: any. */
+  mostOf: Readonly<Record<number, number>> = {};
+
+  private readonly line = new WaitingLine<EngineLease, EngineWish>();
   private readonly stopping = new AbortController();
-  private taken = 0;
+  private readonly taken = new Set<number>();
 
   status(): PipelineStatus {
     return { ...this.state, engines: this.engines, everReady: this.everReady };
   }
 
-  acquire(signal?: AbortSignal): Promise<EngineLease> {
+  get most(): number {
+    const most = this.engines.map(({ id }) => this.mostOf[id] ?? Infinity);
+    return most.length === 0 ? Infinity : Math.max(...most);
+  }
+
+  drawsEverywhere(size: EngineWish['size']): boolean {
+    return this.engines.every(({ id }) => this.fits(id, size));
+  }
+
+  drawsElsewhere(size: EngineWish['size'], than: ReadonlySet<number>): boolean {
+    return this.engines.some(({ id }) => !than.has(id) && this.fits(id, size));
+  }
+
+  acquire(wish: EngineWish = {}): Promise<EngineLease> {
     if (this.stopping.signal.aborted) return Promise.reject(this.stopping.signal.reason as Error);
-    const lease = this.line.join(signal);
+    const { width = 0, height = 0 } = wish.size ?? {};
+    if (width * height > this.most) return Promise.reject(new OutOfMemory('Too large', false));
+    const lease = this.line.join(wish.signal, wish);
     this.serve();
     return lease;
   }
@@ -40,7 +64,7 @@ export class PipelineStub {
   stop(): Promise<void> {
     const draining = new ServiceError('draining', 'The service is stopping');
     this.stopping.abort(draining);
-    this.line.dismiss(draining);
+    this.line.dismiss(() => draining);
     return Promise.resolve();
   }
 
@@ -59,25 +83,41 @@ export class PipelineStub {
     });
   }
 
-  private serve(): void {
-    while (this.taken < this.engines.length && this.line.serve(this.lease())) this.taken++;
+  private fits(id: number, { width, height } = { width: 0, height: 0 }): boolean {
+    return width * height <= (this.mostOf[id] ?? Infinity);
   }
 
-  private lease(): EngineLease {
+  private serve(): void {
+    for (const { id } of this.engines)
+      if (!this.taken.has(id))
+        this.line.serve(
+          () => this.lease(id),
+          ({ size, avoid = NONE } = {}) =>
+            this.fits(id, size) && !(avoid.has(id) && this.drawsElsewhere(size, avoid)),
+        );
+  }
+
+  private lease(id: number): EngineLease {
+    this.taken.add(id);
     let released = false;
     const release = () => {
       if (released) return;
       released = true;
-      this.taken--;
+      this.taken.delete(id);
       this.serve();
     };
     const generate = (request: GenerateRequest, listeners: GenerateListeners = {}) =>
-      this.generate(request, listeners).finally(release);
-    return { generate, release };
+      this.generate(id, request, listeners).finally(release);
+    return { id, generate, release };
   }
 
-  private async generate(request: GenerateRequest, listeners: GenerateListeners): Promise<GeneratedPicture> {
+  private async generate(
+    id: number,
+    request: GenerateRequest,
+    listeners: GenerateListeners,
+  ): Promise<GeneratedPicture> {
     this.requests.push(request);
+    this.drawers.push(id);
     const signal = AbortSignal.any([this.stopping.signal, ...(listeners.signal ? [listeners.signal] : [])]);
     await this.work(signal, listeners);
     const { width, height } = request;

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JobDesk, until } from '../../../test/support/job.desk';
+import { OutOfMemory } from '../device.memory';
+import { EngineCrashed } from '../engine.errors';
 import { Dispatcher } from './dispatcher';
 
 /** Long enough for anything that must not happen. */
@@ -93,6 +95,79 @@ describe(Dispatcher.name, () => {
     await sleep(MOMENT);
     expect(desk.drawn).toEqual(['a', 'b']);
     expect(desk.queue.taken).toHaveLength(3);
+  });
+
+  describe('with engines of different memory', () => {
+    const small = { width: 64, height: 64 };
+    const large = { width: 128, height: 128 };
+
+    beforeEach(() => {
+      desk.pipeline.engines = [0, 1].map((id) => ({ id, state: 'ready' }));
+      desk.pipeline.mostOf = { 0: 64 * 64 };
+    });
+
+    it('should draw on while a picture waits for the larger one, which gets it next', async () => {
+      const first = await desk.submit('first large', { picture: large });
+      const running = await desk.drawing();
+      const second = await desk.submit('second large', { picture: large });
+      await until(() => desk.queue.taken.includes(second.id));
+      for (const prompt of ['a', 'b']) {
+        const job = await desk.submit(prompt, { picture: small });
+        (await desk.drawing()).finish();
+        await desk.ended(job);
+      }
+      expect(desk.drawn).toEqual(['first large', 'a', 'b']);
+      running.finish();
+      await desk.ended(first);
+      (await desk.drawing()).finish();
+      expect(await desk.ended(second)).toMatchObject({ state: 'succeeded' });
+    });
+
+    it('should refuse what none has the memory for, and go on', async () => {
+      desk.pipeline.mostOf = { 0: 64 * 64, 1: 64 * 64 };
+      const refused = await desk.submit('large', { picture: large });
+      expect(await desk.ended(refused)).toMatchObject({ state: 'failed', error: { code: 'out_of_memory' } });
+      const job = await desk.submit('small', { picture: small });
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded' });
+    });
+
+    it('should leave it to a worker elsewhere that has it', async () => {
+      desk.pipeline.mostOf = { 0: 64 * 64, 1: 64 * 64 };
+      desk.workers = [{ mostPixels: 64 * 64 }, { mostPixels: 128 * 128 }];
+      const job = await desk.submit('large', { picture: large });
+      await until(() => desk.queue.given.length > 0);
+      expect(desk.queue.given[0]).toEqual({ id: job.id, delay: 5_000 });
+      expect(await desk.store.find(job.id)).toMatchObject({ state: 'queued', attempts: 0 });
+      desk.pipeline.mostOf = {};
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
+    });
+
+    it('should draw with another what one lacked the memory for, after all', async () => {
+      desk.pipeline.mostOf = {};
+      const job = await desk.submit('crowded out', { picture: large });
+      (await desk.drawing()).fail(new OutOfMemory('Another program has it', false));
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
+      expect(desk.pipeline.drawers).toEqual([0, 1]);
+    });
+
+    it('should draw with another after the first one died', async () => {
+      desk.pipeline.mostOf = {};
+      const job = await desk.submit('unlucky', { picture: small });
+      (await desk.drawing()).fail(new EngineCrashed('killed by SIGABRT', true, []));
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 2 });
+      expect(desk.pipeline.drawers).toEqual([0, 1]);
+    });
+
+    it('should tell want of memory where all lack it', async () => {
+      desk.pipeline.mostOf = {};
+      const job = await desk.submit('too much', { picture: large });
+      for (let engine = 0; engine < 2; engine++) (await desk.drawing()).fail(new OutOfMemory('No', false));
+      expect(await desk.ended(job)).toMatchObject({ state: 'failed', error: { code: 'out_of_memory' } });
+    });
   });
 
   it('should go on once a queue that cannot be reached is back', async () => {

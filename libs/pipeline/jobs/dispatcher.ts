@@ -1,18 +1,22 @@
 import {
   Injectable,
   Logger,
+  Optional,
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Size } from '@app/config';
 import { Drain } from '../drain';
+import type { WorkerOffer } from '../fleet.offers';
 import { JobRunner } from '../job.runner';
 import { PipelineService } from '../pipeline.service';
 import { JobEvents } from './job.events';
 import { JobQueue, type Ticket } from './job.queue';
 import { JobRun } from './job.run';
 import { Jobs } from './jobs.service';
+import { RedisWorkerPresence } from './redis';
 
 /** Between attempts to reach the queue, in milliseconds. */
 const PAUSE = 1_000;
@@ -25,6 +29,8 @@ const PAUSE = 1_000;
 export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   private readonly logger = new Logger('Dispatcher');
   private readonly runs = new Set<JobRun>();
+  /** Waits for a larger engine. */
+  private aside?: JobRun;
   private loop: Promise<void> = Promise.resolve();
 
   constructor(
@@ -34,6 +40,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     private readonly runner: JobRunner,
     private readonly pipeline: PipelineService,
     private readonly drain: Drain,
+    @Optional() private readonly presence?: RedisWorkerPresence<WorkerOffer>,
   ) {
     drain.signal.addEventListener('abort', () => this.drainRuns());
   }
@@ -78,15 +85,29 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
       const ticket = await this.whileItFails(() => this.queue.take(signal));
       if (!ticket) continue;
       const run = this.begin(ticket);
-      await run.begun;
+      await Promise.race([run.begun, this.setAside(run)]);
       // The pipeline may learn of a shutdown before this class does: the job that it gave back would come at once again.
       if (run.shutDown) return;
     }
   }
 
+  /** A picture that only the larger engines draw does not keep the others waiting. Resolves when it is aside, one at a time. */
+  private async setAside(run: JobRun): Promise<void> {
+    await run.picky;
+    while (this.aside) await this.aside.begun;
+    this.aside = run;
+    void run.begun.then(() => (this.aside = undefined));
+  }
+
+  private async drawnElsewhere({ width, height }: Size): Promise<boolean> {
+    const workers = (await this.presence?.list()) ?? [];
+    return workers.some(({ mostPixels = Infinity }) => width * height <= mostPixels);
+  }
+
   private begin(ticket: Ticket): JobRun {
     const { jobs, events, runner, pipeline } = this;
-    const run = new JobRun(ticket, { jobs, events, runner, pipeline }, this.drain.over);
+    const drawnElsewhere = (size: Size) => this.drawnElsewhere(size);
+    const run = new JobRun(ticket, { jobs, events, runner, pipeline, drawnElsewhere }, this.drain.over);
     this.runs.add(run);
     void run.ended.finally(() => this.runs.delete(run));
     if (this.drain.signal.aborted) run.drain();

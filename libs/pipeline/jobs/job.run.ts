@@ -1,8 +1,11 @@
 import { Logger } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import type { JobRunner } from '../job.runner';
 import { EngineCrashed } from '../engine.errors';
+import { OutOfMemory } from '../device.memory';
+import { draw } from '../drawing';
 import type { PipelineService } from '../pipeline.service';
 import type { EngineLease, GeneratedPicture, GenerateRequest } from '../pipeline.types';
 import { encodePreview } from '../pixels';
@@ -24,16 +27,20 @@ interface Tools {
   readonly events: JobEvents;
   readonly runner: JobRunner;
   readonly pipeline: PipelineService;
+  /** Whether a worker elsewhere has the memory for pictures of this size. */
+  drawnElsewhere(size: Size): Promise<boolean>;
 }
 
 /** Why a run ends without an outcome of its own. */
-type Stop = 'shutdown' | 'lost' | 'over' | 'deadline';
+type Stop = 'shutdown' | 'lost' | 'over' | 'deadline' | 'elsewhere';
 
 /** One job, from its ticket to its end. */
 export class JobRun {
   readonly id: string;
   /** An engine has taken the job, or none will. */
   readonly begun: Promise<void>;
+  /** Only some of the engines have the memory for its picture: it waits for one of them. */
+  readonly picky: Promise<void>;
   /** Nothing of the job is done here any more. Never rejects. */
   readonly ended: Promise<void>;
 
@@ -42,6 +49,9 @@ export class JobRun {
   /** As `stop`, but not for a shutdown: storing a picture that is drawn is shorter than drawing it again. */
   private readonly revoked = new AbortController();
   private hasBegun!: () => void;
+  private isPicky!: () => void;
+  /** Engines that died under its picture. */
+  private readonly died = new Set<number>();
   /** Its picture is an engine's, or is being stored. */
   private drawing = false;
 
@@ -52,6 +62,7 @@ export class JobRun {
   ) {
     this.id = ticket.id;
     this.begun = new Promise((resolve) => (this.hasBegun = resolve));
+    this.picky = new Promise((resolve) => (this.isPicky = resolve));
     const onShutdown = () => this.end('shutdown');
     const onLost = () => this.end('lost');
     shutdown.addEventListener('abort', onShutdown);
@@ -109,7 +120,8 @@ export class JobRun {
       unwatch();
     }
     if (this.stopped === 'lost') return;
-    if (this.stopped === 'shutdown') await this.ticket.giveBack();
+    if (this.stopped === 'elsewhere') await this.ticket.giveBack(LATER);
+    else if (this.stopped === 'shutdown') await this.ticket.giveBack();
     else await this.ticket.done();
   }
 
@@ -138,15 +150,18 @@ export class JobRun {
     } catch (error) {
       if (this.stopped) return undefined;
       if (error instanceof ServiceError && error.code === 'storage_unavailable') throw error; // later, perhaps
-      const started = await this.tools.jobs.start(this.id);
-      if (started) await this.fail(started, error);
-      return undefined;
+      return this.refuse(error);
     }
+  }
+
+  private async refuse(error: unknown): Promise<undefined> {
+    const started = await this.tools.jobs.start(this.id);
+    if (started) await this.fail(started, error);
   }
 
   /** Draws the picture once; true: the engine died, and the job deserves another attempt. */
   private async attempt(request: GenerateRequest): Promise<boolean> {
-    const engine = await this.acquire();
+    const engine = await this.acquire(request);
     if (!engine) return this.expire();
     if (this.stopped) {
       engine.release();
@@ -167,6 +182,7 @@ export class JobRun {
       this.hasBegun();
       picture = await drawing;
     } catch (error) {
+      if (error instanceof EngineCrashed) this.died.add(engine.id);
       return this.settle(started, error);
     }
     this.logger.debug({ job: this.id, idle_ms: picture.timings.idle_ms }, 'Drawn');
@@ -174,13 +190,17 @@ export class JobRun {
     return false;
   }
 
-  private async acquire(): Promise<EngineLease | undefined> {
+  private async acquire(size: Size): Promise<EngineLease | undefined> {
+    const { pipeline, drawnElsewhere } = this.tools;
+    if (!pipeline.drawsEverywhere(size)) this.isPicky();
     try {
-      return await this.tools.pipeline.acquire(this.stop.signal);
+      return await pipeline.acquire({ size, avoid: this.died, signal: this.stop.signal });
     } catch (error) {
       if (this.stopped) return undefined;
-      if (!isDraining(error)) throw error;
-      this.end('shutdown');
+      if (isDraining(error)) this.end('shutdown');
+      else if (!(error instanceof OutOfMemory)) throw error;
+      else if (await drawnElsewhere(size)) this.end('elsewhere');
+      else await this.refuse(error);
       return undefined;
     }
   }
@@ -191,8 +211,8 @@ export class JobRun {
   }
 
   private draw(request: GenerateRequest, engine: EngineLease): Promise<GeneratedPicture> {
-    const { events } = this.tools;
-    return engine.generate(request, {
+    const { events, pipeline } = this.tools;
+    return draw(pipeline, engine, request, {
       signal: this.stop.signal,
       onProgress: (progress) => void events.publish(this.id, { type: 'progress', progress }),
       previewsWanted: () => events.previewsWanted(this.id),
@@ -226,6 +246,7 @@ export class JobRun {
     switch (this.stopped) {
       case 'lost':
       case 'over':
+      case 'elsewhere':
         return false;
       case 'shutdown':
         await this.persist(() => jobs.giveBack(this.id));

@@ -49,14 +49,15 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
 
   private async announce(): Promise<void> {
     try {
-      const { engines, hasIpAdapter: ipAdapter } = this.offers;
+      const { engines, hasIpAdapter: ipAdapter, mostPixels: most } = this.offers;
+      const mostPixels = Number.isFinite(most) ? most : undefined;
       const loras = (await this.offers.loras()).map(({ name, tensors, sha256 }) => ({
         name,
         tensors,
         sha256,
       }));
       const { model } = this.pipeline.status();
-      if (!this.withdrawn) await this.presence.announce({ model, ipAdapter, engines, loras });
+      if (!this.withdrawn) await this.presence.announce({ model, ipAdapter, engines, loras, mostPixels });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');
     }

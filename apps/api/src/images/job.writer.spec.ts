@@ -116,6 +116,18 @@ describe(JobWriter.name, () => {
     expect(storage.keys).toEqual(['avatars/ann.png']);
   });
 
+  it('should refuse a size for which no engine has the memory, with one that fits', () => {
+    pipeline.mostOf = { 0: 1_088 * 1_088 };
+    expect(() => writer().check({ size: '1536x1024' }, plain)).toThrow(
+      expect.objectContaining({
+        ...{ code: 'invalid_request', param: 'size' },
+        message:
+          'Expected a size for which the device has the memory, such as 1280x896, but received 1536x1024',
+      }) as Error,
+    );
+    expect(() => writer().check({ size: '1280x896' }, plain)).not.toThrow();
+  });
+
   it('should refuse LoRAs and pictures that are switched off', () => {
     pipeline.hasIpAdapter = false;
     const off = writer({ ENABLE_LORA: 'false' });

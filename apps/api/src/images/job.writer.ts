@@ -10,6 +10,7 @@ import {
   JOB_VERSION,
   Offers,
   REFERENCE_SIDE,
+  shrunk,
   toReference,
   type JobDraft,
   type JobLora,
@@ -141,9 +142,17 @@ export class JobWriter {
 
   private size(text?: string): Size {
     const size = (text && parseSize(text)) || defaultSize(this.config);
-    if (size.width * size.height <= this.config.MAX_PIXELS) return size;
-    const sentence = `Expected at most ${this.config.MAX_PIXELS} pixels for size but received ${size.width}x${size.height}`;
-    throw new ServiceError('invalid_request', sentence, 'size');
+    const { width, height } = size;
+    const refuse = (sentence: string) => {
+      throw new ServiceError('invalid_request', `${sentence} but received ${width}x${height}`, 'size');
+    };
+    if (width * height > this.config.MAX_PIXELS)
+      refuse(`Expected at most ${this.config.MAX_PIXELS} pixels for size`);
+    if (width * height > this.offers.mostPixels) {
+      const fits = shrunk(size, this.offers.mostPixels);
+      refuse(`Expected a size for which the device has the memory, such as ${fits.width}x${fits.height},`);
+    }
+    return size;
   }
 
   private checkLoras(loras: readonly LoraOption[]): void {
