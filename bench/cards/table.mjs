@@ -17,7 +17,7 @@ const require = createRequire(import.meta.url);
 const { planMemory } = /** @type {typeof import('../../apps/engine/src/memory.plan.js')} */ (
   require(join(ROOT, 'dist/apps/engine/src/memory.plan.js'))
 );
-const { peakOf, TILE } = /** @type {typeof import('../../apps/engine/src/memory.needs.js')} */ (
+const { peakOf, tileOf } = /** @type {typeof import('../../apps/engine/src/memory.needs.js')} */ (
   require(join(ROOT, 'dist/apps/engine/src/memory.needs.js'))
 );
 const { weightSizes } = /** @type {typeof import('../../libs/models/weight.sizes.js')} */ (
@@ -133,10 +133,7 @@ export async function fillCard(machine, card, launches, taken = 0) {
       const drawn = await running.draw(kind, size);
       const came = outcomeOf(drawn, launches[`${kind} ${size}`]);
       cells.push({ ...{ card, kind, size, order, planned, predicted, peak: drawn.peak }, ...came });
-      decodedBefore = Math.max(
-        decodedBefore,
-        planned === 'at once' ? pixels : inTiles ? Math.min(pixels, TILE) : 0,
-      );
+      decodedBefore = Math.max(decodedBefore, planned === 'at once' ? pixels : inTiles ? tileOf(pixels) : 0);
       if (order === 'alone' && drawn.launches > 0) {
         await renew(running);
         decodedBefore = 0;

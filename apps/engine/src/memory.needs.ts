@@ -35,8 +35,12 @@ export const NEEDS = {
   scratchPerPixel: { sampling: 45, decoding: 513 },
 } as const;
 
-/** Of the largest tile: 64 of the latent's pixels, 8 of the picture's each. */
-export const TILE = 512 * 512;
+/** Of tiles, which have half of the picture's sides, but 256 to 512 pixels each. */
+export const TILE = { largest: 512 * 512, narrow: 512 * 256 } as const;
+
+/** Pixels of a tile, at most: a picture that is narrower than a tile is not cut on that side. */
+export const tileOf = (pixels: number) =>
+  Math.min(pixels, TILE.largest, Math.max(TILE.narrow, Math.ceil(pixels / 4)));
 
 /** What stays on the card whatever is drawn, in a process that may have had LoRAs. */
 export function resting({ weights: { text, image, rest }, loras }: CardMemory, offload: boolean): number {
@@ -53,7 +57,7 @@ export const scratchOf = (sampled: number, decoded: number) =>
 export function peakOf(card: CardMemory, offloadEncoders: boolean, picture: PictureMemory): number {
   const { pixels, inTiles, reference, loras, decodedBefore } = picture;
   const rest = resting({ ...card, loras }, offloadEncoders);
-  const atOnce = inTiles ? Math.min(pixels, TILE) : pixels;
+  const atOnce = inTiles ? tileOf(pixels) : pixels;
   const sampling = pixels * NEEDS.samplingPerPixel + scratchOf(pixels, decodedBefore);
   const decoding = decodingOf(card, atOnce) + scratchOf(pixels, Math.max(atOnce, decodedBefore));
   const highest = rest + Math.max(sampling, decoding);

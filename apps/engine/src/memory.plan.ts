@@ -36,20 +36,21 @@ function layOut(card: CardMemory, offloadEncoders: boolean): MemoryPlan {
   const room = card.free - fixed(card, offloadEncoders);
   // Decoding takes more than sampling did.
   const whole = Math.min(Math.floor(room / atOnce(card, 1)), MOST_AT_ONCE);
-  const inTiles = Math.max(whole, mostInTiles(card, room, whole));
+  const inTiles = Math.max(whole, mostInTiles(room, whole));
   return { offloadEncoders, whole, inTiles, sentence: inWords(card, offloadEncoders, whole, inTiles) };
 }
 
 /** Whatever was drawn before, up to the largest picture that is decoded at once: its scratch memory stays. */
-function mostInTiles(card: CardMemory, room: number, whole: number): number {
-  const decoded = Math.max(whole, TILE);
-  if (scratchOf(0, decoded) + decodingOf(card, TILE) > room) return 0;
+function mostInTiles(room: number, whole: number): number {
+  if (whole < TILE.narrow) return 0;
   const { samplingPerPixel, scratchPerPixel } = NEEDS;
-  const most = [
-    (room - scratchOf(0, decoded)) / samplingPerPixel,
+  const sampled = [
+    (room - scratchOf(0, whole)) / samplingPerPixel,
     room / (samplingPerPixel + scratchPerPixel.sampling),
   ];
-  return Math.floor(Math.min(...most));
+  // What is no larger than this can be decoded, as a picture or as a tile.
+  const decoded = whole < TILE.largest ? 4 * whole : Infinity;
+  return Math.floor(Math.min(...sampled, decoded));
 }
 
 function inWords({ free }: CardMemory, offload: boolean, whole: number, inTiles: number): string {
