@@ -5,11 +5,19 @@
 import { readArguments } from './arguments.mjs';
 import { benchmark, verdict } from './benchmark.mjs';
 import { makeMachine } from './cards/machine.mjs';
-import { neighbour } from './cards/neighbour.mjs';
+import { neighbour, surprise } from './cards/neighbour.mjs';
 import { agrees, cardRows, countLaunches, deviation, fillCard } from './cards/table.mjs';
 import { kill, lora, mixed } from './cards/trouble.mjs';
 
-const GROUPS = ['table', 'neighbour', 'kill', 'mixed', 'lora'];
+const RUN = {
+  table,
+  neighbour,
+  surprise,
+  kill,
+  lora,
+  mixed: (/** @type {import('./cards/machine.mjs').Machine} */ machine) => mixed(machine, pictures),
+};
+const GROUPS = Object.keys(RUN);
 
 const { groups, cards, pictures } = readArguments('Cards of all sizes over the CUDA stand-in.', {
   groups: { about: `of ${GROUPS.join()}`, default: GROUPS.join() },
@@ -35,14 +43,6 @@ async function table(machine) {
   );
   return verdict('as planned in every cell', wrong.length === 0 && all.every(({ planned }) => planned));
 }
-
-const RUN = {
-  table,
-  neighbour,
-  kill,
-  lora,
-  mixed: (/** @type {import('./cards/machine.mjs').Machine} */ machine) => mixed(machine, pictures),
-};
 
 await benchmark(async () => {
   const wanted = groups.split(',');
