@@ -32,12 +32,12 @@ async function table(machine) {
   for (const card of cards.split(',').map(Number)) {
     const filled = await fillCard(machine, card, launches);
     console.log(`${card} MiB: ${filled.plan}${filled.planned ? '' : ' (NOT the plan of the files)'}`);
+    console.log(`\n${cardRows([filled])}\n`);
     all.push(filled);
   }
   const cells = all.flatMap((card) => card.cells);
   const wrong = cells.filter((cell) => !agrees(cell));
   const most = Math.max(0, ...cells.map((cell) => Math.abs(deviation(cell))));
-  console.log(`\n${cardRows(all)}\n`);
   console.log(
     `${cells.length} pictures asked for, ${wrong.length} not as planned; peaks off by ${(most * 100).toFixed(1)} % at most`,
   );

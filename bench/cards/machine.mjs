@@ -123,9 +123,10 @@ export async function until(condition, what, seconds = 120) {
  */
 export async function jobEnd({ service }, id) {
   await until(async () => !['queued', 'running'].includes((await service.job(id)).state), 'the job ends');
-  return /** @type {{ state: string, attempts: number, warnings?: string[], error?: { code: string, message: string } }} */ (
-    /** @type {unknown} */ (await service.job(id))
-  );
+  const job =
+    /** @type {{ state: string, attempts: number, error: { code: string, message: string } | null,
+     *   result: { warnings: string[] } | null }} */ (/** @type {unknown} */ (await service.job(id)));
+  return { ...job, warnings: job.result?.warnings ?? [] };
 }
 
 /** Kills the engine and waits for the next one. @param {Running} running */

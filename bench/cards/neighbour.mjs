@@ -86,7 +86,7 @@ async function taking(running, size, taken, known) {
   const id = await service.submit(...requestOf(KIND, size));
   await until(async () => ((await service.job(id)).progress?.step ?? 0) > 0, 'draws');
   books.set('taken', taken * GB);
-  const { error, warnings = [] } = await jobEnd(running, id);
+  const { error, warnings } = await jobEnd(running, id);
   const times = (books.read().launches - launches) / known['at once'];
   books.set('taken', 0);
   await until(async () => (await service.get('/health/ready')).status === 200, 'is ready again');
