@@ -19,8 +19,9 @@ describeWith(machine, 'SDXL on a card', () => {
     model = fullSizeModel(join(folder, 'weights'));
   });
 
-  async function start(cards: string) {
-    const { service, books } = await machine.start({ ...model, REQUIRE_GPU: 'true' }, cards);
+  async function start(cards: string, variables: Record<string, string> = {}) {
+    const all = { ...model, REQUIRE_GPU: 'true', ...variables };
+    const { service, books } = await machine.start(all, cards);
     await service.ready();
     expect((await service.putPicture('/v1/users/ada/avatar', PANDA)).status).toBe(200);
     return { service, books };
@@ -33,7 +34,7 @@ describeWith(machine, 'SDXL on a card', () => {
   };
 
   it.each([
-    ['8 GB', 'Small:8192:8.9', /the encoders go to the card for each picture.*up to 1088x1088 in tiles/],
+    ['8 GB', 'Small:8192:8.9', /the encoders go to the card for each picture.*up to 1472x1472 in tiles/],
     ['12 GB', 'Middle:12288:8.6', /the encoders go to the card .* up to 1280x1280 are decoded at once/],
     ['24 GB', 'Large:24576:8.9', /all weights stay on the card.* up to 2048x2048 are decoded at once/],
   ])('should draw 1024x1024 with avatar and LoRA on %s, once, as planned', async (_, cards, plan) => {
@@ -47,9 +48,9 @@ describeWith(machine, 'SDXL on a card', () => {
   });
 
   it('should refuse a picture that does not fit before it is drawn, with a size that does', async () => {
-    const { service, books } = await start('Small:8192:8.9');
+    const { service, books } = await start('Small:8192:8.9', { MAX_PIXELS: '4194304' });
     const { launches } = books.read();
-    const { error } = await draw(service, '1536x1024');
+    const { error } = await draw(service, '2048x1536');
     expect(error).toMatchObject({ code: 'invalid_request', param: 'size' });
     const [, fits] = /has the memory, such as (\d+x\d+),/.exec(JSON.stringify(error))!;
     expect(books.read().launches).toBe(launches);

@@ -1,32 +1,6 @@
 import type { MemoryPlan, MemoryWish } from '@app/pipeline';
+import { type CardMemory, decodingOf, NEEDS, resting, scratchOf, TILE } from './memory.needs';
 
-export interface CardMemory extends Pick<MemoryWish, 'weights' | 'loras'> {
-  /** Bytes that nobody uses. The process has its context on the card already. */
-  readonly free: number;
-  readonly vaeDirectConvolution: boolean;
-}
-
-const MIB = 2 ** 20;
-
-/**
- * What the pinned engine asks of a card with flash attention, SDXL's shapes, in bytes: measured over the CUDA stand-in at
- * 512x512, 1024x1024, 1536x1024 and 1920x1088, where each is a straight line through all four (docs/cards.md).
- */
-const NEEDS = {
-  /** It gives up where less than this would stay free. */
-  reserve: 512 * MIB,
-  /** A picture of any size. */
-  picture: 66 * MIB,
-  /** LoRAs of rank 32 on all layers are 162 MiB. */
-  loras: 200 * MIB,
-  /** Scratch memory, which stays from the largest picture on. */
-  scratchPerPixel: 513,
-  samplingPerPixel: 491,
-  decodingPerPixel: { direct: 2_816, usual: 6_656 },
-} as const;
-
-/** Of the largest tile: 64 of the latent's pixels, 8 of the picture's each. */
-const TILE = 512 * 512;
 /** Above, the engine's decoder counts past what an int holds. */
 const MOST_AT_ONCE = 2_048 * 2_048;
 const LEAST = 64 * 64;
@@ -52,27 +26,31 @@ export function planMemory(
 }
 
 /** All but what grows with the picture. */
-function fixed({ weights: { text, image, rest }, loras }: CardMemory, offload: boolean): number {
-  const weights = rest + (offload ? 0 : text + image);
-  return weights + NEEDS.reserve + NEEDS.picture + (loras ? NEEDS.loras : 0);
-}
+const fixed = (card: CardMemory, offload: boolean) => resting(card, offload) + NEEDS.reserve;
 
-const decoding = ({ vaeDirectConvolution: direct }: CardMemory) =>
-  NEEDS.decodingPerPixel[direct ? 'direct' : 'usual'];
+const atOnce = (card: CardMemory, pixels: number) => scratchOf(pixels, pixels) + decodingOf(card, pixels);
 
-const least = (card: CardMemory, offload: boolean) =>
-  fixed(card, offload) + LEAST * (NEEDS.scratchPerPixel + decoding(card));
+const least = (card: CardMemory, offload: boolean) => fixed(card, offload) + atOnce(card, LEAST);
 
 function layOut(card: CardMemory, offloadEncoders: boolean): MemoryPlan {
   const room = card.free - fixed(card, offloadEncoders);
-  const { scratchPerPixel, samplingPerPixel } = NEEDS;
-  const sampled = Math.floor(room / (scratchPerPixel + samplingPerPixel));
-  const decoded = Math.floor(room / (scratchPerPixel + decoding(card)));
-  const whole = Math.min(sampled, decoded, MOST_AT_ONCE);
-  // What is no larger than a tile takes no more in tiles.
-  const tiled = Math.min(sampled, Math.floor((room - TILE * decoding(card)) / scratchPerPixel));
-  const inTiles = Math.max(whole, tiled);
+  // Decoding takes more than sampling did.
+  const whole = Math.min(Math.floor(room / atOnce(card, 1)), MOST_AT_ONCE);
+  const inTiles = Math.max(whole, mostInTiles(room, whole));
   return { offloadEncoders, whole, inTiles, sentence: inWords(card, offloadEncoders, whole, inTiles) };
+}
+
+/** Whatever was drawn before, up to the largest picture that is decoded at once: its scratch memory stays. */
+function mostInTiles(room: number, whole: number): number {
+  if (whole < TILE.narrow) return 0;
+  const { samplingPerPixel, scratchPerPixel } = NEEDS;
+  const sampled = [
+    (room - scratchOf(0, whole)) / samplingPerPixel,
+    room / (samplingPerPixel + scratchPerPixel.sampling),
+  ];
+  // What is no larger than this can be decoded, as a picture or as a tile.
+  const decoded = whole < TILE.largest ? 4 * whole : Infinity;
+  return Math.floor(Math.min(...sampled, decoded));
 }
 
 function inWords({ free }: CardMemory, offload: boolean, whole: number, inTiles: number): string {

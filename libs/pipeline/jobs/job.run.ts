@@ -28,7 +28,7 @@ interface Tools {
   readonly runner: JobRunner;
   readonly pipeline: PipelineService;
   /** Whether a worker elsewhere has the memory for pictures of this size. */
-  drawnElsewhere(size: Size): Promise<boolean>;
+  readonly drawnElsewhere: (size: Size) => Promise<boolean>;
 }
 
 /** Why a run ends without an outcome of its own. */

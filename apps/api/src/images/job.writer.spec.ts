@@ -122,10 +122,10 @@ describe(JobWriter.name, () => {
       expect.objectContaining({
         ...{ code: 'invalid_request', param: 'size' },
         message:
-          'Expected a size for which the device has the memory, such as 1280x896, but received 1536x1024',
+          'Expected a size for which the device has the memory, such as 1280x832, but received 1536x1024',
       }) as Error,
     );
-    expect(() => writer().check({ size: '1280x896' }, plain)).not.toThrow();
+    expect(() => writer().check({ size: '1280x832' }, plain)).not.toThrow();
   });
 
   it('should refuse LoRAs and pictures that are switched off', () => {

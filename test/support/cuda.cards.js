@@ -1,0 +1,57 @@
+'use strict';
+/** The books of the CUDA stand-in's cards (cuda-standin/README.md), for tests and benchmarks. */
+const { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } = require('node:fs');
+
+/** As in cuda-standin/state.h: 64-bit words. */
+const FIELDS = ['memory', 'taken', 'error', 'peak', 'allocations', 'refused', 'launches', 'replays'];
+const MORE = ['products', 'megaflop', 'compiled', 'uploaded', 'downloaded'];
+const WORDS = [...FIELDS, ...MORE];
+const [WORD, CARD, CARDS, HOLDER, HOLDERS] = [8, 16 * 8, 8, 3 * 8, 64];
+
+/** CUDA's words for what a launch may meet. */
+const CudaError = { none: 0, illegalAddress: 700, launchFailure: 719 };
+
+const MIB = 2 ** 20;
+
+class CudaCards {
+  /** @param file for CUDA_STANDIN_STATE */
+  constructor(file) {
+    this.file = file;
+    if (!existsSync(file)) writeFileSync(file, Buffer.alloc(CARD * CARDS + HOLDER * HOLDERS));
+  }
+
+  read(card = 0) {
+    const bytes = readFileSync(this.file);
+    const word = (field) => Number(bytes.readBigUInt64LE(card * CARD + WORDS.indexOf(field) * WORD));
+    return Object.fromEntries(WORDS.map((field) => [field, word(field)]));
+  }
+
+  set(field, value, card = 0) {
+    const word = Buffer.alloc(WORD);
+    word.writeBigUInt64LE(BigInt(value));
+    const file = openSync(this.file, 'r+');
+    writeSync(file, word, 0, WORD, card * CARD + WORDS.indexOf(field) * WORD);
+    closeSync(file);
+  }
+
+  held(card = 0) {
+    const bytes = readFileSync(this.file);
+    let sum = 0;
+    for (let at = CARD * CARDS; at < bytes.length; at += HOLDER) {
+      const [pid, of, used] = [0, 1, 2].map((word) => Number(bytes.readBigUInt64LE(at + word * WORD)));
+      if (pid !== 0 && of === card && lives(pid)) sum += used;
+    }
+    return sum;
+  }
+}
+
+/** A zombie holds nothing. */
+function lives(pid) {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+module.exports = { CudaCards, CudaError, MIB };
