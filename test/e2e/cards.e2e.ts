@@ -39,8 +39,12 @@ describeWith(machine, 'SDXL on a card', () => {
   ])('should draw 1024x1024 with avatar and LoRA on %s, once, as planned', async (_, cards, plan) => {
     const { service, books } = await start(cards);
     expect((await service.pipeline()).engines[0].memory_plan).toMatch(plan);
+    const warm = books.read();
+    expect(warm.compiled).toBeGreaterThan(10);
     expect(await draw(service, '1024x1024')).toMatchObject({ data: [{ size: '1024x1024' }], warnings: [] });
-    const { peak, memory, refused } = books.read();
+    const { peak, memory, refused, compiled } = books.read();
+    // By the first picture: the warm-up left nothing to a user.
+    expect(compiled).toBe(warm.compiled);
     expect(refused).toBe(0);
     expect(peak).toBeLessThanOrEqual(memory);
     expect(peak).toBeGreaterThan(7_000 * MIB);

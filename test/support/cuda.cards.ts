@@ -3,7 +3,7 @@ import { isAlive } from './service';
 
 /** As in cuda-standin/state.h: 64-bit words. */
 const FIELDS = ['memory', 'taken', 'error', 'peak', 'allocations', 'refused', 'launches', 'replays'] as const;
-const MORE = ['products', 'megaflop', 'compiled', 'uploaded', 'downloaded'] as const;
+const MORE = ['products', 'megaflop', 'compiled', 'uploaded', 'downloaded', 'gone'] as const;
 const WORDS = [...FIELDS, ...MORE];
 const [WORD, CARD, CARDS, HOLDER, HOLDERS] = [8, 16 * 8, 8, 3 * 8, 64];
 
@@ -27,8 +27,8 @@ export class CudaCards {
     return Object.fromEntries(WORDS.map((field) => [field, word(field)])) as Record<Field, number>;
   }
 
-  /** What other programs hold, in bytes; or the error that each launch meets from now on. */
-  set(field: 'taken' | 'error', value: number, card = 0): void {
+  /** What other programs hold, in bytes; the error that each launch meets from now on; that new processes miss it. */
+  set(field: 'taken' | 'error' | 'gone', value: number, card = 0): void {
     const word = Buffer.alloc(WORD);
     word.writeBigUInt64LE(BigInt(value));
     const file = openSync(this.file, 'r+');
