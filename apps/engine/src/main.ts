@@ -8,7 +8,7 @@ import type { Device, EngineVersion, Session } from '#native';
 import { chooseDevice } from './device.choice';
 import { type DeviceSettings, isPrebuilt, settingsFor } from './device.settings';
 import { kernelCacheProblem } from './kernel.cache';
-import { planMemory } from './memory.plan';
+import { type CardPlan, planMemory } from './memory.plan';
 import { warmUpPicture } from './warm.up';
 
 type Addon = typeof import('#native');
@@ -56,7 +56,7 @@ function planFor(
   version: EngineVersion,
   settings: DeviceSettings,
   wish: LoadCommand['memory'],
-): MemoryPlan | undefined {
+): CardPlan | undefined {
   const { flashAttention, vaeDirectConvolution } = settings;
   if (!wish || !flashAttention || !device.name.startsWith('CUDA') || !isPrebuilt(version)) return undefined;
   const memory = addon.deviceMemory(device.name);
@@ -92,9 +92,11 @@ async function load(command: LoadCommand): Promise<void> {
     say({ type: 'loading', percent });
   });
   if (device.gpu || command.probe) await warmUp(session, device, plan);
+  const free = plan && addon.deviceMemory(device.name)?.free;
+  const promised = plan && free && Math.max(0, free - plan.leaves);
   say({
     type: 'loaded',
-    info: { settings, hasIpAdapter: session.hasIpAdapter, plan },
+    info: { settings, hasIpAdapter: session.hasIpAdapter, plan, promised },
   });
 }
 
