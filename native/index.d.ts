@@ -5,6 +5,8 @@ export interface Device {
   readonly name: string;
   readonly description: string;
   readonly gpu: boolean;
+  /** CUDA's compute capability, where it is known: 8.6. */
+  readonly capability?: number;
 }
 
 /** A part of the engine that computes on one kind of device, and is a library of its own. */
@@ -15,6 +17,8 @@ export interface BackEnd {
   readonly devices: number;
   /** Why it found none: what is missing, and what to do about it. */
   readonly problem?: string;
+  /** The least compute capability that CUDA's was compiled for, where it is known: it has no code for older cards. */
+  readonly leastCapability?: number;
 }
 
 export interface EngineVersion {

@@ -127,6 +127,14 @@ describe('loadConfig', () => {
     expect(loadConfig({ CORS_ORIGINS: '*' }).CORS_ORIGINS).toEqual(['*']);
   });
 
+  it('should take a GPU twice by its number, and no device twice by its name', () => {
+    expect(loadConfig({ ENGINE_DEVICES: '0,0,GPU-1a,GPU-1a' }).ENGINE_DEVICES).toHaveLength(4);
+    for (const devices of ['CPU,CPU', 'CUDA0,CUDA0'])
+      expect(problemsOf({ ENGINE_DEVICES: devices })).toContainEqual(
+        expect.stringContaining('each device once'),
+      );
+  });
+
   it('should tell every problem at once', () => {
     expect(problemsOf({ PORT: 'x', LOG_LEVEL: 'x' })).toHaveLength(2);
   });

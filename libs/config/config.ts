@@ -244,7 +244,9 @@ export class Config {
     message:
       'ENGINE_DEVICES must be GPUs by number or UUID, or devices by name, separated by commas: 0,1 or Vulkan0,CPU',
   })
-  @ArrayUnique({ message: 'ENGINE_DEVICES must name each device once' })
+  @ArrayUnique((device: string) => (/^[A-Za-z]+\d*$/.test(device) ? device : {}), {
+    message: 'ENGINE_DEVICES must name each device once, except GPUs by number or UUID',
+  })
   ENGINE_DEVICES: string[] = [];
 
   /** Engine processes on a machine without GPUs. Each loads the model and takes its share of the cores. */

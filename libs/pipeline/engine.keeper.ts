@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { defaultSize, isDemo, type Config } from '@app/config';
 import { percent, progressLine, weightSizes, type ModelFiles } from '@app/models';
+import { CardShare } from './card.share';
 import { DeviceMemory } from './device.memory';
 import { EngineCrashed } from './engine.errors';
 import type { Device, EngineFacts, EngineInfo, LoadCommand } from './engine.messages';
@@ -30,6 +31,7 @@ export class EngineKeeper {
   private readonly stopping = new AbortController();
   private readonly bounds: PhaseBounds;
   private readonly restarts = new RestartPolicy();
+  private readonly share?: CardShare;
   private engine?: EngineProcess;
   /** Held by a lease; one that died and was replaced is of no matter to its successor. */
   private reserved?: EngineProcess;
@@ -49,6 +51,7 @@ export class EngineKeeper {
     this.logger = new Logger(`Engine ${setup.id}`);
     this.memory = new DeviceMemory(config.VAE_TILING);
     this.bounds = new PhaseBounds(config.PHASE_TIMEOUT * 1_000);
+    this.share = CardShare.of(config, setup.device);
   }
 
   /** In the background, until `stop`. */
@@ -140,11 +143,15 @@ export class EngineKeeper {
     return { state: 'failed', reason, pause };
   }
 
-  /** From nothing to a loaded engine. Rejects with the reason; then the process is gone. */
   private async bringUp(): Promise<void> {
     const files = await this.model.find((progress) =>
       this.update({ state: 'loading', percent: percent(progress), reason: progressLine(progress) }),
     );
+    await (this.share ? this.share.inTurn(() => this.open(files)) : this.open(files));
+  }
+
+  /** From nothing to a loaded engine. Rejects with the reason; then the process is gone. */
+  private async open(files: ModelFiles): Promise<void> {
     if (this.stopping.signal.aborted) return;
     const loading = (done: number) =>
       this.update({ state: 'loading', percent: Math.round(done), reason: 'loading the model' });
@@ -164,13 +171,14 @@ export class EngineKeeper {
     const engine = new EngineProcess({ opened, chosen, loading, warming, log }, this.bounds, variables, main);
     this.engine = engine;
     try {
-      const { settings, plan } = await engine.load({
+      const { settings, plan, promised } = await engine.load({
         ...(await this.loadCommand(files)),
         probe: open !== undefined,
       });
       if (engine.stepped) this.restarts.stepped();
       this.settings = settings;
       this.memory.plan = plan;
+      this.share?.promise(this.setup.id, promised ?? 0);
       if (plan) this.logger.log(plan.sentence);
       this.update({ state: 'ready' });
       const load_ms = Math.round(performance.now() - begun);
@@ -205,6 +213,7 @@ export class EngineKeeper {
       ...{ options, device: setup.device, requireGpu: config.REQUIRE_GPU, sharers: setup.sharers },
       memory: weights && {
         ...{ plan: config.VRAM_PLAN, weights, loras: loraDir !== undefined, goal: defaultSize(config) },
+        ...this.share?.left(setup.id),
       },
     };
   }

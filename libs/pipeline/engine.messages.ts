@@ -1,4 +1,5 @@
 import type { Size } from '@app/config';
+import type { Share } from './card.share';
 import type { WeightSizes } from '@app/models';
 import type {
   BackEnd,
@@ -60,7 +61,7 @@ export interface EngineFacts {
 export type PlanWish = 'auto' | 'fast' | 'small';
 
 /** What a plan of the device's memory is made for. */
-export interface MemoryWish {
+export interface MemoryWish extends Partial<Share> {
   readonly plan: PlanWish;
   readonly weights: WeightSizes;
   readonly loras: boolean;
@@ -89,6 +90,8 @@ export interface EngineInfo {
   readonly hasIpAdapter: boolean;
   /** What its device's memory is used for; undefined where that cannot be told. */
   readonly plan?: MemoryPlan;
+  /** Bytes that it may still take by its plan. */
+  readonly promised?: number;
 }
 
 /** A picture, and how long the engine had rested before it: milliseconds since the end of the one before, if any. */

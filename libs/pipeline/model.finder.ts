@@ -3,6 +3,7 @@ import { TerminalProgress, type ModelFiles, type ModelsService, type OnProgress 
 /** Finds the model once for all engines, however many ask at a time. */
 export class ModelFinder {
   private found?: ModelFiles;
+  private doubted = false;
   private search?: Promise<ModelFiles>;
   private readonly listeners = new Set<OnProgress>();
 
@@ -15,7 +16,7 @@ export class ModelFinder {
 
   /** Rejects with the reason when there is no model; the next call looks again. */
   async find(onProgress: OnProgress): Promise<ModelFiles> {
-    if (this.found) return this.found;
+    if (this.found && !this.doubted) return this.found;
     this.listeners.add(onProgress);
     try {
       return await (this.search ??= this.look());
@@ -24,9 +25,12 @@ export class ModelFinder {
     }
   }
 
-  /** These files did not load: perhaps one is damaged or gone, so the next call looks again. */
+  /**
+   * These files did not load: perhaps one is damaged or gone, so the next call looks again. Until then they stay known:
+   * engines that have them loaded draw with them.
+   */
   doubt(files: ModelFiles): void {
-    if (this.found === files) this.found = undefined;
+    if (this.found === files) this.doubted = true;
   }
 
   private async look(): Promise<ModelFiles> {
@@ -36,6 +40,7 @@ export class ModelFinder {
         terminal.report(progress);
         for (const listener of this.listeners) listener(progress);
       });
+      this.doubted = false;
       return this.found;
     } finally {
       terminal.stop();

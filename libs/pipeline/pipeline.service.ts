@@ -95,12 +95,12 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
 
   /** Pixels of the largest picture that some engine draws; Infinity: that is seen when it is drawn. */
   get most(): number {
-    return Math.max(...this.keepers.map(({ memory }) => memory.most));
+    return Math.max(...this.able.map(({ memory }) => memory.most));
   }
 
   /** Whether every engine has the memory for it. */
   drawsEverywhere(size: Size): boolean {
-    return this.keepers.every(({ memory }) => memory.fits(size));
+    return this.able.every(({ memory }) => memory.fits(size));
   }
 
   /** Whether an engine that is there or coming, and none of these, is planned to have the memory for it. */
@@ -125,6 +125,12 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   /** Resolves once pictures can be made; never, while that does not come. */
   async whenReady(): Promise<void> {
     while (!['ready', 'busy'].includes(this.status().state)) await once(this.changes, 'change');
+  }
+
+  /** Not what could never be loaded, where others were: that says nothing about what fits. */
+  private get able(): readonly EngineKeeper[] {
+    const able = this.keepers.filter(({ hopeful, memory }) => hopeful || memory.plan);
+    return able.length > 0 ? able : this.keepers;
   }
 
   private serve(): void {
@@ -158,8 +164,9 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   private refusal({ size }: EngineWish = {}): OutOfMemory | undefined {
-    if (!size || this.keepers.some(({ memory }) => memory.fits(size))) return undefined;
-    const largest = this.keepers.find(({ memory }) => memory.most === this.most)!;
+    const { able, most } = this;
+    if (!size || able.some(({ memory }) => memory.fits(size))) return undefined;
+    const largest = able.find(({ memory }) => memory.most === most)!;
     return largest.memory.exceeded(size);
   }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -183,6 +184,17 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
 
 thread_local std::shared_ptr<Session> SessionWrap::loaded_;
 
+// Of "CUDA0"; undefined where no back end tells.
+Napi::Value capability_of(Napi::Env env, const std::string& device) {
+  int number = 0;
+  if (std::sscanf(device.c_str(), "CUDA%d", &number) != 1) return env.Undefined();
+  for (const auto& back_end : load_back_ends()) {
+    const auto found = back_end.capabilities.find(number);
+    if (found != back_end.capabilities.end()) return Napi::Number::New(env, found->second);
+  }
+  return env.Undefined();
+}
+
 Napi::Value devices(const Napi::CallbackInfo& info) {
   std::string lines(sd_list_devices(nullptr, 0) + 1, '\0');
   sd_list_devices(&lines[0], lines.size());
@@ -199,6 +211,8 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
     device.Set("name", name);
     device.Set("description", line.substr(tab + 1));
     device.Set("gpu", name != "CPU" && name.compare(0, 4, "BLAS") != 0 && name.compare(0, 3, "RPC") != 0);
+    const auto capability = capability_of(info.Env(), name);
+    if (!capability.IsUndefined()) device.Set("capability", capability);
     list.Set(list.Length(), device);
   }
   return list;
@@ -220,6 +234,7 @@ Napi::Value back_ends(const Napi::CallbackInfo& info) {
     entry.Set("name", back_end.name);
     entry.Set("devices", (double)back_end.devices);
     if (!back_end.problem.empty()) entry.Set("problem", back_end.problem);
+    if (back_end.least_capability) entry.Set("leastCapability", *back_end.least_capability);
     list.Set(list.Length(), entry);
   }
   return list;

@@ -4,9 +4,12 @@
 #include <stable-diffusion.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <sstream>
 
 #include "engine_watch.h"
 
@@ -19,6 +22,7 @@ namespace fs = std::filesystem;
 struct Ggml {
   void* (*load)(const char* path) = nullptr;
   size_t (*device_count)(void* back_end) = nullptr;
+  void* (*own_function)(void* back_end, const char* name) = nullptr;
   void* (*device)(const char* name) = nullptr;
   void (*memory)(void* device, size_t* free, size_t* total) = nullptr;
   void (*log_set)(void (*callback)(int level, const char* text, void* data), void* data) = nullptr;
@@ -41,6 +45,7 @@ Ggml find_ggml() {
   if (!library) return ggml;
   find(library, "ggml_backend_load", ggml.load);
   find(library, "ggml_backend_reg_dev_count", ggml.device_count);
+  find(library, "ggml_backend_reg_get_proc_address", ggml.own_function);
   find(library, "ggml_backend_dev_by_name", ggml.device);
   find(library, "ggml_backend_dev_memory", ggml.memory);
   find(library, "ggml_log_set", ggml.log_set);
@@ -82,6 +87,7 @@ class Reason {
     if (ggml_.log_set) ggml_.log_set(pass_on, nullptr);
   }
   std::string text() const { return complaint_.empty() ? line_ : complaint_; }
+  const std::map<int, double>& capabilities() const { return capabilities_; }
 
  private:
   enum { kDebug = 1, kInfo, kWarn, kError };  // ggml_log_level
@@ -98,14 +104,25 @@ class Reason {
     while (!line.empty() && line.back() == '\n') line.pop_back();
     if (line.empty()) return;
     reason.line_ = line;
+    reason.read_capability(line);
     // Of the next ones the last is ggml's own, that the back end failed.
     if (reason.complaint_.empty() && (level == kWarn || level == kError)) reason.complaint_ = line;
     log_line(level_of(level), line);
+  }
+  // "  Device 0: NAME, compute capability 8.6, VMM: …": nothing else tells it.
+  void read_capability(const std::string& line) {
+    static const std::string label = ", compute capability ";
+    const auto at = line.rfind(label);
+    int device = 0;
+    double capability = 0;
+    if (at == std::string::npos || std::sscanf(line.c_str(), " Device %d:", &device) != 1) return;
+    if (std::sscanf(line.c_str() + at + label.size(), "%lf", &capability) == 1) capabilities_[device] = capability;
   }
   static void pass_on(int level, const char* text, void*) { log_line(level_of(level), text ? text : ""); }
 
   const Ggml& ggml_;
   std::string complaint_, line_;
+  std::map<int, double> capabilities_;
 };
 
 // Several of a kind are the same for newer and older processors: the best that runs here has the highest score.
@@ -115,8 +132,27 @@ int score(void* library) {
   return own ? own() : 1;
 }
 
+// Of ggml's list of what a back end was compiled with: "ARCHS" is "750,800".
+std::optional<double> least_architecture(const Ggml& ggml, void* loaded) {
+  struct Feature {
+    const char *name, *value;
+  };
+  const auto list = ggml.own_function ? ggml.own_function(loaded, "ggml_backend_get_features") : nullptr;
+  if (!list) return std::nullopt;
+  std::optional<double> least;
+  for (auto* one = reinterpret_cast<Feature* (*)(void*)>(list)(loaded); one && one->name; one++) {
+    if (std::string(one->name) != "ARCHS") continue;
+    std::istringstream numbers(one->value);
+    for (std::string number; std::getline(numbers, number, ',');)
+      if (const double capability = std::atof(number.c_str()) / 100; capability > 0)
+        least = std::min(least.value_or(capability), capability);
+  }
+  return least;
+}
+
 BackEnd load(const Ggml& ggml, const std::string& kind, const std::vector<fs::path>& files) {
-  BackEnd back_end{kind};
+  BackEnd back_end;
+  back_end.name = kind;
   const fs::path* best = nullptr;
   int highest = 0;
   bool loadable = false;
@@ -142,6 +178,8 @@ BackEnd load(const Ggml& ggml, const std::string& kind, const std::vector<fs::pa
   back_end.devices = loaded ? ggml.device_count(loaded) : 0;
   back_end.problem = back_end.devices > 0 ? "" : said.text();
   if (back_end.devices == 0 && back_end.problem.empty()) back_end.problem = "it found no device";
+  back_end.capabilities = said.capabilities();
+  if (loaded && !back_end.capabilities.empty()) back_end.least_capability = least_architecture(ggml, loaded);
   return back_end;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,9 @@ struct BackEnd {
   std::string name;     // "cuda", from libggml-cuda-….so
   size_t devices = 0;   // that it found on this machine
   std::string problem;  // why it found none, in the words of the loader or of the back end
+  // CUDA's: the compute capability of each device by its number, and the least that the back end was compiled for.
+  std::map<int, double> capabilities;
+  std::optional<double> least_capability;
 };
 
 // Loads the engine's loadable back ends, once in the process, and tells what became of each. Must come before anything

@@ -127,6 +127,7 @@ void EngineWatch::on_preview(int step, int count, sd_image_t* frames, bool, void
 
 void EngineWatch::read_line(LogLevel level, const std::string& line) {
   if (level >= LogLevel::warn) read_complaint(level, line);
+  if (level >= LogLevel::info && phase_ == Phase::loading) read_placement(line);
   // Debug lines quote the prompt, which may hold any of the words below.
   if (level >= LogLevel::info && phase_ != Phase::loading) {
     if (!read_lora_count(line)) read_phase(line);
@@ -148,6 +149,17 @@ void EngineWatch::read_complaint(LogLevel level, const std::string& line) {
     write_at_once("out of memory: ", line);
   } else if (level == LogLevel::error && line.rfind("CUDA error: ", 0) == 0) {
     write_at_once("", line);
+  }
+}
+
+// "total params memory size = …: text_encoders 1564.36MB(VRAM), diffusion_model 5550.07MB(RAM), …"
+void EngineWatch::read_placement(const std::string& line) {
+  if (line.rfind("total params memory size = ", 0) != 0) return;
+  static const std::string in_ram = "MB(RAM)";
+  for (auto at = line.find(in_ram); at != std::string::npos; at = line.find(in_ram, at + 1)) {
+    const auto number = line.rfind(' ', at);
+    const auto name = number == std::string::npos ? number : line.rfind(' ', number - 1);
+    if (name != std::string::npos) parts_in_ram_.push_back(line.substr(name + 1, number - name - 1));
   }
 }
 

@@ -60,6 +60,8 @@ class EngineWatch {
   bool adapter_applied() const { return adapter_applied_; }
   bool out_of_memory() const { return out_of_memory_; }
   // The engine lacked memory to decode the picture at once and did it again in tiles.
+  // Parts of the model whose weights do not wait on the device, in the engine's words for them.
+  const std::vector<std::string>& parts_in_ram() const { return parts_in_ram_; }
   bool retried_in_tiles() const { return retried_in_tiles_; }
   LoraCount lora(const std::string& path) const;
   double milliseconds(Phase phase) const { return spent_[(int)phase]; }
@@ -77,6 +79,7 @@ class EngineWatch {
   void read_line(LogLevel level, const std::string& line);
   void read_complaint(LogLevel level, const std::string& line);
   bool read_lora_count(const std::string& line);
+  void read_placement(const std::string& line);
   void read_phase(const std::string& line);
   void progress(int step, int steps);
   void offer_previews() const;
@@ -90,7 +93,7 @@ class EngineWatch {
   double spent_[6] = {};  // milliseconds by Phase
   bool adapter_applied_ = false, out_of_memory_ = false, retried_in_tiles_ = false;
   std::map<std::string, LoraCount> loras_;
-  std::vector<std::string> errors_;
+  std::vector<std::string> errors_, parts_in_ram_;
 };
 
 // Called for every line that the engine logs, on the engine's threads. One in the process; the newest wins.

@@ -69,6 +69,17 @@ std::optional<Failure> missing_file(const LoadSpec& spec) {
   return std::nullopt;
 }
 
+// Of a part that the engine keeps from a GPU nobody else would hear: pictures are right, and slow.
+std::optional<Failure> weights_elsewhere(const LoadSpec& spec, const std::vector<std::string>& parts_in_ram) {
+  if (spec.device.empty() || spec.device == "CPU") return std::nullopt;
+  std::string parts;
+  for (const auto& part : parts_in_ram)
+    if (!(spec.offload_encoders && part == "text_encoders")) parts += (parts.empty() ? "" : ", ") + part;
+  if (parts.empty()) return std::nullopt;
+  return Failure{"load_failed", "The engine left weights in the processor's memory instead of on " + spec.device +
+                                    ", where pictures would be slow: " + parts};
+}
+
 }  // namespace
 
 std::shared_ptr<EnginePermit> EnginePermit::try_take() {
@@ -111,6 +122,10 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
                    "The engine could not load the model" + (errors.empty() ? "" : ": " + errors)};
   }
   session.reset(new Session(context, spec));
+  if (auto elsewhere = weights_elsewhere(spec, watch.parts_in_ram())) {
+    session.reset();
+    return elsewhere;
+  }
   return std::nullopt;
 }
 

@@ -40,11 +40,41 @@ describeWith(machine, 'SDXL on a card', () => {
   ])('should draw 1024x1024 with avatar and LoRA on %s, once, as planned', async (_, cards, plan) => {
     const { service, books } = await start(cards);
     expect((await service.pipeline()).engines[0].memory_plan).toMatch(plan);
+    const warm = books.read();
+    expect(warm.compiled).toBeGreaterThan(10);
     expect(await draw(service, '1024x1024')).toMatchObject({ data: [{ size: '1024x1024' }], warnings: [] });
-    const { peak, memory, refused } = books.read();
+    const { peak, memory, refused, compiled } = books.read();
+    // By the first picture: the warm-up left nothing to a user.
+    expect(compiled).toBe(warm.compiled);
     expect(refused).toBe(0);
     expect(peak).toBeLessThanOrEqual(memory);
     expect(peak).toBeGreaterThan(7_000 * MIB);
+  });
+
+  const shared = { ENGINE_DEVICES: '0,0' };
+  const states = async (service: Service) => (await service.pipeline()).engines.map(({ state }) => state);
+
+  it('should draw with two engines on one large card, two pictures at once', async () => {
+    const { service, books } = await machine.start({ ...model, ...shared }, 'Huge:81559:9.0');
+    await service.until(async () => (await states(service)).join() === 'ready,ready', 'has two engines');
+    expect((await service.putPicture('/v1/users/ada/avatar', PANDA)).status).toBe(200);
+    const drawings = [draw(service, '1024x1024'), draw(service, '1024x1024')];
+    await service.until(async () => (await states(service)).join() === 'busy,busy', 'draws two pictures');
+    for (const drawing of drawings) expect(await drawing).toMatchObject({ data: [{}], warnings: [] });
+    expect(books.read().refused).toBe(0);
+  });
+
+  it('should draw with one engine of two on a card that has no room for both', async () => {
+    const { service, books } = await machine.start({ ...model, ...shared }, 'Middle:12288:8.6');
+    const settled = async () => (await states(service)).sort().join() === 'failed,ready';
+    await service.until(settled, 'has one engine');
+    const { engines } = await service.pipeline();
+    expect(engines.find(({ state }) => state === 'failed')?.reason).toMatch(
+      /^out of memory: the model needs \d\.\d GB of the card, and 0\.0 GB are free beside what other engines/,
+    );
+    expect((await service.putPicture('/v1/users/ada/avatar', PANDA)).status).toBe(200);
+    expect(await draw(service, '1024x1024')).toMatchObject({ data: [{}], warnings: [] });
+    expect(books.read().refused).toBe(0);
   });
 
   it('should refuse a picture that does not fit before it is drawn, with a size that does', async () => {

@@ -13,6 +13,7 @@ const machine = new CudaMachine();
 
 /** What is wrong with the machine, the engine's reason, and the back end's problem. */
 interface Trouble {
+  readonly cards?: string;
   readonly variables?: Record<string, string>;
   /** A library that is not there. */
   readonly without?: string;
@@ -31,6 +32,13 @@ const TROUBLES: readonly [string, Trouble][] = [
       variables: { CUDA_VISIBLE_DEVICES: '-1' },
       reason: /^no GPU device: .* found CPU; cuda: .*no CUDA-capable device is detected/,
       problem: /no CUDA-capable device is detected/,
+    },
+  ],
+  [
+    'is too old',
+    {
+      cards: 'GTX 1080:8192:6.1',
+      reason: /^the GPU CUDA0 \(GTX 1080\) is too old: its compute capability is 6\.1, .* from 7\.5 on\./,
     },
   ],
   [
@@ -141,7 +149,7 @@ describeWith(machine, 'The CUDA engine', () => {
     const library = join(machine.libraries, trouble.without ?? '');
     if (trouble.without) renameSync(library, `${library}.away`);
     try {
-      const { service, books } = await machine.start(trouble.variables);
+      const { service, books } = await machine.start(trouble.variables, trouble.cards);
       const { reason, engines } = await failed(service);
       expect(reason).toMatch(trouble.reason);
       const [{ back_ends }] = engines;
@@ -164,6 +172,34 @@ describeWith(machine, 'The CUDA engine', () => {
     const { reason } = await failed(service);
     expect(reason).toMatch(/out of memory: the model needs \d\.\d GB of the card, and 0\.6 GB are free/);
     expect(books.read().uploaded).toBe(0);
+  });
+
+  it('should warn once of a folder for compiled kernels that cannot be written', async () => {
+    const { service } = await machine.start({ CUDA_CACHE_PATH: '/proc/kernels' }, 'Small:1000:8.6');
+    await failed(service);
+    const told = service.lines.filter((line) => line.includes('Set CUDA_CACHE_PATH'));
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatch(/"level":"?(warn|40)"?.*\/proc\/kernels: ENOENT/);
+  });
+
+  it('should name a card that vanished, draw on the other meanwhile, and on both when it is back', async () => {
+    const cards = 'Left:24000:8.9,Right:24000:8.9';
+    const { service, books } = await machine.start({ ENGINE_DEVICES: '0,1' }, cards);
+    const states = async () => (await service.pipeline()).engines.map(({ state }) => state).join();
+    await service.until(async () => (await states()) === 'ready,ready', 'has two engines');
+    books.set('gone', 1, 1);
+    books.set('error', CudaError.launchFailure, 1);
+    await Promise.all([draw(service, { seed: 1 }), draw(service, { seed: 2 })]);
+    await service.until(async () => (await states()).endsWith('failed'), 'misses the card');
+    const [, { reason, description }] = (await service.pipeline()).engines;
+    expect(description).toBe('Right');
+    expect(reason).toMatch(
+      /^no GPU device "1" \(ENGINE_DEVICES\): .* found CPU; cuda: .*no CUDA-capable device/,
+    );
+    await draw(service, { seed: 3 });
+    books.set('gone', 0, 1);
+    books.set('error', CudaError.none, 1);
+    await service.until(async () => /^(ready|busy),(ready|busy)$/.test(await states()), 'is whole again');
   });
 
   it('should tell that a picture lacked memory, and draw the next one when memory is there again', async () => {

@@ -17,7 +17,8 @@ export type Field =
   | 'megaflop'
   | 'compiled'
   | 'uploaded'
-  | 'downloaded';
+  | 'downloaded'
+  | 'gone';
 
 /** The books of the stand-in's cards (cuda-standin/README.md), while processes use them. */
 export class CudaCards {
@@ -25,8 +26,8 @@ export class CudaCards {
   constructor(file: string);
   readonly file: string;
   read(card?: number): Readonly<Record<Field, number>>;
-  /** What other programs hold, in bytes; the error that each launch meets from now on; or 0, to see the next peak. */
-  set(field: 'taken' | 'error' | 'peak', value: number, card?: number): void;
+  /** What other programs hold, in bytes; the error that each launch meets from now on; that new processes miss the card (1); or 0, to see the next peak. */
+  set(field: 'taken' | 'error' | 'gone' | 'peak', value: number, card?: number): void;
   /** Bytes that living processes hold. */
   held(card?: number): number;
 }

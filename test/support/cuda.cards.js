@@ -4,7 +4,7 @@ const { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync 
 
 /** As in cuda-standin/state.h: 64-bit words. */
 const FIELDS = ['memory', 'taken', 'error', 'peak', 'allocations', 'refused', 'launches', 'replays'];
-const MORE = ['products', 'megaflop', 'compiled', 'uploaded', 'downloaded'];
+const MORE = ['products', 'megaflop', 'compiled', 'uploaded', 'downloaded', 'gone'];
 const WORDS = [...FIELDS, ...MORE];
 const [WORD, CARD, CARDS, HOLDER, HOLDERS] = [8, 16 * 8, 8, 3 * 8, 64];
 

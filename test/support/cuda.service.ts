@@ -53,7 +53,8 @@ export class CudaMachine implements Server {
     const folder = join(this.folder, `service-${++this.services}`);
     mkdirSync(folder);
     const books = new CudaCards(`${folder}.cards`);
-    const machine = { CUDA_STANDIN_CARDS: cards, CUDA_STANDIN_STATE: books.file };
+    const kernels = { CUDA_CACHE_PATH: `${folder}.kernels` };
+    const machine = { ...kernels, CUDA_STANDIN_CARDS: cards, CUDA_STANDIN_STATE: books.file };
     const all = { DATA_DIR: folder, TEXT_ENCODER_TYPE: 'native', ...machine, ...variables };
     const service = await Service.start(all, this.tree.folder);
     this.running.push(service);

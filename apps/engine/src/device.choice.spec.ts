@@ -56,6 +56,32 @@ describe(chooseDevice.name, () => {
     expect(() => choose(found('prebuilt cpu', [CPU]), 'CPU', true)).toThrow(`${reason}CPU is none`);
   });
 
+  describe('with a card that is older than the code of the engine', () => {
+    const OLD = { name: 'CUDA0', description: 'GTX 1080', gpu: true, capability: 6.1 };
+    const NEW = { name: 'CUDA1', description: 'RTX 4090', gpu: true, capability: 8.9 };
+    const CUDA = [{ name: 'cuda', devices: 1, leastCapability: 7.5 }];
+    const tooOld = 'the GPU CUDA0 (GTX 1080) is too old: its compute capability is 6.1, and this engine';
+
+    it('should not put the processor in its place', () => {
+      for (const source of ['prebuilt cuda12', 'SD_CPP_ROOT']) {
+        expect(() => choose(found(source, [OLD, CPU], CUDA))).toThrow(
+          `${tooOld} (${source}) has code from 7.5 on`,
+        );
+        expect(() => choose(found(source, [OLD, CPU], CUDA), '0')).toThrow(tooOld);
+        expect(() => choose(found(source, [OLD, NEW, CPU], CUDA), 'CUDA0')).toThrow(tooOld);
+        expect(choose(found(source, [OLD, CPU], CUDA), 'CPU')).toBe(CPU);
+      }
+    });
+
+    it('should take a newer one that is there, too', () => {
+      expect(choose(found('prebuilt cuda12', [OLD, NEW, CPU], CUDA))).toBe(NEW);
+    });
+
+    it('should take it where the engine does not tell what it has code for', () => {
+      expect(choose(found('SD_CPP_ROOT', [OLD, CPU]))).toBe(OLD);
+    });
+  });
+
   it('should call an engine broken that has not even a processor', () => {
     expect(() => choose(found('prebuilt cuda12', [], [NO_DRIVER]))).toThrow(
       'broken engine: it lists no device at all, not even the processor; cuda: the NVIDIA driver is not here',

@@ -18,7 +18,7 @@ const FOR_GPUS = /^prebuilt (?!cpu)/;
 
 /**
  * The device to draw on: the one that is named, else the first GPU, else the processor. A GPU that is wanted and not
- * there is never replaced by the processor. Throws a sentence that names what was found, and why not more.
+ * there, or too old for the engine, is never replaced by the processor. Throws a sentence that names what was found, and why not more.
  */
 export function chooseDevice(found: Found, { device: wanted, requireGpu }: Wanted): Device {
   const { devices, version } = found;
@@ -26,16 +26,18 @@ export function chooseDevice(found: Found, { device: wanted, requireGpu }: Wante
     throw new Error(
       `broken engine: it lists no device at all, not even the processor${problems(found)}. Run \`npm run engine\``,
     );
-  const gpu = devices.find((device) => device.gpu);
+  const gpus = devices.filter((device) => device.gpu);
+  // Old cards stay in a machine beside the new one.
+  const gpu = gpus.find((device) => !isTooOld(device, found)) ?? gpus.at(0);
   if (wanted !== undefined && !isNumber(wanted)) {
     const named = devices.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
     if (!named)
       throw new Error(`no device "${wanted}" (ENGINE_DEVICES): ${whatWasFound(found)}${problems(found)}`);
     if (requireGpu && !named.gpu)
       throw new Error(`no GPU device: REQUIRE_GPU is set, and ${named.name} is none`);
-    return named;
+    return recent(named, found);
   }
-  if (gpu) return gpu;
+  if (gpu) return recent(gpu, found);
   if (wanted !== undefined)
     throw new Error(`no GPU device "${wanted}" (ENGINE_DEVICES): ${whatWasFound(found)}${problems(found)}`);
   if (requireGpu || FOR_GPUS.test(version.source)) {
@@ -44,6 +46,23 @@ export function chooseDevice(found: Found, { device: wanted, requireGpu }: Wante
     throw new Error(`no GPU device: ${why}${whatWasFound(found)}${problems(found)}${way}`);
   }
   return devices[0];
+}
+
+/** The engine has neither machine code nor PTX for it: it would load the model, and abort at its first kernel. */
+const isTooOld = ({ capability }: Device, found: Found) =>
+  capability !== undefined && capability < leastCapability(found);
+
+const leastCapability = ({ backEnds }: Found) =>
+  Math.max(0, ...backEnds.map(({ leastCapability = 0 }) => leastCapability));
+
+function recent(device: Device, found: Found): Device {
+  if (!isTooOld(device, found)) return device;
+  const { name, description, capability } = device;
+  throw new Error(
+    `the GPU ${name} (${description}) is too old: its compute capability is ${capability?.toFixed(1)}, and this engine ` +
+      `(${found.version.source}) has code from ${leastCapability(found).toFixed(1)} on. An engine of your own may have ` +
+      'it (SD_CPP_ROOT); ENGINE_DEVICES=CPU draws on the processor',
+  );
 }
 
 /** Numbers as `nvidia-smi` counts, UUIDs of GPUs and of their parts (MIG). */

@@ -7,7 +7,9 @@ import type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan } from '@app/p
 import type { Device, EngineVersion, Session } from '#native';
 import { chooseDevice } from './device.choice';
 import { type DeviceSettings, isPrebuilt, settingsFor } from './device.settings';
-import { planMemory } from './memory.plan';
+import { kernelCacheProblem } from './kernel.cache';
+import { type CardPlan, planMemory } from './memory.plan';
+import { warmUpPicture } from './warm.up';
 
 type Addon = typeof import('#native');
 
@@ -43,13 +45,18 @@ function threads({ options, sharers }: LoadCommand): number | undefined {
   return Math.max(1, Math.floor(addon.physicalCores() / sharers));
 }
 
+function warnOfCache({ name }: Device): void {
+  const problem = name.startsWith('CUDA') ? kernelCacheProblem(process.env) : undefined;
+  if (problem) say({ type: 'log', level: 'warn', line: problem });
+}
+
 /** Undefined where nobody measured what is needed: the figures are the pinned CUDA engine's, with flash attention. */
 function planFor(
   device: Device,
   version: EngineVersion,
   settings: DeviceSettings,
   wish: LoadCommand['memory'],
-): MemoryPlan | undefined {
+): CardPlan | undefined {
   const { flashAttention, vaeDirectConvolution } = settings;
   if (!wish || !flashAttention || !device.name.startsWith('CUDA') || !isPrebuilt(version)) return undefined;
   const memory = addon.deviceMemory(device.name);
@@ -62,6 +69,7 @@ async function load(command: LoadCommand): Promise<void> {
   say({ type: 'opened', ...found });
   const device = chooseDevice(found, command);
   say({ type: 'chosen', device });
+  warnOfCache(device);
   // Opening both blocks this thread, for seconds where CUDA has to be read from a disk.
   setInterval(() => say({ type: 'alive' }), command.heartbeat);
   // On a CPU the engine takes every core; the API must still answer at once.
@@ -83,17 +91,19 @@ async function load(command: LoadCommand): Promise<void> {
     told = Math.floor(percent / 10);
     say({ type: 'loading', percent });
   });
-  if (device.gpu || command.probe) await warmUp(session);
+  if (device.gpu || command.probe) await warmUp(session, device, plan);
+  const free = plan && addon.deviceMemory(device.name)?.free;
+  const promised = plan && free && Math.max(0, free - plan.leaves);
   say({
     type: 'loaded',
-    info: { settings, hasIpAdapter: session.hasIpAdapter, plan },
+    info: { settings, hasIpAdapter: session.hasIpAdapter, plan, promised },
   });
 }
 
 /** On a GPU the first picture compiles kernels for this very card, for minutes: not at a user's expense. Elsewhere a probe. */
-async function warmUp(loaded: Session): Promise<void> {
+async function warmUp(loaded: Session, device: Device, plan?: MemoryPlan): Promise<void> {
   say({ type: 'warming' });
-  const options = { prompt: 'warm-up', width: 64, height: 64, steps: 1, guidanceScale: 5, seed: 0 };
+  const options = warmUpPicture(device, loaded.hasIpAdapter, plan);
   await loaded.generate(options).catch((error: unknown) => {
     // One step may well give a flat picture; an engine that cannot draw at all is not ready.
     if ((error as { code?: string }).code !== 'flat_picture') throw error;

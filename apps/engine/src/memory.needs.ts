@@ -4,6 +4,8 @@ export interface CardMemory extends Pick<MemoryWish, 'weights' | 'loras'> {
   /** Bytes that nobody uses. The process has its context on the card already. */
   readonly free: number;
   readonly vaeDirectConvolution: boolean;
+  /** Bytes of `free` that other engines of the service may still take. */
+  readonly promised?: number;
 }
 
 /** A picture, and what its engine process did before: bytes depend on both. */

@@ -55,6 +55,21 @@ describe(planMemory.name, () => {
     expect(auto(16_384, { vaeDirectConvolution: false }).whole).toBeLessThan(auto(16_384).whole);
   });
 
+  it('should share a card with engines to come where their parts suffice, and take it where not', () => {
+    const shared = (mib: number) => planMemory(card(mib), { plan: 'auto', goal, others: 1 });
+    expect(shared(81_559).leaves).toBe(Math.ceil(((81_559 - CONTEXT) * MIB) / 2));
+    expect(shared(24_576)).toMatchObject({ offloadEncoders: true });
+    expect(shared(12_288).leaves).toBe(0);
+  });
+
+  it('should leave to other engines what they may take', () => {
+    const promised = 12_288 * MIB;
+    expect(auto(24_576, { promised })).toEqual({ ...auto(12_288), leaves: promised });
+    expect(() => auto(12_288, { promised: 12_288 * MIB })).toThrow(
+      /0\.0 GB are free beside what other engines/,
+    );
+  });
+
   it('should say what it does', () => {
     expect(auto(12_288).sentence).toBe(
       '12.5 GB free: the encoders go to the card for each picture; pictures up to 1280x1280 are decoded at once, up to 3072x3072 in tiles',

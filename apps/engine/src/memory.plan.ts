@@ -1,15 +1,34 @@
 import type { MemoryPlan, MemoryWish } from '@app/pipeline';
 import { type CardMemory, decodingOf, NEEDS, resting, scratchOf, TILE } from './memory.needs';
 
+export interface CardPlan extends MemoryPlan {
+  /** Bytes that it leaves free for other engines of the service. */
+  readonly leaves: number;
+}
+
 /** Above, the engine's decoder counts past what an int holds. */
 const MOST_AT_ONCE = 2_048 * 2_048;
 const LEAST = 64 * 64;
 
-/** Throws a sentence where not even the smallest picture fits. */
-export function planMemory(
-  card: CardMemory,
-  { plan: wish, goal }: Pick<MemoryWish, 'plan' | 'goal'>,
-): MemoryPlan {
+/**
+ * Throws a sentence where not even the smallest picture fits. Of a card that is shared with engines that are yet to load it
+ * takes its part, unless that is too little for the goal: one engine that draws is better than two that do not.
+ */
+export function planMemory(card: CardMemory, wish: Pick<MemoryWish, 'plan' | 'goal' | 'others'>): CardPlan {
+  const all = Math.max(0, card.free - (card.promised ?? 0));
+  const part = Math.floor(all / (1 + (wish.others ?? 0)));
+  const planWith = (free: number) => ({ ...planAlone({ ...card, free }, wish), leaves: card.free - free });
+  if (part === all) return planWith(all);
+  try {
+    const plan = planWith(part);
+    if (plan.inTiles >= wish.goal.width * wish.goal.height) return plan;
+  } catch {
+    // Nothing fits into a part.
+  }
+  return planWith(all);
+}
+
+function planAlone(card: CardMemory, { plan: wish, goal }: Pick<MemoryWish, 'plan' | 'goal'>): MemoryPlan {
   const [fast, small] = [false, true].map((offload) => layOut(card, offload));
   const wanted = goal.width * goal.height;
   const choices = { auto: [fast, small], fast: [fast], small: [small] }[wish];
@@ -20,7 +39,7 @@ export function planMemory(
   if (plan) return plan;
   const other = wish === 'fast' && small.inTiles >= LEAST ? ' VRAM_PLAN=auto needs less' : '';
   throw new Error(
-    `out of memory: the model needs ${gb(least(card, wish !== 'fast'))} GB of the card, and ${gb(card.free)} GB are free.` +
+    `out of memory: the model needs ${gb(least(card, wish !== 'fast'))} GB of the card, and ${gb(card.free)} GB are free${card.promised ? ' beside what other engines of the service may take' : ''}.` +
       (other || ' TEXT_ENCODER_TYPE=q8_0, ENABLE_IP_ADAPTER=false or a smaller model need less'),
   );
 }
