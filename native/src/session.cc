@@ -106,6 +106,9 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   if (spec.threads > 0) params.n_threads = spec.threads;
   params.diffusion_flash_attn = spec.flash_attention;
   params.vae_conv_direct = spec.vae_direct_convolution;
+  // Which the engine does by itself for the VAE of a checkpoint: as published it overflows F16, and pictures are black. One
+  // in a file of its own may be repaired or not, and is drawn with all the same.
+  params.force_sdxl_vae_conv_scale = true;
   params.diffusion_conv_direct = spec.unet_direct_convolution;
   const auto types = type_rules(spec);
   params.tensor_type_rules = or_null(types);

@@ -1,6 +1,6 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { CudaError, MIB } from '../support/cuda.cards';
+import { type CudaCards, CudaError, MIB } from '../support/cuda.cards';
 import { CudaMachine } from '../support/cuda.service';
 import { describeWith } from '../support/requires';
 import { isAlive, type Service } from '../support/service';
@@ -181,6 +181,29 @@ describeWith(machine, 'The CUDA engine', () => {
     expect(told).toHaveLength(1);
     expect(told[0]).toMatch(/"level":"?(warn|40)"?.*\/proc\/kernels: ENOENT/);
   });
+
+  it.each([
+    ['faults in each launch', 'error', () => CudaError.illegalAddress, /The engine process died/],
+    [
+      'has no memory left',
+      'taken',
+      (books: CudaCards) => books.read(1).memory - books.held(1),
+      /Engine 1 had no memory for 64x64: drawn again, by another/,
+    ],
+  ] as const)(
+    'should lose no job to a card that %s beside one that works',
+    async (_, field, value, tried) => {
+      const cards = 'Left:24000:8.9,Right:24000:8.9';
+      const { service, books } = await machine.start({ ENGINE_DEVICES: '0,1' }, cards);
+      const ready = async () => (await service.pipeline()).engines.every(({ state }) => state === 'ready');
+      await service.until(ready, 'has two engines');
+      books.set(field, value(books), 1);
+      const seeds = Array.from({ length: 6 }, (_, seed) => seed);
+      const drawn = await Promise.all(seeds.map((seed) => draw(service, { seed })));
+      for (const picture of drawn) expect(picture.length).toBeGreaterThan(0);
+      expect(service.lines.some((line) => tried.test(line))).toBe(true);
+    },
+  );
 
   it('should name a card that vanished, draw on the other meanwhile, and on both when it is back', async () => {
     const cards = 'Left:24000:8.9,Right:24000:8.9';

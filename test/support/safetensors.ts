@@ -61,3 +61,19 @@ export const loraForAnotherModel = (path: string) =>
 
 /** A LoRA of which the demo takes one layer of two: 3 of 6 tensors. */
 export const partlyMatchingLora = (path: string) => writeSafetensors(path, { ...DEMO_LAYER, ...SDXL_LAYER });
+
+/** The tensors of `file` whose names begin with `prefix`, without it. */
+export function partOf(file: Buffer, prefix: string): Buffer {
+  const start = 8 + Number(file.readBigUInt64LE(0));
+  const all = JSON.parse(file.subarray(8, start).toString()) as Record<string, { data_offsets: number[] }>;
+  const chunks: Buffer[] = [];
+  const header: Record<string, object> = {};
+  let end = 0;
+  for (const [name, tensor] of Object.entries(all)) {
+    if (!name.startsWith(prefix)) continue;
+    const [from, to] = tensor.data_offsets;
+    chunks.push(file.subarray(start + from, start + to));
+    header[name.slice(prefix.length)] = { ...tensor, data_offsets: [end, (end += to - from)] };
+  }
+  return withHeader(header, Buffer.concat(chunks));
+}
