@@ -118,8 +118,10 @@ describeWith(machine, 'The CUDA engine', () => {
     expect(await draw(service, {})).toEqual(await first);
     expect(await costs(draw(service, { loras: [{ name: 'night', scale: 1 }] }))).toBeGreaterThan(text);
     expect((await service.putPicture('/v1/users/ada/avatar', PANDA)).status).toBe(200);
-    const memory = { user_id: 'ada', prompt: 'on a hill' };
+    const memory = { user_id: 'ada', prompt: 'on a hill with a periwinkle' };
     expect(await costs(draw(service, memory, '/v1/images/memory'))).toBeGreaterThan(text);
+    expect(service.lines.join('\n')).toContain('/v1/images/memory');
+    expect(service.lines.join('\n')).not.toContain('periwinkle');
   });
 
   it('should leave the card alone where ENGINE_DEVICES names the processor', async () => {
