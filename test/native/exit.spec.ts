@@ -47,12 +47,15 @@ describe('The addon: when its process ends', () => {
   });
 
   // 8 bit: loading converts for seconds. Whatever the loader is at, its globals are not destroyed under it.
-  it.each([5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 300, 800])('should exit %i ms after a model began to load', async (milliseconds) => {
-    const script = `
+  it.each([5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 300, 800])(
+    'should exit %i ms after a model began to load',
+    async (milliseconds) => {
+      const script = `
       Session.load({ model: process.argv[1], textEncoderType: 'q8_0' }).then(() => console.log('too late'));
       setTimeout(() => process.exit(4), ${milliseconds});`;
-    expect(await run(script, files)).toEqual({ code: 4, signal: null, output: '' });
-  });
+      expect(await run(script, files)).toEqual({ code: 4, signal: null, output: '' });
+    },
+  );
 
   it('should survive the loss of a session that draws and of one that idles', async () => {
     const script = `
