@@ -1,13 +1,13 @@
-import { Config } from '@app/config';
 import { CardShare } from './card.share';
 
 describe(CardShare.name, () => {
   it('should be one for the engines of a card, and none for an engine that is alone', () => {
-    const config = Object.assign(new Config(), { ENGINE_DEVICES: ['0', '0', '1'] });
-    expect(CardShare.of(config, '0')).toBeInstanceOf(CardShare);
-    expect(CardShare.of(config, '0')).toBe(CardShare.of(config, '0'));
-    expect(CardShare.of(config, '1')).toBeUndefined();
-    expect(CardShare.of(config, undefined)).toBeUndefined();
+    const shares = CardShare.among(['0', '0', '1']);
+    expect(shares.get('0')).toBeInstanceOf(CardShare);
+    expect(shares.get('0')?.left(0)).toEqual({ promised: 0, others: 1 });
+    expect(shares.get('1')).toBeUndefined();
+    expect(shares.size).toBe(1);
+    expect(CardShare.among([]).size).toBe(0);
   });
 
   it('should let engines load one after the other, also after one that failed', async () => {

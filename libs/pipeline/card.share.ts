@@ -1,4 +1,4 @@
-import type { Config } from '@app/config';
+import pLimit from 'p-limit';
 
 /** What is said about a card that several engines share, to the engine that loads next. */
 export interface Share {
@@ -8,37 +8,22 @@ export interface Share {
   readonly others: number;
 }
 
-const cards = new WeakMap<Config, Map<string, CardShare>>();
-
 /**
  * One card's engines, where ENGINE_DEVICES names it more than once: they load in turn, or all of them would plan with the
  * same free memory.
  */
 export class CardShare {
-  private turn: Promise<void> = Promise.resolve();
+  /** Runs a load when no other engine of the card loads. */
+  readonly inTurn = pLimit(1);
   private readonly promises = new Map<number, number>();
 
   constructor(private readonly engines: number) {}
 
-  /** The same for all engines of a service on one device; undefined where a device has one engine. */
-  static of(config: Config, device: string | undefined): CardShare | undefined {
-    const engines = config.ENGINE_DEVICES.filter((name) => name === device).length;
-    if (device === undefined || engines < 2) return undefined;
-    const all = cards.get(config) ?? new Map<string, CardShare>();
-    cards.set(config, all);
-    const share = all.get(device) ?? new CardShare(engines);
-    all.set(device, share);
-    return share;
-  }
-
-  /** Runs `load` when no other engine of the card loads. */
-  async inTurn<Result>(load: () => Promise<Result>): Promise<Result> {
-    const mine = this.turn.then(load);
-    this.turn = mine.then(
-      () => {},
-      () => {},
-    );
-    return mine;
+  /** By device, of those in ENGINE_DEVICES that have several engines. */
+  static among(devices: readonly string[]): ReadonlyMap<string, CardShare> {
+    const engines = (device: string) => devices.filter((name) => name === device).length;
+    const shared = [...new Set(devices)].filter((device) => engines(device) > 1);
+    return new Map(shared.map((device) => [device, new CardShare(engines(device))]));
   }
 
   /** For the engine `id`, which is about to load: what it was promised before is void. */

@@ -91,7 +91,7 @@ export class DeviceMemory {
   }
 }
 
-export const pixels = ({ width, height }: Size) => width * height;
+const pixels = ({ width, height }: Size) => width * height;
 const text = ({ width, height }: Size) => `${width}x${height}`;
 const onGrid = (side: number) => Math.max(SIZE_STEP, Math.floor(side / SIZE_STEP) * SIZE_STEP);
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { defaultSize, isDemo, type Config } from '@app/config';
 import { percent, progressLine, weightSizes, type ModelFiles } from '@app/models';
-import { CardShare } from './card.share';
+import type { CardShare } from './card.share';
 import { DeviceMemory } from './device.memory';
 import { EngineCrashed } from './engine.errors';
 import type { Device, EngineFacts, EngineInfo, LoadCommand } from './engine.messages';
@@ -20,6 +20,8 @@ export interface EngineSetup {
   /** Added to the environment of its processes. */
   readonly variables: Readonly<Record<string, string>>;
   readonly sharers: LoadCommand['sharers'];
+  /** Of its device, where that has other engines, too. */
+  readonly share?: CardShare;
   /** The file that its processes run. */
   readonly main: string;
 }
@@ -31,7 +33,6 @@ export class EngineKeeper {
   private readonly stopping = new AbortController();
   private readonly bounds: PhaseBounds;
   private readonly restarts = new RestartPolicy();
-  private readonly share?: CardShare;
   private engine?: EngineProcess;
   /** Held by a lease; one that died and was replaced is of no matter to its successor. */
   private reserved?: EngineProcess;
@@ -51,7 +52,6 @@ export class EngineKeeper {
     this.logger = new Logger(`Engine ${setup.id}`);
     this.memory = new DeviceMemory(config.VAE_TILING);
     this.bounds = new PhaseBounds(config.PHASE_TIMEOUT * 1_000);
-    this.share = CardShare.of(config, setup.device);
   }
 
   /** In the background, until `stop`. */
@@ -147,7 +147,8 @@ export class EngineKeeper {
     const files = await this.model.find((progress) =>
       this.update({ state: 'loading', percent: percent(progress), reason: progressLine(progress) }),
     );
-    await (this.share ? this.share.inTurn(() => this.open(files)) : this.open(files));
+    const { share } = this.setup;
+    await (share ? share.inTurn(() => this.open(files)) : this.open(files));
   }
 
   /** From nothing to a loaded engine. Rejects with the reason; then the process is gone. */
@@ -178,7 +179,7 @@ export class EngineKeeper {
       if (engine.stepped) this.restarts.stepped();
       this.settings = settings;
       this.memory.plan = plan;
-      this.share?.promise(this.setup.id, promised ?? 0);
+      this.setup.share?.promise(this.setup.id, promised ?? 0);
       if (plan) this.logger.log(plan.sentence);
       this.update({ state: 'ready' });
       const load_ms = Math.round(performance.now() - begun);
@@ -213,7 +214,7 @@ export class EngineKeeper {
       ...{ options, device: setup.device, requireGpu: config.REQUIRE_GPU, sharers: setup.sharers },
       memory: weights && {
         ...{ plan: config.VRAM_PLAN, weights, loras: loraDir !== undefined, goal: defaultSize(config) },
-        ...this.share?.left(setup.id),
+        ...setup.share?.left(setup.id),
       },
     };
   }

@@ -8,6 +8,7 @@ import {
 } from '@nestjs/common';
 import { Config, type Size } from '@app/config';
 import { ModelsService } from '@app/models';
+import { CardShare } from './card.share';
 import { EngineKeeper, type EngineSetup } from './engine.keeper';
 import { draining, ReservedEngine } from './engine.lease';
 import { ENGINE_MAIN } from './engine.process';
@@ -105,9 +106,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
 
   /** Whether an engine that is there or coming, and none of these, is planned to have the memory for it. */
   drawsElsewhere(size: Size, than: ReadonlySet<number>): boolean {
-    return this.keepers.some(
-      ({ id, memory, hopeful }) => hopeful && memory.plan && memory.fits(size) && !than.has(id),
-    );
+    return this.others(than, size).some(({ memory }) => memory.plan);
   }
 
   /**
@@ -149,17 +148,20 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   private reserve(keeper: EngineKeeper): ReservedEngine {
     const { engine, release: free } = keeper.reserve();
     const { config, stopping } = this;
-    return new ReservedEngine(keeper.id, engine, {
-      ...{ config, memory: keeper.memory },
-      ...{ stopping: stopping.signal, free },
-    });
+    const lender = { config, memory: keeper.memory, stopping: stopping.signal, free };
+    return new ReservedEngine(keeper.id, engine, lender);
   }
 
   private willDo({ id, memory }: EngineKeeper, { size, avoid }: EngineWish = {}): boolean {
     if (size && !memory.fits(size)) return false;
     if (!avoid?.has(id)) return true;
-    return !this.keepers.some(
-      (other) => other.hopeful && !avoid.has(other.id) && (!size || other.memory.fits(size)),
+    return this.others(avoid, size).length === 0;
+  }
+
+  /** There or coming, none of these, and large enough as far as is known. */
+  private others(than: ReadonlySet<number>, size?: Size): readonly EngineKeeper[] {
+    return this.keepers.filter(
+      ({ id, memory, hopeful }) => hopeful && !than.has(id) && (!size || memory.fits(size)),
     );
   }
 
@@ -190,7 +192,11 @@ function engineSetups({ ENGINE_DEVICES, ENGINE_PROCESSES }: Config): Omit<Engine
     const each = { sharers: ENGINE_PROCESSES, variables: {} };
     return Array.from({ length: ENGINE_PROCESSES }, (_, id) => ({ id, ...each }));
   }
-  return ENGINE_DEVICES.map((device, id) => ({ id, device, sharers: 1, variables: visibleDevices(device) }));
+  const shares = CardShare.among(ENGINE_DEVICES);
+  return ENGINE_DEVICES.map((device, id) => {
+    const variables = visibleDevices(device);
+    return { id, device, sharers: 1, share: shares.get(device), variables };
+  });
 }
 
 /** A GPU that goes by its number or UUID is the only one that its process sees; one that goes by its name is among all. */

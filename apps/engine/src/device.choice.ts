@@ -18,7 +18,8 @@ const FOR_GPUS = /^prebuilt (?!cpu)/;
 
 /**
  * The device to draw on: the one that is named, else the first GPU, else the processor. A GPU that is wanted and not
- * there, or too old for the engine, is never replaced by the processor. Throws a sentence that names what was found, and why not more.
+ * there, or too old for the engine, is never replaced by the processor. Throws a sentence that names what was found, and
+ * why not more.
  */
 export function chooseDevice(found: Found, { device: wanted, requireGpu }: Wanted): Device {
   const { devices, version } = found;

@@ -144,21 +144,15 @@ describe(Dispatcher.name, () => {
       expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
     });
 
-    it('should draw with another what one lacked the memory for, after all', async () => {
+    it.each([
+      ['lacked the memory for, after all', large, new OutOfMemory('Another program has it', false), 1],
+      ['died under', small, new EngineCrashed('killed by SIGABRT', true, []), 2],
+    ])('should draw with another what one %s', async (_, picture, error, attempts) => {
       desk.pipeline.mostOf = {};
-      const job = await desk.submit('crowded out', { picture: large });
-      (await desk.drawing()).fail(new OutOfMemory('Another program has it', false));
+      const job = await desk.submit('unlucky', { picture });
+      (await desk.drawing()).fail(error);
       (await desk.drawing()).finish();
-      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
-      expect(desk.pipeline.drawers).toEqual([0, 1]);
-    });
-
-    it('should draw with another after the first one died', async () => {
-      desk.pipeline.mostOf = {};
-      const job = await desk.submit('unlucky', { picture: small });
-      (await desk.drawing()).fail(new EngineCrashed('killed by SIGABRT', true, []));
-      (await desk.drawing()).finish();
-      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 2 });
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts });
       expect(desk.pipeline.drawers).toEqual([0, 1]);
     });
 
