@@ -40,7 +40,7 @@ COPY --from=build /app/native/build/Release ./native/build/Release
 COPY --from=build /app/native/index.js ./native/index.js
 COPY --from=build /app/libs/models/demo ./libs/models/demo
 COPY --from=build /app/dist ./dist
-COPY scripts/key.mjs ./scripts/key.mjs
+COPY tools/key.mjs ./tools/key.mjs
 COPY package.json LICENSE THIRD_PARTY_NOTICES.md ./
 ARG REQUIRE_GPU=true
 # The driver compiles the engine's GPU code for this very card once; its cache lies with the models.
@@ -54,4 +54,4 @@ USER node
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.METRICS_PORT || process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["tini", "--"]
-CMD ["node", "dist/apps/api/src/main.js"]
+CMD ["node", "dist/apps/server/src/main.js"]

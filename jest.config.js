@@ -22,7 +22,7 @@ module.exports = {
     {
       ...shared,
       displayName: 'unit',
-      roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/scripts'],
+      roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/tools'],
       testRegex: '\\.spec\\.ts$',
       setupFilesAfterEnv: ['<rootDir>/test/jest.unit.setup.ts'],
     },

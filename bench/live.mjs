@@ -1,9 +1,9 @@
 /** How fast the service says that it lives while it draws without pause. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readArguments } from './arguments.mjs';
-import { benchmark, verdict } from './benchmark.mjs';
-import { DEMO, startService } from './service.mjs';
-import { quantile } from './statistics.mjs';
+import { readArguments } from './support/arguments.mjs';
+import { benchmark, verdict } from './support/benchmark.mjs';
+import { DEMO, startService } from './support/service.mjs';
+import { quantile } from './support/statistics.mjs';
 
 const TARGET_MS = 20;
 /** So many pictures are asked for at a time: one is drawn and the next one waits for the engine. */
@@ -39,7 +39,7 @@ await benchmark(async () => {
  * Open loop: each request has its moment, and its latency counts from there. A service that stalls gets the requests
  * all the same, and every one of them counts the stall (no coordinated omission).
  *
- * @param {import('./service.mjs').Service} service
+ * @param {import('./support/service.mjs').Service} service
  */
 async function askOnSchedule(service) {
   /** @type {number[]} */
@@ -70,7 +70,7 @@ async function askOnSchedule(service) {
 /**
  * Pictures one after the other until the benchmark ends, of both routes: avatars are decoded in the API.
  *
- * @param {import('./service.mjs').Service} service
+ * @param {import('./support/service.mjs').Service} service
  */
 function keepDrawing(service) {
   let made = 0;

@@ -1,8 +1,8 @@
 /** What the service adds to the engine: the wall time of a request less the engine's own time for it. */
-import { readArguments } from './arguments.mjs';
-import { benchmark, verdict } from './benchmark.mjs';
-import { DEMO, engineTime, startService } from './service.mjs';
-import { quantile } from './statistics.mjs';
+import { readArguments } from './support/arguments.mjs';
+import { benchmark, verdict } from './support/benchmark.mjs';
+import { DEMO, engineTime, startService } from './support/service.mjs';
+import { quantile } from './support/statistics.mjs';
 
 const TARGET_MS = 60;
 const USER = 'bench';
@@ -11,7 +11,7 @@ const { pictures } = readArguments('What the service adds to the time in the eng
   pictures: { about: 'pictures a route, one after the other', default: 30 },
 });
 
-/** @typedef {import('./service.mjs').Picture & { wall: number }} Drawn */
+/** @typedef {import('./support/service.mjs').Picture & { wall: number }} Drawn */
 
 /** Rows of the table: how much of a request's time went where, in milliseconds. */
 const PARTS = {

@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { readArguments } from './arguments.mjs';
-import { atEnd, benchmark, temporaryFolder, verdict } from './benchmark.mjs';
-import { quantile } from './statistics.mjs';
+import { readArguments } from './support/arguments.mjs';
+import { atEnd, benchmark, temporaryFolder, verdict } from './support/benchmark.mjs';
+import { quantile } from './support/statistics.mjs';
 
 const TARGET_RATE = 2000;
 const TARGET_P99_MS = 5;
@@ -28,14 +28,14 @@ const { jobs, finished, rounds } = readArguments('Submissions and takes of the e
   rounds: { about: 'rounds in each half; the median counts', default: 3 },
 });
 
-const built = createRequire(join(import.meta.dirname, '../dist/libs/pipeline/jobs/'));
-/** @type {typeof import('../libs/pipeline/jobs/sqlite/jobs.database.js')} */
+const built = createRequire(join(import.meta.dirname, '../dist/libs/jobs/'));
+/** @type {typeof import('../libs/jobs/embedded/jobs.database.js')} */
 const { JobsDatabase } = built('./sqlite/jobs.database.js');
-/** @type {typeof import('../libs/pipeline/jobs/sqlite/sqlite.job.store.js')} */
+/** @type {typeof import('../libs/jobs/embedded/sqlite.job.store.js')} */
 const { SqliteJobStore } = built('./sqlite/sqlite.job.store.js');
-/** @type {typeof import('../libs/pipeline/jobs/sqlite/sqlite.job.queue.js')} */
+/** @type {typeof import('../libs/jobs/embedded/sqlite.job.queue.js')} */
 const { SqliteJobQueue } = built('./sqlite/sqlite.job.queue.js');
-/** @type {typeof import('../libs/pipeline/jobs/job.transitions.js')} */
+/** @type {typeof import('../libs/jobs/job.transitions.js')} */
 const { cancel, start } = built('./job.transitions.js');
 
 /** @typedef {{ rate: number, p50: number, p99: number, max: number }} Figures */
@@ -44,7 +44,7 @@ const { cancel, start } = built('./job.transitions.js');
  * What a submission carries: 1.2 KB of JSON.
  *
  * @param {number} n
- * @returns {import('../libs/pipeline/jobs/job.record.js').JobDraft}
+ * @returns {import('../libs/jobs/job.record.js').JobDraft}
  */
 function draft(n) {
   const id = randomBytes(12).toString('hex');
@@ -78,7 +78,7 @@ await benchmark(async () => {
   const database = JobsDatabase.open(await temporaryFolder());
   atEnd(() => Promise.resolve(database.close()));
   const store = new SqliteJobStore(database);
-  /** @type {import('../libs/pipeline/jobs/job.queue.js').JobQueue} */
+  /** @type {import('../libs/jobs/job.queue.js').JobQueue} */
   const queue = new SqliteJobQueue(database, store);
   await queue.start();
 

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readArguments } from './arguments.mjs';
-import { benchmark, verdict } from './benchmark.mjs';
-import { residentMb } from './observe.mjs';
-import { DEMO, startService } from './service.mjs';
-import { trend } from './statistics.mjs';
+import { readArguments } from './support/arguments.mjs';
+import { benchmark, verdict } from './support/benchmark.mjs';
+import { residentMb } from './support/observe.mjs';
+import { DEMO, startService } from './support/service.mjs';
+import { trend } from './support/statistics.mjs';
 
 /** The first quarter fills caches and pools; the trend is that of the rest. */
 const WARM_UP = 0.25;

@@ -3,13 +3,13 @@
  * no packages, no network. Figures are the named device's, whatever it is.
  */
 import { join, resolve } from 'node:path';
-import { readArguments } from '../arguments.mjs';
-import { benchmark, temporaryFolder } from '../benchmark.mjs';
+import { readArguments } from '../support/arguments.mjs';
+import { benchmark, temporaryFolder } from '../support/benchmark.mjs';
 import { cardOf, cards } from './card.mjs';
 import { engineStarter } from './engine.mjs';
 import { measure } from './measure.mjs';
 import { startReport } from './report.mjs';
-import { makeWeights } from './weights.mjs';
+import { makeWeights } from '../weights/weights.mjs';
 
 /** @typedef {import('../../native/index.js').Device} Device */
 

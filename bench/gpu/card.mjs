@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { atEnd } from '../benchmark.mjs';
+import { atEnd } from '../support/benchmark.mjs';
 
 /** @typedef {import('../../native/index.js').Device} Device */
 /** `id`: what nvidia-smi's -i takes. @typedef {{ id: string, name: string, driver: string, mib: number }} Card */

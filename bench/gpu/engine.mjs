@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { atEnd } from '../benchmark.mjs';
+import { atEnd } from '../support/benchmark.mjs';
 
 /** @typedef {import('./child.mjs').Call} Call */
 /** @typedef {Awaited<ReturnType<ReturnType<typeof engineStarter>>>} Engine */

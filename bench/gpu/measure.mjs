@@ -13,7 +13,7 @@ import { FEW_SECONDS, plan } from './plan.mjs';
  * `left`: seconds of the whole run; `share`: of them for this device.
  *
  * @typedef {{ device: import('../../native/index.js').Device, card: import('./card.mjs').Card | undefined,
- *   version: import('../../native/index.js').EngineVersion, weights: import('./weights.mjs').Weights,
+ *   version: import('../../native/index.js').EngineVersion, weights: import('../weights/weights.mjs').Weights,
  *   start: ReturnType<typeof import('./engine.mjs').engineStarter>,
  *   report: ReturnType<typeof import('./report.mjs').startReport>, left: () => number, share: number,
  *   options: { limit: number, steps: number, size: number, only: string, python: string, channels: number } }} Run

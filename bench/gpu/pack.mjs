@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { readArguments } from '../arguments.mjs';
+import { readArguments } from '../support/arguments.mjs';
 import { README, RUN } from './pack.texts.mjs';
 
 const ROOT = join(import.meta.dirname, '../..');

@@ -6,14 +6,14 @@ import { appendFile, mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readArguments } from '../arguments.mjs';
-import { benchmark, temporaryFolder } from '../benchmark.mjs';
-import { engineTime, health, startService } from '../service.mjs';
-import { quantile } from '../statistics.mjs';
+import { readArguments } from '../support/arguments.mjs';
+import { benchmark, temporaryFolder } from '../support/benchmark.mjs';
+import { engineTime, health, startService } from '../support/service.mjs';
+import { quantile } from '../support/statistics.mjs';
 import { cardOf, cards, watchMemory } from './card.mjs';
-import { makeWeights } from './weights.mjs';
+import { makeWeights } from '../weights/weights.mjs';
 
-/** @typedef {import('../service.mjs').Service} Service */
+/** @typedef {import('../support/service.mjs').Service} Service */
 
 /** The first start on a card compiles the engine's kernels for it. */
 const LOAD_MINUTES = 20;

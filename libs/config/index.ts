@@ -1,2 +1,15 @@
-export * from './config';
-export * from './config.module';
+export { ConfigModule } from './config.module';
+export {
+  Config,
+  ConfigError,
+  INPUTS,
+  SIZE_STEP,
+  defaultSize,
+  hasKeys,
+  isDemo,
+  isOpenToOthers,
+  loadConfig,
+  parseSize,
+  signsLinks,
+  type Size,
+} from './config';

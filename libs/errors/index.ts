@@ -1,1 +1,1 @@
-export * from './service.error';
+export { ERRORS, ServiceError, type ErrorCode, type ErrorRule } from './service.error';

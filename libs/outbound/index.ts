@@ -1,2 +1,2 @@
-export { AddressPolicy, portOf, RefusedAddressError, WEB_PORTS } from './address.policy';
+export { AddressPolicy, RefusedAddressError, WEB_PORTS, portOf } from './address.policy';
 export { guardedAgent } from './guarded.agent';

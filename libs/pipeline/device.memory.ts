@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { SIZE_STEP, type Config, type Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { EngineCrashed, EngineFailure } from './engine.errors';
-import type { MemoryPlan } from './engine.messages';
+import type { MemoryPlan } from './engine.protocol';
 
 /** Of the container's cgroup (v2). Elsewhere it is not there, and the kernel's kill looks like any other. */
 const MEMORY_EVENTS = '/sys/fs/cgroup/memory.events';

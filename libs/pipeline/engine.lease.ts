@@ -2,7 +2,7 @@ import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import type { DeviceMemory } from './device.memory';
 import { EngineFailure } from './engine.errors';
-import type { EnginePicture } from './engine.messages';
+import type { EnginePicture } from './engine.protocol';
 import type { EngineProcess } from './engine.process';
 import type { EngineLease, GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
 

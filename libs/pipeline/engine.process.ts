@@ -4,16 +4,16 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { EngineCrashed, EngineFailure, LAST_LINES } from './engine.errors';
 import type {
-  Device,
   EngineCommand,
   EngineEvent,
   EngineFacts,
   EngineInfo,
   EnginePicture,
+  LoadCommand,
+  Device,
   GenerateOptions,
   GenerateProgress,
-  LoadCommand,
-} from './engine.messages';
+} from './engine.protocol';
 import { EngineWatchdog, HEARTBEAT } from './engine.watchdog';
 import { textPieces, type PhaseBounds, type WatchedPhase } from './phase.bounds';
 import type { GenerateListeners } from './pipeline.types';

@@ -1,12 +1,18 @@
-export * from './drain';
 export { OutOfMemory, shrunk } from './device.memory';
+export { draw } from './drawing';
 export { EngineCrashed } from './engine.errors';
-export * from './engine.messages';
-export * from './fleet.offers';
-export * from './job.runner';
-export * from './jobs';
-export * from './offers';
-export * from './pipeline.module';
-export * from './pipeline.service';
-export * from './pipeline.types';
-export * from './pixels';
+export type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan, MemoryWish } from './engine.protocol';
+export { PipelineModule } from './pipeline.module';
+export { PipelineService } from './pipeline.service';
+export {
+  type EngineLease,
+  type EngineState,
+  type EngineStatus,
+  type EngineWish,
+  type GenerateListeners,
+  type GenerateRequest,
+  type GeneratedPicture,
+  type LoraRequest,
+  type PipelineStatus,
+  type Progress,
+} from './pipeline.types';

@@ -9,13 +9,13 @@ import {
 import { Config, type Size } from '@app/config';
 import { ModelsService } from '@app/models';
 import { CardShare } from './card.share';
-import { EngineKeeper, type EngineSetup } from './engine.keeper';
+import { EngineKeeper, type EngineSetup } from './engine.supervisor';
 import { draining, ReservedEngine } from './engine.lease';
 import { ENGINE_MAIN } from './engine.process';
 import type { OutOfMemory } from './device.memory';
 import { ModelFinder } from './model.finder';
 import type { EngineStatus, EngineWish, PipelineState, PipelineStatus } from './pipeline.types';
-import { WaitingLine } from './waiting.line';
+import { WaitingLine } from '@app/lifecycle';
 
 /** From the best state of an engine to the worst. */
 const STATES: readonly PipelineState[] = [

@@ -1,8 +1,5 @@
 import type { Size } from '@app/config';
-import type { EngineFacts, EngineInfo } from './engine.messages';
-
-/** Side of the square RGB picture that the IP-Adapter's image encoder (CLIP ViT) reads, in pixels. */
-export const REFERENCE_SIDE = 224;
+import type { EngineFacts, EngineInfo } from './engine.protocol';
 
 export interface LoraRequest {
   /** The file's name in LORA_DIR without `.safetensors`. */

@@ -1,5 +1,3 @@
-export * from './local.storage';
-export * from './s3.client';
-export * from './s3.storage';
-export * from './storage';
-export * from './storage.module';
+export { S3Storage } from './s3.storage';
+export { StorageModule } from './storage.module';
+export { Storage, type ObjectInfo, type StoredObject } from './storage';

@@ -19,7 +19,7 @@ describeWith(PYTHON, 'the API against its own document', () => {
   it('should answer right and wrong requests as the document says', async () => {
     // The short form of `npm run fuzz:api`.
     const options = ['--once', '--examples', '2', '--seed', '1'];
-    child = spawn(process.execPath, ['bench/fuzz.api.mjs', ...options], { cwd: ROOT });
+    child = spawn(process.execPath, ['checks/fuzz.api.mjs', ...options], { cwd: ROOT });
     let told = '';
     for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (text) => (told += String(text)));
     const [code] = (await once(child, 'exit')) as [number];

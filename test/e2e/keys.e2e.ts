@@ -13,7 +13,7 @@ const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, seed: 7 
 /** Longer than any of these tests waits. */
 const LONG = { prompt: 'a fox', num_inference_steps: 150 };
 const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
-const MAIN = join(__dirname, '../../dist/apps/api/src/main.js');
+const MAIN = join(__dirname, '../../dist/apps/server/src/main.js');
 
 const SCOPES = ['draw', 'read', 'users'];
 const ann = key('ann', SCOPES, 'ann');

@@ -72,7 +72,7 @@ describe('The life of the service', () => {
 
   it('should refuse to start with wrong variables, or on a port that is taken, in one sentence', async () => {
     const start = (variables: Record<string, string>) => {
-      const main = join(__dirname, '../../dist/apps/api/src/main.js');
+      const main = join(__dirname, '../../dist/apps/server/src/main.js');
       const env = { PATH: process.env.PATH, MODEL_PATH: 'demo', DATA_DIR, LOG_LEVEL: 'silent', ...variables };
       const { status, stderr } = spawnSync(process.execPath, [main], {
         env,

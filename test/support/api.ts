@@ -5,12 +5,13 @@ import { Module } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
 import { loadConfig } from '@app/config';
-import { JobRunner, PipelineModule, PipelineService } from '@app/pipeline';
+import { JobRunner } from '@app/jobs';
+import { PipelineModule, PipelineService } from '@app/pipeline';
 import { Storage, StorageModule } from '@app/storage';
-import { setUp } from '../../apps/api/src/app';
-import { AppModule } from '../../apps/api/src/app.module';
-import { HttpLimits } from '../../apps/api/src/http/http.limits';
-import { BoundedAdapter } from '../../apps/api/src/http/http.server';
+import { setUp } from '../../apps/server/src/app';
+import { AppModule } from '../../apps/server/src/app.module';
+import { HttpLimits } from '../../apps/server/src/http/http.limits';
+import { BoundedAdapter } from '../../apps/server/src/http/http.server';
 import { PipelineStub } from './pipeline.stub';
 
 export interface Api {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-const WEIGHTS = join(__dirname, '../../bench/gpu/weights.mjs');
+const WEIGHTS = join(__dirname, '../../bench/weights/weights.mjs');
 
 /**
  * SDXL with all that belongs to it, at its full size, as files of holes: 11 GB of names and shapes that take no room, for a

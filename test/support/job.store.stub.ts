@@ -1,4 +1,4 @@
-import type { JobRecord, JobStore } from '@app/pipeline';
+import type { JobRecord, JobStore } from '@app/jobs';
 
 /** Records in a Map, for unit specs of what reads and changes them. As with a real store, each call takes a turn. */
 export class JobStoreStub {

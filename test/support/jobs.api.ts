@@ -3,12 +3,13 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
 import { ConfigModule, loadConfig } from '@app/config';
-import { Drain, JobEvents, Jobs } from '@app/pipeline';
+import { Drain } from '@app/lifecycle';
+import { JobEvents, Jobs } from '@app/jobs';
 import { Storage } from '@app/storage';
-import { ErrorFilter } from '../../apps/api/src/error.filter';
-import { HEARTBEAT } from '../../apps/api/src/jobs/event.streams';
-import { JobRoutesModule } from '../../apps/api/src/jobs/job.routes.module';
-import { RequestPipe } from '../../apps/api/src/validation/request.pipe';
+import { ErrorFilter } from '../../apps/server/src/errors/error.filter';
+import { HEARTBEAT } from '../../apps/server/src/jobs/event.streams';
+import { JobRoutesModule } from '../../apps/server/src/jobs/job.routes.module';
+import { RequestPipe } from '../../apps/server/src/validation/request.pipe';
 import { EventsStub, JobsStub } from './jobs.stub';
 import { MemoryStorage } from './memory.storage';
 

@@ -7,9 +7,9 @@ import {
   type JobQuery,
   type JobRecord,
   type Jobs,
-  type Progress,
   type StoredEvent,
-} from '@app/pipeline';
+} from '@app/jobs';
+import type { Progress } from '@app/pipeline';
 
 export const JOB_ID = '0123456789abcdef01234567';
 

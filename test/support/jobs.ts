@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { JOB_VERSION, type JobDraft, type JobRecord } from '../../libs/pipeline/jobs/job.record';
-import type { PictureJob } from '../../libs/pipeline/job.runner';
+import { JOB_VERSION, type JobDraft, type JobRecord } from '@app/jobs';
+import type { PictureJob } from '../../libs/jobs/worker/job.files';
 
 type Overrides = Omit<Partial<JobDraft>, 'picture'> & { readonly picture?: Partial<PictureJob> };
 

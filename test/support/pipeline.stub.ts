@@ -10,7 +10,7 @@ import {
   type GenerateRequest,
   type PipelineStatus,
 } from '@app/pipeline';
-import { WaitingLine } from '../../libs/pipeline/waiting.line';
+import { WaitingLine } from '@app/lifecycle';
 
 const NONE: ReadonlySet<number> = new Set();
 

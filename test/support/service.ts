@@ -23,7 +23,7 @@ export class Service {
   static async start(variables: Record<string, string>, root = ROOT): Promise<Service> {
     const defaults = { MODEL_PATH: 'demo', DEMO_CACHE, PORT: '0', RATE_LIMIT_PER_ADDRESS: '0' };
     const env = { PATH: process.env.PATH, ...defaults, ...variables };
-    const child = spawn(process.execPath, [join(root, 'dist/apps/api/src/main.js')], {
+    const child = spawn(process.execPath, [join(root, 'dist/apps/server/src/main.js')], {
       cwd: variables.DATA_DIR, // no .env of the developer's
       env,
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,0 +1,43 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import { LoggerModule } from 'nestjs-pino';
+import { ConfigModule, type Config } from '@app/config';
+import { JobsModule } from '@app/jobs';
+import { AccessModule } from './auth/auth.module';
+import { ErrorFilter } from './errors/error.filter';
+import { HealthModule } from './health/health.module';
+import { HttpModule } from './http/http.module';
+import { ImagesModule } from './images/images.module';
+import { JobRoutesModule } from './jobs/job.routes.module';
+import { logging } from './logging';
+import { MetricsModule } from './metrics/metrics.module';
+import { UsersModule } from './users/users.module';
+import { RequestPipe } from './validation/request.pipe';
+import { WebhooksModule } from './webhooks/webhooks.module';
+import { WelcomeController } from './welcome.controller';
+
+/** What takes requests; a worker has none of it. */
+const ROUTES = [ImagesModule, JobRoutesModule, UsersModule, WebhooksModule];
+
+@Module({})
+export class AppModule {
+  static forRoot(config: Config): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        ConfigModule.forRoot(config),
+        HttpModule,
+        LoggerModule.forRoot(logging(config)),
+        JobsModule.forRoot(config),
+        HealthModule.forRoot(config),
+        MetricsModule.forRoot(config),
+        ...(config.ROLE === 'worker' ? [] : [AccessModule.forRoot(config), ...ROUTES]),
+      ],
+      controllers: config.ROLE === 'worker' ? [] : [WelcomeController],
+      providers: [
+        { provide: APP_FILTER, useClass: ErrorFilter },
+        { provide: APP_PIPE, useClass: RequestPipe },
+      ],
+    };
+  }
+}

@@ -1,0 +1,58 @@
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import helmet from 'helmet';
+import { Logger } from 'nestjs-pino';
+import { pinoHttp } from 'pino-http';
+import { Config } from '@app/config';
+import { admit } from './auth/authentication';
+import { AppModule } from './app.module';
+import { jsonBodies, pictureBodies, unreadBodies } from './http/body.parser';
+import { cors } from './http/cors';
+import { HttpLimits } from './http/http.limits';
+import { BoundedAdapter } from './http/http.server';
+import { requireHost } from './http/client.errors';
+import { carryRequestId, requestLog } from './logging';
+import { Metrics } from './metrics/metrics';
+import { MetricsServer } from './metrics/metrics.server';
+import { serveApiDocs } from './docs/openapi';
+
+/** The application, ready to listen. */
+export async function createApp(config: Config): Promise<NestExpressApplication> {
+  const adapter = new BoundedAdapter(config, new HttpLimits());
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config), adapter, {
+    bufferLogs: true, // until the real logger is there
+    bodyParser: false, // ours have limits
+    abortOnError: false, // main.ts says in one sentence what went wrong
+  });
+  app.useLogger(app.get(Logger));
+  setUp(app);
+  return app;
+}
+
+/** Everything about HTTP that is not a route; specs call it on applications of their own. */
+export function setUp(app: NestExpressApplication): void {
+  const limits = app.get(HttpLimits);
+  const config = app.get(Config);
+  app.use(
+    pinoHttp(requestLog(config)),
+    carryRequestId,
+    app.get(Metrics).observe,
+    unreadBodies(limits),
+    requireHost,
+  );
+  app.use(app.get(MetricsServer).separate);
+  app.use(
+    helmet({
+      contentSecurityPolicy: {
+        // The service speaks plain HTTP; whoever puts TLS in front decides about upgrades and HSTS.
+        directives: { upgradeInsecureRequests: null },
+      },
+      strictTransportSecurity: false,
+    }),
+  );
+  // Before anything that asks who calls: a preflight carries no key.
+  if (config.CORS_ORIGINS.length > 0) app.enableCors(cors(config));
+  if (config.ROLE !== 'worker') admit(app);
+  app.use(jsonBodies(limits), pictureBodies(limits));
+  serveApiDocs(app);
+}

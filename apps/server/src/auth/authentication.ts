@@ -1,0 +1,41 @@
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { Request, RequestHandler } from 'express';
+import { Config, hasKeys } from '@app/config';
+import { accessOf, grant, unauthorized } from './api.key';
+import { KeyRing } from './key.ring';
+import { RateLimit } from './rate.limit';
+
+/** What strangers may see. */
+const OPEN = /^\/(?:(?:docs|health)(?:\/.*)?|openapi\.(?:json|yaml)|metrics\/?)?$/i;
+const PICTURE = /^\/images\//i;
+const BEARER = /^Bearer +(\S+) *$/i;
+
+/**
+ * Who may come in: known keys, at a bounded rate. To be called before the body parsers, so that nothing of a
+ * stranger's body is kept. What a key may do there is the question of scope.guard.ts.
+ */
+export function admit(app: NestExpressApplication): void {
+  const config = app.get(Config);
+  app.set('trust proxy', config.TRUST_PROXY);
+  if (hasKeys(config)) app.use(identify(app.get(KeyRing)));
+  app.use(app.get(RateLimit).handler);
+  if (hasKeys(config)) app.use(authorise);
+}
+
+const identify =
+  (ring: KeyRing): RequestHandler =>
+  (request, _response, next) => {
+    const [, key] = BEARER.exec(request.headers.authorization ?? '') ?? [];
+    const access = key === undefined ? undefined : ring.find(key);
+    if (access) grant(request, access);
+    next();
+  };
+
+const authorise: RequestHandler = (request, _response, next) => {
+  if (accessOf(request) || OPEN.test(request.path) || mayBeSigned(request)) return next();
+  next(unauthorized(request.headers.authorization === undefined ? 'none' : 'one that is not known'));
+};
+
+/** Pictures are shown by pages, which send no key: ResultsController looks at the link itself. */
+const mayBeSigned = ({ method, path, headers }: Request): boolean =>
+  (method === 'GET' || method === 'HEAD') && PICTURE.test(path) && headers.authorization === undefined;

@@ -1,0 +1,162 @@
+import type { OpenAPIObject } from '@nestjs/swagger';
+import { http } from '../../../../test/support/http';
+import { ERRORS } from '@app/errors';
+import { startApi, type Api } from '../../../../test/support/api';
+
+interface Operation {
+  readonly summary?: string;
+  readonly responses: Record<string, unknown>;
+  readonly parameters?: { name: string; in: string; schema: { nullable?: boolean } }[];
+}
+
+interface Schema {
+  readonly additionalProperties?: boolean;
+  readonly properties?: Record<string, { description?: string; default?: unknown; pattern?: string }>;
+  readonly required?: string[];
+}
+
+describe('the API document', () => {
+  let api: Api;
+  let document: OpenAPIObject;
+
+  beforeAll(async () => {
+    api = await startApi();
+    document = (await http(api.url).get('/openapi.json').expect(200)).body as OpenAPIObject;
+  });
+  afterAll(() => api.close());
+
+  const schemas = () => Object.entries(document.components!.schemas as Record<string, Schema>);
+  const operations = () =>
+    Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.entries(item as Record<string, Operation>).map(([method, operation]) => ({
+        name: `${method.toUpperCase()} ${path}`,
+        operation,
+      })),
+    );
+
+  it('should list every route of the contract', () => {
+    expect(operations().map(({ name }) => name)).toEqual(
+      expect.arrayContaining([
+        'GET /',
+        'POST /v1/images/memory',
+        'POST /v1/images/subject',
+        'POST /v1/images/generations',
+        'PUT /v1/users/{user_id}/avatar',
+        'GET /v1/users/{user_id}/avatar',
+        'DELETE /v1/users/{user_id}/avatar',
+        'PUT /v1/users/{user_id}/photo',
+        'GET /v1/users/{user_id}/photo',
+        'DELETE /v1/users/{user_id}/photo',
+        'DELETE /v1/users/{user_id}',
+        'GET /v1/jobs',
+        'GET /v1/jobs/{id}',
+        'DELETE /v1/jobs/{id}',
+        'GET /v1/jobs/{id}/events',
+        'GET /v1/loras',
+        'GET /health',
+        'GET /health/live',
+        'GET /health/ready',
+        'GET /images/{key}',
+        'GET /metrics',
+      ]),
+    );
+  });
+
+  it('should describe every operation and every field', () => {
+    const mute = operations()
+      .filter(({ operation }) => !operation.summary)
+      .map(({ name }) => name);
+    for (const [schema, { properties = {} }] of schemas()) {
+      for (const [field, { description }] of Object.entries(properties)) {
+        if (!description) mute.push(`${schema}.${field}`);
+      }
+    }
+    expect(mute).toEqual([]);
+  });
+
+  it('should tell limits, defaults and what is required', () => {
+    const { MemoryRequest } = Object.fromEntries(schemas());
+    expect(MemoryRequest.required?.sort()).toEqual(['prompt', 'user_id']);
+    expect(MemoryRequest.properties).toMatchObject({
+      num_inference_steps: { type: 'integer', minimum: 1, maximum: 150, default: 50 },
+      seed: { type: 'integer', minimum: 0, maximum: 4294967295 },
+      guidance_scale: { type: 'number', minimum: 0, maximum: 30, default: 5 },
+      ip_adapter_scale: { type: 'number', minimum: 0, maximum: 1, default: 0.6 },
+      prompt: { type: 'string', minLength: 1, maxLength: 2000 },
+      loras: { type: 'array', maxItems: 8 },
+    });
+  });
+
+  it('should allow in requests only the fields that it describes', () => {
+    const closed = schemas().flatMap(([name, schema]) => (schema.additionalProperties === false ? name : []));
+    expect(closed.sort()).toEqual(['GenerationRequest', 'LoraOption', 'MemoryRequest', 'SubjectRequest']);
+  });
+
+  it('should have no parameter that requests cannot have', () => {
+    const parameters = operations().flatMap(({ operation }) => operation.parameters ?? []);
+    expect(parameters.filter(({ name }) => /^(content-type|accept|authorization)$/i.test(name))).toEqual([]);
+    expect(parameters.filter(({ schema }) => schema.nullable)).toEqual([]); // text is never null
+  });
+
+  it('should tell which characters a prompt may have', () => {
+    const { prompt, negative_prompt } = Object.fromEntries(schemas()).MemoryRequest.properties!;
+    const [needed, optional] = [prompt, negative_prompt].map(({ pattern }) => new RegExp(pattern!));
+    for (const text of ['a fox', ' a\n\tfox ', '😀', '.']) expect(text).toMatch(needed);
+    for (const text of [' \n ', 'a\0fox', '\u007f']) expect(text).not.toMatch(needed);
+    for (const text of ['', ' ']) expect(text).toMatch(optional);
+    expect('a\0').not.toMatch(optional);
+  });
+
+  it('should tell what a path that cannot be decoded is answered', async () => {
+    const withParameter = operations().filter(({ name }) => name.includes('{'));
+    for (const { name, operation } of withParameter) {
+      const [method, path] = name.split(' ');
+      const broken = path.replace(/{\w+}/, '%ff');
+      const { status } = await fetch(api.url + broken, { method });
+      expect([name, status]).toEqual([name, 400]);
+      expect(Object.keys(operation.responses)).toContain('400');
+    }
+  });
+
+  it('should document the errors of a picture by code', () => {
+    const { responses } = operations().find(({ name }) => name === 'POST /v1/images/memory')!.operation;
+    expect(Object.keys(responses)).toEqual([
+      '200',
+      '202',
+      '400',
+      '401',
+      '403',
+      '404',
+      '408',
+      '409',
+      '413',
+      '422',
+      '429',
+      '500',
+      '503',
+      '504',
+    ]);
+    const text = JSON.stringify(responses);
+    for (const code of ['avatar_not_found', 'ip_adapter_disabled', 'engine_not_ready'] as const) {
+      expect(text).toContain(`"type":"${ERRORS[code].type}"`);
+      expect(text).toContain(code);
+    }
+  });
+
+  it('should be a page for people whose scripts its own policy lets run', async () => {
+    const page = await http(api.url).get('/docs').expect(200);
+    expect(page.text).toContain('swagger-ui');
+    expect(page.headers['content-security-policy']).not.toContain('upgrade-insecure-requests');
+    await http(api.url).get('/docs/swagger-ui-bundle.js').expect(200);
+  });
+
+  it('should be announced by the welcome', async () => {
+    const { body } = await http(api.url).get('/').expect(200);
+    expect(body).toMatchObject({ version: document.info.version, docs: '/docs' });
+    const { endpoints } = body as { endpoints: string[] };
+    expect(endpoints).toEqual(
+      expect.arrayContaining(['POST /v1/images/memory', 'GET /images/{key}', 'GET /docs']),
+    );
+    expect(endpoints.join()).not.toContain('swagger-ui');
+  });
+});

@@ -1,0 +1,69 @@
+import type { INestApplication } from '@nestjs/common';
+import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { Config, hasKeys } from '@app/config';
+import { SCOPES } from '../auth/api.key';
+import { KEY_SCHEME } from '../auth/scope.decorators';
+import { aboutService } from '../service.version';
+
+const ABOUT_KEYS =
+  `A key of the service. It has some of the scopes ${SCOPES.join(', ')}; \`x-scope\` of a route is the one that it needs. ` +
+  "A key may be bound to a user: for it, everything that is not that user's does not exist.";
+
+/** The API document; its texts are the comments of controllers and DTOs. */
+export function describeApi(app: INestApplication): OpenAPIObject {
+  const { name, version, description } = aboutService();
+  const keys = hasKeys(app.get(Config));
+  const config = new DocumentBuilder()
+    .setTitle(name)
+    .setDescription(
+      `${description}.\n\nEvery error has the shape \`{"error":{"message","type","param","code"},"request_id"}\`. ` +
+        'Permanent ones carry `x-should-retry: false`, passing ones `Retry-After`. Every reply has an `x-request-id`: ' +
+        'that of the request, else one of the service. `RateLimit` and `RateLimit-Policy` tell how many requests may ' +
+        'still come.\n\n' +
+        'GET routes answer HEAD too. Other methods are answered 405 `method_not_allowed` with `Allow`, other paths 404.',
+    )
+    .setVersion(version)
+    .addTag('images', 'Pictures: made and stored')
+    .addTag('jobs', 'Requests on their way to a picture: followed, listed, cancelled')
+    .addTag('users', 'Avatars and photos to draw from')
+    .addTag('models', 'What can be asked for')
+    .addTag('health', 'For probes and load balancers');
+  if (keys) config.addBearerAuth({ type: 'http', scheme: 'bearer', description: ABOUT_KEYS }, KEY_SCHEME);
+  const document = SwaggerModule.createDocument(app, config.build(), {
+    operationIdFactory: (_controller, method) => method,
+  });
+  closeRequests(document);
+  return keys ? document : withoutKeys(document);
+}
+
+/** Where everybody may call, no route asks for a key. */
+function withoutKeys(document: OpenAPIObject): OpenAPIObject {
+  for (const path of Object.values(document.paths)) {
+    for (const operation of Object.values(path) as { security?: unknown }[]) delete operation.security;
+  }
+  return document;
+}
+
+/** The validation refuses fields that it does not know (RequestPipe); a class cannot tell the document. */
+function closeRequests({ paths, components }: OpenAPIObject): void {
+  const schemas = components?.schemas ?? {};
+  const close = (part: unknown): void => {
+    for (const [, name] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      const schema = schemas[name];
+      if ('$ref' in schema || schema.additionalProperties === false) continue;
+      schema.additionalProperties = false;
+      close(schema);
+    }
+  };
+  close(Object.values(paths).map(({ post }) => post?.requestBody ?? {}));
+}
+
+/** /docs for people, /openapi.json for programs. */
+export function serveApiDocs(app: INestApplication): void {
+  const document = describeApi(app);
+  SwaggerModule.setup('docs', app, document, {
+    jsonDocumentUrl: 'openapi.json',
+    yamlDocumentUrl: 'openapi.yaml',
+    customSiteTitle: document.info.title,
+  });
+}

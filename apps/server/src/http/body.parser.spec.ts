@@ -1,0 +1,267 @@
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import sharp from 'sharp';
+import { startApi, type Api } from '../../../../test/support/api';
+import { http } from '../../../../test/support/http';
+import { RawConnection } from '../../../../test/support/raw.connection';
+import { jsonBodies, pictureBodies, unreadBodies } from './body.parser';
+
+const LINGER = 300;
+
+interface Refusal {
+  readonly error: { readonly code: string; readonly message: string; readonly param: string | null };
+}
+
+describe(jsonBodies.name, () => {
+  let api: Api;
+  beforeAll(async () => {
+    api = await startApi({}, { bodyTimeout: 400, linger: LINGER });
+  });
+  afterAll(() => api.close());
+
+  const post = (body: string | Buffer, headers: Record<string, string> = {}) =>
+    fetch(`${api.url}/v1/images/generations`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', prefer: 'respond-async', ...headers },
+      body,
+    });
+  async function refused(reply: Response, status: number, message: RegExp): Promise<Refusal['error']> {
+    const { error } = (await reply.json()) as Refusal;
+    expect({ status: reply.status, message: error.message }).toEqual({
+      status,
+      message: expect.stringMatching(message),
+    });
+    return error;
+  }
+  const announce = (length: string) =>
+    RawConnection.open(
+      api.url,
+      `POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${length}\r\n\r\n`,
+    );
+
+  it('should refuse what is announced too large before any of it came, and cut the connection', async () => {
+    const connection = await announce('Content-Length: 102401');
+    const { status, body } = await connection.reply();
+    expect(status).toBe(413);
+    expect(body).toContain('at most 102400 bytes but received 102401');
+    await connection.end();
+  });
+
+  it('should refuse chunks at the byte that is too many, and cut the connection', async () => {
+    const connection = await announce('Transfer-Encoding: chunked');
+    connection.write(`19000\r\n${' '.repeat(0x19000)}\r\n`);
+    expect(connection.received).toBe('');
+    connection.write('1\r\n \r\n');
+    const { status, body } = await connection.reply();
+    expect(status).toBe(413);
+    expect(body).toContain('at most 102400 bytes but received more');
+    await connection.end();
+  });
+
+  it('should keep the connection of a client that ends its refused body', async () => {
+    const connection = await announce('Content-Length: 102401');
+    await connection.reply();
+    connection.write(' '.repeat(102401));
+    connection.received = '';
+    connection.write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect((await connection.reply()).status).toBe(200);
+    connection.socket.destroy();
+  });
+
+  it('should not ask for a body that it refuses, and ask for another one', async () => {
+    const refusedOne = await announce('Expect: 100-continue\r\nContent-Length: 102401');
+    expect((await refusedOne.reply()).status).toBe(413);
+    expect(refusedOne.received).not.toContain('100 Continue');
+    const taken = await announce('Expect: 100-continue\r\nContent-Length: 2');
+    await taken.until(() => taken.received.startsWith('HTTP/1.1 100 Continue\r\n\r\n'), '100 Continue');
+    taken.received = '';
+    taken.write('{}');
+    expect((await taken.reply()).status).toBe(400);
+    taken.socket.destroy();
+  });
+
+  it('should refuse a body that does not come', async () => {
+    const connection = await announce('Content-Length: 20');
+    connection.write('{');
+    const { status, body } = await connection.reply();
+    expect(status).toBe(408);
+    expect(body).toContain('"request_timeout"');
+    await connection.end();
+  });
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ])('should unpack %s, up to the limit', async (encoding, pack) => {
+    const headers = { 'content-encoding': encoding };
+    expect((await post(pack('{"prompt":"a fox"}'), headers)).status).toBe(202);
+    const bomb = pack(Buffer.alloc(5 * 1024 * 1024, ' '));
+    expect(bomb.length).toBeLessThan(102400);
+    await refused(await post(bomb, headers), 413, /at most 102400 bytes but received more/);
+    await refused(await post('{"prompt":"a fox"}', headers), 400, new RegExp(`in ${encoding} but received`));
+  });
+
+  it('should refuse an encoding that it does not know', async () => {
+    for (const encoding of ['zstd', 'constructor', 'gzip, gzip']) {
+      const reply = await post('{}', { 'content-encoding': encoding });
+      await refused(reply, 400, /not compressed or with gzip, deflate, br/);
+    }
+  });
+
+  it.each([
+    ['bytes that are not UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]), /not UTF-8/],
+    ['half a character', Buffer.from('{"prompt":"é"}', 'latin1'), /not UTF-8/],
+    ['a raw NUL', '{"prompt":"a\0b"}', /not valid JSON/],
+    ['an escaped NUL', '{"prompt":"a\\u0000b"}', /of text/],
+    ['half a surrogate pair', '{"prompt":"\\ud800"}', /of text/],
+    ['deep nesting', `{"prompt":${'['.repeat(40_000)}${']'.repeat(40_000)}}`, /nested at most 8 deep/],
+    ['a comment', '{"prompt":"x"} // y', /not valid JSON/],
+    ['two bodies', '{"prompt":"x"}{"prompt":"y"}', /not valid JSON/],
+    ['nothing', '', /received nothing/],
+  ])('should refuse %s', async (_name, body, message) => {
+    await refused(await post(body), 400, message);
+  });
+
+  it.each(['utf-16', 'latin1', 'klingon', '"iso-8859-1"'])('should refuse charset=%s', async (charset) => {
+    const reply = await post('{}', { 'content-type': `application/json; charset=${charset}` });
+    await refused(reply, 400, /in UTF-8/);
+  });
+
+  it('should take UTF-8 by any of its names, with a byte order mark', async () => {
+    for (const charset of ['utf-8', 'UTF8', '"utf-8"']) {
+      const type = `application/json;charset=${charset}`;
+      expect((await post('\ufeff{"prompt":"é"}', { 'content-type': type })).status).toBe(202);
+    }
+  });
+
+  it('should refuse fields that lead to prototypes by their names, wherever they are', async () => {
+    const top = await refused(await post('{"prompt":"x","__proto__":{"seed":1}}'), 400, /documented fields/);
+    expect(top.param).toBe('__proto__');
+    const deep = await post('{"prompt":"x","loras":[{"name":"night","constructor":{"prototype":{"a":1}}}]}');
+    expect((await refused(deep, 400, /documented fields/)).param).toBe('loras.0.constructor');
+    expect(({} as { seed?: number; a?: number }).seed).toBeUndefined();
+    expect(({} as { seed?: number; a?: number }).a).toBeUndefined();
+  });
+
+  it('should take the last of two fields of the same name, as JSON.parse does', async () => {
+    const reply = await post('{"prompt":"x","num_inference_steps":0,"num_inference_steps":3}');
+    expect(reply.status).toBe(202);
+    await refused(await post('{"prompt":"x","seed":1,"seed":-1}'), 400, /received -1$/);
+  });
+});
+
+describe(pictureBodies.name, () => {
+  const MB = 1024 * 1024;
+  let api: Api;
+  let png: Buffer;
+  beforeAll(async () => {
+    png = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#c83214' } })
+      .png()
+      .toBuffer();
+  });
+  beforeEach(async () => {
+    api = await startApi({}, { bodyTimeout: 1_500, linger: LINGER, pictures: 2 });
+  });
+  afterEach(() => api.close());
+
+  /** A picture, followed by zeros: decoders do not mind. */
+  const padded = (bytes: number) => Buffer.concat([png, Buffer.alloc(bytes - png.length)]);
+  const begin = async (user: string, length: number, sent: Buffer) => {
+    const headers = `Host: x\r\nContent-Type: image/png\r\nContent-Length: ${length}`;
+    const connection = await RawConnection.open(
+      api.url,
+      `PUT /v1/users/${user}/avatar HTTP/1.1\r\n${headers}\r\n\r\n`,
+    );
+    connection.write(sent);
+    return connection;
+  };
+  const put = (user: string, body: Buffer) =>
+    http(api.url).put(`/v1/users/${user}/avatar`).set('Content-Type', 'image/png').send(body);
+
+  it('should refuse what is announced too large before any of it came, and cut the connection', async () => {
+    const connection = await begin('ann', 20 * MB + 1, Buffer.alloc(0));
+    expect((await connection.reply()).status).toBe(413);
+    await connection.end();
+  });
+
+  it('should refuse a picture that is compressed once more', async () => {
+    const { status, body } = await http(api.url)
+      .put('/v1/users/ann/avatar')
+      .set('Content-Type', 'image/png')
+      .set('Content-Encoding', 'gzip')
+      .send(gzipSync(png));
+    expect(status).toBe(400);
+    expect(body).toMatchObject({ error: { message: expect.stringMatching(/not compressed/) } });
+  });
+
+  it('should hold so many at a time, leave the others unread, and let small ones pass', async () => {
+    const whole = padded(4 * MB);
+    const slow = await Promise.all(
+      ['a', 'b'].map((user) => begin(user, whole.length, whole.subarray(0, MB))),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const waiting = await begin('c', whole.length, whole);
+    await put('d', png).expect(200);
+    expect(waiting.received).toBe('');
+    // Neither read here nor taken by the kernels' buffers.
+    expect(waiting.socket.writableLength).toBeGreaterThan(0);
+    slow[0].write(whole.subarray(MB));
+    expect((await slow[0].reply()).status).toBe(200);
+    expect((await waiting.reply()).status).toBe(200);
+    for (const { socket } of [...slow, waiting]) socket.destroy();
+  });
+
+  it('should give the place of a client that leaves to the next one', async () => {
+    const whole = padded(MB);
+    const slow = await Promise.all(
+      ['a', 'b'].map((user) => begin(user, whole.length, whole.subarray(0, MB / 2))),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const waiting = await begin('c', whole.length, whole);
+    slow[0].socket.destroy();
+    expect((await waiting.reply()).status).toBe(200);
+    for (const { socket } of [...slow, waiting]) socket.destroy();
+  });
+
+  it('should tell a slow picture 408', async () => {
+    const connection = await begin('a', 4 * MB, padded(MB));
+    const trickle = setInterval(() => connection.write(Buffer.alloc(1)), 50);
+    expect(await connection.reply()).toMatchObject({
+      status: 408,
+      body: expect.stringContaining('"request_timeout"'),
+    });
+    await connection.end();
+    clearInterval(trickle);
+  });
+
+  it('should tell a picture that waited in vain to come again, while others are decoded and stored', async () => {
+    let store = () => {};
+    const stored = new Promise<void>((resolve) => (store = resolve));
+    jest.spyOn(api.storage, 'put').mockReturnValue(stored);
+    const whole = padded(MB);
+    const busy = await Promise.all(['a', 'b'].map((user) => begin(user, MB, whole)));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const waiting = await begin('c', MB, whole);
+    const { status, head, body } = await waiting.reply();
+    expect({ status, body }).toMatchObject({ status: 503, body: expect.stringContaining('"queue_full"') });
+    expect(head).toContain('retry-after: 5');
+    store();
+    for (const connection of busy) expect((await connection.reply()).status).toBe(200);
+    for (const { socket } of [...busy, waiting]) socket.destroy();
+  });
+});
+
+describe(unreadBodies.name, () => {
+  it('should cut a client that goes on sending what nobody reads', async () => {
+    const api = await startApi({}, { linger: LINGER });
+    const connection = await RawConnection.open(
+      api.url,
+      'PUT /nothing/here HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n',
+    );
+    const sending = setInterval(() => connection.write(`400\r\n${'x'.repeat(1024)}\r\n`), 20);
+    expect((await connection.reply()).status).toBe(404);
+    await connection.end();
+    clearInterval(sending);
+    await api.close();
+  });
+});

@@ -1,0 +1,47 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import type { Config } from '@app/config';
+import { answerRefusals } from './client.errors';
+import type { HttpLimits } from './http.limits';
+
+/** Nest's adapter over a server of ours: some bounds can only be set when the server is made. */
+export class BoundedAdapter extends ExpressAdapter {
+  constructor(
+    private readonly config: Config,
+    private readonly limits: HttpLimits,
+  ) {
+    super();
+  }
+
+  /** TLS is the business of whoever stands in front. */
+  override initHttpServer(): void {
+    this.httpServer = boundedServer(this.getInstance<RequestListener>(), this.config, this.limits);
+  }
+}
+
+/** A server that slow, large and broken requests cannot keep busy. */
+export function boundedServer(
+  listener: RequestListener,
+  { MAX_CONNECTIONS }: Config,
+  limits: HttpLimits,
+): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersTimeout,
+      requestTimeout: limits.requestTimeout,
+      keepAliveTimeout: limits.keepAliveTimeout,
+      connectionsCheckingInterval: limits.checkInterval,
+      requireHostHeader: false, // the middleware requireHost says it with a request id
+    },
+    listener,
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  // Whoever reads the body says "100 Continue": a client that waits for it sends nothing that is refused unread.
+  // Other expectations are ignored, as RFC 9110 allows.
+  for (const expectation of ['checkContinue', 'checkExpectation'] as const) {
+    server.on(expectation, (request, response) => server.emit('request', request, response));
+  }
+  answerRefusals(server, limits);
+  return server;
+}

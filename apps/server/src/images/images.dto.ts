@@ -1,0 +1,216 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import { IsIn, IsString, Matches, MaxLength, ValidateNested } from 'class-validator';
+import { WEBHOOK_EVENTS, type WebhookEvent } from '@app/jobs';
+import {
+  Caller,
+  Decimal,
+  ListOf,
+  LoraName,
+  NegativePrompt,
+  Optional,
+  PictureSize,
+  Prompt,
+  UserId,
+  Whole,
+} from '../validation/fields';
+
+export const DEFAULT_STEPS = 50;
+export const DEFAULT_GUIDANCE_SCALE = 5;
+export const DEFAULT_IP_ADAPTER_SCALE = 0.6;
+export const DEFAULT_LORA_SCALE = 1;
+export const MAX_SEED = 4_294_967_295;
+export const MAX_LORAS = 8;
+
+/** A week. */
+const MAX_DEADLINE = 604_800;
+const EVENTS_RULE = `a list of ${WEBHOOK_EVENTS.join(', ')}`;
+const LORAS_RULE = `a list of at most ${MAX_LORAS} LoRAs`;
+const URL_RULE = 'an http or https address of at most 2048 characters';
+/** Not `format: uri`: other letters than ASCII's are welcome, as in a browser. */
+const HTTP = /^[Hh][Tt][Tt][Pp][Ss]?:\/\//;
+
+export class LoraOption {
+  /** The name of a LoRA, as `GET /v1/loras` lists it. */
+  @LoraName()
+  readonly name!: string;
+
+  /** Strength; negative values push away from what it learned. */
+  @Optional()
+  @Decimal(-2, 2, { default: DEFAULT_LORA_SCALE })
+  readonly scale?: number;
+}
+
+/** What every picture route takes. */
+export class PictureOptions {
+  /** Sampling steps: more take longer and add detail. */
+  @Optional()
+  @Whole(1, 150, { default: DEFAULT_STEPS })
+  readonly num_inference_steps?: number;
+
+  /** Start of the noise: the same seed, options and machine give the same picture. Left out: random, and told. */
+  @Optional()
+  @Whole(0, MAX_SEED, { example: 42 })
+  readonly seed?: number;
+
+  /** `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out: the service's DEFAULT_SIZE. */
+  @Optional()
+  @PictureSize()
+  readonly size?: string;
+
+  /** Classifier-free guidance: how closely the picture follows the prompt. */
+  @Optional()
+  @Decimal(0, 30, { default: DEFAULT_GUIDANCE_SCALE })
+  readonly guidance_scale?: number;
+
+  /** What the picture should not show. Left out: the service's NEGATIVE_PROMPT. */
+  @Optional()
+  @NegativePrompt({ example: 'blurry, watermark' })
+  readonly negative_prompt?: string;
+
+  /** LoRAs to apply, each at most once. */
+  @Optional()
+  @ListOf(MAX_LORAS, LORAS_RULE)
+  @ValidateNested({ each: true })
+  @Type(() => LoraOption)
+  @ApiPropertyOptional({ maxItems: MAX_LORAS })
+  readonly loras?: LoraOption[];
+
+  /** How strongly the reference picture counts; 0 ignores it. */
+  @Optional()
+  @Decimal(0, 1, { default: DEFAULT_IP_ADAPTER_SCALE })
+  readonly ip_adapter_scale?: number;
+
+  /**
+   * Seconds that the picture may take from this request on, waiting included. Not started by then: the job expires;
+   * still running: it is stopped. Left out: the service's DEADLINE_SECONDS.
+   */
+  @Optional()
+  @Whole(1, MAX_DEADLINE, { example: 600 })
+  readonly deadline_seconds?: number;
+
+  /**
+   * Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public http and https
+   * addresses on ports 80 and 443, and only where the service has a WEBHOOK_SECRET.
+   */
+  @Optional()
+  @Matches(HTTP, { message: URL_RULE })
+  @IsString({ message: URL_RULE })
+  @MaxLength(2048, { message: URL_RULE })
+  @ApiPropertyOptional({ pattern: HTTP.source, example: 'https://example.com/hooks/pictures' })
+  readonly webhook_url?: string;
+
+  /** What `webhook_url` is told. Left out: when the job succeeded, failed (or expired) or was cancelled. */
+  @Optional()
+  @ListOf(WEBHOOK_EVENTS.length, EVENTS_RULE)
+  @IsIn(WEBHOOK_EVENTS, { each: true, message: EVENTS_RULE })
+  @ApiPropertyOptional({ enum: WEBHOOK_EVENTS, isArray: true, maxItems: WEBHOOK_EVENTS.length })
+  readonly webhook_events?: WebhookEvent[];
+}
+
+export class MemoryRequest extends PictureOptions {
+  /** Whose avatar the picture is drawn from. */
+  @UserId()
+  readonly user_id!: string;
+
+  /** What to draw; the service sets it into MEMORY_PROMPT_TEMPLATE. */
+  @Prompt({ example: 'a walk on the beach at sunset' })
+  readonly prompt!: string;
+}
+
+export class SubjectRequest extends PictureOptions {
+  /** Whose photo the portrait is drawn from. */
+  @UserId()
+  readonly user_id!: string;
+}
+
+export class GenerationRequest extends PictureOptions {
+  /** What to draw. */
+  @Prompt({ example: 'a lighthouse on a cliff, watercolour' })
+  readonly prompt!: string;
+
+  /**
+   * A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 50 megapixels, within 10 seconds. Only public http and
+   * https addresses on ports 80 and 443, and at most 3 redirects.
+   */
+  @Optional()
+  @Matches(HTTP, { message: URL_RULE })
+  @IsString({ message: URL_RULE })
+  @MaxLength(2048, { message: URL_RULE })
+  @ApiPropertyOptional({ pattern: HTTP.source, example: 'https://example.com/picture.png' })
+  readonly reference_image_url?: string;
+
+  /** Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. */
+  @Optional()
+  @Caller()
+  readonly user?: string;
+}
+
+export class PictureData {
+  /**
+   * Where the picture lies; the bucket is `local` on local disk.
+   * @example "s3://local/generated/user123/memory_0123456789abcdef01234567.png"
+   */
+  readonly s3_uri!: string;
+
+  /**
+   * Where to download it, without a key: from this service, or presigned from the bucket. Where links expire, the job
+   * (`GET /v1/jobs/{id}`) has a fresh one each time.
+   * @example "http://localhost:8000/images/generated/user123/memory_0123456789abcdef01234567.png"
+   */
+  readonly url!: string;
+
+  /**
+   * The seed that was used.
+   * @example 42
+   */
+  readonly seed!: number;
+
+  /**
+   * `WIDTHxHEIGHT` in pixels.
+   * @example "1024x1024"
+   */
+  readonly size!: string;
+}
+
+export class Timings {
+  /** Milliseconds that the job waited for the engine. */
+  readonly queue_ms!: number;
+  /** Encoding the prompts. */
+  readonly text_ms!: number;
+  /** Encoding the reference picture. */
+  readonly image_ms!: number;
+  /** All sampling steps. */
+  readonly sampling_ms!: number;
+  /** The VAE: latents to pixels. */
+  readonly decode_ms!: number;
+  /** Pixels to PNG. */
+  readonly encode_ms!: number;
+  /** Writing the PNG to the storage. */
+  readonly store_ms!: number;
+  /** All of it. */
+  readonly total_ms!: number;
+}
+
+export class PictureReply {
+  /**
+   * When the picture was done, in Unix seconds.
+   * @example 1767225600
+   */
+  readonly created!: number;
+
+  /**
+   * 24 hexadecimal digits; part of the picture's key.
+   * @example "0123456789abcdef01234567"
+   */
+  readonly id!: string;
+
+  /** The pictures: one. */
+  readonly data!: PictureData[];
+
+  /** Where the time went, in milliseconds. */
+  readonly timings!: Timings;
+
+  /** Sentences about what was made differently than asked, such as a LoRA that fits the model in part. */
+  readonly warnings!: string[];
+}

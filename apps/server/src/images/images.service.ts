@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { Injectable, Logger } from '@nestjs/common';
+import { Config } from '@app/config';
+import { Drain } from '@app/lifecycle';
+import { isFinished, Jobs, type JobRecord } from '@app/jobs';
+import { assertOwn } from '../auth/api.key';
+import { LiveRequests } from '../http/open.requests';
+import { WebhookAddress } from '../webhooks/webhook.address';
+import { JobWriter, type Sketch } from './job.draft';
+import type { GenerationRequest, MemoryRequest, PictureOptions, SubjectRequest } from './images.dto';
+import type { Call } from './request.context';
+
+/** What became of a picture request until the caller wanted to know. */
+export interface Outcome {
+  /** Not finished when the caller did not want to wait longer. */
+  readonly job: JobRecord;
+  /** The Idempotency-Key had its job already. */
+  readonly replayed: boolean;
+  /** The preference of the caller that was followed, as Preference-Applied tells it. */
+  readonly preference?: string;
+}
+
+/** Rules of the picture routes: request -> job -> the wait for it. Checks that are cheap and final come first. */
+@Injectable()
+export class ImagesService {
+  private readonly logger = new Logger(ImagesService.name);
+
+  constructor(
+    private readonly config: Config,
+    private readonly jobs: Jobs,
+    private readonly writer: JobWriter,
+    private readonly webhooks: WebhookAddress,
+    private readonly live: LiveRequests,
+    private readonly drain: Drain,
+  ) {}
+
+  memory(request: MemoryRequest, call: Call): Promise<Outcome> {
+    // A function: in a plain replacement text "$&" of the prompt would mean something.
+    const prompt = this.config.MEMORY_PROMPT_TEMPLATE.replaceAll('{prompt}', () => request.prompt);
+    const userId = request.user_id;
+    return this.make(request, { route: 'memory', userId, prompt, reference: { of: 'avatar', userId } }, call);
+  }
+
+  subject(request: SubjectRequest, call: Call): Promise<Outcome> {
+    const prompt = this.config.SUBJECT_PROMPT;
+    const userId = request.user_id;
+    return this.make(request, { route: 'subject', userId, prompt, reference: { of: 'photo', userId } }, call);
+  }
+
+  generations(request: GenerationRequest, call: Call): Promise<Outcome> {
+    const { prompt, user, reference_image_url: url } = request;
+    assertOwn(call.access, user, 'user');
+    // The picture of a key that is bound to a user is that user's.
+    const userId = call.access?.userId;
+    const reference = url === undefined ? undefined : { url };
+    return this.make(request, { route: 'generations', userId, prompt, user, reference }, call);
+  }
+
+  private async make(options: PictureOptions, sketch: Sketch, call: Call): Promise<Outcome> {
+    assertOwn(call.access, sketch.userId, 'user_id');
+    return this.live.run(sketch.userId, call.signal, async (signal) => {
+      const { job, replayed } = await this.submit(options, sketch, call, signal);
+      const seconds = patience(call, this.config.MAX_WAIT);
+      if (seconds === 0) return { job, replayed, preference: 'respond-async' };
+      const finished = await this.wait(job, seconds, call, signal);
+      return { job: finished, replayed, ...(seconds !== undefined && { preference: `wait=${seconds}` }) };
+    });
+  }
+
+  private async submit(options: PictureOptions, sketch: Sketch, call: Call, signal: AbortSignal) {
+    const named = sketch.userId ?? sketch.user;
+    const caller = named ?? unnamed(call);
+    const idempotency = call.idempotencyKey && {
+      key: call.access ? `${call.access.name}:${call.idempotencyKey}` : call.idempotencyKey,
+      fingerprint: fingerprint(sketch.route, options),
+    };
+    this.writer.check(options, sketch);
+    if (options.webhook_url !== undefined) await this.webhooks.check(options.webhook_url);
+    const known =
+      idempotency && (await this.jobs.findByKey(caller, idempotency.key, idempotency.fingerprint));
+    if (known) return { job: known, replayed: true };
+
+    this.writer.assertOpen();
+    await this.jobs.assertRoom();
+    const draft = await this.writer.write(options, sketch, caller, signal);
+    const bounded = named !== undefined;
+    try {
+      const submitted = await this.jobs.submit({ ...draft, ...(idempotency && { idempotency }) }, bounded);
+      if (submitted.replayed) await this.writer.discard(draft);
+      else if (this.config.LOG_PROMPTS) this.logPrompts(submitted.job);
+      return submitted;
+    } catch (error) {
+      await this.writer.discard(draft);
+      throw error;
+    }
+  }
+
+  private logPrompts({ id, picture }: JobRecord): void {
+    const { prompt, negativePrompt } = picture;
+    this.logger.log({ job: id, prompt, negative_prompt: negativePrompt }, 'A job is accepted');
+  }
+
+  /** The job as it is when it is finished, or when `seconds` are over: those of the caller, or this process's. */
+  private async wait(
+    job: JobRecord,
+    seconds: number | undefined,
+    call: Call,
+    signal: AbortSignal,
+  ): Promise<JobRecord> {
+    if (isFinished(job)) return job;
+    const timeout = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
+    try {
+      return await this.jobs.finished(job.id, timeout ? AbortSignal.any([signal, timeout]) : signal);
+    } catch (error) {
+      const { aborted: left } = call.signal;
+      const { aborted: drains } = this.drain.signal;
+      // Who set a time takes the job for an answer.
+      if (!left && seconds !== undefined && (timeout?.aborted || drains)) return this.jobs.find(job.id);
+      // Without a key nobody else can have the reply: the picture would be drawn for nobody.
+      const forNobody =
+        (signal.aborted || drains) && !call.idempotencyKey && this.config.CANCEL_ON_DISCONNECT;
+      if (forNobody) {
+        const why = left
+          ? 'The client closed the connection'
+          : 'The service shut down, and told the client to come again';
+        await this.jobs.cancel(job.id, why).catch(() => {});
+      }
+      throw error;
+    }
+  }
+}
+
+/** Who does not say for whom it is shares the queue by its key, and all of them as one where there are no keys. */
+const unnamed = ({ access }: Call): string => (access ? `key:${access.name}` : '');
+
+/** Seconds that the caller waits at most: 0 not at all, undefined as long as it takes. */
+function patience({ prefer }: Call, longest: number): number | undefined {
+  if (prefer.wait !== undefined) return Math.min(prefer.wait, longest);
+  return prefer.respondAsync ? 0 : undefined;
+}
+
+/** The same for the same request, however its fields are ordered. */
+function fingerprint(route: string, options: PictureOptions): string {
+  const sorted = (_key: string, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value;
+  return createHash('sha256')
+    .update(`${route}\n${JSON.stringify(options, sorted)}`)
+    .digest('hex');
+}

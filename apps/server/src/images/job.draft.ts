@@ -1,0 +1,190 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import pLimit from 'p-limit';
+import { Config, defaultSize, parseSize, type Size } from '@app/config';
+import { ServiceError } from '@app/errors';
+import {
+  costOf,
+  inputKey,
+  JOB_VERSION,
+  Offers,
+  type JobDraft,
+  type JobLora,
+  type PictureRoute,
+  type Webhook,
+} from '@app/jobs';
+import { encodePng, toReference } from '@app/pictures';
+import { REFERENCE_SIDE } from '@app/pictures';
+import { shrunk } from '@app/pipeline';
+import { Storage } from '@app/storage';
+import { UserPictures, type UserPicture } from '../users/user.pictures';
+import {
+  DEFAULT_GUIDANCE_SCALE,
+  DEFAULT_IP_ADAPTER_SCALE,
+  DEFAULT_LORA_SCALE,
+  DEFAULT_STEPS,
+  MAX_SEED,
+  type LoraOption,
+  type PictureOptions,
+} from './images.dto';
+import { ReferenceFetcher } from './reference.fetcher';
+
+/** What a route adds to the options that all of them share. */
+export interface Sketch {
+  readonly route: PictureRoute;
+  readonly prompt: string;
+  readonly userId?: string;
+  readonly user?: string;
+  /** The picture to draw from; absent: none. */
+  readonly reference?: { readonly of: UserPicture; readonly userId: string } | { readonly url: string };
+}
+
+/** Requests that get a reference picture of one kind at a time: each may hold 20 MiB. The rest waits. */
+const AT_ONCE = 8;
+
+/** Told when a request names a webhook but no events. */
+const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as const;
+
+/** Request -> job: everything that a rerun must not decide anew is decided here. */
+@Injectable()
+export class JobWriter {
+  private readonly reading = pLimit(AT_ONCE);
+  /** Apart: strangers' servers may be as slow as they like, and nobody's avatar shall wait for them. */
+  private readonly fetching = pLimit(AT_ONCE);
+
+  constructor(
+    private readonly config: Config,
+    private readonly offers: Offers,
+    private readonly pictures: UserPictures,
+    private readonly references: ReferenceFetcher,
+    private readonly storage: Storage,
+  ) {}
+
+  /** Whatever can be refused without looking anywhere. */
+  check(options: PictureOptions, { reference }: Sketch): void {
+    this.size(options.size);
+    if (options.webhook_events && options.webhook_url === undefined) {
+      const sentence = 'Expected webhook_url with webhook_events but received nothing';
+      throw new ServiceError('invalid_request', sentence, 'webhook_url');
+    }
+    if (reference && !this.offers.hasIpAdapter) {
+      throw new ServiceError(
+        'ip_adapter_disabled',
+        'This service runs without an IP-Adapter, so it cannot draw from a picture (ENABLE_IP_ADAPTER)',
+      );
+    }
+    this.checkLoras(options.loras ?? []);
+  }
+
+  /** Throws `engine_not_ready` when a job that is taken now might never run. */
+  assertOpen(): void {
+    this.offers.assertOpen();
+  }
+
+  /** Looks everything up, and keeps a copy of the reference picture: later changes of it do not matter. */
+  async write(
+    options: PictureOptions,
+    sketch: Sketch,
+    caller: string,
+    signal: AbortSignal,
+  ): Promise<JobDraft> {
+    const id = randomBytes(12).toString('hex');
+    const loras = await this.loras(options.loras ?? []);
+    const referenceKey = await this.copyReference(id, sketch, signal);
+    signal.throwIfAborted();
+    const { route, userId, prompt } = sketch;
+    const name = userId ? `${userId}/${route}_${id}.png` : `${id}.png`;
+    const picture = {
+      ...{ id, route, userId, prompt, loras, referenceKey },
+      key: this.config.S3_GENERATED_PREFIX + name,
+      negativePrompt: options.negative_prompt ?? this.config.NEGATIVE_PROMPT,
+      ...this.size(options.size),
+      steps: options.num_inference_steps ?? DEFAULT_STEPS,
+      guidanceScale: options.guidance_scale ?? DEFAULT_GUIDANCE_SCALE,
+      seed: options.seed ?? randomInt(MAX_SEED + 1),
+      ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
+    };
+    const createdAt = Date.now();
+    return {
+      ...{ version: JOB_VERSION, id, caller, state: 'queued', picture, createdAt, attempts: 0, crashes: 0 },
+      deadlineAt: createdAt + 1000 * (options.deadline_seconds ?? this.config.DEADLINE_SECONDS),
+      cost: costOf(picture),
+      webhook: webhook(options),
+    };
+  }
+
+  /** A job that was not accepted leaves nothing; should this fail, the upkeep finds the copy. */
+  async discard({ picture }: JobDraft): Promise<void> {
+    if (picture.referenceKey) await this.storage.delete(picture.referenceKey).catch(() => {});
+  }
+
+  private async copyReference(
+    id: string,
+    { reference }: Sketch,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    if (!reference) return undefined;
+    const turn = 'url' in reference ? this.fetching : this.reading;
+    return turn(async () => {
+      signal.throwIfAborted();
+      const [bytes, field] =
+        'url' in reference
+          ? [await this.references.fetch(reference.url, signal), 'reference_image_url']
+          : [await this.pictures.read(reference.of, reference.userId), 'user_id'];
+      const pixels = await toReference(bytes, field, signal);
+      signal.throwIfAborted();
+      const key = inputKey(id);
+      await this.storage.put(key, await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), 'image/png');
+      return key;
+    });
+  }
+
+  private size(text?: string): Size {
+    const size = (text && parseSize(text)) || defaultSize(this.config);
+    const { width, height } = size;
+    const refuse = (sentence: string) => {
+      throw new ServiceError('invalid_request', `${sentence} but received ${width}x${height}`, 'size');
+    };
+    if (width * height > this.config.MAX_PIXELS)
+      refuse(`Expected at most ${this.config.MAX_PIXELS} pixels for size`);
+    if (width * height > this.offers.mostPixels) {
+      const fits = shrunk(size, this.offers.mostPixels);
+      refuse(`Expected a size for which the device has the memory, such as ${fits.width}x${fits.height},`);
+    }
+    return size;
+  }
+
+  private checkLoras(loras: readonly LoraOption[]): void {
+    if (loras.length === 0) return;
+    if (!this.config.ENABLE_LORA) {
+      throw new ServiceError('lora_disabled', 'This service runs without LoRA (ENABLE_LORA)', 'loras');
+    }
+    const names = loras.map(({ name }) => name);
+    const twice = names.findIndex((name, i) => names.indexOf(name) < i);
+    if (twice >= 0) {
+      const sentence = `Expected each LoRA once but received ${JSON.stringify(names[twice])} twice`;
+      throw new ServiceError('invalid_request', sentence, `loras.${twice}.name`);
+    }
+  }
+
+  private async loras(options: readonly LoraOption[]): Promise<JobLora[]> {
+    const found: JobLora[] = [];
+    for (const [i, { name, scale = DEFAULT_LORA_SCALE }] of options.entries()) {
+      found.push({ name, scale, sha256: await this.hash(name, i) });
+    }
+    return found;
+  }
+
+  private async hash(name: string, index: number): Promise<string> {
+    try {
+      return (await this.offers.lora(name)).sha256;
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      throw new ServiceError(error.code, error.message, `loras.${index}.name`, { cause: error });
+    }
+  }
+}
+
+function webhook({ webhook_url: url, webhook_events: events }: PictureOptions): Webhook | undefined {
+  return url === undefined ? undefined : { url, events: events ?? [...WEBHOOK_DEFAULT], deliveries: [] };
+}

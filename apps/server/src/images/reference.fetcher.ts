@@ -1,0 +1,99 @@
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { type Agent, fetch, type Response } from 'undici';
+import { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { AddressPolicy, guardedAgent, RefusedAddressError } from '@app/outbound';
+import { MAX_PICTURE_BYTES } from '@app/pictures';
+
+const FIELD = 'reference_image_url';
+const MAX_REDIRECTS = 3;
+
+/** Gets a reference picture from an address that a stranger chose. */
+@Injectable()
+export class ReferenceFetcher implements OnApplicationShutdown {
+  /** Milliseconds for everything: name, connection, redirects, body. */
+  timeout = 10_000;
+  private readonly agent: Agent;
+
+  constructor(config: Config) {
+    this.agent = guardedAgent(new AddressPolicy(config.REFERENCE_URL_ALLOW));
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.agent.destroy();
+  }
+
+  /** The picture's bytes, whatever they are; `invalid_request` says why there are none. */
+  async fetch(address: string, caller: AbortSignal): Promise<Buffer> {
+    const timeout = AbortSignal.timeout(this.timeout);
+    const signal = AbortSignal.any([caller, timeout]);
+    try {
+      let url = parse(address);
+      for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+        const response = await this.get(url, signal);
+        const location = response.headers.get('location');
+        if (response.status < 300 || response.status > 399 || !location) return await body(response);
+        await response.body?.cancel();
+        url = parse(location, url);
+      }
+      throw invalid(`an address that answers after at most ${MAX_REDIRECTS} redirects`, 'more of them');
+    } catch (error) {
+      if (caller.aborted) throw caller.reason;
+      if (timeout.aborted) throw invalid(`an answer within ${this.timeout / 1000} seconds`, 'none', error);
+      throw error instanceof ServiceError ? error : unreachable(error);
+    }
+  }
+
+  private get(url: URL, signal: AbortSignal): Promise<Response> {
+    return fetch(url, {
+      dispatcher: this.agent,
+      redirect: 'manual', // each hop is checked like the first
+      headers: { accept: 'image/png, image/jpeg, image/webp' },
+      signal,
+    });
+  }
+}
+
+function parse(address: string, base?: URL): URL {
+  const url = URL.canParse(address, base?.href) ? new URL(address, base) : undefined;
+  if (!url || !['http:', 'https:'].includes(url.protocol)) {
+    const received = base ? 'a redirect to something else' : 'something else';
+    throw invalid('an http or https address', received);
+  }
+  if (url.username || url.password) throw invalid('an address without user name and password', 'one with');
+  return url;
+}
+
+async function body(response: Response): Promise<Buffer> {
+  if (response.status !== 200) {
+    await response.body?.cancel();
+    throw invalid('an address that answers 200', `${response.status}`);
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  // Leaving the loop by an exception cancels the body and with it the connection.
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > MAX_PICTURE_BYTES) {
+      throw invalid(`a picture of at most ${MAX_PICTURE_BYTES / 1024 / 1024} MiB`, 'a larger body');
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** One sentence for every way in which a connection fails: details would map the network for a stranger. */
+function unreachable(error: unknown): ServiceError {
+  const cause: unknown = error instanceof Error ? error.cause : undefined;
+  // By the Fetch standard some ports are refused before anybody looks at the address.
+  const refused =
+    cause instanceof RefusedAddressError || (cause as Error | undefined)?.message === 'bad port';
+  return refused
+    ? invalid('a public address on port 80 or 443', 'another', error)
+    : invalid('an address that can be reached', 'one that cannot', error);
+}
+
+function invalid(expected: string, received: string, cause?: unknown): ServiceError {
+  const sentence = `Expected ${expected} for ${FIELD} but received ${received}`;
+  return new ServiceError('invalid_request', sentence, FIELD, { cause });
+}

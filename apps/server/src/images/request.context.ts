@@ -1,0 +1,38 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { ServiceError } from '@app/errors';
+import { accessOf, type Access } from '../auth/api.key';
+import { leaving } from '../http/client.disconnect';
+import { parsePrefer, type Preferences } from './prefer';
+
+/** What a picture request says outside its body. */
+export interface Call {
+  /** Aborts when the client goes away before its reply was sent. */
+  readonly signal: AbortSignal;
+  readonly prefer: Preferences;
+  readonly idempotencyKey?: string;
+  /** Absent where callers have no keys. */
+  readonly access?: Access;
+}
+
+export const PictureCall = createParamDecorator((_: unknown, context: ExecutionContext): Call => {
+  const request = context.switchToHttp().getRequest<Request>();
+  return {
+    signal: leaving(context.switchToHttp().getResponse<Response>()),
+    prefer: parsePrefer(request.headers.prefer),
+    idempotencyKey: idempotencyKey(request.headers['idempotency-key']),
+    access: accessOf(request),
+  };
+});
+
+/** Node hands header values as latin-1 text without control characters. */
+function idempotencyKey(value: string | string[] | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && value.length >= 1 && value.length <= 255) return value;
+  const received = typeof value === 'string' ? `${value.length}` : 'several keys';
+  throw new ServiceError(
+    'invalid_request',
+    `Expected 1 to 255 characters for Idempotency-Key but received ${received}`,
+    'Idempotency-Key',
+  );
+}

@@ -1,0 +1,166 @@
+import {
+  Controller,
+  Delete,
+  Get,
+  Header,
+  Param,
+  Query,
+  Req,
+  Res,
+  applyDecorators,
+  type PipeTransform,
+} from '@nestjs/common';
+import { ApiHeader, ApiOkResponse, ApiOperation, ApiParam, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { Request, Response } from 'express';
+import { ServiceError } from '@app/errors';
+import { Jobs } from '@app/jobs';
+import { assertOwn, CallerAccess, type Access } from '../auth/api.key';
+import { Needs } from '../auth/scope.decorators';
+import { ApiErrors } from '../errors/api.errors.dto';
+import { describeValue } from '../validation/describe.value';
+import { STREAM_HEADERS } from './event.stream';
+import { EventStreams } from './event.streams';
+import { JobPresenter } from './job.presenter';
+import { readCursor, writeCursor } from './jobs.cursor';
+import { DEFAULT_PAGE, JobEventsRequest, JobReply, JobsReply, JobsRequest } from './jobs.dto';
+
+const ID = /^[0-9a-f]{24}$/;
+
+/** What cannot be an id names no job: 404, as for ids that nobody has. */
+const idOfJob: PipeTransform<string, string> = {
+  transform(id) {
+    if (ID.test(id)) return id;
+    const sentence = `There is no job ${describeValue(id)}: the id of a job is 24 hexadecimal digits`;
+    throw new ServiceError('job_not_found', sentence);
+  },
+};
+
+const OfJob = () =>
+  ApiParam({ name: 'id', description: 'The id of the job', schema: { type: 'string', pattern: ID.source } });
+
+const NotStored = () => Header('Cache-Control', 'no-store');
+
+const EVENTS = `A \`text/event-stream\` (server-sent events). \`data\` is always one line of JSON.
+
+| event | data | when |
+|---|---|---|
+| \`state\` | \`{state, attempts}\` | the job's state, at once and whenever it changes |
+| \`progress\` | \`{phase, step, steps, percent}\` | while it runs; fields as in the job |
+| \`preview\` | \`{step, width, height, jpeg}\` | with \`previews=true\`: a small picture of how far the sampling is, JPEG in base64 |
+| \`result\` | the reply of the picture route | once, after the state \`succeeded\`; then the stream ends |
+| \`error\` | \`{message, type, param, code}\` | once, after any other last state; then the stream ends |
+| \`closing\` | \`{}\` | the service shuts down before the job is done, or the key was taken away, and the stream ends; ask again, with Last-Event-ID |
+
+\`state\` and \`progress\` have an \`id\`. A client that comes back with the last one as \`Last-Event-ID\` gets what it
+missed; with another one, or none, everything that is kept of the job. A state without an \`id\` comes from the job's
+record. A comment comes every 15 seconds. A client that reads too slowly loses \`progress\` and \`preview\`, never
+\`state\`, \`result\` and \`error\`; one that does not read at all is disconnected.`;
+
+const StreamsEvents = () =>
+  applyDecorators(
+    ApiOperation({ description: EVENTS }),
+    ApiHeader({
+      name: 'Last-Event-ID',
+      required: false,
+      description: 'The `id` of the last event that came; browsers send it by themselves',
+      schema: { type: 'string', example: '1767225600000-3' },
+    }),
+    ApiOkResponse({
+      description: 'The events',
+      content: { 'text/event-stream': { schema: { type: 'string' }, example: EXAMPLE } },
+    }),
+    ApiResponse({
+      status: 204,
+      description: 'Last-Event-ID is that of `result` or `error`: nothing follows',
+    }),
+  );
+
+const EXAMPLE = `retry: 3000
+
+id: 1767225600000-0
+event: state
+data: {"state":"running","attempts":1}
+
+id: 1767225601000-0
+event: progress
+data: {"phase":"sampling","step":18,"steps":50,"percent":36}
+
+`;
+
+@ApiTags('jobs')
+@Controller('v1/jobs')
+export class JobsController {
+  constructor(
+    private readonly jobs: Jobs,
+    private readonly presenter: JobPresenter,
+    private readonly streams: EventStreams,
+  ) {}
+
+  /** Jobs, newest first. Finished ones are forgotten after the service's JOB_TTL. */
+  @Get()
+  @Needs('read')
+  @NotStored()
+  @ApiOkResponse({ type: JobsReply, description: 'A page of jobs' })
+  @ApiErrors('invalid_request', 'not_found', 'storage_unavailable')
+  async listJobs(@Query() request: JobsRequest, @CallerAccess() access?: Access): Promise<JobsReply> {
+    assertOwn(access, request.user_id, 'user_id');
+    const { user_id: userId = access?.userId, state, route, limit = DEFAULT_PAGE, cursor } = request;
+    const before = readCursor(cursor);
+    const { jobs, next } = await this.jobs.list({ userId, state, route, limit, before });
+    return {
+      object: 'list',
+      data: await Promise.all(jobs.map((job) => this.presenter.job(job))),
+      has_more: next !== undefined,
+      next_cursor: next === undefined ? null : writeCursor(next),
+    };
+  }
+
+  /** A job: its state, how far it is, and what came of it. */
+  @Get(':id')
+  @Needs('read')
+  @OfJob()
+  @NotStored()
+  @ApiOkResponse({ type: JobReply, description: 'The job as it is now' })
+  @ApiErrors('invalid_request', 'job_not_found', 'storage_unavailable')
+  async getJob(@Param('id', idOfJob) id: string, @CallerAccess() access?: Access): Promise<JobReply> {
+    return this.presenter.job(await this.jobs.find(id, access?.userId));
+  }
+
+  /** Cancels a job that waits or runs; nothing of it is kept. Twice is fine. */
+  @Delete(':id')
+  @Needs('draw')
+  @OfJob()
+  @NotStored()
+  @ApiOkResponse({ type: JobReply, description: 'The job, cancelled' })
+  @ApiErrors('invalid_request', 'job_not_found', 'job_finished', 'storage_unavailable')
+  async cancelJob(@Param('id', idOfJob) id: string, @CallerAccess() access?: Access): Promise<JobReply> {
+    if (access?.userId !== undefined) await this.jobs.find(id, access.userId);
+    return this.presenter.job(await this.jobs.cancel(id));
+  }
+
+  /** Follows a job by its events, until it ends. */
+  @Get(':id/events')
+  @Needs('read')
+  @OfJob()
+  @StreamsEvents()
+  @ApiErrors('invalid_request', 'job_not_found', 'storage_unavailable', 'draining')
+  async followJob(
+    @Param('id', idOfJob) id: string,
+    @Query() { previews }: JobEventsRequest,
+    @Req() request: Request,
+    @Res() response: Response,
+    @CallerAccess() access?: Access,
+  ): Promise<void> {
+    const { userId, revoked } = access ?? {};
+    if (request.method === 'HEAD') {
+      await this.jobs.find(id, userId);
+      response.set(STREAM_HEADERS).end();
+      return;
+    }
+    await this.streams.serve(
+      id,
+      { after: request.get('Last-Event-ID'), previews, userId, revoked },
+      response,
+    );
+  }
+}

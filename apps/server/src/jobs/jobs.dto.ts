@@ -1,0 +1,189 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import type { JobState, PictureRoute, WebhookEvent } from '@app/jobs';
+import { JOB_STATES } from '@app/jobs';
+import { ErrorDetail } from '../errors/api.errors.dto';
+import { PictureReply } from '../images/images.dto';
+import { FlagText, OneOf, OptionalText, UserId, WholeText } from '../validation/fields';
+import { IsCursor } from './jobs.cursor';
+
+export const PICTURE_ROUTES = ['memory', 'subject', 'generations'] as const satisfies PictureRoute[];
+export const DEFAULT_PAGE = 20;
+export const MAX_PAGE = 100;
+
+export class JobsRequest {
+  /** Only jobs of this user. A key that is bound to a user gets no others anyway. */
+  @OptionalText()
+  @UserId()
+  readonly user_id?: string;
+
+  /** Only jobs in this state. */
+  @OptionalText()
+  @OneOf(JOB_STATES)
+  readonly state?: JobState;
+
+  /** Only jobs of this picture route. */
+  @OptionalText()
+  @OneOf(PICTURE_ROUTES)
+  readonly route?: PictureRoute;
+
+  /** Most jobs on the page. */
+  @OptionalText()
+  @WholeText(1, MAX_PAGE, { default: DEFAULT_PAGE })
+  readonly limit?: number;
+
+  /** Goes on where a page ended: its `next_cursor`. */
+  @OptionalText()
+  @IsCursor()
+  @ApiPropertyOptional({ pattern: '^[A-Za-z0-9_-]+$', example: 'NDI' })
+  readonly cursor?: string;
+}
+
+export class JobEventsRequest {
+  /** Also sends small pictures of how far the sampling is; the engine makes them only while somebody watches. */
+  @OptionalText()
+  @FlagText({ default: false })
+  readonly previews?: boolean;
+}
+
+export class ProgressReply {
+  /**
+   * What the engine does: `queued` (handed over, not begun), `text` (encodes the prompts), `image` (encodes the
+   * reference picture), `sampling`, `decoding` (latents to pixels, until the picture is stored) or `done`.
+   */
+  readonly phase!: 'queued' | 'text' | 'image' | 'sampling' | 'decoding' | 'done';
+
+  /**
+   * Sampling steps done.
+   * @example 18
+   */
+  readonly step!: number;
+
+  /**
+   * Sampling steps in all.
+   * @example 50
+   */
+  readonly steps!: number;
+
+  /**
+   * 0 to 100, whole: 0 before the sampling, `step` of `steps` (at most 99) in it, 99 until the picture is stored, and
+   * 100 only when the job has succeeded.
+   * @example 36
+   */
+  readonly percent!: number;
+}
+
+export class WebhookDeliveryReply {
+  /**
+   * What the receiver is told.
+   * @example "job.succeeded"
+   */
+  readonly event!: WebhookEvent;
+
+  /** `pending` until an attempt was answered with success (`delivered`) or none is left (`failed`). */
+  readonly status!: 'pending' | 'delivered' | 'failed';
+
+  /** Attempts so far. */
+  readonly attempts!: number;
+
+  /**
+   * The answer to the last attempt in a few words; null before the first.
+   * @example "200"
+   */
+  readonly outcome!: string | null;
+
+  /** When it happened, in Unix seconds. */
+  readonly at!: number;
+}
+
+export class WebhookReply {
+  /** Where the news go. */
+  readonly url!: string;
+
+  /** One per event, oldest first. */
+  readonly deliveries!: WebhookDeliveryReply[];
+}
+
+export class JobReply {
+  /**
+   * 24 hexadecimal digits.
+   * @example "0123456789abcdef01234567"
+   */
+  readonly id!: string;
+
+  /** Always `job`. */
+  readonly object!: 'job';
+
+  /**
+   * `queued`, `running`, or how it ended: `succeeded`, `failed`, `cancelled`, `expired` (not started in time). A running
+   * job is queued again when its engine or its process dies.
+   */
+  readonly state!: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'expired';
+
+  /** The picture route that was asked. */
+  readonly route!: 'memory' | 'subject' | 'generations';
+
+  /**
+   * Whose avatar or photo it is drawn from, or whose key asked for it; null for `generations` of any other key, or none.
+   * @example "user123"
+   */
+  readonly user_id!: string | null;
+
+  /**
+   * Place among the queued jobs, 1 being the next; null when it does not wait. May grow: callers share the queue fairly.
+   * @example 3
+   */
+  readonly position!: number | null;
+
+  /** How far it is; null while it waits and when it ended without a picture. */
+  readonly progress!: ProgressReply | null;
+
+  /**
+   * When it was accepted, in Unix seconds.
+   * @example 1767225600
+   */
+  readonly created_at!: number;
+
+  /** When an engine began it, the last time if more than once; null while it waits. Unix seconds. */
+  readonly started_at!: number | null;
+
+  /** When it ended; null before. Unix seconds. */
+  readonly finished_at!: number | null;
+
+  /** When its turn may come, by the speed of the pictures so far; null when not known. Unix seconds. */
+  readonly estimated_start_at!: number | null;
+
+  /** When it may be done; null when not known. Unix seconds. */
+  readonly estimated_end_at!: number | null;
+
+  /** Not begun by then: it expires; not done by then: it fails with `deadline_exceeded`. Unix seconds. */
+  readonly deadline_at!: number;
+
+  /** Times that an engine began it. */
+  readonly attempts!: number;
+
+  /** The picture, as its route answers it; null unless `succeeded`. */
+  readonly result!: PictureReply | null;
+
+  /** Why there is no picture; null unless `failed`, `cancelled` or `expired`. */
+  readonly error!: ErrorDetail | null;
+
+  /** What its `webhook_url` was told; null when it has none. */
+  readonly webhook!: WebhookReply | null;
+}
+
+export class JobsReply {
+  /** Always `list`. */
+  readonly object!: 'list';
+
+  /** Newest first. */
+  readonly data!: JobReply[];
+
+  /** Whether older jobs follow. */
+  readonly has_more!: boolean;
+
+  /**
+   * The `cursor` of the next page; null on the last.
+   * @example "NDI"
+   */
+  readonly next_cursor!: string | null;
+}

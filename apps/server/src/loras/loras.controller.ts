@@ -1,0 +1,26 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { Config } from '@app/config';
+import { Offers } from '@app/jobs';
+import { Needs } from '../auth/scope.decorators';
+import { ApiErrors } from '../errors/api.errors.dto';
+import { LorasReply } from './loras.dto';
+
+@ApiTags('models')
+@Controller('v1/loras')
+export class LorasController {
+  constructor(
+    private readonly config: Config,
+    private readonly offers: Offers,
+  ) {}
+
+  /** The LoRAs that requests can name; none where they are disabled. */
+  @Get()
+  @Needs('read')
+  @ApiErrors('storage_unavailable')
+  async list(): Promise<LorasReply> {
+    const loras = this.config.ENABLE_LORA ? await this.offers.loras() : [];
+    // The path stays inside.
+    return { object: 'list', data: loras.map(({ name, tensors }) => ({ name, tensors })) };
+  }
+}

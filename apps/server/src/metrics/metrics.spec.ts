@@ -1,0 +1,107 @@
+import { ConfigError } from '@app/config';
+import { JobStore } from '@app/jobs';
+import { startApi, type Api } from '../../../../test/support/api';
+import { http } from '../../../../test/support/http';
+import { RawConnection } from '../../../../test/support/raw.connection';
+import { Metrics } from './metrics';
+import { MetricsServer } from './metrics.server';
+
+describe(Metrics.name, () => {
+  let api: Api;
+  beforeAll(async () => {
+    api = await startApi();
+  });
+  afterAll(() => api.close());
+  const read = async () => (await http(api.url).get('/metrics').expect(200)).text;
+
+  it('should tell jobs by state and the state of each engine', async () => {
+    void api.pipeline.hold();
+    for (let i = 0; i < 3; i++) {
+      await http(api.url)
+        .post('/v1/images/generations')
+        .set('Prefer', 'respond-async')
+        .send({ prompt: 'x' })
+        .expect(202);
+    }
+    const text = await read();
+    const [queued, running] = ['queued', 'running'].map((state) =>
+      Number(new RegExp(`^image_jobs{state="${state}"} (\\d+)$`, 'm').exec(text)?.[1]),
+    );
+    expect(queued + running).toBe(3);
+    const { id, state } = api.pipeline.status().engines[0];
+    expect(text).toContain(`image_engine_state{engine="${id}",state="${state}"} 1`);
+    expect(text).toContain('process_resident_memory_bytes');
+  });
+
+  it('should count requests by the template of their route, never by their path', async () => {
+    await http(api.url).get('/v1/users/ann-the-user/avatar').expect(404);
+    await http(api.url).get('/nothing/here?key=secret').expect(404);
+    await http(api.url).get('/images/generated/ann-the-user/a.png').expect(404);
+    const leaver = await RawConnection.open(
+      api.url,
+      'PUT /v1/users/x/photo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1',
+    );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    leaver.socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const text = await read();
+    const count = (method: string, route: string, status: string) =>
+      `http_request_duration_seconds_count{method="${method}",route="${route}",status="${status}"} 1`;
+    expect(text).toContain(count('GET', '/v1/users/:user_id/avatar', '404'));
+    expect(text).toContain(count('GET', 'none', '404'));
+    expect(text).toContain(count('GET', '/images/*key', '404'));
+    expect(text).toMatch(/method="PUT",route="[^"]+",status="aborted"/);
+    expect(text).not.toMatch(/ann-the-user|secret|nothing/);
+  });
+
+  it('should leave jobs out while their records cannot be read', async () => {
+    const count = jest.spyOn(api.app.get(JobStore, { strict: false }), 'count');
+    count.mockRejectedValue(new Error('away'));
+    expect(await read()).not.toMatch(/^image_jobs{/m);
+    count.mockRestore();
+    expect(await read()).toMatch(/^image_jobs{state="queued"} \d$/m);
+  });
+});
+
+describe(MetricsServer.name, () => {
+  it('should answer health and metrics on METRICS_PORT and nowhere else, and nothing else there', async () => {
+    const api = await startApi({ METRICS_PORT: '0' });
+    const own = `http://127.0.0.1:${api.app.get(MetricsServer).port}`;
+    for (const path of ['/health', '/health/live', '/health/ready', '/metrics', '/HEALTH/live']) {
+      expect((await http(own).get(path)).status).toBe(200);
+      const elsewhere = await http(api.url).get(path);
+      expect(elsewhere.status).toBe(404);
+      expect(elsewhere.body).toMatchObject({ error: { code: 'not_found' } });
+    }
+    for (const path of ['/', '/v1/jobs', '/docs', '/openapi.json', '/metricsx']) {
+      expect((await http(own).get(path)).status).toBe(404);
+    }
+    await http(api.url).get('/v1/jobs').expect(200);
+    expect(((await http(api.url).get('/')).body as { endpoints: string[] }).endpoints.join()).not.toMatch(
+      /health|metrics/,
+    );
+    await http(own).post('/metrics').expect(405);
+    await api.close();
+    await expect(http(own).get('/health/live')).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('should refuse to start on a port that is taken, in a sentence', async () => {
+    const api = await startApi({ METRICS_PORT: '0' });
+    const { port } = api.app.get(MetricsServer);
+    await expect(startApi({ METRICS_PORT: String(port) })).rejects.toThrow(ConfigError);
+    await api.close();
+  });
+
+  it('should answer probes as long as the other server does while it shuts down', async () => {
+    const api = await startApi({ METRICS_PORT: '0' });
+    const own = `http://127.0.0.1:${api.app.get(MetricsServer).port}`;
+    const server = api.app.getHttpServer();
+    // Somebody who asks for nothing yet, which Node waits for.
+    const idle = await RawConnection.open(api.url, 'GET / HTTP/1.1\r\n');
+    const closed = api.close();
+    while (server.listening) await new Promise((resolve) => setTimeout(resolve, 5));
+    await http(own).get('/metrics').expect(200);
+    idle.socket.destroy();
+    await closed;
+  });
+});

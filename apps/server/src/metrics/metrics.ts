@@ -1,0 +1,82 @@
+import { Injectable, Optional } from '@nestjs/common';
+import type { Request, RequestHandler, Response } from 'express';
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { JobStore } from '@app/jobs';
+import { PipelineService } from '@app/pipeline';
+
+/** Seconds: from a refusal to a picture on a slow machine. */
+const BUCKETS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
+
+/** What Prometheus reads: the process (prom-client's own), its requests, the jobs and the engines. */
+@Injectable()
+export class Metrics {
+  /** Not prom-client's global one: each application counts for itself. */
+  readonly registry = new Registry();
+  private readonly requests: Histogram<'method' | 'route' | 'status'>;
+
+  /** A process with ROLE=api has no engines. */
+  constructor(store: JobStore, @Optional() pipeline?: PipelineService) {
+    const registers = [this.registry];
+    collectDefaultMetrics({ register: this.registry });
+    this.requests = new Histogram({
+      name: 'http_request_duration_seconds',
+      help: 'Requests by route, from their headers to the end of the reply. Status "aborted": the client left before it',
+      labelNames: ['method', 'route', 'status'],
+      buckets: BUCKETS,
+      registers,
+    });
+    new Gauge({
+      name: 'image_jobs',
+      help: 'Jobs by state, of all processes that share the records; absent while those cannot be read',
+      labelNames: ['state'],
+      registers,
+      async collect() {
+        this.reset();
+        const { queued, running } = await store
+          .count()
+          .catch(() => ({ queued: undefined, running: undefined }));
+        if (queued !== undefined) this.set({ state: 'queued' }, queued);
+        if (running !== undefined) this.set({ state: 'running' }, running);
+      },
+    });
+    if (!pipeline) return;
+    new Gauge({
+      name: 'image_engine_state',
+      help: '1 for the state that an engine of this process is in, as in /health/ready',
+      labelNames: ['engine', 'state'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { id, state } of pipeline.status().engines) this.set({ engine: id, state }, 1);
+      },
+    });
+    new Gauge({
+      name: 'image_engine_info',
+      help: '1 for what an engine of this process is, once known: where it comes from, its commit of stable-diffusion.cpp, its device',
+      labelNames: ['engine', 'source', 'commit', 'device'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { id, facts, device } of pipeline.status().engines) {
+          if (!facts) continue;
+          const { source, commit } = facts.version;
+          this.set({ engine: id, source, commit, device: device?.name ?? 'none' }, 1);
+        }
+      },
+    });
+  }
+
+  /** A middleware that counts requests. */
+  readonly observe: RequestHandler = (request, response, next) => {
+    const end = this.requests.startTimer();
+    response.once('close', () => end(labels(request, response)));
+    next();
+  };
+}
+
+/** The route as the router has it, never the path: that is endless, and names users. */
+const labels = (request: Request, response: Response) => ({
+  method: request.method,
+  route: (request.route as { path?: string } | undefined)?.path ?? 'none',
+  status: response.writableFinished ? String(response.statusCode) : 'aborted',
+});

@@ -1,0 +1,122 @@
+import { pipeline } from 'node:stream';
+import { Controller, Get, Param, Req, Res } from '@nestjs/common';
+import {
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiProduces,
+  ApiQuery,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { Request, Response } from 'express';
+import { Config, hasKeys } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { Storage, type StoredObject } from '@app/storage';
+import { accessOf, assertScope } from '../auth/api.key';
+import { ChecksItself } from '../auth/scope.decorators';
+import { ApiErrors } from '../errors/api.errors.dto';
+import { HttpLimits } from '../http/http.limits';
+import { Links } from './links';
+
+/** Stored results by key. Avatars, photos and everything else in the storage stay unreachable from here. */
+@ApiTags('images')
+@Controller('images')
+export class ResultsController {
+  constructor(
+    private readonly config: Config,
+    private readonly storage: Storage,
+    private readonly links: Links,
+    private readonly limits: HttpLimits,
+  ) {}
+
+  /** A picture that the service made. Where callers need keys: with one, or by a signed link from a reply. */
+  @Get('*key')
+  @ChecksItself()
+  @ApiOperation({ operationId: 'getPicture' })
+  @ApiParam({
+    name: 'key',
+    description: 'The key as in the reply; its slashes are not encoded',
+    type: String,
+    example: 'generated/user123/memory_0123456789abcdef01234567.png',
+  })
+  @ApiQuery({
+    ...{ name: 'expires', required: false, schema: { type: 'string' } },
+    description: 'Of a signed link: when it ends, in Unix seconds',
+  })
+  @ApiQuery({
+    ...{ name: 'signature', required: false, schema: { type: 'string' } },
+    description: 'Of a signed link: what proves that this service made it, for this key and time',
+  })
+  @ApiProduces('image/png')
+  @ApiOkResponse({ description: 'The picture', schema: { type: 'string', format: 'binary' } })
+  @ApiResponse({ status: 304, description: 'If-None-Match names the picture that is stored' })
+  @ApiErrors('invalid_request', 'unauthorized', 'not_found', 'storage_unavailable')
+  async get(
+    @Param('key') segments: string[],
+    @Req() request: Request,
+    @Res() response: Response,
+  ): Promise<void> {
+    // Before the storage is asked: a stranger does not learn which pictures there are.
+    const cacheControl = this.admit(segments.join('/'), request);
+    const picture = await this.open(segments);
+    response.set({
+      'Content-Type': 'image/png',
+      'Content-Length': String(picture.size),
+      ETag: picture.etag,
+      'Last-Modified': picture.lastModified.toUTCString(),
+      'Cache-Control': cacheControl,
+      // Pages of other origins may show it with <img>; helmet's default would stop them.
+      'Cross-Origin-Resource-Policy': 'cross-origin',
+    });
+    const unchanged = request.fresh;
+    if (unchanged || request.method === 'HEAD') {
+      picture.body.destroy();
+      if (unchanged) response.removeHeader('Content-Length');
+      response.status(unchanged ? 304 : 200).end();
+      return;
+    }
+    response.setTimeout(this.limits.readTimeout, () => response.destroy());
+    // Ends both when either fails: a client that leaves frees the file or bucket connection, and a storage that
+    // breaks off cuts the reply, whose length is announced, so that nobody takes it for whole.
+    pipeline(picture.body, response, () => undefined);
+  }
+
+  /**
+   * How the caller may keep the picture, as Cache-Control says it. Where there are keys, it takes a signed link, or a key
+   * that may read; one that is bound to a user, only that user's. Throws `unauthorized`, `forbidden`, `not_found`.
+   */
+  private admit(key: string, request: Request): string {
+    // A key is never used for a second picture. Private: it shows a person.
+    const forEver = 'private, max-age=31536000, immutable';
+    if (!hasKeys(this.config)) return forEver;
+    const seconds = this.links.secondsLeft(key, request.query);
+    if (seconds !== undefined) return `private, max-age=${seconds}, must-revalidate`;
+    const access = accessOf(request);
+    if (!access) {
+      throw new ServiceError(
+        'unauthorized',
+        'This link is unsigned or has expired: GET /v1/jobs/{id} has a fresh one, and a caller with a key needs none',
+      );
+    }
+    assertScope(access, 'read');
+    const own = `${this.config.S3_GENERATED_PREFIX}${access.userId}/`;
+    if (access.userId !== undefined && !key.startsWith(own)) throw notFound();
+    return forEver;
+  }
+
+  private async open(segments: string[]): Promise<StoredObject> {
+    const key = segments.join('/');
+    const picture =
+      key.startsWith(this.config.S3_GENERATED_PREFIX) && segments.every(isPlain)
+        ? await this.storage.open(key)
+        : undefined;
+    if (!picture) throw notFound();
+    return picture;
+  }
+}
+
+const notFound = () => new ServiceError('not_found', 'There is no picture with this key');
+
+/** The router has decoded the segment: %2F and %2E%2E are `/` and `..` by now. */
+const isPlain = (segment: string) => /^[A-Za-z0-9._@-]{1,255}$/.test(segment) && !/^\.+$/.test(segment);

@@ -1,0 +1,74 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { MAX_PICTURE_BYTES } from '@app/pictures';
+import { Storage, type ObjectInfo } from '@app/storage';
+
+/** `avatar` is what memory draws from, `photo` what subject does. */
+export type UserPicture = 'avatar' | 'photo';
+
+/** Spellings of the key in order of preference; the service itself writes only the first. */
+const ENDINGS = ['.png', '.jpg', '.jpeg', '.webp'];
+
+/** Where a user's avatar and photo lie in the storage. */
+@Injectable()
+export class UserPictures {
+  constructor(
+    private readonly config: Config,
+    private readonly storage: Storage,
+  ) {}
+
+  /** The key that the service writes. */
+  key(kind: UserPicture, userId: string): string {
+    return `${this.stem(kind, userId)}${ENDINGS[0]}`;
+  }
+
+  /** The picture's bytes as they are stored; throws `avatar_not_found` or `photo_not_found`. */
+  async read(kind: UserPicture, userId: string): Promise<Buffer> {
+    const stem = this.stem(kind, userId);
+    for (const ending of ENDINGS) {
+      const bytes = await this.bytes(kind, userId, stem + ending);
+      if (bytes) return bytes;
+    }
+    const newest = await this.newest(`${stem}/`);
+    const bytes = newest && (await this.bytes(kind, userId, newest.key));
+    if (bytes) return bytes;
+    throw new ServiceError(
+      kind === 'avatar' ? 'avatar_not_found' : 'photo_not_found',
+      `User ${userId} has no ${kind}: put one with PUT /v1/users/${userId}/${kind} or store it at ${this.storage.uri(this.key(kind, userId))}`,
+      'user_id',
+    );
+  }
+
+  /** Removes the picture in every spelling but `keep`. */
+  async remove(kind: UserPicture, userId: string, keep?: string): Promise<void> {
+    const stem = this.stem(kind, userId);
+    for (const ending of ENDINGS) if (stem + ending !== keep) await this.storage.delete(stem + ending);
+    // With the slash: `bob/` is not the start of `bobby/`.
+    for await (const { key } of this.storage.list(`${stem}/`)) await this.storage.delete(key);
+  }
+
+  private stem(kind: UserPicture, userId: string): string {
+    return (kind === 'avatar' ? this.config.S3_AVATAR_PREFIX : this.config.S3_SUBJECT_PREFIX) + userId;
+  }
+
+  private async newest(prefix: string): Promise<ObjectInfo | undefined> {
+    let newest: ObjectInfo | undefined;
+    for await (const object of this.storage.list(prefix)) {
+      if (!newest || object.lastModified >= newest.lastModified) newest = object;
+    }
+    return newest;
+  }
+
+  private async bytes(kind: UserPicture, userId: string, key: string): Promise<Buffer | undefined> {
+    try {
+      return await this.storage.read(key, MAX_PICTURE_BYTES);
+    } catch (error) {
+      // Put there by others: the caller's own body was small, so this is no 413.
+      if (!(error instanceof ServiceError) || error.code !== 'payload_too_large') throw error;
+      const limit = `${MAX_PICTURE_BYTES / 1024 / 1024} MiB`;
+      const sentence = `Expected at most ${limit} for the ${kind} of user ${userId} but its file is larger`;
+      throw new ServiceError('unsupported_picture', sentence, 'user_id', { cause: error });
+    }
+  }
+}

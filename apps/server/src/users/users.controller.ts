@@ -1,0 +1,120 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Header,
+  HttpCode,
+  Param,
+  Put,
+  Req,
+  StreamableFile,
+  applyDecorators,
+} from '@nestjs/common';
+import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
+import type { Request } from 'express';
+import { Needs } from '../auth/scope.decorators';
+import { ApiErrors } from '../errors/api.errors.dto';
+import { Leaving } from '../http/client.disconnect';
+import { UserParams, UserPictureReply } from './users.dto';
+import { PICTURE_TYPES, UsersService } from './users.service';
+
+const BINARY = { type: 'string', format: 'binary' };
+
+const TakesPicture = () =>
+  applyDecorators(
+    Needs('users'),
+    ApiConsumes(...PICTURE_TYPES),
+    ApiBody({ schema: BINARY, description: 'The picture, at most 20 MiB and 50 megapixels' }),
+    ApiErrors(
+      'invalid_request',
+      'not_found',
+      'request_timeout',
+      'cancelled',
+      'payload_too_large',
+      'unsupported_picture',
+      'queue_full',
+      'storage_unavailable',
+      'draining',
+    ),
+  );
+const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
+  applyDecorators(
+    Needs('read'),
+    Header('Cache-Control', 'private, no-cache'),
+    ApiProduces('image/png'),
+    ApiOkResponse({ schema: BINARY, description: 'The picture as PNG' }),
+    ApiErrors('invalid_request', 'not_found', missing, 'unsupported_picture', 'storage_unavailable'),
+  );
+const Removes = () =>
+  applyDecorators(Needs('users'), ApiErrors('invalid_request', 'not_found', 'storage_unavailable'));
+
+@ApiTags('users')
+@Controller('v1/users/:user_id')
+export class UsersController {
+  constructor(private readonly users: UsersService) {}
+
+  /** Stores the user's avatar, which memory pictures are drawn from. */
+  @Put('avatar')
+  @TakesPicture()
+  putAvatar(
+    @Param() { user_id }: UserParams,
+    @Body() body: unknown,
+    @Req() { headers }: Request,
+    @Leaving() caller: AbortSignal,
+  ): Promise<UserPictureReply> {
+    return this.users.put('avatar', user_id, body, caller, headers['content-type']);
+  }
+
+  /** The user's avatar. */
+  @Get('avatar')
+  @GivesPicture('avatar_not_found')
+  async getAvatar(@Param() { user_id }: UserParams, @Leaving() caller: AbortSignal): Promise<StreamableFile> {
+    return png(await this.users.get('avatar', user_id, caller));
+  }
+
+  /** Removes the user's avatar; fine when there is none. */
+  @Delete('avatar')
+  @HttpCode(204)
+  @Removes()
+  removeAvatar(@Param() { user_id }: UserParams): Promise<void> {
+    return this.users.remove('avatar', user_id);
+  }
+
+  /** Stores the user's photo, which subject pictures are drawn from. */
+  @Put('photo')
+  @TakesPicture()
+  putPhoto(
+    @Param() { user_id }: UserParams,
+    @Body() body: unknown,
+    @Req() { headers }: Request,
+    @Leaving() caller: AbortSignal,
+  ): Promise<UserPictureReply> {
+    return this.users.put('photo', user_id, body, caller, headers['content-type']);
+  }
+
+  /** The user's photo. */
+  @Get('photo')
+  @GivesPicture('photo_not_found')
+  async getPhoto(@Param() { user_id }: UserParams, @Leaving() caller: AbortSignal): Promise<StreamableFile> {
+    return png(await this.users.get('photo', user_id, caller));
+  }
+
+  /** Removes the user's photo; fine when there is none. */
+  @Delete('photo')
+  @HttpCode(204)
+  @Removes()
+  removePhoto(@Param() { user_id }: UserParams): Promise<void> {
+    return this.users.remove('photo', user_id);
+  }
+
+  /** Removes a user: cancels their requests, then removes avatar, photo and results. */
+  @Delete()
+  @HttpCode(204)
+  @Removes()
+  removeUser(@Param() { user_id }: UserParams): Promise<void> {
+    return this.users.removeUser(user_id);
+  }
+}
+
+const png = (bytes: Buffer) => new StreamableFile(bytes, { type: 'image/png', length: bytes.length });

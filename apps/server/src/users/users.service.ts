@@ -1,0 +1,91 @@
+import { Injectable } from '@nestjs/common';
+import pLimit from 'p-limit';
+import { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { Jobs } from '@app/jobs';
+import { toAvatarPng } from '@app/pictures';
+import { Storage } from '@app/storage';
+import { LiveRequests } from '../http/open.requests';
+import { UserPictures, type UserPicture } from './user.pictures';
+import type { UserPictureReply } from './users.dto';
+
+/** The Content-Types that a user's picture may have. The bytes decide what it is. */
+export const PICTURE_TYPES = ['image/png', 'image/jpeg', 'image/webp'];
+
+/** Pictures that are read from the storage at a time: each may hold 20 MiB. The rest waits. */
+const READ_AT_ONCE = 8;
+
+@Injectable()
+export class UsersService {
+  private readonly reading = pLimit(READ_AT_ONCE);
+
+  constructor(
+    private readonly config: Config,
+    private readonly storage: Storage,
+    private readonly pictures: UserPictures,
+    private readonly live: LiveRequests,
+    private readonly jobs: Jobs,
+  ) {}
+
+  /** Stores the picture re-encoded: no metadata, no foreign bytes, a bounded size. */
+  put(
+    kind: UserPicture,
+    userId: string,
+    body: unknown,
+    caller: AbortSignal,
+    contentType?: string,
+  ): Promise<UserPictureReply> {
+    return this.live.run(userId, caller, async (signal) => {
+      if (!Buffer.isBuffer(body)) throw notAPicture(contentType);
+      const { png, width, height } = await toAvatarPng(body, undefined, signal);
+      signal.throwIfAborted();
+      const key = this.pictures.key(kind, userId);
+      await this.storage.put(key, png, 'image/png');
+      // Only now: when the put fails, the old picture is still there.
+      await this.pictures.remove(kind, userId, key);
+      return { user_id: userId, s3_uri: this.storage.uri(key), width, height, bytes: png.length };
+    });
+  }
+
+  /** The picture as PNG, also where another program stored it in another format. */
+  get(kind: UserPicture, userId: string, caller: AbortSignal): Promise<Buffer> {
+    return this.reading(async () => {
+      caller.throwIfAborted();
+      const bytes = await this.pictures.read(kind, userId);
+      return (await toAvatarPng(bytes, 'user_id', caller)).png;
+    });
+  }
+
+  async remove(kind: UserPicture, userId: string): Promise<void> {
+    await this.pictures.remove(kind, userId);
+  }
+
+  /**
+   * Everything of a user. The order closes the gaps: without avatar and photo no new picture of theirs can begin,
+   * then requests and jobs end, and only then goes what those may have written last.
+   */
+  async removeUser(userId: string): Promise<void> {
+    await this.removePictures(userId);
+    await this.live.cancelUser(userId);
+    await this.jobs.removeUser(userId);
+    await this.removePictures(userId);
+    for await (const { key } of this.storage.list(`${this.config.S3_GENERATED_PREFIX}${userId}/`)) {
+      await this.storage.delete(key);
+    }
+  }
+
+  private async removePictures(userId: string): Promise<void> {
+    await this.pictures.remove('avatar', userId);
+    await this.pictures.remove('photo', userId);
+  }
+}
+
+/** The body parser reads only PICTURE_TYPES, and bodies without a type. */
+function notAPicture(contentType?: string): ServiceError {
+  const expected = PICTURE_TYPES.join(', ');
+  const received = contentType ? `Content-Type ${contentType.slice(0, 100)}` : 'no body';
+  return new ServiceError(
+    'unsupported_picture',
+    `Expected a picture as the body (${expected}) but received ${received}`,
+  );
+}

@@ -1,0 +1,34 @@
+import { Controller, Get } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { ApiTags } from '@nestjs/swagger';
+import { Config } from '@app/config';
+import { NeedsNothing } from './auth/scope.decorators';
+import { ApiErrorsWithoutKey } from './errors/api.errors.dto';
+import { PROBES } from './metrics/metrics.server';
+import { listRoutes } from './http/routes';
+import { aboutService } from './service.version';
+import { WelcomeReply } from './welcome.dto';
+
+@ApiTags('service')
+@Controller()
+export class WelcomeController {
+  constructor(
+    private readonly config: Config,
+    private readonly adapter: HttpAdapterHost,
+  ) {}
+
+  /** What this is and what it answers. */
+  @Get()
+  @NeedsNothing()
+  @ApiErrorsWithoutKey('rate_limited')
+  welcome(): WelcomeReply {
+    const { name, version, description } = aboutService();
+    const endpoints = listRoutes(this.adapter)
+      .filter(({ path }) => !/^\/docs\//.test(path)) // the files of the docs page
+      .filter(({ path }) => this.config.METRICS_PORT === undefined || !PROBES.test(path))
+      .flatMap(({ path, methods }) =>
+        methods.map((method) => `${method} ${path.replace(/[:*](\w+)/g, '{$1}')}`),
+      );
+    return { name, version, message: description, docs: '/docs', endpoints };
+  }
+}

@@ -1,0 +1,79 @@
+import { Injectable } from '@nestjs/common';
+import { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { findLora, listLoras } from '@app/models';
+import { PipelineService } from '@app/pipeline';
+
+export interface OfferedLora {
+  readonly name: string;
+  /** Tensors in its file. */
+  readonly tensors: number;
+  readonly sha256: string;
+}
+
+/**
+ * What can be asked for now, wherever it is drawn. Two kinds: this process draws itself (LocalOffers), or workers
+ * elsewhere do (FleetOffers). This class is also the injection token.
+ */
+export abstract class Offers {
+  /** Whether reference pictures can be used. */
+  abstract readonly hasIpAdapter: boolean;
+
+  /** Engines that share the queue, at least 1. */
+  abstract readonly engines: number;
+
+  /** Pixels of the largest picture that some engine has the memory for; Infinity: that is seen when it is drawn. */
+  abstract readonly mostPixels: number;
+
+  /** Throws `engine_not_ready` when a job that is taken now might never run. */
+  abstract assertOpen(): void;
+
+  abstract loras(): Promise<readonly OfferedLora[]>;
+
+  /** Throws `lora_not_found`, naming what there is. */
+  abstract lora(name: string): Promise<OfferedLora>;
+}
+
+/** This process draws. */
+@Injectable()
+export class LocalOffers extends Offers {
+  constructor(
+    private readonly config: Config,
+    private readonly pipeline: PipelineService,
+  ) {
+    super();
+  }
+
+  get hasIpAdapter(): boolean {
+    return this.pipeline.hasIpAdapter;
+  }
+
+  get engines(): number {
+    return Math.max(1, this.config.ENGINE_DEVICES.length || this.config.ENGINE_PROCESSES);
+  }
+
+  get mostPixels(): number {
+    return this.pipeline.most;
+  }
+
+  /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */
+  assertOpen(): void {
+    const { state, reason, percent, everReady } = this.pipeline.status();
+    if (state === 'ready' || state === 'busy') return;
+    if (state === 'failed' || state === 'stopped') {
+      const sentence = `The engine is not running${reason ? `: ${reason}` : ''}`;
+      throw new ServiceError('engine_not_ready', sentence, undefined, { retryAfter: 30 });
+    }
+    if (everReady) return;
+    const done = percent === undefined ? '' : ` (${Math.floor(percent)} %)`;
+    throw new ServiceError('engine_not_ready', `The model is not loaded yet: ${state}${done}`);
+  }
+
+  loras(): Promise<readonly OfferedLora[]> {
+    return listLoras(this.pipeline.loraDir);
+  }
+
+  lora(name: string): Promise<OfferedLora> {
+    return findLora(this.pipeline.loraDir, name);
+  }
+}

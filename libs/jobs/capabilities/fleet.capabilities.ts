@@ -1,0 +1,101 @@
+import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import type { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { Offers, type OfferedLora } from './capabilities';
+
+/** What a worker tells about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
+export interface WorkerOffer {
+  readonly model: string;
+  readonly ipAdapter: boolean;
+  readonly engines: number;
+  readonly loras: readonly OfferedLora[];
+  /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
+  readonly mostPixels?: number;
+}
+
+/** Who is there: a worker is forgotten some seconds after it last said so. */
+export interface Presence {
+  list(): Promise<readonly WorkerOffer[]>;
+}
+
+/** Milliseconds between looks at who is there. */
+const INTERVAL = 2_000;
+
+/** Workers elsewhere draw: what all of them can do is offered, or the one that takes the job might refuse it. */
+export class FleetOffers extends Offers implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly logger = new Logger('Fleet');
+  private known: readonly WorkerOffer[] = [];
+  private timer?: NodeJS.Timeout;
+
+  constructor(
+    private readonly config: Config,
+    private readonly presence: Presence,
+  ) {
+    super();
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    this.timer = setInterval(() => void this.look(), INTERVAL).unref();
+    await this.look();
+  }
+
+  onApplicationShutdown(): void {
+    clearInterval(this.timer);
+  }
+
+  get workers(): readonly WorkerOffer[] {
+    return this.known;
+  }
+
+  /** With no worker there the job waits for one. */
+  get hasIpAdapter(): boolean {
+    return this.config.ENABLE_IP_ADAPTER && this.known.every(({ ipAdapter }) => ipAdapter);
+  }
+
+  get engines(): number {
+    return Math.max(
+      1,
+      this.known.reduce((sum, { engines }) => sum + engines, 0),
+    );
+  }
+
+  /** A worker that lacks the memory leaves the job to another. */
+  get mostPixels(): number {
+    return this.known.length === 0
+      ? Infinity
+      : Math.max(...this.known.map(({ mostPixels }) => mostPixels ?? Infinity));
+  }
+
+  /** The queue is durable, and workers come and go. */
+  assertOpen(): void {}
+
+  loras(): Promise<readonly OfferedLora[]> {
+    const [first, ...others] = this.known;
+    const everywhere = (first?.loras ?? []).filter((lora) =>
+      others.every(({ loras }) =>
+        loras.some(({ name, sha256 }) => name === lora.name && sha256 === lora.sha256),
+      ),
+    );
+    return Promise.resolve(everywhere);
+  }
+
+  async lora(name: string): Promise<OfferedLora> {
+    const there = await this.loras();
+    const lora = there.find((one) => one.name === name);
+    if (lora) return lora;
+    const names = there.map((one) => one.name).join(', ') || 'none';
+    throw new ServiceError(
+      'lora_not_found',
+      `There is no LoRA "${name}" on every worker. There are: ${names}.`,
+      'loras',
+    );
+  }
+
+  private async look(): Promise<void> {
+    try {
+      this.known = await this.presence.list();
+    } catch (error) {
+      this.logger.debug({ err: error }, 'The workers cannot be asked');
+    }
+  }
+}

@@ -1,0 +1,158 @@
+import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'libsql';
+import { ConfigError } from '@app/config';
+import { draft } from '../../../test/support/jobs';
+import { JobsDatabase } from './jobs.database';
+import { SqliteJobQueue } from './sqlite.job.queue';
+import { SqliteJobStore } from './sqlite.job.store';
+
+describe(JobsDatabase.name, () => {
+  let folder: string;
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'jobs-'))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const file = () => join(folder, 'jobs.db');
+  const admission = { limit: 100_000 };
+  const refusal = (): Error => {
+    try {
+      JobsDatabase.open(folder).close();
+    } catch (error) {
+      return error as Error;
+    }
+    throw new Error('Not refused');
+  };
+
+  it('should make the folder', () => {
+    const database = JobsDatabase.open(join(folder, 'a/b'));
+    database.close();
+    expect(existsSync(join(folder, 'a/b/jobs.db'))).toBe(true);
+  });
+
+  it('should refuse a second holder until the first closes, with its statements still in use', async () => {
+    for (let round = 0; round < 3; round++) {
+      const database = JobsDatabase.open(folder);
+      const store = new SqliteJobStore(database);
+      await store.accept(draft(), admission);
+      expect((await store.list({ limit: 100 })).jobs).toHaveLength(round + 1);
+      expect(refusal()).toEqual(
+        new ConfigError('Another process uses DATA_DIR: stop it, or set DATA_DIR to another folder'),
+      );
+      database.close();
+      database.close();
+      await expect(store.count()).rejects.toMatchObject({ code: 'storage_unavailable' });
+    }
+  });
+
+  it('should refuse the file of a newer version, and leave it alone', () => {
+    JobsDatabase.open(folder).close();
+    const newer = new Database(file());
+    newer.exec('PRAGMA user_version = 999; CREATE TABLE newer (a)');
+    newer.close();
+    for (let time = 0; time < 2; time++) {
+      expect(refusal()).toBeInstanceOf(ConfigError);
+      expect(refusal().message).toMatch(/^jobs.db in DATA_DIR was written by a newer version of the service/);
+    }
+  });
+
+  it('should refuse a damaged file with a sentence', () => {
+    writeFileSync(file(), Buffer.alloc(20_000, 'no database'));
+    const error = refusal();
+    expect(error).toBeInstanceOf(ConfigError);
+    expect(error.message).toMatch(/^jobs.db in DATA_DIR is damaged: put back a backup/);
+  });
+
+  it('should say so when the file is damaged later', async () => {
+    const before = JobsDatabase.open(folder);
+    for (let n = 0; n < 50; n++) await new SqliteJobStore(before).accept(draft(), admission);
+    before.close();
+    truncateSync(file(), 20 * 4096);
+    const opened = () => {
+      const database = JobsDatabase.open(folder);
+      const store = new SqliteJobStore(database);
+      return store.list({ limit: 100 }).finally(() => database.close());
+    };
+    await expect((async () => opened())()).rejects.toThrow(/jobs.db in DATA_DIR is damaged/);
+  });
+
+  it('should refuse a folder that cannot be one, or a file that is none', () => {
+    writeFileSync(join(folder, 'file'), '');
+    expect(() => JobsDatabase.open(join(folder, 'file'))).toThrow(ConfigError);
+    expect(() => JobsDatabase.open(join(folder, 'file'))).toThrow(/^DATA_DIR must be a folder/);
+    JobsDatabase.open(join(folder, 'jobs.db')).close(); // a folder under the file's name
+    expect(refusal()).toBeInstanceOf(ConfigError);
+    expect(refusal().message).toMatch(/^jobs.db in DATA_DIR must be a file/);
+  });
+
+  it('should write nothing of a change for which the disk has no room, and work again when there is some', async () => {
+    const database = JobsDatabase.open(folder);
+    const store = new SqliteJobStore(database);
+    const { page_count: used } = database.prepare<[], { page_count: number }>('PRAGMA page_count').get()!;
+    const limit = (pages: number) => database.prepare(`PRAGMA max_page_count = ${pages}`).all();
+    limit(used + 4);
+
+    const large = () =>
+      draft({ idempotency: { key: 'large', fingerprint: 'a' }, picture: { prompt: 'x'.repeat(40_000) } });
+    await expect(store.accept(large(), admission)).rejects.toMatchObject({
+      code: 'storage_unavailable',
+      message: 'The jobs cannot be read or written (SQLITE_FULL): the disk of DATA_DIR is full.',
+    });
+    expect(await store.count()).toEqual({ queued: 0, running: 0 });
+    expect(await store.findByKey('alice', 'large')).toBeUndefined();
+
+    const small = await store.accept(draft(), admission);
+    if (small.outcome !== 'accepted') throw new Error(small.outcome);
+    const grow = store.update(small.job.id, (job) => ({
+      ...job,
+      state: 'running',
+      webhook: { url: 'y'.repeat(40_000), events: [], deliveries: [] },
+    }));
+    await expect(grow).rejects.toMatchObject({ code: 'storage_unavailable' });
+    expect(await store.find(small.job.id)).toEqual(small.job);
+
+    limit(1_000_000);
+    expect(await store.accept(large(), admission)).toMatchObject({ outcome: 'accepted' });
+    expect(await store.count()).toEqual({ queued: 2, running: 0 });
+    database.close();
+  });
+
+  it('should leave defects as they are', () => {
+    const database = JobsDatabase.open(folder);
+    const insert = database.prepare<[string]>('INSERT INTO meta (name) VALUES (?)');
+    expect(() => database.write('crash', () => insert.run('a'))).toThrow(/NOT NULL constraint failed/);
+    expect(() =>
+      database.write('crash', () => {
+        database.prepare('DELETE FROM meta').run();
+        throw new Error('on the way');
+      }),
+    ).toThrow('on the way');
+    expect(database.prepare<[], object>('SELECT * FROM meta').all()).toHaveLength(1);
+    database.close();
+  });
+
+  it('should answer every question from an index, in its order, however many jobs are finished', async () => {
+    const database = JobsDatabase.open(folder);
+    const prepare = jest.spyOn(database, 'prepare');
+    const store = new SqliteJobStore(database);
+    new SqliteJobQueue(database, store);
+    for (const userId of [undefined, 'bob'])
+      for (const state of [undefined, 'failed'] as const)
+        for (const route of [undefined, 'memory'] as const)
+          await store.list({ userId, state, route, limit: 10 });
+    const queries = prepare.mock.calls.map(([sql]) => sql).filter((sql) => /FROM jobs/.test(sql));
+    prepare.mockRestore();
+
+    expect(queries.length).toBeGreaterThan(15);
+    for (const sql of queries) {
+      const steps = database.prepare<[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all();
+      const plan = steps.map(({ detail }) => detail).join('; ');
+      expect({ sql, plan }).toEqual({
+        sql,
+        plan: expect.not.stringMatching(/SCAN jobs$|SCAN jobs;|ORDER BY/),
+      });
+      expect({ sql, plan }).toEqual({ sql, plan: expect.stringMatching(/jobs USING/) });
+    }
+    database.close();
+  });
+});

@@ -1,0 +1,164 @@
+import { JobDesk } from '../../test/support/job.desk';
+import type { PictureTimings } from './worker/job.files';
+import { costOf, Estimates } from './estimates';
+import type { JobRecord } from './job.record';
+
+const NOW = 1_800_000_000_000;
+
+/** A picture's size, 64 x 64 and 4 steps where it is not said. */
+type Size = Partial<JobRecord['picture']>;
+
+/** Times of one picture; all that is not the sampling is counted as one. */
+const timed = (sampling_ms: number, fixed = 0): PictureTimings => ({
+  ...{ queue_ms: 99_999, total_ms: 99_999, sampling_ms },
+  ...{ text_ms: fixed, image_ms: 0, decode_ms: 0, encode_ms: 0, store_ms: 0 },
+});
+
+describe(Estimates.name, () => {
+  let desk: JobDesk;
+  const offers = { engines: 1 };
+
+  const run = async (size: Size = {}) => {
+    const { id } = await desk.submit('run', { picture: size });
+    return (await desk.jobs.start(id))!;
+  };
+  const measured = async (timings: PictureTimings, size: Size = {}) => {
+    const { id, picture } = await run(size);
+    const result = { key: picture.key, s3_uri: '', seed: 1, size: '', timings, warnings: [] };
+    await desk.jobs.succeed(id, 1, result);
+  };
+  /** Milliseconds from now. */
+  const of = async (job: JobRecord) => {
+    const { position, startAt, endAt } = await desk.estimates.of(job);
+    return { position, start: startAt && startAt - NOW, end: endAt && endAt - NOW };
+  };
+
+  beforeEach(() => {
+    jest.useFakeTimers({ now: NOW });
+    offers.engines = 1;
+    desk = new JobDesk({}, offers);
+  });
+  afterEach(async () => {
+    jest.useRealTimers();
+    await desk.close();
+  });
+
+  it('should tell no times before a picture was made, only the position', async () => {
+    await run();
+    const [first, second] = [await desk.submit('first'), await desk.submit('second')];
+    expect(await desk.estimates.of(first)).toEqual({ position: 1 });
+    expect(await desk.estimates.of(second)).toEqual({ position: 2 });
+    expect(await desk.estimates.untilPlace()).toBe(30);
+  });
+
+  it('should take the steps times a step, and everything else', async () => {
+    await measured({ ...timed(400), text_ms: 1, image_ms: 2, decode_ms: 4, encode_ms: 8, store_ms: 16 });
+    expect(await of(await desk.submit('a'))).toEqual({ position: 1, start: 0, end: 431 });
+    expect((await of(await desk.submit('b', { picture: { steps: 8 } }))).end).toBe(431 + 831);
+  });
+
+  it('should outvote a slow moment', async () => {
+    for (const sampling of [400, 90_000, 440, 420, 380]) await measured(timed(sampling, sampling / 4));
+    expect((await of(await desk.submit('a'))).end).toBe(420 + 105);
+  });
+
+  it('should take the middle of an even number', async () => {
+    for (const sampling of [400, 800]) await measured(timed(sampling));
+    expect((await of(await desk.submit('a'))).end).toBe(600);
+  });
+
+  it('should go by the same size where there is one, else scale the nearest by its pixels', async () => {
+    await measured(timed(400, 100));
+    await measured(timed(8000, 1000), { width: 256, height: 256 });
+    const end = async (width: number, height: number) => {
+      const job = await desk.submit('a', { picture: { width, height } });
+      const { end } = await of(job);
+      await desk.jobs.cancel(job.id);
+      return end;
+    };
+    expect(await end(64, 64)).toBe(500);
+    expect(await end(256, 256)).toBe(9000);
+    expect(await end(64, 128)).toBe(1000);
+    expect(await end(256, 512)).toBe(18_000);
+  });
+
+  it('should keep pictures with a reference apart', async () => {
+    await measured(timed(400));
+    await measured(timed(400, 700), { referenceKey: 'inputs/a.png' });
+    expect((await of(await desk.submit('plain'))).end).toBe(400);
+    const reference = await desk.submit('reference', { picture: { referenceKey: 'inputs/b.png' } });
+    expect((await of(reference)).end).toBe(400 + 1100);
+  });
+
+  it('should go by the other kind where its own was never made', async () => {
+    await measured(timed(400));
+    const reference = await desk.submit('reference', { picture: { referenceKey: 'inputs/b.png' } });
+    expect((await of(reference)).end).toBe(400);
+  });
+
+  it('should wait for what is queued before it and what is left of what runs', async () => {
+    await measured(timed(400, 100));
+    await run();
+    jest.setSystemTime(NOW + 200);
+    await desk.submit('before');
+    const job = await desk.submit('mine');
+    await desk.submit('after');
+    const wait = 300 + 500;
+    expect(await of(job)).toEqual({ position: 2, start: 200 + wait, end: 200 + wait + 500 });
+  });
+
+  it('should share the work among the engines', async () => {
+    await measured(timed(400));
+    for (const prompt of ['a', 'b', 'c', 'd']) await desk.submit(prompt);
+    const job = await desk.submit('mine');
+    expect((await of(job)).start).toBe(1600);
+    offers.engines = 4;
+    expect(await of(job)).toEqual({ position: 5, start: 400, end: 800 });
+  });
+
+  it('should tell when a running job began and ends, never in the past', async () => {
+    await measured(timed(400));
+    const job = await run();
+    jest.setSystemTime(NOW + 100);
+    expect(await of(job)).toEqual({ position: undefined, start: 0, end: 400 });
+    jest.setSystemTime(NOW + 5000);
+    expect((await of(job)).end).toBe(5000);
+  });
+
+  it('should tell nothing of a finished job', async () => {
+    await measured(timed(400));
+    const job = await desk.submit('over');
+    expect(await desk.estimates.of(await desk.jobs.cancel(job.id))).toEqual({});
+  });
+
+  it('should tell whole seconds until the first running job ends, one at least', async () => {
+    await measured(timed(4000));
+    await run({ steps: 40 });
+    await run({ steps: 8 });
+    expect(await desk.estimates.untilPlace()).toBe(8);
+    jest.setSystemTime(NOW + 5500);
+    expect(await desk.estimates.untilPlace()).toBe(3);
+    jest.setSystemTime(NOW + 60_000);
+    expect(await desk.estimates.untilPlace()).toBe(1);
+  });
+
+  it('should read the records at most once a second, and again after they could not be read', async () => {
+    const list = jest.spyOn(desk.store, 'list').mockRejectedValueOnce(new Error('away'));
+    await expect(desk.estimates.untilPlace()).rejects.toThrow('away');
+    await desk.estimates.untilPlace();
+    await desk.estimates.untilPlace();
+    expect(list).toHaveBeenCalledTimes(4);
+    jest.advanceTimersByTime(1001);
+    await desk.estimates.untilPlace();
+    expect(list).toHaveBeenCalledTimes(6);
+  });
+});
+
+describe(costOf.name, () => {
+  it('should be ten or so for a picture at the defaults, and a whole number of one at least', () => {
+    expect(costOf({ width: 64, height: 64, steps: 1 })).toBe(1);
+    expect(costOf({ width: 1024, height: 1024, steps: 30 })).toBe(7);
+    expect(costOf({ width: 1024, height: 1024, steps: 54 })).toBe(12);
+    expect(costOf({ width: 2048, height: 1024, steps: 54 })).toBe(24);
+  });
+});

@@ -1,0 +1,148 @@
+import { Injectable } from '@nestjs/common';
+import type { JobRecord } from './job.record';
+import { JobStore, type Work } from './job.store';
+import { Offers } from './capabilities/capabilities';
+
+/** When a job begins and ends, as far as can be told. */
+export interface Estimate {
+  /** 1 is next; only of queued jobs. */
+  readonly position?: number;
+  /** Milliseconds since 1970. */
+  readonly startAt?: number;
+  readonly endAt?: number;
+}
+
+/** Newest pictures that are looked at; one slow moment is outvoted. */
+const SAMPLES = 50;
+/** Milliseconds for which an answer of the store is used again. */
+const FRESH = 1_000;
+/** Seconds for a Retry-After before the first picture was measured. */
+const UNMEASURED = 30;
+
+/** Milliseconds that pictures of one size took. */
+interface Measured {
+  readonly width: number;
+  readonly height: number;
+  readonly reference: boolean;
+  /** Everything but the sampling. */
+  readonly fixed: number;
+  readonly step: number;
+}
+
+type Size = Pick<Work, 'width' | 'height' | 'reference'>;
+
+/** How long pictures take and callers wait, from the times of the newest pictures by size. Nothing is assumed. */
+@Injectable()
+export class Estimates {
+  private samples: Promise<readonly Measured[]> = Promise.resolve([]);
+  private running: Promise<readonly JobRecord[]> = Promise.resolve([]);
+  private readAt = -Infinity;
+
+  constructor(
+    private readonly store: JobStore,
+    private readonly offers: Offers,
+  ) {}
+
+  async of(job: JobRecord): Promise<Estimate> {
+    const { picture } = job;
+    const takes = await this.duration(toWork(job));
+    if (job.state === 'running') {
+      const startAt = job.startedAt ?? Date.now();
+      return { startAt, ...(takes !== undefined && { endAt: Math.max(startAt + takes, Date.now()) }) };
+    }
+    const ahead = job.state === 'queued' ? await this.store.ahead(picture.id) : undefined;
+    if (!ahead) return {};
+    const position = 1 + ahead.reduce((sum, { jobs }) => sum + jobs, 0);
+    const wait = await this.wait(ahead);
+    if (takes === undefined || wait === undefined) return { position };
+    const startAt = Date.now() + wait;
+    return { position, startAt, endAt: startAt + takes };
+  }
+
+  /** Seconds until the next running job ends, and with it a place in the queue comes free. */
+  async untilPlace(): Promise<number> {
+    const left = (await this.remaining()).filter((ms) => ms !== undefined);
+    return left.length === 0 ? UNMEASURED : Math.max(1, Math.ceil(Math.min(...left) / 1000));
+  }
+
+  /** Milliseconds until all of `ahead` and what runs now is done, the engines sharing it. */
+  private async wait(ahead: readonly Work[]): Promise<number | undefined> {
+    const waiting = await Promise.all(ahead.map((work) => this.duration(work)));
+    const times = [...waiting, ...(await this.remaining())];
+    if (times.some((ms) => ms === undefined)) return undefined;
+    return (times as number[]).reduce((sum, ms) => sum + ms, 0) / Math.max(1, this.offers.engines);
+  }
+
+  private async remaining(): Promise<(number | undefined)[]> {
+    await this.refresh();
+    return Promise.all(
+      (await this.running).map(async (job) => {
+        const takes = await this.duration(toWork(job));
+        return takes && Math.max(0, (job.startedAt ?? 0) + takes - Date.now());
+      }),
+    );
+  }
+
+  /** Milliseconds in the engine and to the storage; undefined before any picture was made. */
+  private async duration({ width, height, reference, jobs, steps }: Work): Promise<number | undefined> {
+    await this.refresh();
+    const measured = nearest(await this.samples, { width, height, reference });
+    if (measured.length === 0) return undefined;
+    // Work grows with the pixels; exact where this size was measured.
+    const scale = (width * height) / (measured[0].width * measured[0].height);
+    return (
+      scale * (jobs * median(measured.map((x) => x.fixed)) + steps * median(measured.map((x) => x.step)))
+    );
+  }
+
+  private async refresh(): Promise<void> {
+    if (performance.now() - this.readAt > FRESH) {
+      this.readAt = performance.now();
+      this.samples = this.store
+        .list({ state: 'succeeded', limit: SAMPLES })
+        .then(({ jobs }) => jobs.flatMap(measure));
+      this.running = this.store.list({ state: 'running', limit: 100 }).then(({ jobs }) => jobs);
+      for (const read of [this.samples, this.running]) read.catch(() => (this.readAt = -Infinity));
+    }
+    await Promise.all([this.samples, this.running]);
+  }
+}
+
+const toWork = ({ picture }: JobRecord): Work => ({
+  width: picture.width,
+  height: picture.height,
+  reference: picture.referenceKey !== undefined,
+  jobs: 1,
+  steps: picture.steps,
+});
+
+function measure({ picture, result }: JobRecord): Measured[] {
+  if (!result) return [];
+  const { width, height, steps, referenceKey } = picture;
+  const { text_ms, image_ms, sampling_ms, decode_ms, encode_ms, store_ms } = result.timings;
+  const fixed = text_ms + image_ms + decode_ms + encode_ms + store_ms;
+  return [{ width, height, reference: referenceKey !== undefined, fixed, step: sampling_ms / steps }];
+}
+
+/** The samples of this size and kind; else those of the one whose pixels are nearest. */
+function nearest(samples: readonly Measured[], wanted: Size): readonly Measured[] {
+  const distance = (one: Measured) =>
+    Math.abs(Math.log((one.width * one.height) / (wanted.width * wanted.height))) +
+    (one.reference === wanted.reference ? 0 : 0.01);
+  const least = Math.min(...samples.map(distance));
+  return samples.filter((one) => distance(one) === least);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2;
+}
+
+/** Half a megapixel and ten steps are one unit: a picture at SDXL's defaults costs about ten, a thumbnail one. */
+const UNIT = (1024 * 1024 * 10) / 2;
+/** Text encoding and decoding, in steps. */
+const FIXED_STEPS = 6;
+
+/** How much of its caller's share a picture takes. */
+export const costOf = ({ width, height, steps }: { width: number; height: number; steps: number }): number =>
+  Math.max(1, Math.round((width * height * (steps + FIXED_STEPS)) / UNIT));

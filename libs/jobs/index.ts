@@ -1,0 +1,22 @@
+export { LocalOffers, Offers } from './capabilities/capabilities';
+export { FleetOffers } from './capabilities/fleet.capabilities';
+export { costOf } from './estimates';
+export { JobEvents, type JobEvent, type StoredEvent } from './job.events';
+export { inputKey } from './job.maintenance';
+export {
+  JOB_STATES,
+  JOB_VERSION,
+  WEBHOOK_EVENTS,
+  isFinished,
+  type JobDraft,
+  type JobRecord,
+  type JobState,
+  type Webhook,
+  type WebhookDelivery,
+  type WebhookEvent,
+} from './job.record';
+export { JobStore, type JobPage, type JobQuery } from './job.store';
+export { JobsModule } from './jobs.module';
+export { Jobs } from './jobs.service';
+export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
+export { JobRunner, type JobLora, type PictureRoute } from './worker/job.files';

@@ -1,0 +1,53 @@
+import type { Progress } from '@app/pipeline';
+import type { JobState } from './job.record';
+
+/** A small picture of how far the sampling is. */
+export interface JobPreview {
+  readonly step: number;
+  /** Base64. */
+  readonly jpeg: string;
+  readonly width: number;
+  readonly height: number;
+}
+
+export type JobEvent =
+  /** `attempts` as in the record; tells the second run from the first. */
+  | { readonly type: 'state'; readonly state: JobState; readonly attempts?: number }
+  | { readonly type: 'progress'; readonly progress: Progress }
+  | { readonly type: 'preview'; readonly preview: JobPreview };
+
+/** `id` grows within a job: milliseconds since 1970, a dash, a counter. Previews carry the id of the event before. */
+export type StoredEvent = JobEvent & { readonly id: string };
+
+/** States and progress that are kept of a job, the newest. */
+export const KEPT_EVENTS = 200;
+
+/**
+ * What happens to a job, told to whoever watches, wherever they are. The records are the truth; events are their
+ * news, and may be lost with a process or a connection: who must not miss a state looks at the record as well.
+ * Two drivers (memory, Redis) pass one contract suite (job.events.contract.ts). This class is also the injection token.
+ */
+export abstract class JobEvents {
+  /** Never rejects: nobody's job fails for a lost event. */
+  abstract publish(jobId: string, event: JobEvent): Promise<void>;
+
+  /** Kept events, oldest first; with `after` only later ones, all when `after` is no id of this job's events. Never previews. */
+  abstract read(jobId: string, after?: string): Promise<readonly StoredEvent[]>;
+
+  /** From now on; previews only when asked for. Resolves, once events arrive, to the function that ends it. */
+  abstract subscribe(
+    jobId: string,
+    listener: (event: StoredEvent) => void,
+    options?: { readonly previews?: boolean },
+  ): Promise<() => void>;
+
+  /** Whether anybody anywhere subscribes to the job's previews. */
+  abstract previewsWanted(jobId: string): Promise<boolean>;
+
+  /** Events of a finished job go after `seconds`. */
+  abstract expire(jobId: string, seconds: number): Promise<void>;
+
+  abstract forget(jobId: string): Promise<void>;
+
+  abstract close(): Promise<void>;
+}

@@ -1,0 +1,209 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { draft } from '../../test/support/jobs';
+import type { JobQueue, Ticket } from './job.queue';
+import type { JobRecord } from './job.record';
+import type { JobStore } from './job.store';
+import * as transitions from './job.transitions';
+
+export interface OpenedQueue {
+  readonly store: JobStore;
+  /** Not started yet. */
+  readonly queue: JobQueue;
+  /** The same jobs as a new process finds them after the old one died; ends the old one. Not started either. */
+  readonly reopen?: () => Promise<OpenedQueue>;
+  readonly close: () => Promise<void>;
+}
+
+type Overrides = Parameters<typeof draft>[0];
+
+/** What every queue does, with the store of its kind. `open` hands over empty ones for each test. */
+export function queueContract(name: string, open: () => Promise<OpenedQueue>): void {
+  describe(`${name} keeps the contract of JobQueue`, () => {
+    let opened: OpenedQueue;
+    let store: JobStore;
+    let queue: JobQueue;
+    const leave = new AbortController();
+
+    const use = async (next: OpenedQueue) => {
+      opened = next;
+      ({ store, queue } = next);
+      await queue.start();
+    };
+    beforeEach(async () => use(await open()));
+    afterEach(() => opened.close());
+
+    const accept = async (overrides: Overrides = {}): Promise<JobRecord> => {
+      const acceptance = await store.accept(draft(overrides), { limit: 1000 });
+      if (acceptance.outcome !== 'accepted') throw new Error(acceptance.outcome);
+      return acceptance.job;
+    };
+    const submit = async (overrides: Overrides = {}) => {
+      const job = await accept(overrides);
+      await queue.add(job);
+      return job;
+    };
+    const take = () => queue.take(leave.signal);
+    const run = (id: string) => store.update(id, transitions.start(Date.now()));
+    const cancel = (id: string) => store.update(id, transitions.cancel('Cancelled', Date.now()));
+    /** Takes a job and runs it to its end. */
+    const serve = async (): Promise<string> => {
+      const ticket = (await take())!;
+      await run(ticket.id);
+      await cancel(ticket.id);
+      await ticket.done();
+      return ticket.id;
+    };
+    /** The ids of all jobs that are there, or undefined where none comes within a while. */
+    const soon = async (milliseconds = 150): Promise<Ticket | undefined> =>
+      queue.take(AbortSignal.timeout(milliseconds));
+
+    it("should hand out a caller's jobs as they came", async () => {
+      const jobs = [await submit(), await submit(), await submit()];
+      const served = [await serve(), await serve(), await serve()];
+      expect(served).toEqual(jobs.map(({ id }) => id));
+      expect(await soon()).toBeUndefined();
+    });
+
+    it("should hand out another caller's single job next, before the rest of a hundred", async () => {
+      const many: JobRecord[] = [];
+      while (many.length < 100) many.push(await submit({ cost: 30 }));
+      const running = (await take())!;
+      await run(running.id);
+      const ahead = (await take())!;
+      await run(ahead.id);
+      const single = await submit({ caller: 'bob', cost: 30 });
+      expect([running.id, ahead.id]).toEqual([many[0].id, many[1].id]);
+      expect(await serve()).toBe(single.id);
+      expect(await serve()).toBe(many[2].id);
+    });
+
+    it('should hand out no job twice to eight who take at once', async () => {
+      const jobs = new Set<string>();
+      const taken: string[] = [];
+      const takers = Array.from({ length: 8 }, async () => {
+        while (taken.length < 40) {
+          const ticket = await soon(2000);
+          if (!ticket) return;
+          taken.push(ticket.id);
+          await run(ticket.id);
+          await cancel(ticket.id);
+          await ticket.done();
+        }
+      });
+      while (jobs.size < 40) jobs.add((await submit()).id);
+      await Promise.all(takers);
+      expect(taken).toHaveLength(40);
+      expect(new Set(taken)).toEqual(jobs);
+    });
+
+    it('should let a taker wait for a job', async () => {
+      const waiting = take();
+      await sleep(20);
+      const job = await submit();
+      expect((await waiting)!.id).toBe(job.id);
+    });
+
+    it('should let a taker leave who waits, and lose no job with it', async () => {
+      const impatient = new AbortController();
+      const left = queue.take(impatient.signal);
+      await sleep(20);
+      impatient.abort();
+      expect(await left).toBeUndefined();
+      expect(await queue.take(AbortSignal.abort())).toBeUndefined();
+      const job = await submit();
+      expect(await serve()).toBe(job.id);
+    });
+
+    it('should keep a job that was handed out from others, though its record is still queued', async () => {
+      const [first, second] = [await submit(), await submit()];
+      const ticket = (await take())!;
+      expect(ticket.id).toBe(first.id);
+      expect(ticket.lost.aborted).toBe(false);
+      await queue.add(first);
+      expect((await take())!.id).toBe(second.id);
+      expect(await soon()).toBeUndefined();
+    });
+
+    it('should hand out a job once that was added twice', async () => {
+      const job = await submit();
+      await queue.add(job);
+      expect(await serve()).toBe(job.id);
+      expect(await soon()).toBeUndefined();
+    });
+
+    it('should not hand out a job that was cancelled while it waited', async () => {
+      const [first, second] = [await submit(), await submit()];
+      await cancel(first.id);
+      await queue.remove(first.id);
+      await queue.remove(first.id);
+      expect(await serve()).toBe(second.id);
+      expect(await soon()).toBeUndefined();
+    });
+
+    it('should bear the removal of a job that is handed out', async () => {
+      const [first, second] = [await submit(), await submit()];
+      const ticket = (await take())!;
+      await cancel(first.id);
+      await queue.remove(first.id);
+      await ticket.done();
+      expect(await serve()).toBe(second.id);
+      expect(await soon()).toBeUndefined();
+    });
+
+    it('should hand out a job again that was given back, by its old place', async () => {
+      const [first, second] = [await submit(), await submit()];
+      const ticket = (await take())!;
+      await run(ticket.id);
+      await store.update(ticket.id, transitions.giveBack(Date.now()));
+      await ticket.giveBack();
+      expect([await serve(), await serve()]).toEqual([first.id, second.id]);
+    });
+
+    it('should wake a waiting taker for a job that is given back', async () => {
+      const job = await submit();
+      const ticket = (await take())!;
+      const waiting = take();
+      await ticket.giveBack();
+      expect((await waiting)!.id).toBe(job.id);
+    });
+
+    it('should hand out a job that was given back for later not before its time, but then first', async () => {
+      const [first, second, third] = [await submit(), await submit(), await submit()];
+      const ticket = (await take())!;
+      const since = Date.now();
+      await ticket.giveBack(400);
+      expect(await serve()).toBe(second.id);
+      await sleep(since + 1000 - Date.now());
+      expect([await serve(), await serve()]).toEqual([first.id, third.id]);
+    });
+
+    it('should wake a waiting taker when the time of a job has come', async () => {
+      const job = await submit();
+      const since = Date.now();
+      await (await take())!.giveBack(300);
+      expect((await take())!.id).toBe(job.id);
+      // Timers may fire a millisecond early.
+      expect(Date.now() - since).toBeGreaterThanOrEqual(295);
+    });
+
+    it('should let takers go when it closes', async () => {
+      const waiting = take();
+      await sleep(20);
+      await queue.close();
+      expect(await waiting).toBeUndefined();
+    });
+
+    it('should find all jobs again after its process died, the running one first', async () => {
+      if (!opened.reopen) return;
+      const [first, second] = [await submit(), await submit()];
+      const third = await accept(); // its process died before it was added
+      await run((await take())!.id);
+      await use(await opened.reopen());
+      const served = [await serve(), await serve(), await serve()];
+      expect(served.toSorted()).toEqual([first.id, second.id, third.id].toSorted());
+      expect(served.indexOf(second.id)).toBeLessThan(served.indexOf(third.id));
+      expect((await store.find(first.id))!.attempts).toBe(2);
+      expect(await soon()).toBeUndefined();
+    });
+  });
+}

@@ -1,0 +1,93 @@
+import type { ErrorCode } from '@app/errors';
+import type { PictureJob, PictureResult } from './worker/job.files';
+
+/**
+ * The format of a record. Fields are only ever added, and whoever writes a record back keeps fields that it does not
+ * know: so old and new processes work side by side. Raised only when an older worker could not run a new job rightly;
+ * a worker leaves jobs with a higher version to newer ones.
+ */
+export const JOB_VERSION = 1;
+
+/** queued -> running | cancelled | expired; running -> succeeded | failed | cancelled | queued (given back, retried). */
+export const JOB_STATES = ['queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'] as const;
+export type JobState = (typeof JOB_STATES)[number];
+
+export const isFinished = ({ state }: { readonly state: JobState }): boolean =>
+  state !== 'queued' && state !== 'running';
+
+/** A job's place in the fair order: by `start`, then by `seq`. Start-time fair queueing; see JobStore.accept. */
+export interface Place {
+  /** Counts accepted jobs; also the order of lists. */
+  readonly seq: number;
+  /** Virtual time at which the job may start, in units of `cost`. */
+  readonly start: number;
+  /** `start` + the job's cost: where its caller's next job begins. */
+  readonly finish: number;
+}
+
+export interface JobError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly param?: string;
+}
+
+/** Same key, caller and fingerprint: the same request. */
+export interface IdempotencyMark {
+  /** The caller's own, 1..255 characters; where callers have keys, behind the name of the key and a colon. */
+  readonly key: string;
+  /** A hash of route and body. */
+  readonly fingerprint: string;
+}
+
+export const WEBHOOK_EVENTS = ['job.running', 'job.succeeded', 'job.failed', 'job.cancelled'] as const;
+export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
+
+export interface WebhookDelivery {
+  readonly event: WebhookEvent;
+  /** When it happened; milliseconds since 1970, like every `…At`. */
+  readonly at: number;
+  readonly attempts: number;
+  readonly status: 'pending' | 'delivered' | 'failed';
+  /** While pending: not before this. */
+  readonly nextAt?: number;
+  /** The answer to the last attempt, in a few words: `200`, `timeout`. */
+  readonly outcome?: string;
+}
+
+export interface Webhook {
+  readonly url: string;
+  readonly events: readonly WebhookEvent[];
+  readonly deliveries: readonly WebhookDelivery[];
+}
+
+/** Everything that is kept of a job. Survives JSON; holds no pixels. */
+export interface JobRecord {
+  readonly version: number;
+  /** 24 hexadecimal digits. */
+  readonly id: string;
+  /** Whose share of the queue it takes: fairness, QUEUE_LIMIT_PER_USER and idempotency keys go by this. */
+  readonly caller: string;
+  readonly state: JobState;
+  readonly picture: PictureJob;
+  readonly place: Place;
+  readonly createdAt: number;
+  readonly startedAt?: number;
+  readonly finishedAt?: number;
+  /** Not started by then: expires. Still running then: fails with `deadline_exceeded`. */
+  readonly deadlineAt: number;
+  /** Times that an engine began it. */
+  readonly attempts: number;
+  /** Times that its engine died under it. */
+  readonly crashes: number;
+  readonly result?: PictureResult;
+  readonly error?: JobError;
+  /** Removed when the key is free for a new job again. */
+  readonly idempotency?: IdempotencyMark;
+  readonly webhook?: Webhook;
+}
+
+/** A job before it has its place. */
+export type JobDraft = Omit<JobRecord, 'place'> & {
+  /** Whole number >= 1: the caller's next job begins this much later. */
+  readonly cost: number;
+};

@@ -1,0 +1,104 @@
+import type { JobDraft, JobRecord, JobState } from './job.record';
+import type { PictureRoute } from './worker/job.files';
+
+export interface Admission {
+  /** Jobs that may be queued or running at a time. */
+  readonly limit: number;
+  /** The same of one caller; undefined: no bound. */
+  readonly limitPerCaller?: number;
+}
+
+export type Acceptance =
+  | { readonly outcome: 'accepted' | 'replayed'; readonly job: JobRecord }
+  /** The idempotency key belongs to another request. */
+  | { readonly outcome: 'mismatch' }
+  | { readonly outcome: 'queue_full' | 'caller_full' };
+
+export interface JobQuery {
+  readonly userId?: string;
+  readonly state?: JobState;
+  readonly route?: PictureRoute;
+  /** Only jobs with a smaller `place.seq`: the `next` of the page before. */
+  readonly before?: number;
+  /** 1..100. */
+  readonly limit: number;
+}
+
+export interface JobPage {
+  /** Newest first. */
+  readonly jobs: readonly JobRecord[];
+  /** Where the next page begins; undefined on the last. */
+  readonly next?: number;
+}
+
+/** Queued jobs of one size, summed up. */
+export interface Work {
+  readonly width: number;
+  readonly height: number;
+  /** With a reference picture, which the engine encodes first. */
+  readonly reference: boolean;
+  readonly jobs: number;
+  /** Sampling steps of all of them. */
+  readonly steps: number;
+}
+
+/** Idempotency keys answer for this long after their job was created, in milliseconds. */
+export const KEY_TTL = 24 * 3600 * 1000;
+
+/**
+ * The records: who asked for what, how far it is, what came of it; and idempotency keys. Two drivers (SQLite in
+ * DATA_DIR, Redis) pass one contract suite (job.store.contract.ts). This class is also the injection token. When it
+ * resolves, a change is written. Failures (disk full, no connection) are thrown as ServiceError `storage_unavailable`
+ * and leave nothing half-written.
+ *
+ * Rules of jobs are not here: what a change means is decided by the pure functions of job.transitions.ts.
+ */
+export abstract class JobStore {
+  /**
+   * Writes a new job, its idempotency key and its place at once, or nothing. In this order: a known key (younger than
+   * KEY_TTL, its job still there) answers `replayed` with its job, or `mismatch`; then the limits.
+   *
+   * The place is that of start-time fair queueing (Goyal, Vin, Cheng: "Start-time Fair Queueing", SIGCOMM 1996), the
+   * callers being the flows: start = max(virtual time, largest finish of the caller's queued and running jobs),
+   * finish = start + cost. The virtual time is the largest start of all jobs that ever went to running, and restarts
+   * nowhere: it only grows.
+   */
+  abstract accept(draft: JobDraft, admission: Admission): Promise<Acceptance>;
+
+  abstract find(id: string): Promise<JobRecord | undefined>;
+
+  /** The job that a key belongs to, younger than KEY_TTL. */
+  abstract findByKey(caller: string, key: string): Promise<JobRecord | undefined>;
+
+  /**
+   * Replaces a record by `change` of it, one after the other: no change is lost. `change` is pure, may be called more
+   * than once, and returns undefined to leave the record alone. Resolves to the new record; undefined when there is no
+   * job or the change was declined. A record without its `idempotency` frees its key.
+   */
+  abstract update(
+    id: string,
+    change: (job: JobRecord) => JobRecord | undefined,
+  ): Promise<JobRecord | undefined>;
+
+  abstract list(query: JobQuery): Promise<JobPage>;
+
+  /** Queued jobs before this one in the fair order, by size; undefined when it is not queued. Sum of `jobs` + 1 is its position. */
+  abstract ahead(id: string): Promise<readonly Work[] | undefined>;
+
+  abstract count(): Promise<{ readonly queued: number; readonly running: number }>;
+
+  /** Queued jobs whose deadline is over; at most 100. */
+  abstract overdue(now: number): Promise<readonly string[]>;
+
+  /** Jobs with a pending webhook delivery whose `nextAt` (the earliest) is over, earliest first; at most 20. */
+  abstract webhooksDue(now: number): Promise<readonly string[]>;
+
+  /** Jobs that finished before `time`, oldest first; at most 100. */
+  abstract finishedBefore(time: number): Promise<readonly string[]>;
+
+  /** Removes a record, its key and its place; fine when there is none. */
+  abstract remove(id: string): Promise<void>;
+
+  /** Rejects with the reason when records cannot be read or written. */
+  abstract check(): Promise<void>;
+}

@@ -1,0 +1,108 @@
+import { ServiceError } from '@app/errors';
+import { ERRORS } from '@app/errors';
+import type { PictureResult } from './worker/job.files';
+import {
+  isFinished,
+  type JobError,
+  type JobRecord,
+  type JobState,
+  type WebhookDelivery,
+  type WebhookEvent,
+} from './job.record';
+
+/** An engine that dies twice under the same job was killed by it. */
+export const MAX_CRASHES = 2;
+/** Starts after which a job that never ended is given up: it takes whole machines down with it. */
+export const MAX_ATTEMPTS = 10;
+
+/** What may happen to a job. Each returns the new record, or undefined where the state does not allow it. */
+type Change = (job: JobRecord) => JobRecord | undefined;
+
+/** queued -> running. */
+export const start =
+  (now: number): Change =>
+  (job) => {
+    if (job.state !== 'queued' || job.deadlineAt <= now) return undefined;
+    return enter(job, 'running', now, { startedAt: now, attempts: job.attempts + 1 });
+  };
+
+/** running -> succeeded. `attempt`: the one that made the picture; a later one may be running elsewhere by now. */
+export const succeed =
+  (result: PictureResult, attempt: number, now: number): Change =>
+  (job) =>
+    job.state === 'running' && job.attempts === attempt
+      ? finish(job, 'succeeded', now, { result })
+      : undefined;
+
+/** running -> failed. */
+export const fail =
+  (error: JobError, attempt: number, now: number): Change =>
+  (job) =>
+    job.state === 'running' && job.attempts === attempt ? finish(job, 'failed', now, { error }) : undefined;
+
+/** queued | running -> cancelled. */
+export const cancel =
+  (message: string, now: number): Change =>
+  (job) =>
+    isFinished(job) ? undefined : finish(job, 'cancelled', now, { error: { code: 'cancelled', message } });
+
+/** queued -> expired. */
+export const expire =
+  (now: number): Change =>
+  (job) =>
+    job.state === 'queued' && job.deadlineAt <= now
+      ? finish(job, 'expired', now, { error: toJobError(deadlineExceeded('did not start')) })
+      : undefined;
+
+/** running -> queued: its process ends, or died, and that was not the job's fault. */
+export const giveBack =
+  (now: number): Change =>
+  (job) =>
+    job.state === 'running' ? retry(job, job.crashes, now) : undefined;
+
+/** running -> queued the first time its engine dies, -> failed the second. */
+export const crash =
+  (attempt: number, now: number): Change =>
+  (job) =>
+    job.state === 'running' && job.attempts === attempt ? retry(job, job.crashes + 1, now) : undefined;
+
+export const deadlineExceeded = (what: 'did not start' | 'was not done'): ServiceError =>
+  new ServiceError('deadline_exceeded', `The picture ${what} within deadline_seconds`, 'deadline_seconds');
+
+export const toJobError = ({ code, message, param }: ServiceError): JobError => ({
+  code,
+  message,
+  ...(param !== undefined && { param }),
+});
+
+function retry(job: JobRecord, crashes: number, now: number): JobRecord {
+  if (crashes < MAX_CRASHES && job.attempts < MAX_ATTEMPTS) {
+    return { ...job, state: 'queued', startedAt: undefined, crashes };
+  }
+  const sentence = `The engine process died ${crashes} times, or the service ${job.attempts} times, while it drew this picture`;
+  return finish({ ...job, crashes }, 'failed', now, { error: { code: 'engine_crashed', message: sentence } });
+}
+
+function finish(job: JobRecord, state: JobState, now: number, outcome: Partial<JobRecord>): JobRecord {
+  const finished = enter(job, state, now, { finishedAt: now, ...outcome });
+  // A retry may do better: only what would come out the same is kept under the key.
+  const keeps = state === 'succeeded' || (state === 'failed' && !ERRORS[outcome.error!.code].retry);
+  return keeps ? finished : { ...finished, idempotency: undefined };
+}
+
+const NEWS: Partial<Record<JobState, WebhookEvent>> = {
+  running: 'job.running',
+  succeeded: 'job.succeeded',
+  failed: 'job.failed',
+  expired: 'job.failed',
+  cancelled: 'job.cancelled',
+};
+
+/** Changes the state and notes the webhook delivery that this calls for. */
+function enter(job: JobRecord, state: JobState, now: number, more: Partial<JobRecord>): JobRecord {
+  const changed = { ...job, state, ...more };
+  const event = NEWS[state];
+  if (!job.webhook || !event || !job.webhook.events.includes(event)) return changed;
+  const delivery: WebhookDelivery = { event, at: now, attempts: 0, status: 'pending', nextAt: now };
+  return { ...changed, webhook: { ...job.webhook, deliveries: [...job.webhook.deliveries, delivery] } };
+}

@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto';
+import { Module, type DynamicModule, type Provider } from '@nestjs/common';
+import { Config } from '@app/config';
+import { StorageModule } from '@app/storage';
+import { Drain } from '@app/lifecycle';
+import { FleetOffers, type WorkerOffer } from './capabilities/fleet.capabilities';
+import { LocalOffers, Offers } from './capabilities/capabilities';
+import { PipelineModule } from '@app/pipeline';
+import { Dispatcher } from './worker/dispatcher';
+import { JobRunner } from './worker/job.files';
+import { Estimates } from './estimates';
+import { JobEvents } from './job.events';
+import { JobQueue } from './job.queue';
+import { JobStore } from './job.store';
+import { Jobs } from './jobs.service';
+import { MemoryJobEvents } from './embedded/memory.job.events';
+import { RedisConnection } from './redis/redis.connection';
+import { RedisJobEvents } from './redis/redis.job.events';
+import { RedisJobQueue } from './redis/redis.job.queue';
+import { RedisJobStore } from './redis/redis.job.store';
+import { RedisWorkerPresence } from './redis/redis.worker.presence';
+import { RedisWatch } from './redis/redis.watch';
+import { JobsDatabase } from './embedded/jobs.database';
+import { SqliteJobQueue } from './embedded/sqlite.job.queue';
+import { SqliteJobStore } from './embedded/sqlite.job.store';
+import { Upkeep } from './job.maintenance';
+import { WorkerAnnouncer } from './worker/announcer';
+
+/** In DATA_DIR, of this process alone. */
+const EMBEDDED: Provider[] = [
+  {
+    provide: JobsDatabase,
+    inject: [Config],
+    useFactory: ({ DATA_DIR }: Config) => JobsDatabase.open(DATA_DIR),
+  },
+  {
+    provide: JobStore,
+    inject: [JobsDatabase],
+    useFactory: (database: JobsDatabase) => new SqliteJobStore(database),
+  },
+  {
+    provide: JobQueue,
+    inject: [JobsDatabase, JobStore],
+    useFactory: (database: JobsDatabase, store: JobStore) => new SqliteJobQueue(database, store),
+  },
+  { provide: JobEvents, useClass: MemoryJobEvents },
+];
+
+/** In Redis, shared by any number of processes. */
+const SHARED: Provider[] = [
+  {
+    provide: RedisConnection,
+    inject: [Config],
+    useFactory: ({ REDIS_URL }: Config) => new RedisConnection(REDIS_URL!),
+  },
+  {
+    provide: JobStore,
+    inject: [RedisConnection],
+    useFactory: (redis: RedisConnection) => new RedisJobStore(redis),
+  },
+  {
+    provide: JobQueue,
+    inject: [RedisConnection, JobStore],
+    useFactory: (redis: RedisConnection, store: RedisJobStore) => new RedisJobQueue(redis, store),
+  },
+  {
+    provide: JobEvents,
+    inject: [RedisConnection],
+    useFactory: (redis: RedisConnection) => new RedisJobEvents(redis),
+  },
+  {
+    provide: RedisWorkerPresence,
+    inject: [RedisConnection],
+    useFactory: (redis: RedisConnection) => new RedisWorkerPresence<WorkerOffer>(redis, randomUUID()),
+  },
+  RedisWatch,
+];
+
+/** Takes jobs and draws them. */
+const DRAWS: Provider[] = [{ provide: Offers, useClass: LocalOffers }, JobRunner, Dispatcher];
+
+/** Leaves them to workers. */
+const LEAVES: Provider[] = [
+  {
+    provide: FleetOffers,
+    inject: [Config, RedisWorkerPresence],
+    useFactory: (config: Config, presence: RedisWorkerPresence<WorkerOffer>) =>
+      new FleetOffers(config, presence),
+  },
+  { provide: Offers, useExisting: FleetOffers },
+];
+
+/** Jobs, for every module: REDIS_URL says where they lie, ROLE who draws them. Needs ConfigModule. */
+@Module({})
+export class JobsModule {
+  static forRoot({ ROLE, REDIS_URL }: Config): DynamicModule {
+    const draws = ROLE !== 'api';
+    const providers = [
+      ...(REDIS_URL ? SHARED : EMBEDDED),
+      ...(draws ? DRAWS : LEAVES),
+      ...(draws && REDIS_URL ? [WorkerAnnouncer] : []),
+      Drain,
+      Estimates,
+      Jobs,
+      Upkeep,
+    ];
+    return {
+      module: JobsModule,
+      global: true,
+      imports: [StorageModule, ...(draws ? [PipelineModule] : [])],
+      providers,
+      exports: [
+        ...[Drain, JobStore, JobEvents, Jobs, Offers],
+        ...(draws ? [] : [FleetOffers]),
+        ...(REDIS_URL ? [RedisConnection] : []),
+      ],
+    };
+  }
+}

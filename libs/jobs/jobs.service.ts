@@ -1,0 +1,232 @@
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { Storage } from '@app/storage';
+import { Drain } from '@app/lifecycle';
+import type { PictureResult } from './worker/job.files';
+import type { Progress } from '@app/pipeline';
+import { Estimates, type Estimate } from './estimates';
+import { JobEvents } from './job.events';
+import { JobQueue } from './job.queue';
+import { isFinished, type JobDraft, type JobError, type JobRecord } from './job.record';
+import { JobStore, type JobPage, type JobQuery } from './job.store';
+import * as to from './job.transitions';
+
+/** A message can get lost, the record cannot: whoever waits looks at it this often, in milliseconds. */
+const LOOK_AGAIN = 5_000;
+
+/** The jobs' rules: records, dispatch and news change together here and nowhere else. */
+@Injectable()
+export class Jobs implements OnApplicationShutdown {
+  private readonly logger = new Logger('Jobs');
+
+  constructor(
+    private readonly config: Config,
+    private readonly store: JobStore,
+    private readonly queue: JobQueue,
+    private readonly events: JobEvents,
+    private readonly storage: Storage,
+    private readonly estimates: Estimates,
+    private readonly drain: Drain,
+  ) {}
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.queue.close();
+    await this.events.close();
+  }
+
+  /**
+   * Accepts a job; when this resolves it survives whatever comes. `replayed`: the idempotency key has its job already.
+   * Throws `idempotency_mismatch`, `queue_full`, `caller_queue_full`, `storage_unavailable`, `draining`.
+   */
+  async submit(draft: JobDraft, bounded: boolean): Promise<{ job: JobRecord; replayed: boolean }> {
+    this.drain.signal.throwIfAborted();
+    const { QUEUE_LIMIT: limit, QUEUE_LIMIT_PER_USER } = this.config;
+    const limitPerCaller = bounded ? QUEUE_LIMIT_PER_USER : undefined;
+    const acceptance = await this.store.accept(draft, { limit, limitPerCaller });
+    switch (acceptance.outcome) {
+      case 'mismatch':
+        throw mismatch();
+      case 'queue_full':
+        throw full('queue_full', `${limit} jobs (QUEUE_LIMIT)`, await this.estimates.untilPlace());
+      case 'caller_full': {
+        const most = `${QUEUE_LIMIT_PER_USER} jobs of one caller (QUEUE_LIMIT_PER_USER)`;
+        throw full('caller_queue_full', most, await this.estimates.untilPlace());
+      }
+      case 'replayed':
+        return { job: acceptance.job, replayed: true };
+      case 'accepted': {
+        const { job } = acceptance;
+        await this.events.publish(job.id, { type: 'state', state: 'queued', attempts: 0 });
+        // The record is written, so the job is not lost: the queue adds what it misses by itself.
+        await this.queue.add(job).catch((error: unknown) => this.logger.warn({ err: error, job: job.id }));
+        return { job, replayed: false };
+      }
+    }
+  }
+
+  /** Refuses early what `submit` would: before pictures are fetched and copied. */
+  async assertRoom(): Promise<void> {
+    const { QUEUE_LIMIT: limit } = this.config;
+    const { queued, running } = await this.store.count();
+    if (queued + running >= limit) {
+      throw full('queue_full', `${limit} jobs (QUEUE_LIMIT)`, await this.estimates.untilPlace());
+    }
+  }
+
+  /** The job of an idempotency key; throws `idempotency_mismatch` when it was another request. */
+  async findByKey(caller: string, key: string, fingerprint: string): Promise<JobRecord | undefined> {
+    const job = await this.store.findByKey(caller, key);
+    if (job && job.idempotency?.fingerprint !== fingerprint) throw mismatch();
+    return job;
+  }
+
+  /** With a `userId`, a job of anybody else is as good as none. Throws `job_not_found`. */
+  async find(id: string, userId?: string): Promise<JobRecord> {
+    const job = await this.store.find(id);
+    if (job && (userId === undefined || job.picture.userId === userId)) return job;
+    throw new ServiceError('job_not_found', `There is no job ${id.slice(0, 100)}, or it was forgotten`);
+  }
+
+  /** As `find`, for those to whom a job that is gone is an answer. */
+  look(id: string): Promise<JobRecord | undefined> {
+    return this.store.find(id);
+  }
+
+  list(query: JobQuery): Promise<JobPage> {
+    return this.store.list(query);
+  }
+
+  /** Resolves once the job is cancelled: nothing of it will be kept. Twice is fine; throws `job_finished`, `job_not_found`. */
+  async cancel(id: string, message = 'The job was cancelled'): Promise<JobRecord> {
+    const cancelled = await this.change(id, to.cancel(message, Date.now()));
+    if (cancelled) return cancelled;
+    const job = await this.find(id);
+    if (job.state === 'cancelled') return job;
+    throw new ServiceError('job_finished', `The job has ${job.state} already: there is nothing to cancel`);
+  }
+
+  /** Cancels and forgets all jobs of a user. Workers that draw one of them find no record and keep nothing. */
+  async removeUser(userId: string): Promise<void> {
+    for (;;) {
+      const { jobs } = await this.store.list({ userId, limit: 100 });
+      if (jobs.length === 0) return;
+      for (const job of jobs) {
+        await this.change(job.id, to.cancel(`The data of user ${userId} was deleted`, Date.now()));
+        await this.remove(job);
+      }
+    }
+  }
+
+  /** Removes a record and everything that is kept beside it, but not its picture. */
+  async remove({ id, picture }: JobRecord): Promise<void> {
+    if (picture.referenceKey) await this.storage.delete(picture.referenceKey);
+    await this.store.remove(id);
+    await this.events.forget(id);
+  }
+
+  start(id: string): Promise<JobRecord | undefined> {
+    return this.change(id, to.start(Date.now()));
+  }
+
+  succeed(id: string, attempt: number, result: PictureResult): Promise<JobRecord | undefined> {
+    return this.change(id, to.succeed(result, attempt, Date.now()));
+  }
+
+  fail(id: string, attempt: number, error: JobError): Promise<JobRecord | undefined> {
+    return this.change(id, to.fail(error, attempt, Date.now()));
+  }
+
+  /** The engine died under it: queued again, or failed for good. */
+  crash(id: string, attempt: number): Promise<JobRecord | undefined> {
+    return this.change(id, to.crash(attempt, Date.now()));
+  }
+
+  /** Its turn ends through no fault of its own: queued again. */
+  giveBack(id: string): Promise<JobRecord | undefined> {
+    return this.change(id, to.giveBack(Date.now()));
+  }
+
+  expire(id: string): Promise<JobRecord | undefined> {
+    return this.change(id, to.expire(Date.now()));
+  }
+
+  /**
+   * Resolves to the finished job, also when it is that by the moment that `signal` aborts. Rejects with `signal`'s
+   * reason; with `job_not_found` when the job is removed; with `draining` when this process ends and the job waits.
+   */
+  async finished(id: string, signal: AbortSignal): Promise<JobRecord> {
+    let wake = (): void => {};
+    const end = await this.events.subscribe(id, (event) => {
+      if (event.type === 'state') wake();
+    });
+    const { signal: draining } = this.drain;
+    let stays = false;
+    const leave = () => wake();
+    for (const each of [signal, draining]) each.addEventListener('abort', leave);
+    try {
+      for (;;) {
+        // Before the record is read, or a change in between would wake nobody.
+        const news = new Promise<void>((resolve) => (wake = resolve));
+        const job = await this.find(id);
+        if (isFinished(job)) return job;
+        signal.throwIfAborted();
+        // One that runs may end in time, even where its engine dies and it is queued for a moment.
+        if (draining.aborted && !stays && job.state === 'queued') throw draining.reason;
+        stays = draining.aborted;
+        const timer = setTimeout(() => wake(), LOOK_AGAIN);
+        await news;
+        clearTimeout(timer);
+      }
+    } finally {
+      for (const each of [signal, draining]) each.removeEventListener('abort', leave);
+      end();
+    }
+  }
+
+  estimate(job: JobRecord): Promise<Estimate> {
+    return this.estimates.of(job);
+  }
+
+  /** The newest progress of a job that runs. */
+  async progress(id: string): Promise<Progress | undefined> {
+    const events = await this.events.read(id);
+    const last = events.findLast((event) => event.type !== 'preview');
+    return last?.type === 'progress' ? last.progress : undefined;
+  }
+
+  /** The one place where a state changes: record first, then whoever has to know. */
+  private async change(
+    id: string,
+    change: (job: JobRecord) => JobRecord | undefined,
+  ): Promise<JobRecord | undefined> {
+    const job = await this.store.update(id, change);
+    if (!job) return undefined;
+    await this.events.publish(id, { type: 'state', state: job.state, attempts: job.attempts });
+    if (isFinished(job)) await this.tidy(job);
+    return job;
+  }
+
+  /** What a finished job no longer needs; what fails here is found by the upkeep. */
+  private async tidy(job: JobRecord): Promise<void> {
+    const { id, picture } = job;
+    const left = [this.events.expire(id, this.config.JOB_TTL)];
+    // A job that ran was taken from the queue.
+    if (job.startedAt === undefined) left.push(this.queue.remove(id));
+    if (picture.referenceKey) left.push(this.storage.delete(picture.referenceKey));
+    for (const result of await Promise.allSettled(left)) {
+      if (result.status === 'rejected') this.logger.warn({ err: result.reason as unknown, job: id });
+    }
+  }
+}
+
+const mismatch = () =>
+  new ServiceError(
+    'idempotency_mismatch',
+    'Expected the same route and body as before for this Idempotency-Key but received others',
+  );
+
+const full = (code: 'queue_full' | 'caller_queue_full', most: string, seconds: number) =>
+  new ServiceError(code, `Expected at most ${most} at a time; send the request again later`, undefined, {
+    retryAfter: seconds,
+  });

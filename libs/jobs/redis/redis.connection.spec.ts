@@ -1,0 +1,123 @@
+import { createServer, type Server } from 'node:net';
+import { once } from 'node:events';
+import { Logger } from '@nestjs/common';
+import { freePorts } from '../../../test/support/ports';
+import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
+import { describeWith } from '../../../test/support/requires';
+import { RedisConnection } from './redis.connection';
+
+const connections: RedisConnection[] = [];
+function connect(url: string): RedisConnection {
+  connections.push(new RedisConnection(url));
+  return connections.at(-1)!;
+}
+const ping = (redis: RedisConnection) => redis.run('read', (client) => client.ping());
+
+let warn: jest.SpyInstance;
+beforeEach(() => {
+  warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation();
+  jest.spyOn(Logger.prototype, 'log').mockImplementation();
+});
+afterEach(async () => {
+  await Promise.all(connections.splice(0).map((redis) => redis.close()));
+  jest.restoreAllMocks();
+});
+
+describe(RedisConnection.name, () => {
+  it('should refuse commands within seconds while Redis is away, say what to check and log it once', async () => {
+    const [port] = await freePorts(1);
+    const redis = connect(`redis://user:not-a-secret@127.0.0.1:${port}`);
+    const start = performance.now();
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const error = await ping(redis).catch((failure: unknown) => failure);
+      expect(error).toMatchObject({ name: 'ServiceError', code: 'storage_unavailable', retryAfter: 5 });
+      expect((error as Error).message).toMatch(/check REDIS_URL/);
+      expect((error as Error).message).not.toMatch(/not-a-secret/);
+    }
+    expect(performance.now() - start).toBeLessThan(5_000);
+    expect(warn).toHaveBeenCalledTimes(1);
+    expect(String(warn.mock.calls)).not.toMatch(/not-a-secret/);
+  });
+
+  it('should not wait for a server that never answers', async () => {
+    const silent: Server = createServer((socket) => socket.on('error', () => undefined)).listen(
+      0,
+      '127.0.0.1',
+    );
+    await once(silent, 'listening');
+    const { port } = silent.address() as { port: number };
+    const start = performance.now();
+    await expect(ping(connect(`redis://127.0.0.1:${port}`))).rejects.toMatchObject({
+      code: 'storage_unavailable',
+    });
+    expect(performance.now() - start).toBeLessThan(4_000);
+    silent.close();
+  });
+});
+
+describeWith(REDIS_SERVER, `${RedisConnection.name} on a real server`, () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+  });
+  afterAll(() => server.stop());
+
+  it('should work at once, and again when Redis is back', async () => {
+    const redis = connect(server.url);
+    expect(await ping(redis)).toBe('PONG');
+    for (const outage of [1, 2]) {
+      await server.kill();
+      await expect(ping(redis)).rejects.toMatchObject({ code: 'storage_unavailable' });
+      await eventually(() => expect(warn).toHaveBeenCalledTimes(outage));
+      await server.restart();
+      await expect(eventually(() => ping(redis))).resolves.toBe('PONG');
+    }
+  });
+
+  it('should never send a refused command late', async () => {
+    const redis = connect(server.url);
+    await ping(redis);
+    await server.kill();
+    await expect(redis.run('write', (client) => client.incr('late'))).rejects.toMatchObject({
+      code: 'storage_unavailable',
+    });
+    await server.restart();
+    await eventually(() => ping(redis));
+    expect(await redis.run('read', (client) => client.get('late'))).toBeNull();
+  });
+
+  it('should say what an error of the server means', async () => {
+    const redis = connect(server.url);
+    const full = async () => redis.run('write', (client) => client.set('key', 'value'));
+    await redis.run('write', (client) => client.config('SET', 'maxmemory', '1'));
+    await expect(full()).rejects.toMatchObject({ message: 'Redis cannot write (OOM): its memory is full.' });
+    await redis.run('write', (client) => client.config('SET', 'maxmemory', '0'));
+    await expect(full()).resolves.toBe('OK');
+  });
+
+  it('should warn of settings that lose jobs', async () => {
+    const redis = connect(server.url);
+    const set = (name: string, value: string) =>
+      redis.run('write', (client) => client.config('SET', name, value));
+    expect(await redis.warnings()).toEqual([expect.stringMatching(/appendonly/)]);
+    await set('maxmemory-policy', 'allkeys-lru');
+    expect(await redis.warnings()).toEqual([
+      expect.stringMatching(/noeviction \(it is allkeys-lru\)/),
+      expect.stringMatching(/appendonly/),
+    ]);
+    await set('maxmemory-policy', 'noeviction');
+    jest.spyOn(redis.client, 'info').mockResolvedValue('# a server that does not tell\r\n');
+    expect(await redis.warnings()).toEqual([]);
+  });
+});
+
+async function eventually<T>(attempt: () => T | Promise<T>): Promise<T> {
+  for (const giveUpAt = performance.now() + 8_000; ;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (performance.now() > giveUpAt) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

@@ -1,0 +1,245 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { draft } from '../../../test/support/jobs';
+import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
+import { describeWith } from '../../../test/support/requires';
+import type { JobDraft, JobRecord } from '../job.record';
+import type { Ticket } from '../job.queue';
+import { type OpenedQueue, queueContract } from '../job.queue.contract';
+import { cancel, giveBack, start } from '../job.transitions';
+import { RedisConnection } from './redis.connection';
+import { RedisJobQueue, type RedisJobQueueOptions } from './redis.job.queue';
+import { RedisJobStore } from './redis.job.store';
+
+/** A process that takes one job, begins it and then only holds it. */
+const HOLDER = `
+const { RedisConnection } = require('./libs/jobs/redis/redis.connection');
+const { RedisJobQueue } = require('./libs/jobs/redis/redis.job.queue');
+const { RedisJobStore } = require('./libs/jobs/redis/redis.job.store');
+const { start } = require('./libs/jobs/job.transitions');
+const redis = new RedisConnection(process.argv[1]);
+const store = new RedisJobStore(redis);
+const queue = new RedisJobQueue(redis, store);
+(async () => {
+  await queue.start();
+  const ticket = await queue.take(new AbortController().signal);
+  await store.update(ticket.id, start(Date.now()));
+  process.stdout.write(ticket.id);
+})();
+`;
+
+describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
+  let server: RedisServer;
+  let closing: (() => Promise<void>)[];
+
+  beforeEach(async () => {
+    jest.spyOn(Logger.prototype, 'warn').mockImplementation();
+    jest.spyOn(Logger.prototype, 'log').mockImplementation();
+    server = await RedisServer.start();
+    closing = [];
+  });
+  afterEach(async () => {
+    for (const close of closing.reverse()) await close();
+    await server.stop();
+    jest.restoreAllMocks();
+  });
+
+  /** What one process has. */
+  function open(options?: RedisJobQueueOptions) {
+    const redis = new RedisConnection(server.url);
+    const store = new RedisJobStore(redis);
+    const queue = new RedisJobQueue(redis, store, options);
+    closing.push(async () => {
+      await queue.close();
+      await redis.close();
+    });
+    return { redis, store, queue };
+  }
+
+  async function accept(store: RedisJobStore, overrides?: Partial<JobDraft>): Promise<JobRecord> {
+    const acceptance = await store.accept(draft(overrides), { limit: 1_000 });
+    if (acceptance.outcome !== 'accepted') throw new Error(acceptance.outcome);
+    return acceptance.job;
+  }
+
+  queueContract(RedisJobQueue.name, () => Promise.resolve(opened()));
+
+  /** Jobs of a dead process come back in two seconds here, so that nobody waits for them. */
+  function opened(): OpenedQueue {
+    const { redis, store, queue } = open({ lockDuration: 1_000, stalledInterval: 300 });
+    const close = async () => {
+      await queue.close();
+      await redis.close();
+    };
+    const reopen = async () => {
+      await close();
+      return opened();
+    };
+    return { store, queue, close, reopen };
+  }
+
+  const take = async (queue: RedisJobQueue): Promise<Ticket> =>
+    (await queue.take(new AbortController().signal))!;
+
+  it('should hand out the job of a killed process within 30 seconds, queued again', async () => {
+    const { store, queue } = open();
+    const job = await accept(store);
+    await queue.add(job);
+    const child: ChildProcess = spawn(
+      process.execPath,
+      ['-r', './test/support/typescript.js', '-e', HOLDER, server.url],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const [held] = (await once(child.stdout!, 'data')) as [Buffer];
+    expect(held.toString()).toBe(job.id);
+    child.kill('SIGKILL');
+    const killedAt = performance.now();
+    await queue.start();
+    const ticket = await take(queue);
+    expect(performance.now() - killedAt).toBeLessThan(30_000);
+    expect(ticket.id).toBe(job.id);
+    expect(await store.find(job.id)).toMatchObject({ state: 'queued', attempts: 1 });
+    await ticket.done();
+  }, 60_000);
+
+  it('should keep a job that takes longer than its lock', async () => {
+    const [one, two] = [open({ lockDuration: 1_000 }), open({ lockDuration: 1_000 })];
+    await one.queue.add(await accept(one.store));
+    const ticket = await take(one.queue);
+    expect(await two.queue.take(AbortSignal.timeout(8_000))).toBeUndefined();
+    expect(ticket.lost.aborted).toBe(false);
+    await ticket.done();
+  }, 20_000);
+
+  it('should tell a process that its job may be another’s by now', async () => {
+    const { redis, store, queue } = open({ lockDuration: 900 });
+    const job = await accept(store);
+    await queue.add(job);
+    const ticket = await take(queue);
+    await redis.client.del(`{sdxl}:queue:${job.id}:lock`);
+    await Promise.race([once(ticket.lost, 'abort'), sleep(5_000)]);
+    expect(ticket.lost.aborted).toBe(true);
+    await ticket.done();
+    await ticket.giveBack();
+  }, 20_000);
+
+  it('should tell a process that is cut off from Redis the same', async () => {
+    const { store, queue } = open({ lockDuration: 900 });
+    await queue.add(await accept(store));
+    const ticket = await take(queue);
+    await server.kill();
+    await Promise.race([once(ticket.lost, 'abort'), sleep(5_000)]);
+    expect(ticket.lost.aborted).toBe(true);
+  }, 20_000);
+
+  it('should go on when Redis was away', async () => {
+    const { redis, store, queue } = open();
+    await queue.start();
+    const taken = take(queue);
+    await redis.run('read', (client) => client.ping());
+    await server.kill();
+    await sleep(500);
+    await server.restart();
+    while (redis.client.status !== 'ready') await sleep(20);
+    const job = await accept(store);
+    await queue.add(job);
+    const ticket = await taken;
+    expect(ticket.id).toBe(job.id);
+    await ticket.done();
+  }, 30_000);
+
+  it('should start while Redis is away, and find the jobs when it comes', async () => {
+    await server.kill();
+    const { store, redis, queue } = open();
+    await queue.start();
+    const taken = take(queue);
+    await server.restart();
+    while (redis.client.status !== 'ready') await sleep(20);
+    const job = await accept(store);
+    await queue.add(job);
+    expect((await taken).id).toBe(job.id);
+  }, 30_000);
+
+  it('should end a waiting take and itself promptly', async () => {
+    const { queue } = open();
+    const abort = new AbortController();
+    const takes = [queue.take(abort.signal), queue.take(new AbortController().signal)];
+    await sleep(300);
+    const start = performance.now();
+    abort.abort();
+    expect(await takes[0]).toBeUndefined();
+    expect(performance.now() - start).toBeLessThan(100);
+    await queue.close();
+    expect(await takes[1]).toBeUndefined();
+    expect(performance.now() - start).toBeLessThan(3_000);
+  });
+
+  it('should not keep a job that came for a take that was given up', async () => {
+    const [one, two] = [open(), open()];
+    expect(await one.queue.take(AbortSignal.timeout(300))).toBeUndefined();
+    const job = await accept(one.store);
+    await one.queue.add(job);
+    expect((await take(two.queue)).id).toBe(job.id);
+  });
+
+  it('should add what was accepted but not queued, in order, however many processes find it', async () => {
+    const [one, two] = [open(), open()];
+    const jobs: JobRecord[] = [];
+    for (let n = 0; n < 5; n++) jobs.push(await accept(one.store, { caller: `caller ${n}` }));
+    await one.queue.add(jobs[4]);
+    await one.queue.remove(jobs[4].id);
+    await Promise.all([one.queue.start(), two.queue.start()]);
+    for (const { id } of jobs) {
+      const ticket = await take(one.queue);
+      expect(ticket.id).toBe(id);
+      await one.store.update(id, start(Date.now()));
+      await ticket.done();
+    }
+    expect(await two.queue.take(AbortSignal.timeout(500))).toBeUndefined();
+  });
+
+  it('should queue a running job again that BullMQ has forgotten, and leave a held one alone', async () => {
+    const { store, queue } = open();
+    const [lost, held] = [await accept(store), await accept(store)];
+    await queue.add(held);
+    const ticket = await take(queue);
+    for (const { id } of [lost, held]) await store.update(id, start(Date.now()));
+    await queue.start();
+    expect((await take(queue)).id).toBe(lost.id);
+    expect(await store.find(lost.id)).toMatchObject({ state: 'queued', attempts: 1 });
+    expect(await store.find(held.id)).toMatchObject({ state: 'running' });
+    await ticket.done();
+  });
+
+  it('should keep the fair order while the virtual time grows past what priorities can tell', async () => {
+    const { store, queue } = open({ priorityThreshold: 2 ** 20 });
+    const cost = 900_000;
+    const busy: JobRecord[] = [];
+    for (let n = 0; n < 6; n++) {
+      busy.push(await accept(store, { caller: 'busy', cost }));
+      await queue.add(busy[n]);
+    }
+    const begin = async (expected: JobRecord) => {
+      const ticket = await take(queue);
+      expect(ticket.id).toBe(expected.id);
+      await store.update(ticket.id, start(Date.now()));
+      return ticket;
+    };
+    const end = async (ticket: Ticket) => {
+      await store.update(ticket.id, cancel('Cancelled', Date.now()));
+      await ticket.done();
+    };
+    for (const job of busy.slice(0, 3)) await end(await begin(job));
+    // Starts at 1,800,000: before what is left of the busy caller, after the base has moved.
+    const late = await accept(store, { caller: 'late', cost: 1 });
+    await queue.start();
+    await queue.add(late);
+    await end(await begin(late));
+    const given = await begin(busy[3]);
+    await store.update(given.id, giveBack(Date.now()));
+    await given.giveBack();
+    for (const job of busy.slice(3)) await end(await begin(job));
+  });
+});

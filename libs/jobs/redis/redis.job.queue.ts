@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Queue, Worker } from 'bullmq';
+import { JobQueue, type Ticket } from '../job.queue';
+import type { JobRecord } from '../job.record';
+import { giveBack } from '../job.transitions';
+import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
+import type { RedisJobStore } from './redis.job.store';
+import { PRIORITY_THRESHOLD, RedisPriorities } from './redis.priorities';
+import { reconcile } from './redis.reconciliation';
+import { RedisTicket } from './redis.job.lease';
+
+/** A job whose process died is looked for this often, twice, after its lock ran out. Milliseconds, like all here. */
+const LOCK_DURATION = 10_000;
+const STALLED_INTERVAL = 5_000;
+const RECONCILE_INTERVAL = 30_000;
+/** Seconds that BullMQ waits for a job at a time; a job that was given back is seen no later. */
+const BLOCK_SECONDS = 1;
+const RETRY_DELAY = 1_000;
+
+const NAME = 'queue';
+
+export interface RedisJobQueueOptions {
+  readonly prefix?: string;
+  /** How far the virtual time may go before waiting jobs get new priorities. */
+  readonly priorityThreshold?: number;
+  /** Milliseconds that a job stays a process's own without a word from it. */
+  readonly lockDuration?: number;
+  /** Milliseconds between two looks for jobs whose lock ran out; the second look hands them out again. */
+  readonly stalledInterval?: number;
+}
+
+/** Dispatch by BullMQ: it knows ids and their priorities, and hands out again what a dead process held. */
+export class RedisJobQueue extends JobQueue {
+  private readonly queue: Queue;
+  private readonly priorities: RedisPriorities;
+  /** Made by the first `take`: a process that only adds jobs needs no connections for it. */
+  private worker?: Worker;
+  private readonly waiters: ((ticket?: Ticket) => void)[] = [];
+  private fetching?: Promise<void>;
+  private readonly tickets = new Set<RedisTicket>();
+  private timer?: NodeJS.Timeout;
+  private reconciling?: Promise<void>;
+  private closed = false;
+
+  constructor(
+    private readonly redis: RedisConnection,
+    private readonly store: RedisJobStore,
+    private readonly options: RedisJobQueueOptions = {},
+  ) {
+    super();
+    const { prefix = DEFAULT_PREFIX, priorityThreshold = PRIORITY_THRESHOLD } = options;
+    this.queue = new Queue(NAME, {
+      ...this.bull,
+      // News of BullMQ that nobody reads.
+      streams: { events: { maxLen: 100 } },
+    });
+    this.queue.on('error', this.failed);
+    this.priorities = new RedisPriorities(redis, this.queue, store, prefix, priorityThreshold);
+  }
+
+  async start(): Promise<void> {
+    this.timer ??= setInterval(() => void this.reconcile(), RECONCILE_INTERVAL).unref();
+    // Also when Redis was away: it may have come back with older data.
+    this.redis.client.off('ready', this.onReady).on('ready', this.onReady);
+    await this.reconcile();
+  }
+
+  async add({ id, place }: JobRecord): Promise<void> {
+    await this.priorities.add({ id, start: place.start });
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.redis.within('write', this.queue.remove(id));
+  }
+
+  take(signal: AbortSignal): Promise<Ticket | undefined> {
+    if (signal.aborted || this.closed) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const settle = (ticket?: Ticket) => {
+        signal.removeEventListener('abort', leave);
+        resolve(ticket);
+      };
+      const leave = () => {
+        this.waiters.splice(this.waiters.indexOf(settle), 1);
+        settle();
+      };
+      signal.addEventListener('abort', leave);
+      this.waiters.push(settle);
+      this.fetching ??= this.fetch();
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    clearInterval(this.timer);
+    this.redis.client.off('ready', this.onReady);
+    for (const settle of this.waiters.splice(0)) settle();
+    // A job that is just being fetched is given back; without Redis there is none.
+    await Promise.race([this.fetching, sleep(2_000 * BLOCK_SECONDS, undefined, { ref: false })]);
+    for (const ticket of this.tickets) ticket.lose();
+    await Promise.allSettled([this.worker?.close(true), this.queue.close()]);
+  }
+
+  private get bull() {
+    const { prefix = DEFAULT_PREFIX } = this.options;
+    // BullMQ puts a colon behind it.
+    return { connection: this.redis.patient, prefix: prefix.replace(/:$/, '') };
+  }
+
+  /** Hands jobs to waiters, first come, first served, as long as there are any. */
+  private async fetch(): Promise<void> {
+    while (this.waiters.length > 0) {
+      try {
+        const ticket = await this.next();
+        if (!ticket) continue;
+        const settle = this.waiters.shift();
+        if (settle) settle(ticket);
+        else await ticket.giveBack();
+      } catch (error) {
+        this.failed(error);
+        await sleep(RETRY_DELAY);
+      }
+    }
+    // In the same turn as the last look at the waiters: the next one starts another loop.
+    this.fetching = undefined;
+  }
+
+  /** undefined when there was none for a while. */
+  private async next(): Promise<RedisTicket | undefined> {
+    const { lockDuration = LOCK_DURATION } = this.options;
+    const worker = (this.worker ??= await this.startWorker(lockDuration));
+    const token = randomUUID();
+    const job = await worker.getNextJob(token);
+    if (!job) return undefined;
+    const ticket: RedisTicket = new RedisTicket(job, token, {
+      ...{ queue: this.queue, worker, redis: this.redis, lockDuration },
+      renewPriority: () => this.renewPriority(ticket.id),
+      ended: () => this.tickets.delete(ticket),
+    });
+    this.tickets.add(ticket);
+    // It was handed out before: when its process died, its record still says running.
+    if (job.attemptsStarted > 1) await this.revive(ticket);
+    return ticket;
+  }
+
+  private async startWorker(lockDuration: number): Promise<Worker> {
+    const { stalledInterval = STALLED_INTERVAL } = this.options;
+    const worker = new Worker(NAME, undefined, {
+      ...this.bull,
+      ...{ autorun: false, drainDelay: BLOCK_SECONDS },
+      ...{ lockDuration, stalledInterval },
+      // The records count the attempts.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    });
+    worker.on('error', this.failed);
+    await worker.startStalledCheckTimer();
+    return worker;
+  }
+
+  private async revive(ticket: RedisTicket): Promise<void> {
+    try {
+      await this.store.update(ticket.id, giveBack(Date.now()));
+    } catch (error) {
+      await ticket.giveBack();
+      throw error;
+    }
+  }
+
+  private async renewPriority(id: string): Promise<void> {
+    const job = await this.store.find(id);
+    if (job) await this.priorities.renew([{ id, start: job.place.start }]);
+  }
+
+  private readonly reconcile = (): Promise<void> => {
+    this.reconciling ??= (async () => {
+      try {
+        await this.priorities.follow();
+        await reconcile(this.redis, this.queue, this.store, this.priorities);
+      } catch (error) {
+        this.failed(error);
+      } finally {
+        this.reconciling = undefined;
+      }
+    })();
+    return this.reconciling;
+  };
+
+  private readonly onReady = (): void => void this.reconcile();
+
+  private readonly failed = (error: unknown): void => {
+    if (!this.closed) this.redis.failed(error);
+  };
+}

@@ -1,0 +1,176 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JobDesk, until } from '../../../test/support/job.desk';
+import { OutOfMemory } from '@app/pipeline';
+import { EngineCrashed } from '@app/pipeline';
+import { Dispatcher } from './dispatcher';
+
+/** Long enough for anything that must not happen. */
+const MOMENT = 60;
+
+describe(Dispatcher.name, () => {
+  let desk: JobDesk;
+  const state = async (id: string) => (await desk.store.find(id))?.state;
+
+  beforeEach(() => {
+    desk = new JobDesk();
+    desk.dispatcher.onApplicationBootstrap();
+  });
+  afterEach(() => desk.close());
+
+  it('should fetch exactly one job ahead, still queued in its record', async () => {
+    const [first, second, third] = [
+      await desk.submit('first'),
+      await desk.submit('second'),
+      await desk.submit('third'),
+    ];
+    const drawing = await desk.drawing();
+    await until(() => desk.queue.taken.length >= 2);
+    await sleep(MOMENT);
+    expect(desk.queue.taken).toEqual([first.id, second.id]);
+    expect([await state(first.id), await state(second.id), await state(third.id)]).toEqual([
+      'running',
+      'queued',
+      'queued',
+    ]);
+    drawing.finish();
+    await desk.drawing();
+    await until(() => desk.queue.taken.length >= 3);
+    expect(desk.queue.taken).toEqual([first.id, second.id, third.id]);
+  });
+
+  it('should prepare the job that is fetched ahead while another is drawn', async () => {
+    const read = jest.spyOn(desk.storage, 'read');
+    await desk.submit('first');
+    await desk.drawing();
+    await desk.submit('second', { picture: { referenceKey: 'inputs/second.png' } });
+    await until(() => read.mock.calls.length > 0);
+    expect(desk.drawn).toEqual(['first']);
+  });
+
+  it('should never draw the job that was fetched ahead and cancelled', async () => {
+    await desk.submit('first');
+    const drawing = await desk.drawing();
+    const ahead = await desk.submit('ahead');
+    await until(() => desk.queue.taken.includes(ahead.id));
+    await desk.jobs.cancel(ahead.id);
+    const next = await desk.submit('next');
+    drawing.finish();
+    (await desk.drawing()).finish();
+    expect(await desk.ended(next)).toMatchObject({ state: 'succeeded' });
+    expect(desk.drawn).toEqual(['first', 'next']);
+    expect(await desk.store.find(ahead.id)).toMatchObject({ state: 'cancelled', attempts: 0 });
+  });
+
+  it('should give the place of the job that was cancelled ahead to another at once', async () => {
+    await desk.submit('first');
+    await desk.drawing();
+    const ahead = await desk.submit('ahead');
+    const next = await desk.submit('next');
+    await until(() => desk.queue.taken.includes(ahead.id));
+    await desk.jobs.cancel(ahead.id);
+    await until(() => desk.queue.taken.includes(next.id));
+    expect(desk.drawn).toEqual(['first']);
+  });
+
+  it('should draw the next picture while one is stored', async () => {
+    const storage = desk.holdStorage();
+    const first = await desk.submit('first');
+    const second = await desk.submit('second');
+    (await desk.drawing()).finish();
+    await storage.reached;
+    const drawing = await desk.drawing();
+    expect(drawing.prompt).toBe('second');
+    expect(await state(first.id)).toBe('running');
+    storage.release();
+    expect(await desk.ended(first)).toMatchObject({ state: 'succeeded' });
+    drawing.finish();
+    await desk.ended(second);
+    expect(desk.storage.keys).toEqual([first.picture.key, second.picture.key].sort());
+  });
+
+  it('should draw as many at a time as there are engines, and fetch one more', async () => {
+    desk.pipeline.engines = [0, 1].map((id) => ({ id, state: 'ready' }));
+    for (const prompt of ['a', 'b', 'c', 'd']) await desk.submit(prompt);
+    await until(() => desk.queue.taken.length >= 3);
+    await sleep(MOMENT);
+    expect(desk.drawn).toEqual(['a', 'b']);
+    expect(desk.queue.taken).toHaveLength(3);
+  });
+
+  describe('with engines of different memory', () => {
+    const small = { width: 64, height: 64 };
+    const large = { width: 128, height: 128 };
+
+    beforeEach(() => {
+      desk.pipeline.engines = [0, 1].map((id) => ({ id, state: 'ready' }));
+      desk.pipeline.mostOf = { 0: 64 * 64 };
+    });
+
+    it('should draw on while a picture waits for the larger one, which gets it next', async () => {
+      const first = await desk.submit('first large', { picture: large });
+      const running = await desk.drawing();
+      const second = await desk.submit('second large', { picture: large });
+      await until(() => desk.queue.taken.includes(second.id));
+      for (const prompt of ['a', 'b']) {
+        const job = await desk.submit(prompt, { picture: small });
+        (await desk.drawing()).finish();
+        await desk.ended(job);
+      }
+      expect(desk.drawn).toEqual(['first large', 'a', 'b']);
+      running.finish();
+      await desk.ended(first);
+      (await desk.drawing()).finish();
+      expect(await desk.ended(second)).toMatchObject({ state: 'succeeded' });
+    });
+
+    it('should refuse what none has the memory for, and go on', async () => {
+      desk.pipeline.mostOf = { 0: 64 * 64, 1: 64 * 64 };
+      const refused = await desk.submit('large', { picture: large });
+      expect(await desk.ended(refused)).toMatchObject({ state: 'failed', error: { code: 'out_of_memory' } });
+      const job = await desk.submit('small', { picture: small });
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded' });
+    });
+
+    it('should leave it to a worker elsewhere that has it', async () => {
+      desk.pipeline.mostOf = { 0: 64 * 64, 1: 64 * 64 };
+      desk.workers = [{ mostPixels: 64 * 64 }, { mostPixels: 128 * 128 }];
+      const job = await desk.submit('large', { picture: large });
+      await until(() => desk.queue.given.length > 0);
+      expect(desk.queue.given[0]).toEqual({ id: job.id, delay: 5_000 });
+      expect(await desk.store.find(job.id)).toMatchObject({ state: 'queued', attempts: 0 });
+      desk.pipeline.mostOf = {};
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
+    });
+
+    it.each([
+      ['lacked the memory for, after all', large, new OutOfMemory('Another program has it', false), 1],
+      ['died under', small, new EngineCrashed('killed by SIGABRT', true, []), 2],
+    ])('should draw with another what one %s', async (_, picture, error, attempts) => {
+      desk.pipeline.mostOf = {};
+      const job = await desk.submit('unlucky', { picture });
+      (await desk.drawing()).fail(error);
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts });
+      expect(desk.pipeline.drawers).toEqual([0, 1]);
+    });
+
+    it('should tell want of memory where all lack it', async () => {
+      desk.pipeline.mostOf = {};
+      const job = await desk.submit('too much', { picture: large });
+      for (let engine = 0; engine < 2; engine++) (await desk.drawing()).fail(new OutOfMemory('No', false));
+      expect(await desk.ended(job)).toMatchObject({ state: 'failed', error: { code: 'out_of_memory' } });
+    });
+  });
+
+  it('should go on once a queue that cannot be reached is back', async () => {
+    const away = new JobDesk();
+    jest.spyOn(away.queue, 'take').mockRejectedValueOnce(new Error('Connection is closed'));
+    away.dispatcher.onApplicationBootstrap();
+    const job = await away.submit('patient');
+    (await away.drawing()).finish();
+    expect(await away.ended(job)).toMatchObject({ state: 'succeeded' });
+    await away.close();
+  });
+});

@@ -1,0 +1,130 @@
+import {
+  Injectable,
+  Logger,
+  Optional,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+} from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Size } from '@app/config';
+import { Drain } from '@app/lifecycle';
+import type { WorkerOffer } from '../capabilities/fleet.capabilities';
+import { JobRunner } from './job.files';
+import { PipelineService } from '@app/pipeline';
+import { JobEvents } from '../job.events';
+import { JobQueue, type Ticket } from '../job.queue';
+import { JobRun } from './job.run';
+import { Jobs } from '../jobs.service';
+import { RedisWorkerPresence } from '../redis/redis.worker.presence';
+
+/** Between attempts to reach the queue, in milliseconds. */
+const PAUSE = 1_000;
+
+/**
+ * Takes jobs for the engines of this process. Exactly one is fetched ahead and prepared while the engines work: it
+ * is still queued for everybody else. What was drawn is encoded and stored while the next one is drawn.
+ */
+@Injectable()
+export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Dispatcher');
+  private readonly runs = new Set<JobRun>();
+  /** Waits for a larger engine. */
+  private aside?: JobRun;
+  private loop: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly queue: JobQueue,
+    private readonly jobs: Jobs,
+    private readonly events: JobEvents,
+    private readonly runner: JobRunner,
+    private readonly pipeline: PipelineService,
+    private readonly drain: Drain,
+    @Optional() private readonly presence?: RedisWorkerPresence<WorkerOffer>,
+  ) {
+    drain.signal.addEventListener('abort', () => this.drainRuns());
+  }
+
+  onApplicationBootstrap(): void {
+    this.loop = this.dispatch();
+  }
+
+  /** Pictures that are begun get their grace. */
+  onModuleDestroy(): Promise<void> {
+    return this.drain.grace(async () => {
+      await this.loop;
+      await this.runsEnded();
+    });
+  }
+
+  /** Jobs that still run go back to the queue; waiting ones are not touched. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.drain.hurry();
+    await this.pipeline.stop();
+    await this.loop;
+    await this.runsEnded();
+  }
+
+  private async runsEnded(): Promise<void> {
+    await Promise.all([...this.runs].map((run) => run.ended));
+  }
+
+  /** The job that is fetched ahead goes back at once: it may be another process's turn. */
+  private drainRuns(): void {
+    const running = [...this.runs].filter((run) => run.drain()).length;
+    const { seconds } = this.drain;
+    if (running === 0 || seconds === 0) return;
+    const pictures = running === 1 ? '1 running picture' : `${running} running pictures`;
+    this.logger.log(`Draining: waiting up to ${seconds} s for ${pictures}; once more to end at once`);
+  }
+
+  private async dispatch(): Promise<void> {
+    const { signal } = this.drain;
+    await this.whileItFails(() => this.queue.start());
+    while (!signal.aborted) {
+      const ticket = await this.whileItFails(() => this.queue.take(signal));
+      if (!ticket) continue;
+      const run = this.begin(ticket);
+      await Promise.race([run.begun, this.setAside(run)]);
+      // The pipeline may learn of a shutdown before this class does: the job that it gave back would come at once again.
+      if (run.shutDown) return;
+    }
+  }
+
+  /** A picture that only the larger engines draw does not keep the others waiting. Resolves when it is aside, one at a time. */
+  private async setAside(run: JobRun): Promise<void> {
+    await run.picky;
+    while (this.aside) await this.aside.begun;
+    this.aside = run;
+    void run.begun.then(() => (this.aside = undefined));
+  }
+
+  private async drawnElsewhere({ width, height }: Size): Promise<boolean> {
+    const workers = (await this.presence?.list()) ?? [];
+    return workers.some(({ mostPixels = Infinity }) => width * height <= mostPixels);
+  }
+
+  private begin(ticket: Ticket): JobRun {
+    const { jobs, events, runner, pipeline } = this;
+    const drawnElsewhere = (size: Size) => this.drawnElsewhere(size);
+    const run = new JobRun(ticket, { jobs, events, runner, pipeline, drawnElsewhere }, this.drain.over);
+    this.runs.add(run);
+    void run.ended.finally(() => this.runs.delete(run));
+    if (this.drain.signal.aborted) run.drain();
+    return run;
+  }
+
+  /** Redis may be away for a while. */
+  private async whileItFails<T>(attempt: () => Promise<T>): Promise<T | undefined> {
+    const { signal } = this.drain;
+    while (!signal.aborted) {
+      try {
+        return await attempt();
+      } catch (error) {
+        this.logger.error({ err: error }, 'The queue cannot be reached');
+        await sleep(PAUSE, undefined, { signal }).catch(() => {});
+      }
+    }
+    return undefined;
+  }
+}

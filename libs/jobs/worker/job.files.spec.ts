@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { findLora } from '@app/models';
+import { MemoryStorage } from '../../../test/support/memory.storage';
+import { PipelineStub } from '../../../test/support/pipeline.stub';
+import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
+import { JobRunner, type PictureJob } from './job.files';
+import type { GeneratedPicture } from '@app/pipeline';
+import { encodePng } from '@app/pictures';
+
+const job: PictureJob = {
+  id: '0123456789abcdef01234567',
+  route: 'memory',
+  userId: 'ann',
+  key: 'generated/ann/memory_0123456789abcdef01234567.png',
+  prompt: 'a lighthouse',
+  negativePrompt: 'fog',
+  width: 128,
+  height: 64,
+  steps: 4,
+  guidanceScale: 5,
+  seed: 42,
+  loras: [],
+  ipAdapterScale: 0.6,
+};
+const picture: GeneratedPicture = {
+  pixels: Buffer.alloc(128 * 64 * 3, 7),
+  width: 128,
+  height: 64,
+  timings: { text_ms: 2.6, image_ms: 3, sampling_ms: 4, decode_ms: 5, engine_ms: 12 },
+  warnings: ['a warning'],
+};
+
+describe(JobRunner.name, () => {
+  let storage: MemoryStorage;
+  let pipeline: PipelineStub;
+  let runner: JobRunner;
+  const clock = () => ({ createdAt: Date.now() - 1000, startedAt: Date.now() - 900 });
+
+  beforeEach(() => {
+    storage = new MemoryStorage();
+    pipeline = new PipelineStub();
+    runner = new JobRunner(pipeline.as(), storage);
+  });
+
+  it('should hand the job to the engine as it is', async () => {
+    expect(await runner.prepare(job)).toEqual({
+      prompt: 'a lighthouse',
+      negativePrompt: 'fog',
+      width: 128,
+      height: 64,
+      steps: 4,
+      guidanceScale: 5,
+      seed: 42,
+      loras: [],
+    });
+  });
+
+  it('should give the engine the copy of the reference picture bit by bit, and miss one that is gone', async () => {
+    const pixels = Buffer.from(Array.from({ length: 224 * 224 * 3 }, (_, i) => (i * 7919) % 256));
+    const referenceKey = 'inputs/x.png';
+    await storage.put(referenceKey, await encodePng(pixels, 224, 224));
+    const { reference } = await runner.prepare({ ...job, referenceKey });
+    expect(reference?.strength).toBe(0.6);
+    expect(reference?.pixels.equals(pixels)).toBe(true);
+    await storage.delete(referenceKey);
+    await expect(runner.prepare({ ...job, referenceKey })).rejects.toMatchObject({
+      code: 'generation_failed',
+    });
+  });
+
+  it('should take a LoRA only while it is the file that the job was accepted with', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'loras-'));
+    const path = join(folder, 'grain.safetensors');
+    await writeSafetensors(path, loraLayer('a', 2, 2));
+    pipeline.loraDir = folder;
+    const { sha256 } = await findLora(folder, 'grain');
+    const withLora = { ...job, loras: [{ name: 'grain', scale: 0.5, sha256 }] };
+    expect((await runner.prepare(withLora)).loras).toEqual([{ name: 'grain', scale: 0.5, path, tensors: 3 }]);
+    await writeSafetensors(path, loraLayer('b', 2, 2));
+    await expect(runner.prepare(withLora)).rejects.toMatchObject({
+      code: 'lora_not_found',
+      param: 'loras.0.name',
+    });
+    await rm(folder, { recursive: true });
+  });
+
+  it('should store a PNG under the key of the job and tell where', async () => {
+    const result = await runner.keep(job, picture, clock());
+    expect(result).toMatchObject({
+      key: job.key,
+      s3_uri: `s3://memory/${job.key}`,
+      seed: 42,
+      size: '128x64',
+      warnings: ['a warning'],
+    });
+    expect(storage.keys).toEqual([job.key]);
+    const stored = await sharp(storage.objects.get(job.key)!.bytes).metadata();
+    expect(stored).toMatchObject({ format: 'png', width: 128, height: 64 });
+  });
+
+  it('should tell whole milliseconds of every phase', async () => {
+    const { timings } = await runner.keep(job, picture, {
+      createdAt: Date.now() - 1000,
+      startedAt: Date.now() - 900,
+    });
+    expect(Object.keys(timings)).toEqual([
+      'queue_ms',
+      'text_ms',
+      'image_ms',
+      'sampling_ms',
+      'decode_ms',
+      'encode_ms',
+      'store_ms',
+      'total_ms',
+    ]);
+    expect(timings).toMatchObject({ text_ms: 3, image_ms: 3, sampling_ms: 4, decode_ms: 5 });
+    expect(timings.queue_ms).toBeGreaterThanOrEqual(99);
+    for (const ms of Object.values(timings)) expect(Number.isInteger(ms)).toBe(true);
+    expect(timings.total_ms).toBeGreaterThanOrEqual(1000);
+  });
+
+  it('should store nothing once the job was cancelled', async () => {
+    const cancelled = AbortSignal.abort(new Error('cancelled'));
+    await expect(runner.keep(job, picture, clock(), cancelled)).rejects.toThrow('cancelled');
+    expect(storage.keys).toEqual([]);
+  });
+});

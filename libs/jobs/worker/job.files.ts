@@ -1,0 +1,136 @@
+import { Injectable } from '@nestjs/common';
+import { ServiceError } from '@app/errors';
+import { findLora } from '@app/models';
+import { Storage } from '@app/storage';
+import { PipelineService } from '@app/pipeline';
+import { copyToReference, encodePng, MAX_PICTURE_BYTES } from '@app/pictures';
+import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
+
+export type PictureRoute = 'memory' | 'subject' | 'generations';
+
+/** A LoRA as a job names it: the worker finds the file by name and refuses one with another hash. */
+export interface JobLora {
+  readonly name: string;
+  /** -2..2 */
+  readonly scale: number;
+  /** Hexadecimal, of the file as it was when the job was accepted. */
+  readonly sha256: string;
+}
+
+/** One picture to make: everything is decided, nothing is pixels, and it survives JSON. */
+export interface PictureJob extends Omit<GenerateRequest, 'reference' | 'loras'> {
+  /** 24 hexadecimal digits. */
+  readonly id: string;
+  readonly route: PictureRoute;
+  readonly userId?: string;
+  readonly loras: readonly JobLora[];
+  /** Where the copy of its reference picture lies: a PNG of 224 x 224 pixels. Absent: it has none. */
+  readonly referenceKey?: string;
+  /** Where the result goes; made from `id`, so a second run overwrites itself. */
+  readonly key: string;
+  readonly ipAdapterScale: number;
+}
+
+/** Milliseconds, rounded. */
+export interface PictureTimings {
+  readonly queue_ms: number;
+  readonly text_ms: number;
+  readonly image_ms: number;
+  readonly sampling_ms: number;
+  readonly decode_ms: number;
+  readonly encode_ms: number;
+  readonly store_ms: number;
+  readonly total_ms: number;
+}
+
+export interface PictureResult {
+  readonly key: string;
+  readonly s3_uri: string;
+  readonly seed: number;
+  /** WIDTHxHEIGHT of the picture that was made. */
+  readonly size: string;
+  readonly timings: PictureTimings;
+  readonly warnings: readonly string[];
+}
+
+/** When the job was accepted and when its turn came; milliseconds since 1970. */
+export interface JobClock {
+  readonly createdAt: number;
+  readonly startedAt: number;
+}
+
+/** Job -> stored picture, before and after the engine, so that one job overlaps with the drawing of another. */
+@Injectable()
+export class JobRunner {
+  constructor(
+    private readonly pipeline: PipelineService,
+    private readonly storage: Storage,
+  ) {}
+
+  /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
+  async prepare(picture: PictureJob): Promise<GenerateRequest> {
+    const { prompt, negativePrompt, width, height, steps, guidanceScale, seed } = picture;
+    const loras: LoraRequest[] = [];
+    for (const [i, lora] of picture.loras.entries()) loras.push(await this.lora(lora, i));
+    const reference = picture.referenceKey && (await this.reference(picture.referenceKey));
+    return {
+      ...{ prompt, negativePrompt, width, height, steps, guidanceScale, seed, loras },
+      ...(reference && { reference: { pixels: reference, strength: picture.ipAdapterScale } }),
+    };
+  }
+
+  /** Encodes and stores the picture; nothing is stored once `signal` aborted. */
+  async keep(
+    job: PictureJob,
+    picture: GeneratedPicture,
+    clock: JobClock,
+    signal?: AbortSignal,
+  ): Promise<PictureResult> {
+    const encoding = performance.now();
+    const png = await encodePng(picture.pixels, picture.width, picture.height);
+    signal?.throwIfAborted();
+    const storing = performance.now();
+    await this.storage.put(job.key, png, 'image/png');
+    const stored = performance.now();
+
+    const { text_ms, image_ms, sampling_ms, decode_ms } = picture.timings;
+    const timings = {
+      queue_ms: clock.startedAt - clock.createdAt,
+      ...{ text_ms, image_ms, sampling_ms, decode_ms },
+      encode_ms: storing - encoding,
+      store_ms: stored - storing,
+      total_ms: Date.now() - clock.createdAt,
+    };
+    for (const name of Object.keys(timings) as (keyof PictureTimings)[])
+      timings[name] = Math.round(timings[name]);
+    return {
+      key: job.key,
+      s3_uri: this.storage.uri(job.key),
+      seed: job.seed,
+      size: `${picture.width}x${picture.height}`,
+      timings,
+      warnings: picture.warnings,
+    };
+  }
+
+  /** A second run writes under the same key, so only a job that must leave nothing calls this. */
+  discard(job: PictureJob): Promise<void> {
+    return this.storage.delete(job.key);
+  }
+
+  private async reference(key: string): Promise<Buffer> {
+    const bytes = await this.storage.read(key, MAX_PICTURE_BYTES);
+    if (bytes) return copyToReference(bytes);
+    throw new ServiceError('generation_failed', 'The copy of the reference picture is gone');
+  }
+
+  private async lora(
+    { name, scale, sha256 }: PictureJob['loras'][number],
+    index: number,
+  ): Promise<LoraRequest> {
+    const lora = await findLora(this.pipeline.loraDir, name);
+    if (lora.sha256 === sha256) return { name, scale, path: lora.path, tensors: lora.tensors };
+    const sentence = `The LoRA "${name}" is another file now than when the job was accepted; send the request again`;
+    throw new ServiceError('lora_not_found', sentence, `loras.${index}.name`);
+  }
+}

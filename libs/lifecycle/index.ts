@@ -1,0 +1,2 @@
+export { Drain } from './drain';
+export { WaitingLine } from './fifo';

@@ -1,0 +1,221 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { defaultSize, isDemo, type Config } from '@app/config';
+import { percent, progressLine, weightSizes, type ModelFiles } from '@app/models';
+import type { CardShare } from './card.share';
+import { DeviceMemory } from './device.memory';
+import { EngineCrashed } from './engine.errors';
+import type { EngineFacts, EngineInfo, LoadCommand, Device } from './engine.protocol';
+import { EngineProcess } from './engine.process';
+import type { ModelFinder } from './model.finder';
+import { PhaseBounds } from './phase.bounds';
+import type { EngineState, EngineStatus } from './pipeline.types';
+import { RestartPolicy } from './restart.policy';
+
+/** What makes one engine different from the next. */
+export interface EngineSetup {
+  readonly id: number;
+  /** As in ENGINE_DEVICES; undefined: the first GPU, else the processor. */
+  readonly device?: string;
+  /** Added to the environment of its processes. */
+  readonly variables: Readonly<Record<string, string>>;
+  readonly sharers: LoadCommand['sharers'];
+  /** Of its device, where that has other engines, too. */
+  readonly share?: CardShare;
+  /** The file that its processes run. */
+  readonly main: string;
+}
+
+/** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
+export class EngineKeeper {
+  readonly memory: DeviceMemory;
+  private readonly logger: Logger;
+  private readonly stopping = new AbortController();
+  private readonly bounds: PhaseBounds;
+  private readonly restarts = new RestartPolicy();
+  private engine?: EngineProcess;
+  /** Held by a lease; one that died and was replaced is of no matter to its successor. */
+  private reserved?: EngineProcess;
+  private current: EngineState = { state: 'starting' };
+  private device: EngineState['device'];
+  private facts?: EngineFacts;
+  private settings?: EngineInfo['settings'];
+  private wasReady = false;
+
+  constructor(
+    private readonly config: Config,
+    private readonly model: ModelFinder,
+    private readonly setup: EngineSetup,
+    /** Called whenever its status changed, but not by `reserve`. */
+    private readonly changed: () => void,
+  ) {
+    this.logger = new Logger(`Engine ${setup.id}`);
+    this.memory = new DeviceMemory(config.VAE_TILING);
+    this.bounds = new PhaseBounds(config.PHASE_TIMEOUT * 1_000);
+  }
+
+  /** In the background, until `stop`. */
+  start(): void {
+    void this.keep();
+  }
+
+  /** The engine is killed; its picture ends with EngineCrashed. */
+  async stop(): Promise<void> {
+    this.update({ state: 'stopped', reason: 'the service is stopping' });
+    this.stopping.abort();
+    this.engine?.kill();
+    await this.engine?.exited();
+  }
+
+  status(): EngineStatus {
+    const { device, facts, settings } = this;
+    const plan = this.memory.plan?.sentence;
+    const known = { id: this.setup.id, device, facts, settings, plan };
+    if (this.current.state !== 'ready') return { ...known, ...this.current };
+    if (!this.engine?.alive) return { ...known, state: 'starting' };
+    return { ...known, state: this.free ? 'ready' : 'busy' };
+  }
+
+  get id(): number {
+    return this.setup.id;
+  }
+
+  /** It is there, or is coming. */
+  get hopeful(): boolean {
+    return !['failed', 'stopped'].includes(this.current.state);
+  }
+
+  get free(): boolean {
+    return this.current.state === 'ready' && this.engine?.alive === true && this.reserved !== this.engine;
+  }
+
+  get everReady(): boolean {
+    return this.wasReady;
+  }
+
+  /** Takes the engine, which must be `free`; it is again once `release` was called, which is to be called once. */
+  reserve(): { readonly engine: EngineProcess; readonly release: () => void } {
+    const { engine } = this;
+    if (!engine || !this.free) throw new Error('The engine is not free');
+    this.reserved = engine;
+    const release = () => {
+      if (this.reserved === engine) this.reserved = undefined;
+      this.changed();
+    };
+    return { engine, release };
+  }
+
+  private update(current: EngineState): void {
+    if (this.stopping.signal.aborted) return; // stopped is the last state
+    this.current = current;
+    this.wasReady ||= current.state === 'ready';
+    this.changed();
+  }
+
+  private async keep(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      const { state, reason, pause } = await this.live();
+      if (signal.aborted) return;
+      const again = pause === 0 ? '' : `; next attempt in ${(pause / 1000).toFixed(1)} s`;
+      this.logger.error({ stepped: this.engine?.stepped }, `${reason}${again}`);
+      this.update({ state, reason });
+      await sleep(pause, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** One process from its start to its end: why there is none now, and how long it is until the next one. */
+  private async live(): Promise<EngineState & { readonly pause: number }> {
+    const { restarts } = this;
+    try {
+      await this.bringUp();
+      await this.engine?.exited();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      await this.engine?.exited();
+      if (!(error instanceof EngineCrashed)) return { state: 'failed', reason, pause: restarts.failed() };
+    }
+    const pause = restarts.died(this.engine?.stepped ?? false);
+    const { open } = restarts;
+    const how = this.engine?.death ?? 'no process';
+    if (open === undefined) return { state: 'starting', reason: `the engine process died (${how})`, pause };
+    const reason = `the engine process died ${open} times in a row before its first step (${how}); jobs wait until it has drawn a probe picture`;
+    return { state: 'failed', reason, pause };
+  }
+
+  private async bringUp(): Promise<void> {
+    const files = await this.model.find((progress) =>
+      this.update({ state: 'loading', percent: percent(progress), reason: progressLine(progress) }),
+    );
+    const { share } = this.setup;
+    await (share ? share.inTurn(() => this.open(files)) : this.open(files));
+  }
+
+  /** From nothing to a loaded engine. Rejects with the reason; then the process is gone. */
+  private async open(files: ModelFiles): Promise<void> {
+    if (this.stopping.signal.aborted) return;
+    const loading = (done: number) =>
+      this.update({ state: 'loading', percent: Math.round(done), reason: 'loading the model' });
+    loading(0);
+    const { open } = this.restarts;
+    const first =
+      open === undefined ? 'drawing a first picture' : `drawing a probe picture, after ${open} deaths`;
+    const opened = (facts: EngineFacts) => void (this.facts = facts);
+    const chosen = (device: Device) => {
+      this.device = device;
+      this.bounds.onCpu = !device.gpu;
+    };
+    const warming = () => this.update({ state: 'warming', reason: first });
+    const log = (level: 'warn' | 'error', line: string) => this.logger[level](`engine: ${line}`);
+    const { variables, main } = this.setup;
+    const begun = performance.now();
+    const engine = new EngineProcess({ opened, chosen, loading, warming, log }, this.bounds, variables, main);
+    this.engine = engine;
+    try {
+      const { settings, plan, promised } = await engine.load({
+        ...(await this.loadCommand(files)),
+        probe: open !== undefined,
+      });
+      if (engine.stepped) this.restarts.stepped();
+      this.settings = settings;
+      this.memory.plan = plan;
+      this.setup.share?.promise(this.setup.id, promised ?? 0);
+      if (plan) this.logger.log(plan.sentence);
+      this.update({ state: 'ready' });
+      const load_ms = Math.round(performance.now() - begun);
+      this.logger.log(
+        { load_ms },
+        `Ready: ${files.name} on ${this.device?.name} (${this.device?.description})`,
+      );
+    } catch (error) {
+      engine.kill();
+      this.model.doubt(files);
+      throw error;
+    }
+  }
+
+  private async loadCommand(files: ModelFiles): Promise<Omit<LoadCommand, 'type' | 'heartbeat' | 'probe'>> {
+    const { config, setup } = this;
+    const { checkpoint, vae, ipAdapter, clipVision, loraDir } = files;
+    const options = {
+      ...{ model: checkpoint, vae, ipAdapter, clipVision },
+      threads: config.ENGINE_THREADS,
+      textEncoderType: config.TEXT_ENCODER_TYPE ?? (isDemo(config) ? 'q8_0' : 'native'),
+      imageEncoderType: config.IMAGE_ENCODER_TYPE ?? (isDemo(config) ? 'q8_0' : 'native'),
+      loraMode: config.LORA_MODE,
+      flashAttention: config.FLASH_ATTENTION,
+      vaeDirectConvolution: config.VAE_DIRECT_CONVOLUTION,
+      unetDirectConvolution: config.UNET_DIRECT_CONVOLUTION,
+    };
+    const types = { text: options.textEncoderType, image: options.imageEncoderType };
+    // What is wrong with a file the engine says, with its own words for it.
+    const weights = await weightSizes(files, types).catch(() => undefined);
+    return {
+      ...{ options, device: setup.device, requireGpu: config.REQUIRE_GPU, sharers: setup.sharers },
+      memory: weights && {
+        ...{ plan: config.VRAM_PLAN, weights, loras: loraDir !== undefined, goal: defaultSize(config) },
+        ...setup.share?.left(setup.id),
+      },
+    };
+  }
+}
