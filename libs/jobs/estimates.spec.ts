@@ -16,7 +16,7 @@ const timed = (sampling_ms: number, fixed = 0): PictureTimings => ({
 
 describe(Estimates.name, () => {
   let desk: JobDesk;
-  const offers = { engines: 1 };
+  const capabilities = { engines: 1 };
 
   const run = async (size: Size = {}) => {
     const { id } = await desk.submit('run', { picture: size });
@@ -35,8 +35,8 @@ describe(Estimates.name, () => {
 
   beforeEach(() => {
     jest.useFakeTimers({ now: NOW });
-    offers.engines = 1;
-    desk = new JobDesk({}, offers);
+    capabilities.engines = 1;
+    desk = new JobDesk({}, capabilities);
   });
   afterEach(async () => {
     jest.useRealTimers();
@@ -112,7 +112,7 @@ describe(Estimates.name, () => {
     for (const prompt of ['a', 'b', 'c', 'd']) await desk.submit(prompt);
     const job = await desk.submit('mine');
     expect((await of(job)).start).toBe(1600);
-    offers.engines = 4;
+    capabilities.engines = 4;
     expect(await of(job)).toEqual({ position: 5, start: 400, end: 800 });
   });
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { JobRecord } from './job.record';
 import { JobStore, type Work } from './job.store';
-import { Offers } from './capabilities/capabilities';
+import { Capabilities } from './capabilities/capabilities';
 
 /** When a job begins and ends, as far as can be told. */
 export interface Estimate {
@@ -40,7 +40,7 @@ export class Estimates {
 
   constructor(
     private readonly store: JobStore,
-    private readonly offers: Offers,
+    private readonly capabilities: Capabilities,
   ) {}
 
   async of(job: JobRecord): Promise<Estimate> {
@@ -70,7 +70,7 @@ export class Estimates {
     const waiting = await Promise.all(ahead.map((work) => this.duration(work)));
     const times = [...waiting, ...(await this.remaining())];
     if (times.some((ms) => ms === undefined)) return undefined;
-    return (times as number[]).reduce((sum, ms) => sum + ms, 0) / Math.max(1, this.offers.engines);
+    return (times as number[]).reduce((sum, ms) => sum + ms, 0) / Math.max(1, this.capabilities.engines);
   }
 
   private async remaining(): Promise<(number | undefined)[]> {

@@ -1,5 +1,5 @@
-export { LocalOffers, Offers } from './capabilities/capabilities';
-export { FleetOffers } from './capabilities/fleet.capabilities';
+export { LocalCapabilities, Capabilities } from './capabilities/capabilities';
+export { FleetCapabilities } from './capabilities/fleet.capabilities';
 export { costOf } from './estimates';
 export { JobEvents, type JobEvent, type StoredEvent } from './job.events';
 export { inputKey } from './job.maintenance';
@@ -19,4 +19,4 @@ export { JobStore, type JobPage, type JobQuery } from './job.store';
 export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
-export { JobRunner, type JobLora, type PictureRoute } from './worker/job.files';
+export { JobFiles, type JobLora, type PictureRoute } from './worker/job.files';

@@ -1,19 +1,19 @@
 import { JobDesk } from '../../test/support/job.desk';
 import type { PictureResult } from './worker/job.files';
-import { inputKey, Upkeep } from './job.maintenance';
+import { inputKey, JobMaintenance } from './job.maintenance';
 
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
 const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
 
-describe(Upkeep.name, () => {
+describe(JobMaintenance.name, () => {
   let desk: JobDesk;
-  let upkeep: Upkeep;
+  let maintenance: JobMaintenance;
 
   const begin = async (config: ConstructorParameters<typeof JobDesk>[0] = {}) => {
     desk = new JobDesk(config);
-    upkeep = new Upkeep(desk.config, desk.jobs, desk.store, desk.storage);
-    upkeep.onApplicationBootstrap();
+    maintenance = new JobMaintenance(desk.config, desk.jobs, desk.store, desk.storage);
+    maintenance.onApplicationBootstrap();
     await pass(0);
   };
   const state = async (id: string) => (await desk.store.find(id))?.state;
@@ -21,7 +21,7 @@ describe(Upkeep.name, () => {
 
   beforeEach(() => jest.useFakeTimers({ now: 1_800_000_000_000 }));
   afterEach(async () => {
-    await upkeep.beforeApplicationShutdown();
+    await maintenance.beforeApplicationShutdown();
     jest.useRealTimers();
     await desk.close();
   });
@@ -161,7 +161,7 @@ describe(Upkeep.name, () => {
       .mockImplementationOnce(() => new Promise((resolve) => (end = () => resolve([]))));
     await pass(SECOND);
     let down = false;
-    const shutdown = upkeep.beforeApplicationShutdown().then(() => (down = true));
+    const shutdown = maintenance.beforeApplicationShutdown().then(() => (down = true));
     await pass(SECOND);
     expect(down).toBe(false);
     end();

@@ -18,8 +18,8 @@ const ORPHAN_AGE = HOUR;
 
 /** What time does to jobs: deadlines, and forgetting. Any number of processes may do it side by side. */
 @Injectable()
-export class Upkeep implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly logger = new Logger('Upkeep');
+export class JobMaintenance implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Maintenance');
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly rounds = new Set<Promise<void>>();
   private readonly stopping = new AbortController();
@@ -65,7 +65,7 @@ export class Upkeep implements OnApplicationBootstrap, BeforeApplicationShutdown
     try {
       await work();
     } catch (error) {
-      if (!this.stopping.signal.aborted) this.logger.warn({ err: error }, `Upkeep of ${what} failed`);
+      if (!this.stopping.signal.aborted) this.logger.warn({ err: error }, `Maintenance of ${what} failed`);
     }
   }
 

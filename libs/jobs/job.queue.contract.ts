@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { draft } from '../../test/support/jobs';
-import type { JobQueue, Ticket } from './job.queue';
+import type { JobQueue, JobLease } from './job.queue';
 import type { JobRecord } from './job.record';
 import type { JobStore } from './job.store';
 import * as transitions from './job.transitions';
@@ -47,14 +47,14 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
     const cancel = (id: string) => store.update(id, transitions.cancel('Cancelled', Date.now()));
     /** Takes a job and runs it to its end. */
     const serve = async (): Promise<string> => {
-      const ticket = (await take())!;
-      await run(ticket.id);
-      await cancel(ticket.id);
-      await ticket.done();
-      return ticket.id;
+      const lease = (await take())!;
+      await run(lease.id);
+      await cancel(lease.id);
+      await lease.done();
+      return lease.id;
     };
     /** The ids of all jobs that are there, or undefined where none comes within a while. */
-    const soon = async (milliseconds = 150): Promise<Ticket | undefined> =>
+    const soon = async (milliseconds = 150): Promise<JobLease | undefined> =>
       queue.take(AbortSignal.timeout(milliseconds));
 
     it("should hand out a caller's jobs as they came", async () => {
@@ -82,12 +82,12 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
       const taken: string[] = [];
       const takers = Array.from({ length: 8 }, async () => {
         while (taken.length < 40) {
-          const ticket = await soon(2000);
-          if (!ticket) return;
-          taken.push(ticket.id);
-          await run(ticket.id);
-          await cancel(ticket.id);
-          await ticket.done();
+          const lease = await soon(2000);
+          if (!lease) return;
+          taken.push(lease.id);
+          await run(lease.id);
+          await cancel(lease.id);
+          await lease.done();
         }
       });
       while (jobs.size < 40) jobs.add((await submit()).id);
@@ -116,9 +116,9 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
 
     it('should keep a job that was handed out from others, though its record is still queued', async () => {
       const [first, second] = [await submit(), await submit()];
-      const ticket = (await take())!;
-      expect(ticket.id).toBe(first.id);
-      expect(ticket.lost.aborted).toBe(false);
+      const lease = (await take())!;
+      expect(lease.id).toBe(first.id);
+      expect(lease.lost.aborted).toBe(false);
       await queue.add(first);
       expect((await take())!.id).toBe(second.id);
       expect(await soon()).toBeUndefined();
@@ -142,36 +142,36 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
 
     it('should bear the removal of a job that is handed out', async () => {
       const [first, second] = [await submit(), await submit()];
-      const ticket = (await take())!;
+      const lease = (await take())!;
       await cancel(first.id);
       await queue.remove(first.id);
-      await ticket.done();
+      await lease.done();
       expect(await serve()).toBe(second.id);
       expect(await soon()).toBeUndefined();
     });
 
     it('should hand out a job again that was given back, by its old place', async () => {
       const [first, second] = [await submit(), await submit()];
-      const ticket = (await take())!;
-      await run(ticket.id);
-      await store.update(ticket.id, transitions.giveBack(Date.now()));
-      await ticket.giveBack();
+      const lease = (await take())!;
+      await run(lease.id);
+      await store.update(lease.id, transitions.giveBack(Date.now()));
+      await lease.giveBack();
       expect([await serve(), await serve()]).toEqual([first.id, second.id]);
     });
 
     it('should wake a waiting taker for a job that is given back', async () => {
       const job = await submit();
-      const ticket = (await take())!;
+      const lease = (await take())!;
       const waiting = take();
-      await ticket.giveBack();
+      await lease.giveBack();
       expect((await waiting)!.id).toBe(job.id);
     });
 
     it('should hand out a job that was given back for later not before its time, but then first', async () => {
       const [first, second, third] = [await submit(), await submit(), await submit()];
-      const ticket = (await take())!;
+      const lease = (await take())!;
       const since = Date.now();
-      await ticket.giveBack(400);
+      await lease.giveBack(400);
       expect(await serve()).toBe(second.id);
       await sleep(since + 1000 - Date.now());
       expect([await serve(), await serve()]).toEqual([first.id, third.id]);

@@ -1,7 +1,7 @@
 import type { JobRecord } from './job.record';
 
 /** A job that was handed to this process. It is nobody else's until it is ended in one of the two ways. */
-export interface Ticket {
+export interface JobLease {
   readonly id: string;
   /** Aborted when the queue may have handed the job to another process: this one must stop and write nothing. */
   readonly lost: AbortSignal;
@@ -30,8 +30,8 @@ export abstract class JobQueue {
   abstract remove(id: string): Promise<void>;
 
   /** The next job by the fair order; waits for one. undefined once `signal` is aborted. */
-  abstract take(signal: AbortSignal): Promise<Ticket | undefined>;
+  abstract take(signal: AbortSignal): Promise<JobLease | undefined>;
 
-  /** Lets go of everything; tickets that are still out come back as those of a dead process do. */
+  /** Lets go of everything; leases that are still out come back as those of a dead process do. */
   abstract close(): Promise<void>;
 }

@@ -106,7 +106,7 @@ describe(`${Jobs.name}.finished`, () => {
 
     it('should wait no longer than the signal allows', async () => {
       await desk.jobs.start(job.id);
-      const outcome = wait(desk.drain.over);
+      const outcome = wait(desk.drain.expired);
       desk.drain.begin();
       await jest.advanceTimersByTimeAsync(24_000);
       expect(outcome).toEqual({});

@@ -3,11 +3,11 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { Config } from '@app/config';
 import { StorageModule } from '@app/storage';
 import { Drain } from '@app/lifecycle';
-import { FleetOffers, type WorkerOffer } from './capabilities/fleet.capabilities';
-import { LocalOffers, Offers } from './capabilities/capabilities';
+import { FleetCapabilities, type WorkerCapabilities } from './capabilities/fleet.capabilities';
+import { LocalCapabilities, Capabilities } from './capabilities/capabilities';
 import { PipelineModule } from '@app/pipeline';
 import { Dispatcher } from './worker/dispatcher';
-import { JobRunner } from './worker/job.files';
+import { JobFiles } from './worker/job.files';
 import { Estimates } from './estimates';
 import { JobEvents } from './job.events';
 import { JobQueue } from './job.queue';
@@ -23,7 +23,7 @@ import { RedisWatch } from './redis/redis.watch';
 import { JobsDatabase } from './embedded/jobs.database';
 import { SqliteJobQueue } from './embedded/sqlite.job.queue';
 import { SqliteJobStore } from './embedded/sqlite.job.store';
-import { Upkeep } from './job.maintenance';
+import { JobMaintenance } from './job.maintenance';
 import { WorkerAnnouncer } from './worker/announcer';
 
 /** In DATA_DIR, of this process alone. */
@@ -71,23 +71,23 @@ const SHARED: Provider[] = [
   {
     provide: RedisWorkerPresence,
     inject: [RedisConnection],
-    useFactory: (redis: RedisConnection) => new RedisWorkerPresence<WorkerOffer>(redis, randomUUID()),
+    useFactory: (redis: RedisConnection) => new RedisWorkerPresence<WorkerCapabilities>(redis, randomUUID()),
   },
   RedisWatch,
 ];
 
 /** Takes jobs and draws them. */
-const DRAWS: Provider[] = [{ provide: Offers, useClass: LocalOffers }, JobRunner, Dispatcher];
+const DRAWS: Provider[] = [{ provide: Capabilities, useClass: LocalCapabilities }, JobFiles, Dispatcher];
 
 /** Leaves them to workers. */
 const LEAVES: Provider[] = [
   {
-    provide: FleetOffers,
+    provide: FleetCapabilities,
     inject: [Config, RedisWorkerPresence],
-    useFactory: (config: Config, presence: RedisWorkerPresence<WorkerOffer>) =>
-      new FleetOffers(config, presence),
+    useFactory: (config: Config, presence: RedisWorkerPresence<WorkerCapabilities>) =>
+      new FleetCapabilities(config, presence),
   },
-  { provide: Offers, useExisting: FleetOffers },
+  { provide: Capabilities, useExisting: FleetCapabilities },
 ];
 
 /** Jobs, for every module: REDIS_URL says where they lie, ROLE who draws them. Needs ConfigModule. */
@@ -102,7 +102,7 @@ export class JobsModule {
       Drain,
       Estimates,
       Jobs,
-      Upkeep,
+      JobMaintenance,
     ];
     return {
       module: JobsModule,
@@ -110,8 +110,8 @@ export class JobsModule {
       imports: [StorageModule, ...(draws ? [PipelineModule] : [])],
       providers,
       exports: [
-        ...[Drain, JobStore, JobEvents, Jobs, Offers],
-        ...(draws ? [] : [FleetOffers]),
+        ...[Drain, JobStore, JobEvents, Jobs, Capabilities],
+        ...(draws ? [] : [FleetCapabilities]),
         ...(REDIS_URL ? [RedisConnection] : []),
       ],
     };

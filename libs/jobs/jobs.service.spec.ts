@@ -190,7 +190,7 @@ describe(Jobs.name, () => {
       expect((await desk.jobs.list({ limit: 100 })).jobs.map(({ id }) => id)).toEqual([other.id]);
       expect(await desk.store.find(other.id)).toEqual(other);
       for (const { id } of [done, running]) {
-        await expect(desk.jobs.find(id)).rejects.toMatchObject({ code: 'job_not_found' });
+        await expect(desk.jobs.get(id)).rejects.toMatchObject({ code: 'job_not_found' });
         expect(await desk.events.read(id)).toEqual([]);
       }
       expect((await waiting).error?.message).toBe('The data of user bob was deleted');

@@ -40,7 +40,7 @@ export class Jobs implements OnApplicationShutdown {
    * Throws `idempotency_mismatch`, `queue_full`, `caller_queue_full`, `storage_unavailable`, `draining`.
    */
   async submit(draft: JobDraft, bounded: boolean): Promise<{ job: JobRecord; replayed: boolean }> {
-    this.drain.signal.throwIfAborted();
+    this.drain.draining.throwIfAborted();
     const { QUEUE_LIMIT: limit, QUEUE_LIMIT_PER_USER } = this.config;
     const limitPerCaller = bounded ? QUEUE_LIMIT_PER_USER : undefined;
     const acceptance = await this.store.accept(draft, { limit, limitPerCaller });
@@ -82,14 +82,14 @@ export class Jobs implements OnApplicationShutdown {
   }
 
   /** With a `userId`, a job of anybody else is as good as none. Throws `job_not_found`. */
-  async find(id: string, userId?: string): Promise<JobRecord> {
+  async get(id: string, userId?: string): Promise<JobRecord> {
     const job = await this.store.find(id);
     if (job && (userId === undefined || job.picture.userId === userId)) return job;
     throw new ServiceError('job_not_found', `There is no job ${id.slice(0, 100)}, or it was forgotten`);
   }
 
   /** As `find`, for those to whom a job that is gone is an answer. */
-  look(id: string): Promise<JobRecord | undefined> {
+  find(id: string): Promise<JobRecord | undefined> {
     return this.store.find(id);
   }
 
@@ -101,7 +101,7 @@ export class Jobs implements OnApplicationShutdown {
   async cancel(id: string, message = 'The job was cancelled'): Promise<JobRecord> {
     const cancelled = await this.change(id, to.cancel(message, Date.now()));
     if (cancelled) return cancelled;
-    const job = await this.find(id);
+    const job = await this.get(id);
     if (job.state === 'cancelled') return job;
     throw new ServiceError('job_finished', `The job has ${job.state} already: there is nothing to cancel`);
   }
@@ -160,7 +160,7 @@ export class Jobs implements OnApplicationShutdown {
     const end = await this.events.subscribe(id, (event) => {
       if (event.type === 'state') wake();
     });
-    const { signal: draining } = this.drain;
+    const { draining: draining } = this.drain;
     let stays = false;
     const leave = () => wake();
     for (const each of [signal, draining]) each.addEventListener('abort', leave);
@@ -168,7 +168,7 @@ export class Jobs implements OnApplicationShutdown {
       for (;;) {
         // Before the record is read, or a change in between would wake nobody.
         const news = new Promise<void>((resolve) => (wake = resolve));
-        const job = await this.find(id);
+        const job = await this.get(id);
         if (isFinished(job)) return job;
         signal.throwIfAborted();
         // One that runs may end in time, even where its engine dies and it is queued for a moment.
@@ -207,7 +207,7 @@ export class Jobs implements OnApplicationShutdown {
     return job;
   }
 
-  /** What a finished job no longer needs; what fails here is found by the upkeep. */
+  /** What a finished job no longer needs; what fails here is found by the maintenance. */
   private async tidy(job: JobRecord): Promise<void> {
     const { id, picture } = job;
     const left = [this.events.expire(id, this.config.JOB_TTL)];

@@ -12,41 +12,41 @@ describe(Drain.name, () => {
   /** Whether the grace for `work` is over. */
   const grace = (drain: Drain, work: () => Promise<unknown>) => {
     const outcome = { over: false };
-    void drain.grace(work).then(() => (outcome.over = true));
+    void drain.waitFor(work).then(() => (outcome.over = true));
     return outcome;
   };
   const turn = () => jest.advanceTimersByTimeAsync(0);
 
   it('should refuse from its beginning on, and end its grace after DRAIN_SECONDS', async () => {
     const drain = open();
-    expect([drain.signal.aborted, drain.over.aborted]).toEqual([false, false]);
+    expect([drain.draining.aborted, drain.expired.aborted]).toEqual([false, false]);
     drain.begin();
-    expect([drain.signal.aborted, drain.over.aborted]).toEqual([true, false]);
-    expect(drain.signal.reason).toBeInstanceOf(ServiceError);
-    expect(drain.signal.reason).toMatchObject({ code: 'draining', retryAfter: 10 });
+    expect([drain.draining.aborted, drain.expired.aborted]).toEqual([true, false]);
+    expect(drain.draining.reason).toBeInstanceOf(ServiceError);
+    expect(drain.draining.reason).toMatchObject({ code: 'draining', retryAfter: 10 });
     await jest.advanceTimersByTimeAsync(24_000);
     drain.begin(); // does not begin anew
-    expect(drain.over.aborted).toBe(false);
+    expect(drain.expired.aborted).toBe(false);
     await jest.advanceTimersByTimeAsync(1_000);
-    expect(drain.over.reason).toBe(drain.signal.reason);
+    expect(drain.expired.reason).toBe(drain.draining.reason);
   });
 
   it('should give work its grace, and no longer than it takes', async () => {
     const drain = open();
     let end = () => {};
     const outcome = grace(drain, () => new Promise<void>((resolve) => (end = resolve)));
-    expect(drain.signal.aborted).toBe(true);
+    expect(drain.draining.aborted).toBe(true);
     await jest.advanceTimersByTimeAsync(5_000);
     expect(outcome.over).toBe(false);
     end();
     await turn();
     expect(outcome.over).toBe(true);
-    expect(drain.over.aborted).toBe(false);
+    expect(drain.expired.aborted).toBe(false);
   });
 
   const ends: [string, (drain: Drain) => unknown][] = [
     ['the time is over', () => jest.advanceTimersByTimeAsync(25_000)],
-    ['somebody is in a hurry', (drain) => drain.hurry()],
+    ['somebody is in a hurry', (drain) => drain.expire()],
     ['the shutdown itself comes', (drain) => drain.beforeApplicationShutdown()],
   ];
   it.each(ends)('should not wait for work any more when %s', async (_what, happens) => {
@@ -57,7 +57,7 @@ describe(Drain.name, () => {
     await happens(drain);
     await turn();
     expect(outcome.over).toBe(true);
-    expect(drain.over.aborted).toBe(true);
+    expect(drain.expired.aborted).toBe(true);
     const later = grace(drain, never);
     await turn();
     expect(later.over).toBe(true);
@@ -73,6 +73,6 @@ describe(Drain.name, () => {
   it('should begin at the end of the first module, whoever ends it', () => {
     const drain = open();
     drain.onModuleDestroy();
-    expect(drain.signal.aborted).toBe(true);
+    expect(drain.draining.aborted).toBe(true);
   });
 });

@@ -13,39 +13,39 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
   readonly seconds: number;
   private readonly beginning = new AbortController();
   private readonly end = new AbortController();
-  private readonly ended = new Promise<unknown>((resolve) => this.over.addEventListener('abort', resolve));
+  private readonly ended = new Promise<unknown>((resolve) => this.expired.addEventListener('abort', resolve));
 
   constructor({ DRAIN_SECONDS }: Config) {
     this.seconds = DRAIN_SECONDS;
-    setMaxListeners(0, this.signal, this.over); // one for each caller who waits
+    setMaxListeners(0, this.draining, this.expired); // one for each caller who waits
   }
 
   /** Aborted when the drain begins. Its reason is the ServiceError `draining`, for whoever is refused. */
-  get signal(): AbortSignal {
+  get draining(): AbortSignal {
     return this.beginning.signal;
   }
 
   /** Aborted, for the same reason, when the grace of what runs is over. */
-  get over(): AbortSignal {
+  get expired(): AbortSignal {
     return this.end.signal;
   }
 
   /** Twice is fine. */
   begin(): void {
-    if (this.signal.aborted) return;
+    if (this.draining.aborted) return;
     this.beginning.abort(draining());
-    if (this.seconds === 0) return this.hurry();
-    setTimeout(() => this.hurry(), 1000 * this.seconds).unref();
+    if (this.seconds === 0) return this.expire();
+    setTimeout(() => this.expire(), 1000 * this.seconds).unref();
   }
 
   /** Ends the grace now. */
-  hurry(): void {
+  expire(): void {
     this.begin();
-    this.end.abort(this.signal.reason);
+    this.end.abort(this.draining.reason);
   }
 
   /** Begins the drain, and resolves when `work` has ended or its grace is over. */
-  async grace(work: () => Promise<unknown>): Promise<void> {
+  async waitFor(work: () => Promise<unknown>): Promise<void> {
     this.begin();
     await Promise.race([work(), this.ended]);
   }
@@ -56,7 +56,7 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
 
   /** Every module has seen to the end of its work, or given up. */
   beforeApplicationShutdown(): void {
-    this.hurry();
+    this.expire();
   }
 }
 

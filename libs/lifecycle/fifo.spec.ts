@@ -1,9 +1,9 @@
 import { ServiceError } from '@app/errors';
-import { WaitingLine } from './fifo';
+import { Fifo } from './fifo';
 
-describe(WaitingLine.name, () => {
+describe(Fifo.name, () => {
   it('should serve in the order of arrival, each one once', async () => {
-    const line = new WaitingLine<string>();
+    const line = new Fifo<string>();
     const waiting = [line.join(), line.join()];
     const nothing = () => {
       throw new Error('nobody waits');
@@ -15,7 +15,7 @@ describe(WaitingLine.name, () => {
   });
 
   it('should let a waiting caller leave without disturbing the line', async () => {
-    const line = new WaitingLine<string>();
+    const line = new Fifo<string>();
     const leaver = new AbortController();
     const left = line.join(leaver.signal);
     const next = line.join();
@@ -26,7 +26,7 @@ describe(WaitingLine.name, () => {
   });
 
   it('should refuse a caller that has left already, and ignore an abort after the service', async () => {
-    const line = new WaitingLine<string>();
+    const line = new Fifo<string>();
     await expect(line.join(AbortSignal.abort())).rejects.toMatchObject({ code: 'cancelled' });
     const caller = new AbortController();
     const served = line.join(caller.signal);
@@ -40,7 +40,7 @@ describe(WaitingLine.name, () => {
   });
 
   it('should send everyone away', async () => {
-    const line = new WaitingLine<string>();
+    const line = new Fifo<string>();
     const waiting = [line.join(), line.join()];
     line.dismiss(() => new ServiceError('draining', 'closed'));
     for (const one of waiting) await expect(one).rejects.toMatchObject({ code: 'draining' });
@@ -48,7 +48,7 @@ describe(WaitingLine.name, () => {
   });
 
   it('should pass over those whose wish is not met, who keep their place', async () => {
-    const line = new WaitingLine<string, number>();
+    const line = new Fifo<string, number>();
     const [large, small, other] = [9, 1, 1].map((wish) => line.join(undefined, wish));
     const atMost =
       (most: number) =>

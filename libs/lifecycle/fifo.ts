@@ -7,7 +7,7 @@ interface Waiter<Thing, Wish> {
 }
 
 /** First come, first served, of those whose wish is met. Nothing here outlives the process: the durable, fair queue stands before it. */
-export class WaitingLine<Thing, Wish = never> {
+export class Fifo<Thing, Wish = never> {
   private readonly waiters = new Set<Waiter<Thing, Wish>>();
 
   get length(): number {

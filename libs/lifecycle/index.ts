@@ -1,2 +1,2 @@
 export { Drain } from './drain';
-export { WaitingLine } from './fifo';
+export { Fifo } from './fifo';

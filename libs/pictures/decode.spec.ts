@@ -7,7 +7,7 @@ import {
   withSegments,
   jpegSegment,
   withTexts,
-} from '../../test/support/picture.files.d';
+} from '../../test/support/picture.files';
 import { MAX_PICTURE_BYTES, copyToReference, encodePng, toAvatarPng, toReference } from './decode';
 
 const RED = { r: 200, g: 50, b: 20 };

@@ -2,7 +2,7 @@ import sharp, { type Sharp } from 'sharp';
 import { ServiceError } from '@app/errors';
 import { drawnParts, PictureRefusal } from './picture.parts';
 import { REFERENCE_SIDE } from './reference';
-import { WaitingLine } from '@app/lifecycle';
+import { Fifo } from '@app/lifecycle';
 
 /** Largest picture that users may send, in bytes. */
 export const MAX_PICTURE_BYTES = 20 * 1024 * 1024;
@@ -33,7 +33,7 @@ sharp.cache(false);
  * those more than 1 GB. One takes a phone's photo in a fraction of the time in which an engine draws a picture.
  */
 const AT_ONCE = 1;
-const line = new WaitingLine<void>();
+const line = new Fifo<void>();
 let free = AT_ONCE;
 
 export interface Avatar {

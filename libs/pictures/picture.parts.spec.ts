@@ -8,7 +8,7 @@ import {
   withScans,
   withSegments,
   withTexts,
-} from '../../test/support/picture.files.d';
+} from '../../test/support/picture.files';
 import { drawnParts, PictureRefusal } from './picture.parts';
 
 const still = sharp({ create: { width: 64, height: 48, channels: 4, background: '#c8321480' } });

@@ -27,7 +27,7 @@ export interface EngineSetup {
 }
 
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
-export class EngineKeeper {
+export class EngineSupervisor {
   readonly memory: DeviceMemory;
   private readonly logger: Logger;
   private readonly stopping = new AbortController();

@@ -9,13 +9,13 @@ import {
 import { Config, type Size } from '@app/config';
 import { ModelsService } from '@app/models';
 import { CardShare } from './card.share';
-import { EngineKeeper, type EngineSetup } from './engine.supervisor';
+import { EngineSupervisor, type EngineSetup } from './engine.supervisor';
 import { draining, ReservedEngine } from './engine.lease';
 import { ENGINE_MAIN } from './engine.process';
 import type { OutOfMemory } from './device.memory';
 import { ModelFinder } from './model.finder';
 import type { EngineStatus, EngineWish, PipelineState, PipelineStatus } from './pipeline.types';
-import { WaitingLine } from '@app/lifecycle';
+import { Fifo } from '@app/lifecycle';
 
 /** From the best state of an engine to the worst. */
 const STATES: readonly PipelineState[] = [
@@ -35,8 +35,8 @@ const STATES: readonly PipelineState[] = [
 @Injectable()
 export class PipelineService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly model: ModelFinder;
-  private readonly keepers: readonly EngineKeeper[];
-  private readonly line = new WaitingLine<ReservedEngine, EngineWish>();
+  private readonly supervisors: readonly EngineSupervisor[];
+  private readonly line = new Fifo<ReservedEngine, EngineWish>();
   private readonly changes = new EventEmitter<{ change: [] }>();
   private readonly stopping = new AbortController();
   private stopped?: Promise<void>;
@@ -47,9 +47,9 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     @Optional() engineMain: string = ENGINE_MAIN,
   ) {
     this.model = new ModelFinder(models);
-    this.keepers = engineSetups(config).map(
+    this.supervisors = engineSetups(config).map(
       (setup) =>
-        new EngineKeeper(config, this.model, { ...setup, main: engineMain }, () => {
+        new EngineSupervisor(config, this.model, { ...setup, main: engineMain }, () => {
           this.serve();
           this.changes.emit('change');
         }),
@@ -58,7 +58,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
 
   /** Starts in the background: the service answers health checks while gigabytes load. */
   onApplicationBootstrap(): void {
-    for (const keeper of this.keepers) keeper.start();
+    for (const supervisor of this.supervisors) supervisor.start();
   }
 
   /** Jobs end with `draining`: the callers' replies still go out before the server closes. */
@@ -84,13 +84,13 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   status(): PipelineStatus {
-    const engines = this.keepers.map((keeper) => keeper.status());
+    const engines = this.supervisors.map((supervisor) => supervisor.status());
     const { state, percent, reason, device } = best(engines);
     return {
       ...{ state, percent, reason, device },
       model: this.model.files?.name ?? this.wantedModel(),
       engines,
-      everReady: this.keepers.some(({ everReady }) => everReady),
+      everReady: this.supervisors.some(({ everReady }) => everReady),
     };
   }
 
@@ -127,40 +127,40 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   /** Not what could never be loaded, where others were: that says nothing about what fits. */
-  private get able(): readonly EngineKeeper[] {
-    const able = this.keepers.filter(({ hopeful, memory }) => hopeful || memory.plan);
-    return able.length > 0 ? able : this.keepers;
+  private get able(): readonly EngineSupervisor[] {
+    const able = this.supervisors.filter(({ hopeful, memory }) => hopeful || memory.plan);
+    return able.length > 0 ? able : this.supervisors;
   }
 
   private serve(): void {
     // What fits depends on what is free when an engine is started: the next one of the same card may have less.
     this.line.dismiss((wish) => this.refusal(wish));
-    for (const keeper of this.keepers) {
+    for (const supervisor of this.supervisors) {
       if (this.line.length === 0) return;
-      if (keeper.free)
+      if (supervisor.free)
         this.line.serve(
-          () => this.reserve(keeper),
-          (wish) => this.willDo(keeper, wish),
+          () => this.reserve(supervisor),
+          (wish) => this.willDo(supervisor, wish),
         );
     }
   }
 
-  private reserve(keeper: EngineKeeper): ReservedEngine {
-    const { engine, release: free } = keeper.reserve();
+  private reserve(supervisor: EngineSupervisor): ReservedEngine {
+    const { engine, release: free } = supervisor.reserve();
     const { config, stopping } = this;
-    const lender = { config, memory: keeper.memory, stopping: stopping.signal, free };
-    return new ReservedEngine(keeper.id, engine, lender);
+    const lender = { config, memory: supervisor.memory, stopping: stopping.signal, free };
+    return new ReservedEngine(supervisor.id, engine, lender);
   }
 
-  private willDo({ id, memory }: EngineKeeper, { size, avoid }: EngineWish = {}): boolean {
+  private willDo({ id, memory }: EngineSupervisor, { size, avoid }: EngineWish = {}): boolean {
     if (size && !memory.fits(size)) return false;
     if (!avoid?.has(id)) return true;
     return this.others(avoid, size).length === 0;
   }
 
   /** There or coming, none of these, and large enough as far as is known. */
-  private others(than: ReadonlySet<number>, size?: Size): readonly EngineKeeper[] {
-    return this.keepers.filter(
+  private others(than: ReadonlySet<number>, size?: Size): readonly EngineSupervisor[] {
+    return this.supervisors.filter(
       ({ id, memory, hopeful }) => hopeful && !than.has(id) && (!size || memory.fits(size)),
     );
   }
@@ -175,7 +175,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   private async shutDown(): Promise<void> {
     this.stopping.abort();
     this.line.dismiss(draining);
-    await Promise.all(this.keepers.map((keeper) => keeper.stop()));
+    await Promise.all(this.supervisors.map((supervisor) => supervisor.stop()));
   }
 
   /** Before the model is found; a file goes by its name, its folder is nobody's business. */

@@ -35,7 +35,7 @@ export class TemporaryFiles {
       try {
         if ((await lstat(file)).mtimeMs < oldest) await rm(file, { recursive: true });
       } catch (error) {
-        if (!isAbsent(error)) throw error; // absent: its writer finished meanwhile
+        if (!isAbsent(error)) throw error; // absent: its drafter finished meanwhile
       }
     }
   }

@@ -227,7 +227,9 @@ export function storageContract(name: string, make: () => Promise<Storage>): voi
     );
 
     it('should let one of several writers win whole', async () => {
-      const bodies = Array.from({ length: 8 }, (_, writer) => Buffer.alloc(LARGE / 4, `writer ${writer} `));
+      const bodies = Array.from({ length: 8 }, (_, drafter) =>
+        Buffer.alloc(LARGE / 4, `drafter ${drafter} `),
+      );
       const whole = (seen: Buffer) => bodies.some((body) => body.equals(seen));
       await storage.put('contended.png', bodies[0], PNG);
       let writing = true;

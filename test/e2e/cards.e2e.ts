@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { MIB } from '../support/cuda.cards.d';
+import { MIB } from '../support/cuda.cards';
 import { CudaMachine } from '../support/cuda.service';
 import { temporaryFolder } from '../support/demo';
 import { fullSizeModel } from '../support/full.size';

@@ -1,6 +1,6 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { type CudaCards, CudaError, MIB } from '../support/cuda.cards.d';
+import { type CudaCards, CudaError, MIB } from '../support/cuda.cards';
 import { CudaMachine } from '../support/cuda.service';
 import { describeWith } from '../support/requires';
 import { isAlive, type Service } from '../support/service';

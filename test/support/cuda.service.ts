@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { CudaCards } from './cuda.cards.d';
+import { CudaCards } from './cuda.cards';
 import { temporaryFolder } from './demo';
-import { buildCudaStandin, EngineTree } from './engine.tree.d';
+import { buildCudaStandin, EngineTree } from './engine.tree';
 import type { Server } from './requires';
 import { Service } from './service';
 

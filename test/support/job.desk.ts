@@ -5,14 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
-import { JobRunner } from '@app/jobs';
-import type { WorkerOffer } from '../../libs/jobs/capabilities/fleet.capabilities';
+import { JobFiles } from '@app/jobs';
+import type { WorkerCapabilities } from '../../libs/jobs/capabilities/fleet.capabilities';
 import type { RedisWorkerPresence } from '../../libs/jobs/redis/redis.worker.presence';
-import { Offers } from '@app/jobs';
+import { Capabilities } from '@app/jobs';
 import type { GenerateListeners } from '../../libs/pipeline/pipeline.types';
 import { Dispatcher } from '../../libs/jobs/worker/dispatcher';
 import { Estimates } from '../../libs/jobs/estimates';
-import { JobQueue, type Ticket } from '../../libs/jobs/job.queue';
+import { JobQueue, type JobLease } from '../../libs/jobs/job.queue';
 import type { JobRecord } from '@app/jobs';
 import { Jobs } from '@app/jobs';
 import { MemoryJobEvents } from '../../libs/jobs/embedded/memory.job.events';
@@ -31,7 +31,7 @@ export interface Drawing {
   readonly fail: (error: Error) => void;
 }
 
-/** The real queue, whose tickets can be lost, and which waits no seconds for what is given back for later. */
+/** The real queue, whose leases can be lost, and which waits no seconds for what is given back for later. */
 export class WatchedQueue extends JobQueue {
   readonly taken: string[] = [];
   readonly given: { readonly id: string; readonly delay: number }[] = [];
@@ -47,18 +47,18 @@ export class WatchedQueue extends JobQueue {
   remove = (id: string) => this.queue.remove(id);
   close = () => this.queue.close();
 
-  async take(signal: AbortSignal): Promise<Ticket | undefined> {
-    const ticket = await this.queue.take(signal);
-    if (!ticket) return undefined;
-    const { id } = ticket;
+  async take(signal: AbortSignal): Promise<JobLease | undefined> {
+    const lease = await this.queue.take(signal);
+    if (!lease) return undefined;
+    const { id } = lease;
     const loss = new AbortController();
     this.losses.set(id, loss);
     this.taken.push(id);
     const giveBack = (delay = 0) => {
       this.given.push({ id, delay });
-      return ticket.giveBack(Math.min(delay, 20));
+      return lease.giveBack(Math.min(delay, 20));
     };
-    return { id, lost: loss.signal, done: () => ticket.done(), giveBack };
+    return { id, lost: loss.signal, done: () => lease.done(), giveBack };
   }
 }
 
@@ -76,24 +76,24 @@ export class JobDesk {
   readonly dispatcher: Dispatcher;
 
   /** That share the queue, as far as they tell. */
-  workers: readonly Partial<WorkerOffer>[] = [];
+  workers: readonly Partial<WorkerCapabilities>[] = [];
 
   private readonly folder = mkdtempSync(join(tmpdir(), 'desk-'));
   private readonly database = JobsDatabase.open(this.folder);
   private readonly begun: Drawing[] = [];
 
-  constructor(config: Partial<Config> = {}, offers = { engines: 1 }) {
+  constructor(config: Partial<Config> = {}, capabilities = { engines: 1 }) {
     Logger.overrideLogger(false);
     this.config = Object.assign(new Config(), config);
     this.store = new SqliteJobStore(this.database);
     this.queue = new WatchedQueue(new SqliteJobQueue(this.database, this.store));
-    this.estimates = new Estimates(this.store, offers as Offers);
+    this.estimates = new Estimates(this.store, capabilities as Capabilities);
     this.drain = new Drain(this.config);
     const { store, queue, events, storage, estimates, pipeline, drain } = this;
     this.jobs = new Jobs(this.config, store, queue, events, storage, estimates, drain);
-    const runner = new JobRunner(pipeline.as(), storage);
-    const presence = { list: () => Promise.resolve(this.workers) } as RedisWorkerPresence<WorkerOffer>;
-    this.dispatcher = new Dispatcher(queue, this.jobs, events, runner, pipeline.as(), drain, presence);
+    const files = new JobFiles(pipeline.as(), storage);
+    const presence = { list: () => Promise.resolve(this.workers) } as RedisWorkerPresence<WorkerCapabilities>;
+    this.dispatcher = new Dispatcher(queue, this.jobs, events, files, pipeline.as(), drain, presence);
     pipeline.work = (signal, listeners = {}) =>
       new Promise((finish, fail) => {
         signal?.addEventListener('abort', () => fail(signal.reason as Error));

@@ -65,12 +65,12 @@ export const failed = {
 /** What Jobs gives the API, over records that a spec writes. */
 export class JobsStub implements Pick<
   Jobs,
-  'find' | 'finished' | 'list' | 'cancel' | 'estimate' | 'progress'
+  'get' | 'finished' | 'list' | 'cancel' | 'estimate' | 'progress'
 > {
   readonly records = new Map<string, JobRecord>();
   readonly queries: JobQuery[] = [];
   next?: number;
-  /** Calls of `find`. */
+  /** Calls of `get`. */
   finds = 0;
   estimated = { position: 3, startAt: 1_767_225_700_100, endAt: 1_767_225_800_200 };
   newest?: Progress;
@@ -84,7 +84,7 @@ export class JobsStub implements Pick<
     return job;
   }
 
-  find(id: string, userId?: string): Promise<JobRecord> {
+  get(id: string, userId?: string): Promise<JobRecord> {
     this.finds++;
     const job = this.records.get(id);
     return job && (userId === undefined || job.picture.userId === userId)
@@ -99,7 +99,7 @@ export class JobsStub implements Pick<
         this.wakers.add(wake);
         signal.addEventListener('abort', () => wake());
       });
-      const job = await this.find(id);
+      const job = await this.get(id);
       if (isFinished(job)) return job;
       signal.throwIfAborted();
       if (job.state === 'queued') throw new ServiceError('draining', 'The service is shutting down');
@@ -113,7 +113,7 @@ export class JobsStub implements Pick<
   }
 
   async cancel(id: string): Promise<JobRecord> {
-    const job = await this.find(id);
+    const job = await this.get(id);
     if (job.state === 'succeeded') throw new ServiceError('job_finished', 'The job has succeeded already');
     return this.put({
       state: 'cancelled',

@@ -10,7 +10,7 @@ import {
   type GenerateRequest,
   type PipelineStatus,
 } from '@app/pipeline';
-import { WaitingLine } from '@app/lifecycle';
+import { Fifo } from '@app/lifecycle';
 
 const NONE: ReadonlySet<number> = new Set();
 
@@ -31,7 +31,7 @@ export class PipelineStub {
   /** Pixels of the largest picture, by engine; absent: any. */
   mostOf: Readonly<Record<number, number>> = {};
 
-  private readonly line = new WaitingLine<EngineLease, EngineWish>();
+  private readonly line = new Fifo<EngineLease, EngineWish>();
   private readonly stopping = new AbortController();
   private readonly taken = new Set<number>();
 

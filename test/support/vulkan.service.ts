@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from './demo';
-import { EngineTree } from './engine.tree.d';
+import { EngineTree } from './engine.tree';
 import type { Server } from './requires';
 import { Service } from './service';
 

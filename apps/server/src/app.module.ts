@@ -3,7 +3,7 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { ConfigModule, type Config } from '@app/config';
 import { JobsModule } from '@app/jobs';
-import { AccessModule } from './auth/auth.module';
+import { AuthModule } from './auth/auth.module';
 import { ErrorFilter } from './errors/error.filter';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
@@ -31,7 +31,7 @@ export class AppModule {
         JobsModule.forRoot(config),
         HealthModule.forRoot(config),
         MetricsModule.forRoot(config),
-        ...(config.ROLE === 'worker' ? [] : [AccessModule.forRoot(config), ...ROUTES]),
+        ...(config.ROLE === 'worker' ? [] : [AuthModule.forRoot(config), ...ROUTES]),
       ],
       controllers: config.ROLE === 'worker' ? [] : [WelcomeController],
       providers: [

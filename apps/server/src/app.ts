@@ -4,7 +4,7 @@ import helmet from 'helmet';
 import { Logger } from 'nestjs-pino';
 import { pinoHttp } from 'pino-http';
 import { Config } from '@app/config';
-import { admit } from './auth/authentication';
+import { authenticate } from './auth/authentication';
 import { AppModule } from './app.module';
 import { jsonBodies, pictureBodies, unreadBodies } from './http/body.parser';
 import { cors } from './http/cors';
@@ -52,7 +52,7 @@ export function setUp(app: NestExpressApplication): void {
   );
   // Before anything that asks who calls: a preflight carries no key.
   if (config.CORS_ORIGINS.length > 0) app.enableCors(cors(config));
-  if (config.ROLE !== 'worker') admit(app);
+  if (config.ROLE !== 'worker') authenticate(app);
   app.use(jsonBodies(limits), pictureBodies(limits));
   serveApiDocs(app);
 }

@@ -20,9 +20,9 @@ export function endOnSignals(app: NestExpressApplication): void {
   const drain = app.get(Drain);
   let first = 0;
   const onSignal = () => {
-    if (drain.signal.aborted) {
+    if (drain.draining.aborted) {
       if (performance.now() - first < MS.echo) return;
-      drain.hurry();
+      drain.expire();
       setTimeout(() => process.exit(0), MS.hurry).unref();
     } else {
       first = performance.now();
@@ -32,7 +32,7 @@ export function endOnSignals(app: NestExpressApplication): void {
   // Before Nest's own, which go through the modules one after the other.
   for (const signal of SIGNALS) process.on(signal, onSignal);
   app.enableShutdownHooks(SIGNALS, { useProcessExit: true });
-  drain.over.addEventListener('abort', () => {
+  drain.expired.addEventListener('abort', () => {
     setTimeout(() => server.closeAllConnections(), MS.replies).unref();
   });
 }

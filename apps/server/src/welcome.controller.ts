@@ -2,7 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { ApiTags } from '@nestjs/swagger';
 import { Config } from '@app/config';
-import { NeedsNothing } from './auth/scope.decorators';
+import { Public } from './auth/scope.decorators';
 import { ApiErrorsWithoutKey } from './errors/api.errors.dto';
 import { PROBES } from './metrics/metrics.server';
 import { listRoutes } from './http/routes';
@@ -19,7 +19,7 @@ export class WelcomeController {
 
   /** What this is and what it answers. */
   @Get()
-  @NeedsNothing()
+  @Public()
   @ApiErrorsWithoutKey('rate_limited')
   welcome(): WelcomeReply {
     const { name, version, description } = aboutService();

@@ -5,15 +5,15 @@ import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { PipelineStub } from '../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
-import { LocalOffers } from './capabilities';
+import { LocalCapabilities } from './capabilities';
 
-describe(LocalOffers.name, () => {
+describe(LocalCapabilities.name, () => {
   let pipeline: PipelineStub;
   const open = (config: Partial<Config> = {}) =>
-    new LocalOffers(Object.assign(new Config(), config), pipeline.as());
+    new LocalCapabilities(Object.assign(new Config(), config), pipeline.as());
   const refusal = (): ServiceError | undefined => {
     try {
-      open().assertOpen();
+      open().assertAccepting();
       return undefined;
     } catch (error) {
       return error as ServiceError;

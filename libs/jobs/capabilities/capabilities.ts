@@ -4,7 +4,7 @@ import { ServiceError } from '@app/errors';
 import { findLora, listLoras } from '@app/models';
 import { PipelineService } from '@app/pipeline';
 
-export interface OfferedLora {
+export interface AvailableLora {
   readonly name: string;
   /** Tensors in its file. */
   readonly tensors: number;
@@ -12,10 +12,10 @@ export interface OfferedLora {
 }
 
 /**
- * What can be asked for now, wherever it is drawn. Two kinds: this process draws itself (LocalOffers), or workers
- * elsewhere do (FleetOffers). This class is also the injection token.
+ * What can be asked for now, wherever it is drawn. Two kinds: this process draws itself (LocalCapabilities), or workers
+ * elsewhere do (FleetCapabilities). This class is also the injection token.
  */
-export abstract class Offers {
+export abstract class Capabilities {
   /** Whether reference pictures can be used. */
   abstract readonly hasIpAdapter: boolean;
 
@@ -26,17 +26,17 @@ export abstract class Offers {
   abstract readonly mostPixels: number;
 
   /** Throws `engine_not_ready` when a job that is taken now might never run. */
-  abstract assertOpen(): void;
+  abstract assertAccepting(): void;
 
-  abstract loras(): Promise<readonly OfferedLora[]>;
+  abstract loras(): Promise<readonly AvailableLora[]>;
 
   /** Throws `lora_not_found`, naming what there is. */
-  abstract lora(name: string): Promise<OfferedLora>;
+  abstract lora(name: string): Promise<AvailableLora>;
 }
 
 /** This process draws. */
 @Injectable()
-export class LocalOffers extends Offers {
+export class LocalCapabilities extends Capabilities {
   constructor(
     private readonly config: Config,
     private readonly pipeline: PipelineService,
@@ -57,7 +57,7 @@ export class LocalOffers extends Offers {
   }
 
   /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */
-  assertOpen(): void {
+  assertAccepting(): void {
     const { state, reason, percent, everReady } = this.pipeline.status();
     if (state === 'ready' || state === 'busy') return;
     if (state === 'failed' || state === 'stopped') {
@@ -69,11 +69,11 @@ export class LocalOffers extends Offers {
     throw new ServiceError('engine_not_ready', `The model is not loaded yet: ${state}${done}`);
   }
 
-  loras(): Promise<readonly OfferedLora[]> {
+  loras(): Promise<readonly AvailableLora[]> {
     return listLoras(this.pipeline.loraDir);
   }
 
-  lora(name: string): Promise<OfferedLora> {
+  lora(name: string): Promise<AvailableLora> {
     return findLora(this.pipeline.loraDir, name);
   }
 }

@@ -1,52 +1,52 @@
 import { Logger } from '@nestjs/common';
 import { Config } from '@app/config';
-import { FleetOffers, type WorkerOffer } from './fleet.capabilities';
+import { FleetCapabilities, type WorkerCapabilities } from './fleet.capabilities';
 
 const lora = (name: string, sha256 = `hash of ${name}`) => ({ name, tensors: 3, sha256 });
-const worker = (offer: Partial<WorkerOffer> = {}): WorkerOffer => ({
+const worker = (offer: Partial<WorkerCapabilities> = {}): WorkerCapabilities => ({
   ...{ model: 'demo', ipAdapter: true, engines: 1, loras: [] },
   ...offer,
 });
 
-describe(FleetOffers.name, () => {
-  let there: readonly WorkerOffer[] | Error;
-  let offers: FleetOffers;
-  const open = async (config: Partial<Config> = {}, ...workers: WorkerOffer[]) => {
+describe(FleetCapabilities.name, () => {
+  let there: readonly WorkerCapabilities[] | Error;
+  let capabilities: FleetCapabilities;
+  const open = async (config: Partial<Config> = {}, ...workers: WorkerCapabilities[]) => {
     there = workers;
     const list = () => (there instanceof Error ? Promise.reject(there) : Promise.resolve(there));
-    offers = new FleetOffers(Object.assign(new Config(), config), { list });
-    await offers.onApplicationBootstrap();
+    capabilities = new FleetCapabilities(Object.assign(new Config(), config), { list });
+    await capabilities.onApplicationBootstrap();
   };
-  const names = async () => (await offers.loras()).map(({ name }) => name);
+  const names = async () => (await capabilities.loras()).map(({ name }) => name);
 
   beforeEach(() => {
     Logger.overrideLogger(false);
     jest.useFakeTimers();
   });
   afterEach(() => {
-    offers.onApplicationShutdown();
+    capabilities.onApplicationShutdown();
     jest.useRealTimers();
   });
 
   it('should add up the engines of all workers, one at least', async () => {
     await open();
-    expect(offers.engines).toBe(1);
+    expect(capabilities.engines).toBe(1);
     await open({}, worker({ engines: 2 }), worker({ engines: 3 }));
-    expect(offers.engines).toBe(5);
+    expect(capabilities.engines).toBe(5);
   });
 
   it('should offer reference pictures when every worker can use them, and while none is there', async () => {
     await open();
-    expect(offers.hasIpAdapter).toBe(true);
+    expect(capabilities.hasIpAdapter).toBe(true);
     await open({}, worker(), worker({ ipAdapter: false }));
-    expect(offers.hasIpAdapter).toBe(false);
+    expect(capabilities.hasIpAdapter).toBe(false);
     await open({ ENABLE_IP_ADAPTER: false }, worker());
-    expect(offers.hasIpAdapter).toBe(false);
+    expect(capabilities.hasIpAdapter).toBe(false);
   });
 
   it('should take jobs although no worker is there', async () => {
     await open();
-    expect(() => offers.assertOpen()).not.toThrow();
+    expect(() => capabilities.assertAccepting()).not.toThrow();
     expect(await names()).toEqual([]);
   });
 
@@ -54,8 +54,8 @@ describe(FleetOffers.name, () => {
     const everyone = lora('grain');
     await open({}, worker({ loras: [lora('only'), everyone] }), worker({ loras: [everyone] }));
     expect(await names()).toEqual(['grain']);
-    expect(await offers.lora('grain')).toEqual(everyone);
-    await expect(offers.lora('only')).rejects.toMatchObject({
+    expect(await capabilities.lora('grain')).toEqual(everyone);
+    await expect(capabilities.lora('only')).rejects.toMatchObject({
       code: 'lora_not_found',
       message: 'There is no LoRA "only" on every worker. There are: grain.',
     });
@@ -75,29 +75,29 @@ describe(FleetOffers.name, () => {
     await open({}, worker());
     there = [worker(), worker()];
     await jest.advanceTimersByTimeAsync(2000);
-    expect(offers.workers).toHaveLength(2);
-    offers.onApplicationShutdown();
+    expect(capabilities.workers).toHaveLength(2);
+    capabilities.onApplicationShutdown();
     there = [];
     await jest.advanceTimersByTimeAsync(10_000);
-    expect(offers.workers).toHaveLength(2);
+    expect(capabilities.workers).toHaveLength(2);
   });
 
   it('should go by what it knew last while nobody can be asked', async () => {
     await open({}, worker({ engines: 4 }));
     there = new Error('Connection is closed');
     await jest.advanceTimersByTimeAsync(4000);
-    expect(offers.engines).toBe(4);
+    expect(capabilities.engines).toBe(4);
     there = [];
     await jest.advanceTimersByTimeAsync(2000);
-    expect(offers.workers).toEqual([]);
+    expect(capabilities.workers).toEqual([]);
   });
 
   it('should offer the largest picture that some worker has the memory for', async () => {
     await open();
-    expect(offers.mostPixels).toBe(Infinity); // one may come
+    expect(capabilities.mostPixels).toBe(Infinity); // one may come
     await open({}, worker({ mostPixels: 4_096 }), worker({ mostPixels: 65_536 }));
-    expect(offers.mostPixels).toBe(65_536);
+    expect(capabilities.mostPixels).toBe(65_536);
     await open({}, worker({ mostPixels: 4_096 }), worker());
-    expect(offers.mostPixels).toBe(Infinity);
+    expect(capabilities.mostPixels).toBe(Infinity);
   });
 });

@@ -1,30 +1,30 @@
 import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { Offers, type OfferedLora } from './capabilities';
+import { Capabilities, type AvailableLora } from './capabilities';
 
 /** What a worker tells about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
-export interface WorkerOffer {
+export interface WorkerCapabilities {
   readonly model: string;
   readonly ipAdapter: boolean;
   readonly engines: number;
-  readonly loras: readonly OfferedLora[];
+  readonly loras: readonly AvailableLora[];
   /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
   readonly mostPixels?: number;
 }
 
 /** Who is there: a worker is forgotten some seconds after it last said so. */
 export interface Presence {
-  list(): Promise<readonly WorkerOffer[]>;
+  list(): Promise<readonly WorkerCapabilities[]>;
 }
 
 /** Milliseconds between looks at who is there. */
 const INTERVAL = 2_000;
 
 /** Workers elsewhere draw: what all of them can do is offered, or the one that takes the job might refuse it. */
-export class FleetOffers extends Offers implements OnApplicationBootstrap, OnApplicationShutdown {
+export class FleetCapabilities extends Capabilities implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger('Fleet');
-  private known: readonly WorkerOffer[] = [];
+  private known: readonly WorkerCapabilities[] = [];
   private timer?: NodeJS.Timeout;
 
   constructor(
@@ -43,7 +43,7 @@ export class FleetOffers extends Offers implements OnApplicationBootstrap, OnApp
     clearInterval(this.timer);
   }
 
-  get workers(): readonly WorkerOffer[] {
+  get workers(): readonly WorkerCapabilities[] {
     return this.known;
   }
 
@@ -67,9 +67,9 @@ export class FleetOffers extends Offers implements OnApplicationBootstrap, OnApp
   }
 
   /** The queue is durable, and workers come and go. */
-  assertOpen(): void {}
+  assertAccepting(): void {}
 
-  loras(): Promise<readonly OfferedLora[]> {
+  loras(): Promise<readonly AvailableLora[]> {
     const [first, ...others] = this.known;
     const everywhere = (first?.loras ?? []).filter((lora) =>
       others.every(({ loras }) =>
@@ -79,7 +79,7 @@ export class FleetOffers extends Offers implements OnApplicationBootstrap, OnApp
     return Promise.resolve(everywhere);
   }
 
-  async lora(name: string): Promise<OfferedLora> {
+  async lora(name: string): Promise<AvailableLora> {
     const there = await this.loras();
     const lora = there.find((one) => one.name === name);
     if (lora) return lora;

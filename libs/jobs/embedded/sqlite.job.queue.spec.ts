@@ -55,8 +55,8 @@ describe(SqliteJobQueue.name, () => {
         const { job } = await store.accept(draft({ id, idempotency: { key: id, fingerprint: id } }), { limit: 9 });
         await queue.add(job);
       }
-      const ticket = await queue.take(new AbortController().signal);
-      await store.update(ticket.id, start(Date.now()));
+      const lease = await queue.take(new AbortController().signal);
+      await store.update(lease.id, start(Date.now()));
       await store.update('b', cancel('Cancelled', Date.now()));
       console.log('holding');
       setInterval(() => {}, 1000);

@@ -1,4 +1,4 @@
-import { JobQueue, type Ticket } from '../job.queue';
+import { JobQueue, type JobLease } from '../job.queue';
 import type { JobStore } from '../job.store';
 import { giveBack } from '../job.transitions';
 import type { JobsDatabase, Statement } from './jobs.database';
@@ -53,7 +53,7 @@ export class SqliteJobQueue extends JobQueue {
     return Promise.resolve();
   }
 
-  take(signal: AbortSignal): Promise<Ticket | undefined> {
+  take(signal: AbortSignal): Promise<JobLease | undefined> {
     return new Promise((resolve, reject) => {
       if (signal.aborted || this.closed) return resolve(undefined);
       const end = () => {
@@ -61,7 +61,7 @@ export class SqliteJobQueue extends JobQueue {
         this.takers.delete(taker);
       };
       const taker: Taker = {
-        give: (id) => (end(), resolve(this.ticket(id))),
+        give: (id) => (end(), resolve(this.lease(id))),
         // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- passed on as it came
         leave: (reason) => (end(), reason === undefined ? resolve(undefined) : reject(reason)),
       };
@@ -100,7 +100,7 @@ export class SqliteJobQueue extends JobQueue {
     return rows.find(({ id }) => !this.aside.has(id))?.id;
   }
 
-  private ticket(id: string): Ticket {
+  private lease(id: string): JobLease {
     let ended = false;
     const end = (then: () => void): Promise<void> => {
       if (!ended && !this.closed) then();

@@ -1,5 +1,5 @@
 import type { Job, Queue, Worker } from 'bullmq';
-import type { Ticket } from '../job.queue';
+import type { JobLease } from '../job.queue';
 import type { RedisConnection } from './redis.connection';
 
 /** BullMQ's codes for a job that is gone, has another's lock or none, or is not being worked on. */
@@ -10,7 +10,7 @@ export function unlessGone(error: unknown): void {
   if (!GONE.includes((error as { code?: number }).code ?? 0)) throw error;
 }
 
-export interface TicketOrigin {
+export interface LeaseOrigin {
   readonly queue: Queue;
   readonly worker: Worker;
   readonly redis: RedisConnection;
@@ -22,10 +22,10 @@ export interface TicketOrigin {
 }
 
 /**
- * A job of BullMQ under our lock, which is renewed until the ticket is ended. Ending it cannot fail: what Redis does
+ * A job of BullMQ under our lock, which is renewed until the lease is ended. Ending it cannot fail: what Redis does
  * not hear now it hears when it is back, and a job whose lock runs out is handed out again.
  */
-export class RedisTicket implements Ticket {
+export class RedisJobLease implements JobLease {
   readonly id: string;
   private readonly loss = new AbortController();
   private readonly timer: NodeJS.Timeout;
@@ -36,7 +36,7 @@ export class RedisTicket implements Ticket {
   constructor(
     private readonly job: Job,
     private readonly token: string,
-    private readonly from: TicketOrigin,
+    private readonly from: LeaseOrigin,
   ) {
     this.id = job.id!;
     this.lockedUntil = performance.now() + from.lockDuration;

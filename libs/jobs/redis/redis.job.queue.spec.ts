@@ -6,7 +6,7 @@ import { draft } from '../../../test/support/jobs';
 import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
 import { describeWith } from '../../../test/support/requires';
 import type { JobDraft, JobRecord } from '../job.record';
-import type { Ticket } from '../job.queue';
+import type { JobLease } from '../job.queue';
 import { type OpenedQueue, queueContract } from '../job.queue.contract';
 import { cancel, giveBack, start } from '../job.transitions';
 import { RedisConnection } from './redis.connection';
@@ -24,9 +24,9 @@ const store = new RedisJobStore(redis);
 const queue = new RedisJobQueue(redis, store);
 (async () => {
   await queue.start();
-  const ticket = await queue.take(new AbortController().signal);
-  await store.update(ticket.id, start(Date.now()));
-  process.stdout.write(ticket.id);
+  const lease = await queue.take(new AbortController().signal);
+  await store.update(lease.id, start(Date.now()));
+  process.stdout.write(lease.id);
 })();
 `;
 
@@ -80,7 +80,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     return { store, queue, close, reopen };
   }
 
-  const take = async (queue: RedisJobQueue): Promise<Ticket> =>
+  const take = async (queue: RedisJobQueue): Promise<JobLease> =>
     (await queue.take(new AbortController().signal))!;
 
   it('should hand out the job of a killed process within 30 seconds, queued again', async () => {
@@ -97,41 +97,41 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     child.kill('SIGKILL');
     const killedAt = performance.now();
     await queue.start();
-    const ticket = await take(queue);
+    const lease = await take(queue);
     expect(performance.now() - killedAt).toBeLessThan(30_000);
-    expect(ticket.id).toBe(job.id);
+    expect(lease.id).toBe(job.id);
     expect(await store.find(job.id)).toMatchObject({ state: 'queued', attempts: 1 });
-    await ticket.done();
+    await lease.done();
   }, 60_000);
 
   it('should keep a job that takes longer than its lock', async () => {
     const [one, two] = [open({ lockDuration: 1_000 }), open({ lockDuration: 1_000 })];
     await one.queue.add(await accept(one.store));
-    const ticket = await take(one.queue);
+    const lease = await take(one.queue);
     expect(await two.queue.take(AbortSignal.timeout(8_000))).toBeUndefined();
-    expect(ticket.lost.aborted).toBe(false);
-    await ticket.done();
+    expect(lease.lost.aborted).toBe(false);
+    await lease.done();
   }, 20_000);
 
   it('should tell a process that its job may be another’s by now', async () => {
     const { redis, store, queue } = open({ lockDuration: 900 });
     const job = await accept(store);
     await queue.add(job);
-    const ticket = await take(queue);
+    const lease = await take(queue);
     await redis.client.del(`{sdxl}:queue:${job.id}:lock`);
-    await Promise.race([once(ticket.lost, 'abort'), sleep(5_000)]);
-    expect(ticket.lost.aborted).toBe(true);
-    await ticket.done();
-    await ticket.giveBack();
+    await Promise.race([once(lease.lost, 'abort'), sleep(5_000)]);
+    expect(lease.lost.aborted).toBe(true);
+    await lease.done();
+    await lease.giveBack();
   }, 20_000);
 
   it('should tell a process that is cut off from Redis the same', async () => {
     const { store, queue } = open({ lockDuration: 900 });
     await queue.add(await accept(store));
-    const ticket = await take(queue);
+    const lease = await take(queue);
     await server.kill();
-    await Promise.race([once(ticket.lost, 'abort'), sleep(5_000)]);
-    expect(ticket.lost.aborted).toBe(true);
+    await Promise.race([once(lease.lost, 'abort'), sleep(5_000)]);
+    expect(lease.lost.aborted).toBe(true);
   }, 20_000);
 
   it('should go on when Redis was away', async () => {
@@ -145,9 +145,9 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     while (redis.client.status !== 'ready') await sleep(20);
     const job = await accept(store);
     await queue.add(job);
-    const ticket = await taken;
-    expect(ticket.id).toBe(job.id);
-    await ticket.done();
+    const lease = await taken;
+    expect(lease.id).toBe(job.id);
+    await lease.done();
   }, 30_000);
 
   it('should start while Redis is away, and find the jobs when it comes', async () => {
@@ -192,10 +192,10 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     await one.queue.remove(jobs[4].id);
     await Promise.all([one.queue.start(), two.queue.start()]);
     for (const { id } of jobs) {
-      const ticket = await take(one.queue);
-      expect(ticket.id).toBe(id);
+      const lease = await take(one.queue);
+      expect(lease.id).toBe(id);
       await one.store.update(id, start(Date.now()));
-      await ticket.done();
+      await lease.done();
     }
     expect(await two.queue.take(AbortSignal.timeout(500))).toBeUndefined();
   });
@@ -204,13 +204,13 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     const { store, queue } = open();
     const [lost, held] = [await accept(store), await accept(store)];
     await queue.add(held);
-    const ticket = await take(queue);
+    const lease = await take(queue);
     for (const { id } of [lost, held]) await store.update(id, start(Date.now()));
     await queue.start();
     expect((await take(queue)).id).toBe(lost.id);
     expect(await store.find(lost.id)).toMatchObject({ state: 'queued', attempts: 1 });
     expect(await store.find(held.id)).toMatchObject({ state: 'running' });
-    await ticket.done();
+    await lease.done();
   });
 
   it('should keep the fair order while the virtual time grows past what priorities can tell', async () => {
@@ -222,14 +222,14 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
       await queue.add(busy[n]);
     }
     const begin = async (expected: JobRecord) => {
-      const ticket = await take(queue);
-      expect(ticket.id).toBe(expected.id);
-      await store.update(ticket.id, start(Date.now()));
-      return ticket;
+      const lease = await take(queue);
+      expect(lease.id).toBe(expected.id);
+      await store.update(lease.id, start(Date.now()));
+      return lease;
     };
-    const end = async (ticket: Ticket) => {
-      await store.update(ticket.id, cancel('Cancelled', Date.now()));
-      await ticket.done();
+    const end = async (lease: JobLease) => {
+      await store.update(lease.id, cancel('Cancelled', Date.now()));
+      await lease.done();
     };
     for (const job of busy.slice(0, 3)) await end(await begin(job));
     // Starts at 1,800,000: before what is left of the busy caller, after the base has moved.

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue, Worker } from 'bullmq';
-import { JobQueue, type Ticket } from '../job.queue';
+import { JobQueue, type JobLease } from '../job.queue';
 import type { JobRecord } from '../job.record';
 import { giveBack } from '../job.transitions';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
 import type { RedisJobStore } from './redis.job.store';
 import { PRIORITY_THRESHOLD, RedisPriorities } from './redis.priorities';
 import { reconcile } from './redis.reconciliation';
-import { RedisTicket } from './redis.job.lease';
+import { RedisJobLease } from './redis.job.lease';
 
 /** A job whose process died is looked for this often, twice, after its lock ran out. Milliseconds, like all here. */
 const LOCK_DURATION = 10_000;
@@ -36,9 +36,9 @@ export class RedisJobQueue extends JobQueue {
   private readonly priorities: RedisPriorities;
   /** Made by the first `take`: a process that only adds jobs needs no connections for it. */
   private worker?: Worker;
-  private readonly waiters: ((ticket?: Ticket) => void)[] = [];
+  private readonly waiters: ((lease?: JobLease) => void)[] = [];
   private fetching?: Promise<void>;
-  private readonly tickets = new Set<RedisTicket>();
+  private readonly leases = new Set<RedisJobLease>();
   private timer?: NodeJS.Timeout;
   private reconciling?: Promise<void>;
   private closed = false;
@@ -74,12 +74,12 @@ export class RedisJobQueue extends JobQueue {
     await this.redis.within('write', this.queue.remove(id));
   }
 
-  take(signal: AbortSignal): Promise<Ticket | undefined> {
+  take(signal: AbortSignal): Promise<JobLease | undefined> {
     if (signal.aborted || this.closed) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      const settle = (ticket?: Ticket) => {
+      const settle = (lease?: JobLease) => {
         signal.removeEventListener('abort', leave);
-        resolve(ticket);
+        resolve(lease);
       };
       const leave = () => {
         this.waiters.splice(this.waiters.indexOf(settle), 1);
@@ -99,7 +99,7 @@ export class RedisJobQueue extends JobQueue {
     for (const settle of this.waiters.splice(0)) settle();
     // A job that is just being fetched is given back; without Redis there is none.
     await Promise.race([this.fetching, sleep(2_000 * BLOCK_SECONDS, undefined, { ref: false })]);
-    for (const ticket of this.tickets) ticket.lose();
+    for (const lease of this.leases) lease.lose();
     await Promise.allSettled([this.worker?.close(true), this.queue.close()]);
   }
 
@@ -113,11 +113,11 @@ export class RedisJobQueue extends JobQueue {
   private async fetch(): Promise<void> {
     while (this.waiters.length > 0) {
       try {
-        const ticket = await this.next();
-        if (!ticket) continue;
+        const lease = await this.next();
+        if (!lease) continue;
         const settle = this.waiters.shift();
-        if (settle) settle(ticket);
-        else await ticket.giveBack();
+        if (settle) settle(lease);
+        else await lease.giveBack();
       } catch (error) {
         this.failed(error);
         await sleep(RETRY_DELAY);
@@ -128,21 +128,21 @@ export class RedisJobQueue extends JobQueue {
   }
 
   /** undefined when there was none for a while. */
-  private async next(): Promise<RedisTicket | undefined> {
+  private async next(): Promise<RedisJobLease | undefined> {
     const { lockDuration = LOCK_DURATION } = this.options;
     const worker = (this.worker ??= await this.startWorker(lockDuration));
     const token = randomUUID();
     const job = await worker.getNextJob(token);
     if (!job) return undefined;
-    const ticket: RedisTicket = new RedisTicket(job, token, {
+    const lease: RedisJobLease = new RedisJobLease(job, token, {
       ...{ queue: this.queue, worker, redis: this.redis, lockDuration },
-      renewPriority: () => this.renewPriority(ticket.id),
-      ended: () => this.tickets.delete(ticket),
+      renewPriority: () => this.renewPriority(lease.id),
+      ended: () => this.leases.delete(lease),
     });
-    this.tickets.add(ticket);
+    this.leases.add(lease);
     // It was handed out before: when its process died, its record still says running.
-    if (job.attemptsStarted > 1) await this.revive(ticket);
-    return ticket;
+    if (job.attemptsStarted > 1) await this.revive(lease);
+    return lease;
   }
 
   private async startWorker(lockDuration: number): Promise<Worker> {
@@ -159,11 +159,11 @@ export class RedisJobQueue extends JobQueue {
     return worker;
   }
 
-  private async revive(ticket: RedisTicket): Promise<void> {
+  private async revive(lease: RedisJobLease): Promise<void> {
     try {
-      await this.store.update(ticket.id, giveBack(Date.now()));
+      await this.store.update(lease.id, giveBack(Date.now()));
     } catch (error) {
-      await ticket.giveBack();
+      await lease.giveBack();
       throw error;
     }
   }

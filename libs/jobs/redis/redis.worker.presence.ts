@@ -4,7 +4,7 @@ import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
 const TTL = 15_000;
 const INTERVAL = 5_000;
 
-/** Which workers are there, and what each offers: told every few seconds, forgotten when one falls silent. */
+/** Which workers are there, and what each can do: told every few seconds, forgotten when one falls silent. */
 export class RedisWorkerPresence<Offer extends object> {
   private offer?: Offer;
   private timer?: NodeJS.Timeout;
@@ -38,10 +38,10 @@ export class RedisWorkerPresence<Offer extends object> {
     return this.redis.run('read', async (client) => {
       const ids = await client.smembers(this.workers);
       if (ids.length === 0) return [];
-      const offers = await client.mget(ids.map((id) => this.worker(id)));
-      const silent = ids.filter((_, index) => offers[index] === null);
+      const capabilities = await client.mget(ids.map((id) => this.worker(id)));
+      const silent = ids.filter((_, index) => capabilities[index] === null);
       if (silent.length > 0) await client.srem(this.workers, silent);
-      return offers.filter((offer) => offer !== null).map((offer) => JSON.parse(offer) as Offer);
+      return capabilities.filter((offer) => offer !== null).map((offer) => JSON.parse(offer) as Offer);
     });
   }
 

@@ -5,8 +5,8 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { Drain } from '@app/lifecycle';
-import type { WorkerOffer } from '../capabilities/fleet.capabilities';
-import { Offers } from '../capabilities/capabilities';
+import type { WorkerCapabilities } from '../capabilities/fleet.capabilities';
+import { Capabilities } from '../capabilities/capabilities';
 import { PipelineService } from '@app/pipeline';
 import { RedisWorkerPresence } from '../redis/redis.worker.presence';
 
@@ -21,12 +21,12 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
   private withdrawn?: Promise<void>;
 
   constructor(
-    private readonly presence: RedisWorkerPresence<WorkerOffer>,
+    private readonly presence: RedisWorkerPresence<WorkerCapabilities>,
     private readonly pipeline: PipelineService,
-    private readonly offers: Offers,
+    private readonly capabilities: Capabilities,
     drain: Drain,
   ) {
-    drain.signal.addEventListener('abort', () => void this.withdraw());
+    drain.draining.addEventListener('abort', () => void this.withdraw());
   }
 
   onApplicationBootstrap(): void {
@@ -49,9 +49,9 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
 
   private async announce(): Promise<void> {
     try {
-      const { engines, hasIpAdapter: ipAdapter, mostPixels: most } = this.offers;
+      const { engines, hasIpAdapter: ipAdapter, mostPixels: most } = this.capabilities;
       const mostPixels = Number.isFinite(most) ? most : undefined;
-      const loras = (await this.offers.loras()).map(({ name, tensors, sha256 }) => ({
+      const loras = (await this.capabilities.loras()).map(({ name, tensors, sha256 }) => ({
         name,
         tensors,
         sha256,

@@ -110,7 +110,7 @@ describe(`${Dispatcher.name} as the process drains`, () => {
     const job = await desk.submit('long');
     const { listeners } = await desk.drawing();
     const outcome = drain();
-    desk.drain.hurry();
+    desk.drain.expire();
     await outcome.end;
     await desk.dispatcher.beforeApplicationShutdown();
     expect(listeners.signal?.aborted).toBe(true);

@@ -90,7 +90,7 @@ describe(`${Dispatcher.name} at shutdown`, () => {
     const job = await desk.submit('twice');
     await desk.drawing();
     await desk.dispatcher.beforeApplicationShutdown();
-    const ticket = await desk.queue.take(AbortSignal.timeout(1000));
-    expect(ticket?.id).toBe(job.id);
+    const lease = await desk.queue.take(AbortSignal.timeout(1000));
+    expect(lease?.id).toBe(job.id);
   });
 });

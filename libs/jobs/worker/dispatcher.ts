@@ -9,11 +9,11 @@ import {
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Size } from '@app/config';
 import { Drain } from '@app/lifecycle';
-import type { WorkerOffer } from '../capabilities/fleet.capabilities';
-import { JobRunner } from './job.files';
+import type { WorkerCapabilities } from '../capabilities/fleet.capabilities';
+import { JobFiles } from './job.files';
 import { PipelineService } from '@app/pipeline';
 import { JobEvents } from '../job.events';
-import { JobQueue, type Ticket } from '../job.queue';
+import { JobQueue, type JobLease } from '../job.queue';
 import { JobRun } from './job.run';
 import { Jobs } from '../jobs.service';
 import { RedisWorkerPresence } from '../redis/redis.worker.presence';
@@ -37,12 +37,12 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     private readonly queue: JobQueue,
     private readonly jobs: Jobs,
     private readonly events: JobEvents,
-    private readonly runner: JobRunner,
+    private readonly files: JobFiles,
     private readonly pipeline: PipelineService,
     private readonly drain: Drain,
-    @Optional() private readonly presence?: RedisWorkerPresence<WorkerOffer>,
+    @Optional() private readonly presence?: RedisWorkerPresence<WorkerCapabilities>,
   ) {
-    drain.signal.addEventListener('abort', () => this.drainRuns());
+    drain.draining.addEventListener('abort', () => this.drainRuns());
   }
 
   onApplicationBootstrap(): void {
@@ -51,7 +51,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
 
   /** Pictures that are begun get their grace. */
   onModuleDestroy(): Promise<void> {
-    return this.drain.grace(async () => {
+    return this.drain.waitFor(async () => {
       await this.loop;
       await this.runsEnded();
     });
@@ -59,7 +59,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
 
   /** Jobs that still run go back to the queue; waiting ones are not touched. */
   async beforeApplicationShutdown(): Promise<void> {
-    this.drain.hurry();
+    this.drain.expire();
     await this.pipeline.stop();
     await this.loop;
     await this.runsEnded();
@@ -79,12 +79,12 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
   }
 
   private async dispatch(): Promise<void> {
-    const { signal } = this.drain;
+    const { draining } = this.drain;
     await this.whileItFails(() => this.queue.start());
-    while (!signal.aborted) {
-      const ticket = await this.whileItFails(() => this.queue.take(signal));
-      if (!ticket) continue;
-      const run = this.begin(ticket);
+    while (!draining.aborted) {
+      const lease = await this.whileItFails(() => this.queue.take(draining));
+      if (!lease) continue;
+      const run = this.begin(lease);
       await Promise.race([run.begun, this.setAside(run)]);
       // The pipeline may learn of a shutdown before this class does: the job that it gave back would come at once again.
       if (run.shutDown) return;
@@ -104,25 +104,25 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     return workers.some(({ mostPixels = Infinity }) => width * height <= mostPixels);
   }
 
-  private begin(ticket: Ticket): JobRun {
-    const { jobs, events, runner, pipeline } = this;
+  private begin(lease: JobLease): JobRun {
+    const { jobs, events, files, pipeline } = this;
     const drawnElsewhere = (size: Size) => this.drawnElsewhere(size);
-    const run = new JobRun(ticket, { jobs, events, runner, pipeline, drawnElsewhere }, this.drain.over);
+    const run = new JobRun(lease, { jobs, events, files, pipeline, drawnElsewhere }, this.drain.expired);
     this.runs.add(run);
     void run.ended.finally(() => this.runs.delete(run));
-    if (this.drain.signal.aborted) run.drain();
+    if (this.drain.draining.aborted) run.drain();
     return run;
   }
 
   /** Redis may be away for a while. */
   private async whileItFails<T>(attempt: () => Promise<T>): Promise<T | undefined> {
-    const { signal } = this.drain;
-    while (!signal.aborted) {
+    const { draining } = this.drain;
+    while (!draining.aborted) {
       try {
         return await attempt();
       } catch (error) {
         this.logger.error({ err: error }, 'The queue cannot be reached');
-        await sleep(PAUSE, undefined, { signal }).catch(() => {});
+        await sleep(PAUSE, undefined, { signal: draining }).catch(() => {});
       }
     }
     return undefined;

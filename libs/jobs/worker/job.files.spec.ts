@@ -6,7 +6,7 @@ import { findLora } from '@app/models';
 import { MemoryStorage } from '../../../test/support/memory.storage';
 import { PipelineStub } from '../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
-import { JobRunner, type PictureJob } from './job.files';
+import { JobFiles, type PictureJob } from './job.files';
 import type { GeneratedPicture } from '@app/pipeline';
 import { encodePng } from '@app/pictures';
 
@@ -33,20 +33,20 @@ const picture: GeneratedPicture = {
   warnings: ['a warning'],
 };
 
-describe(JobRunner.name, () => {
+describe(JobFiles.name, () => {
   let storage: MemoryStorage;
   let pipeline: PipelineStub;
-  let runner: JobRunner;
+  let files: JobFiles;
   const clock = () => ({ createdAt: Date.now() - 1000, startedAt: Date.now() - 900 });
 
   beforeEach(() => {
     storage = new MemoryStorage();
     pipeline = new PipelineStub();
-    runner = new JobRunner(pipeline.as(), storage);
+    files = new JobFiles(pipeline.as(), storage);
   });
 
   it('should hand the job to the engine as it is', async () => {
-    expect(await runner.prepare(job)).toEqual({
+    expect(await files.load(job)).toEqual({
       prompt: 'a lighthouse',
       negativePrompt: 'fog',
       width: 128,
@@ -62,11 +62,11 @@ describe(JobRunner.name, () => {
     const pixels = Buffer.from(Array.from({ length: 224 * 224 * 3 }, (_, i) => (i * 7919) % 256));
     const referenceKey = 'inputs/x.png';
     await storage.put(referenceKey, await encodePng(pixels, 224, 224));
-    const { reference } = await runner.prepare({ ...job, referenceKey });
+    const { reference } = await files.load({ ...job, referenceKey });
     expect(reference?.strength).toBe(0.6);
     expect(reference?.pixels.equals(pixels)).toBe(true);
     await storage.delete(referenceKey);
-    await expect(runner.prepare({ ...job, referenceKey })).rejects.toMatchObject({
+    await expect(files.load({ ...job, referenceKey })).rejects.toMatchObject({
       code: 'generation_failed',
     });
   });
@@ -78,9 +78,9 @@ describe(JobRunner.name, () => {
     pipeline.loraDir = folder;
     const { sha256 } = await findLora(folder, 'grain');
     const withLora = { ...job, loras: [{ name: 'grain', scale: 0.5, sha256 }] };
-    expect((await runner.prepare(withLora)).loras).toEqual([{ name: 'grain', scale: 0.5, path, tensors: 3 }]);
+    expect((await files.load(withLora)).loras).toEqual([{ name: 'grain', scale: 0.5, path, tensors: 3 }]);
     await writeSafetensors(path, loraLayer('b', 2, 2));
-    await expect(runner.prepare(withLora)).rejects.toMatchObject({
+    await expect(files.load(withLora)).rejects.toMatchObject({
       code: 'lora_not_found',
       param: 'loras.0.name',
     });
@@ -88,7 +88,7 @@ describe(JobRunner.name, () => {
   });
 
   it('should store a PNG under the key of the job and tell where', async () => {
-    const result = await runner.keep(job, picture, clock());
+    const result = await files.store(job, picture, clock());
     expect(result).toMatchObject({
       key: job.key,
       s3_uri: `s3://memory/${job.key}`,
@@ -102,7 +102,7 @@ describe(JobRunner.name, () => {
   });
 
   it('should tell whole milliseconds of every phase', async () => {
-    const { timings } = await runner.keep(job, picture, {
+    const { timings } = await files.store(job, picture, {
       createdAt: Date.now() - 1000,
       startedAt: Date.now() - 900,
     });
@@ -124,7 +124,7 @@ describe(JobRunner.name, () => {
 
   it('should store nothing once the job was cancelled', async () => {
     const cancelled = AbortSignal.abort(new Error('cancelled'));
-    await expect(runner.keep(job, picture, clock(), cancelled)).rejects.toThrow('cancelled');
+    await expect(files.store(job, picture, clock(), cancelled)).rejects.toThrow('cancelled');
     expect(storage.keys).toEqual([]);
   });
 });

@@ -61,14 +61,14 @@ export interface JobClock {
 
 /** Job -> stored picture, before and after the engine, so that one job overlaps with the drawing of another. */
 @Injectable()
-export class JobRunner {
+export class JobFiles {
   constructor(
     private readonly pipeline: PipelineService,
     private readonly storage: Storage,
   ) {}
 
   /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
-  async prepare(picture: PictureJob): Promise<GenerateRequest> {
+  async load(picture: PictureJob): Promise<GenerateRequest> {
     const { prompt, negativePrompt, width, height, steps, guidanceScale, seed } = picture;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of picture.loras.entries()) loras.push(await this.lora(lora, i));
@@ -80,7 +80,7 @@ export class JobRunner {
   }
 
   /** Encodes and stores the picture; nothing is stored once `signal` aborted. */
-  async keep(
+  async store(
     job: PictureJob,
     picture: GeneratedPicture,
     clock: JobClock,

@@ -19,7 +19,7 @@ describe(`${JobRun.name} when engines die`, () => {
     (await desk.drawing()).finish();
     expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 2, crashes: 1 });
     expect(desk.drawn).toEqual(['unlucky', 'unlucky']);
-    // With the ticket that it had: on Redis one that is done never comes again.
+    // With the lease that it had: on Redis one that is done never comes again.
     expect(desk.queue.taken).toEqual([job.id]);
     expect(desk.storage.keys).toEqual([job.picture.key]);
   });

@@ -118,7 +118,7 @@ describe(JobRun.name, () => {
     });
   });
 
-  it('should write nothing once its ticket is lost', async () => {
+  it('should write nothing once its lease is lost', async () => {
     begin();
     const job = await desk.submit('lost');
     const { listeners } = await desk.drawing();
@@ -134,8 +134,8 @@ describe(JobRun.name, () => {
   it('should draw a job again whose worker died', async () => {
     const job = await desk.submit('orphan');
     await desk.store.update(job.id, to.start(Date.now()));
-    const ticket = jest.spyOn(desk.queue, 'take');
-    ticket.mockResolvedValueOnce({
+    const lease = jest.spyOn(desk.queue, 'take');
+    lease.mockResolvedValueOnce({
       id: job.id,
       lost: new AbortController().signal,
       done: () => Promise.resolve(),

@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Size } from '@app/config';
 import { ServiceError } from '@app/errors';
-import type { JobRunner } from './job.files';
+import type { JobFiles } from './job.files';
 import { EngineCrashed } from '@app/pipeline';
 import { OutOfMemory } from '@app/pipeline';
 import { draw } from '@app/pipeline';
@@ -10,7 +10,7 @@ import type { PipelineService } from '@app/pipeline';
 import type { EngineLease, GeneratedPicture, GenerateRequest } from '@app/pipeline';
 import { encodePreview } from '@app/pictures';
 import type { JobEvents } from '../job.events';
-import type { Ticket } from '../job.queue';
+import type { JobLease } from '../job.queue';
 import { isFinished, JOB_VERSION, type JobRecord } from '../job.record';
 import { deadlineExceeded, toJobError } from '../job.transitions';
 import type { Jobs } from '../jobs.service';
@@ -25,7 +25,7 @@ const PAUSE = 1_000;
 interface Tools {
   readonly jobs: Jobs;
   readonly events: JobEvents;
-  readonly runner: JobRunner;
+  readonly files: JobFiles;
   readonly pipeline: PipelineService;
   /** Whether a worker elsewhere has the memory for pictures of this size. */
   readonly drawnElsewhere: (size: Size) => Promise<boolean>;
@@ -34,7 +34,7 @@ interface Tools {
 /** Why a run ends without an outcome of its own. */
 type Stop = 'shutdown' | 'lost' | 'over' | 'deadline' | 'elsewhere';
 
-/** One job, from its ticket to its end. */
+/** One job, from its lease to its end. */
 export class JobRun {
   readonly id: string;
   /** An engine has taken the job, or none will. */
@@ -56,26 +56,26 @@ export class JobRun {
   private drawing = false;
 
   constructor(
-    private readonly ticket: Ticket,
+    private readonly lease: JobLease,
     private readonly tools: Tools,
     shutdown: AbortSignal,
   ) {
-    this.id = ticket.id;
+    this.id = lease.id;
     this.begun = new Promise((resolve) => (this.hasBegun = resolve));
     this.picky = new Promise((resolve) => (this.isPicky = resolve));
     const onShutdown = () => this.end('shutdown');
     const onLost = () => this.end('lost');
     shutdown.addEventListener('abort', onShutdown);
-    ticket.lost.addEventListener('abort', onLost);
+    lease.lost.addEventListener('abort', onLost);
     if (shutdown.aborted) onShutdown();
     this.ended = this.run()
       .catch(async (error: unknown) => {
         this.logger.error({ err: error, job: this.id }, 'A job cannot be handled now; it is tried again');
-        await ticket.giveBack(LATER).catch(() => {});
+        await lease.giveBack(LATER).catch(() => {});
       })
       .finally(() => {
         shutdown.removeEventListener('abort', onShutdown);
-        ticket.lost.removeEventListener('abort', onLost);
+        lease.lost.removeEventListener('abort', onLost);
         this.hasBegun();
       });
   }
@@ -105,13 +105,13 @@ export class JobRun {
 
   private async run(): Promise<void> {
     const { jobs } = this.tools;
-    let job = await jobs.look(this.id);
-    if (!job || isFinished(job)) return this.ticket.done();
+    let job = await jobs.find(this.id);
+    if (!job || isFinished(job)) return this.lease.done();
     // A newer process wrote it and knows better what to do, also when its worker died.
-    if (job.version > JOB_VERSION) return this.ticket.giveBack(LATER);
-    // Its worker died, or lost it: a ticket is nobody else's.
+    if (job.version > JOB_VERSION) return this.lease.giveBack(LATER);
+    // Its worker died, or lost it: a lease is nobody else's.
     if (job.state === 'running') job = await jobs.giveBack(this.id);
-    if (job?.state !== 'queued') return this.ticket.done();
+    if (job?.state !== 'queued') return this.lease.done();
     const unwatch = await this.watch(job);
     try {
       const request = await this.prepare(job);
@@ -120,15 +120,15 @@ export class JobRun {
       unwatch();
     }
     if (this.stopped === 'lost') return;
-    if (this.stopped === 'elsewhere') await this.ticket.giveBack(LATER);
-    else if (this.stopped === 'shutdown') await this.ticket.giveBack();
-    else await this.ticket.done();
+    if (this.stopped === 'elsewhere') await this.lease.giveBack(LATER);
+    else if (this.stopped === 'shutdown') await this.lease.giveBack();
+    else await this.lease.done();
   }
 
   /** Ends this run when the job is cancelled, forgotten or too late. */
   private async watch(job: JobRecord): Promise<() => void> {
     const look = async () => {
-      const now = await this.tools.jobs.look(this.id);
+      const now = await this.tools.jobs.find(this.id);
       if (!now || isFinished(now)) this.end('over');
     };
     const unsubscribe = await this.tools.events.subscribe(this.id, (event) => {
@@ -146,7 +146,7 @@ export class JobRun {
   /** undefined when the job ended meanwhile. */
   private async prepare(job: JobRecord): Promise<GenerateRequest | undefined> {
     try {
-      return await this.tools.runner.prepare(job.picture);
+      return await this.tools.files.load(job.picture);
     } catch (error) {
       if (this.stopped) return undefined;
       if (error instanceof ServiceError && error.code === 'storage_unavailable') throw error; // later, perhaps
@@ -227,13 +227,13 @@ export class JobRun {
 
   /** Stores the picture, and takes it away again when the job was cancelled or forgotten at the last moment. */
   private async keep(job: JobRecord, picture: GeneratedPicture): Promise<void> {
-    const { jobs, runner } = this.tools;
+    const { jobs, files } = this.tools;
     try {
       const clock = { createdAt: job.createdAt, startedAt: job.startedAt! };
-      const result = await runner.keep(job.picture, picture, clock, this.revoked.signal);
+      const result = await files.store(job.picture, picture, clock, this.revoked.signal);
       if (await this.persist(() => jobs.succeed(this.id, job.attempts, result))) return;
-      const now = await jobs.look(this.id);
-      if (!now || (isFinished(now) && now.state !== 'succeeded')) await runner.discard(job.picture);
+      const now = await jobs.find(this.id);
+      if (!now || (isFinished(now) && now.state !== 'succeeded')) await files.discard(job.picture);
     } catch (error) {
       await this.settle(job, error);
     }

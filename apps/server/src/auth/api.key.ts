@@ -11,7 +11,7 @@ export const SCOPES = ['draw', 'read', 'users'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** The key that a request came with. */
-export interface Access {
+export interface ApiKey {
   readonly name: string;
   readonly scopes: readonly Scope[];
   /** The key is bound to this user: for it, everybody else's pictures and jobs do not exist. */
@@ -20,20 +20,20 @@ export interface Access {
   readonly revoked: AbortSignal;
 }
 
-const accesses = new WeakMap<IncomingMessage, Access>();
+const accesses = new WeakMap<IncomingMessage, ApiKey>();
 
-export const grant = (request: IncomingMessage, access: Access): void => void accesses.set(request, access);
+export const grant = (request: IncomingMessage, access: ApiKey): void => void accesses.set(request, access);
 
 /** undefined: anonymous; where there are keys, only routes that are open to all see such a request. */
-export const accessOf = (request: IncomingMessage): Access | undefined => accesses.get(request);
+export const apiKeyOf = (request: IncomingMessage): ApiKey | undefined => accesses.get(request);
 
 /** accessOf, as a parameter of a controller's method. */
-export const CallerAccess = createParamDecorator((_: unknown, context: ExecutionContext) =>
-  accessOf(context.switchToHttp().getRequest<IncomingMessage>()),
+export const CallerKey = createParamDecorator((_: unknown, context: ExecutionContext) =>
+  apiKeyOf(context.switchToHttp().getRequest<IncomingMessage>()),
 );
 
 /** For where there are keys. Throws `unauthorized`, `forbidden`. */
-export function assertScope(access: Access | undefined, scope: Scope): asserts access is Access {
+export function assertScope(access: ApiKey | undefined, scope: Scope): asserts access is ApiKey {
   if (!access) throw unauthorized('none');
   if (access.scopes.includes(scope)) return;
   const sentence = `Expected a key with the scope ${scope} but key ${access.name} has ${access.scopes.join(', ')}`;
@@ -41,7 +41,7 @@ export function assertScope(access: Access | undefined, scope: Scope): asserts a
 }
 
 /** A key of one user learns nothing of others, not even whether they exist. */
-export function assertOwn(access: Access | undefined, userId: string | undefined, param: string): void {
+export function assertOwn(access: ApiKey | undefined, userId: string | undefined, param: string): void {
   if (access?.userId === undefined || userId === undefined || userId === access.userId) return;
   throw new ServiceError('not_found', `There is no user ${describeValue(userId)}`, param);
 }

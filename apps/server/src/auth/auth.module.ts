@@ -7,10 +7,10 @@ import { ScopeGuard } from './scope.guard';
 
 /** Keys and rate limits. app.ts puts them in front of everything, see admission.ts. */
 @Module({ providers: [RateLimit, { provide: APP_GUARD, useClass: ScopeGuard }] })
-export class AccessModule implements OnApplicationBootstrap {
+export class AuthModule implements OnApplicationBootstrap {
   /** Throws ConfigError when a list of keys is broken: here, before Nest begins, which would log it with its stack. */
   static forRoot(config: Config): DynamicModule {
-    return { module: AccessModule, providers: [{ provide: KeyRing, useValue: new KeyRing(config) }] };
+    return { module: AuthModule, providers: [{ provide: KeyRing, useValue: new KeyRing(config) }] };
   }
 
   constructor(private readonly config: Config) {}

@@ -1,7 +1,7 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Request, RequestHandler } from 'express';
 import { Config, hasKeys } from '@app/config';
-import { accessOf, grant, unauthorized } from './api.key';
+import { apiKeyOf, grant, unauthorized } from './api.key';
 import { KeyRing } from './key.ring';
 import { RateLimit } from './rate.limit';
 
@@ -14,7 +14,7 @@ const BEARER = /^Bearer +(\S+) *$/i;
  * Who may come in: known keys, at a bounded rate. To be called before the body parsers, so that nothing of a
  * stranger's body is kept. What a key may do there is the question of scope.guard.ts.
  */
-export function admit(app: NestExpressApplication): void {
+export function authenticate(app: NestExpressApplication): void {
   const config = app.get(Config);
   app.set('trust proxy', config.TRUST_PROXY);
   if (hasKeys(config)) app.use(identify(app.get(KeyRing)));
@@ -32,7 +32,7 @@ const identify =
   };
 
 const authorise: RequestHandler = (request, _response, next) => {
-  if (accessOf(request) || OPEN.test(request.path) || mayBeSigned(request)) return next();
+  if (apiKeyOf(request) || OPEN.test(request.path) || mayBeSigned(request)) return next();
   next(unauthorized(request.headers.authorization === undefined ? 'none' : 'one that is not known'));
 };
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { Config, ConfigError } from '@app/config';
-import type { Access } from './api.key';
+import type { ApiKey } from './api.key';
 import { assertDistinct, readKeyList, type KeyEntry } from './key.list';
 
 /** Milliseconds between two looks at API_KEYS_FILE. */
@@ -12,7 +12,7 @@ const LOOK_AGAIN = 2_000;
 
 interface Key {
   readonly entry: KeyEntry;
-  readonly access: Access;
+  readonly access: ApiKey;
   readonly revoke: () => void;
 }
 
@@ -51,7 +51,7 @@ export class KeyRing implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   /** Takes the same time for every key that it does not know, and says nothing of how near it came. */
-  find(presented: string): Access | undefined {
+  find(presented: string): ApiKey | undefined {
     const hash = sha256(presented);
     let found: Key | undefined;
     for (const key of this.keys) if (timingSafeEqual(key.entry.hash, hash)) found = key;

@@ -6,7 +6,7 @@ import { RedisStore, type RedisReply } from 'rate-limit-redis';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { DEFAULT_PREFIX, RedisConnection } from '@app/jobs';
-import { accessOf } from './api.key';
+import { apiKeyOf } from './api.key';
 
 const MINUTE = 60_000;
 
@@ -25,13 +25,13 @@ export class RateLimit {
 
   constructor(config: Config, @Optional() redis?: RedisConnection) {
     const limit = (request: Request) =>
-      accessOf(request) ? config.RATE_LIMIT_PER_KEY : config.RATE_LIMIT_PER_ADDRESS;
+      apiKeyOf(request) ? config.RATE_LIMIT_PER_KEY : config.RATE_LIMIT_PER_ADDRESS;
     this.handler = rateLimit({
       windowMs: MINUTE,
       limit,
       skip: (request) => limit(request) === 0 || NOT_COUNTED.test(request.path),
       keyGenerator: counterOf,
-      identifier: (request) => (accessOf(request) ? 'key' : 'address'),
+      identifier: (request) => (apiKeyOf(request) ? 'key' : 'address'),
       standardHeaders: 'draft-8',
       legacyHeaders: false,
       handler: (request, _response, next) => next(tooMany(request as AugmentedRequest)),
@@ -68,13 +68,13 @@ export class RateLimit {
 }
 
 function counterOf(request: Request): string {
-  const access = accessOf(request);
+  const access = apiKeyOf(request);
   return access ? `key:${access.name}` : `address:${ipKeyGenerator(request.ip ?? '')}`;
 }
 
 function tooMany(request: AugmentedRequest): ServiceError {
   const { limit, resetTime } = request.rateLimit;
-  const whose = accessOf(request) ? 'this key' : 'this address';
+  const whose = apiKeyOf(request) ? 'this key' : 'this address';
   const sentence = `Expected at most ${limit} requests a minute from ${whose}; send the request again later`;
   const seconds = Math.ceil(((resetTime?.getTime() ?? Date.now() + MINUTE) - Date.now()) / 1000);
   return new ServiceError('rate_limited', sentence, undefined, { retryAfter: Math.max(1, seconds) });

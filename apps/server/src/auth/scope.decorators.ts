@@ -7,23 +7,26 @@ import type { Scope } from './api.key';
  * closed (scope.guard.ts), and a spec finds it.
  */
 
-export const NEEDED = 'access:needed';
-export type Needed = Scope | 'nothing' | 'its own check';
+export const REQUIRED_SCOPE = 'required-scope';
+export type RequiredScope = Scope | 'nothing' | 'its own check';
 
 /** The name of the security scheme in the API document. */
 export const KEY_SCHEME = 'key';
 
 /** A key with this scope; a key of one user also that :user_id, where the path has it, is that user. */
-export const Needs = (scope: Scope) =>
+export const RequireScope = (scope: Scope) =>
   applyDecorators(
-    SetMetadata<string, Needed>(NEEDED, scope),
+    SetMetadata<string, RequiredScope>(REQUIRED_SCOPE, scope),
     ApiBearerAuth(KEY_SCHEME),
     ApiExtension('x-scope', scope),
   );
 
 /** Open to all. A path that is not in OPEN (admission.ts) is not reached without a key all the same. */
-export const NeedsNothing = () => SetMetadata<string, Needed>(NEEDED, 'nothing');
+export const Public = () => SetMetadata<string, RequiredScope>(REQUIRED_SCOPE, 'nothing');
 
 /** The route looks at the key itself: there is another way in. */
-export const ChecksItself = () =>
-  applyDecorators(SetMetadata<string, Needed>(NEEDED, 'its own check'), ApiBearerAuth(KEY_SCHEME));
+export const SelfChecked = () =>
+  applyDecorators(
+    SetMetadata<string, RequiredScope>(REQUIRED_SCOPE, 'its own check'),
+    ApiBearerAuth(KEY_SCHEME),
+  );

@@ -6,7 +6,7 @@ import { startApi, type Api } from '../../../../test/support/api';
 import { http } from '../../../../test/support/http';
 import { key } from '../../../../test/support/keys';
 import { SCOPES, type Scope } from './api.key';
-import { NEEDED } from './scope.decorators';
+import { REQUIRED_SCOPE } from './scope.decorators';
 import { ScopeGuard } from './scope.guard';
 
 const METHODS = ['get', 'put', 'post', 'delete'] as const;
@@ -60,7 +60,7 @@ describe(ScopeGuard.name, () => {
       });
     expect(routes.length).toBeGreaterThanOrEqual(operations.length);
     const silent = routes.filter(
-      ({ handler, controller }) => !reflector.getAllAndOverride(NEEDED, [handler, controller]),
+      ({ handler, controller }) => !reflector.getAllAndOverride(REQUIRED_SCOPE, [handler, controller]),
     );
     expect(silent.map(({ controller, name }) => `${controller.name}.${name}`)).toEqual([]);
   });

@@ -2,8 +2,8 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import { Reflector } from '@nestjs/core';
 import type { Request } from 'express';
 import { Config, hasKeys } from '@app/config';
-import { accessOf, assertOwn, assertScope } from './api.key';
-import { NEEDED, type Needed } from './scope.decorators';
+import { apiKeyOf, assertOwn, assertScope } from './api.key';
+import { REQUIRED_SCOPE, type RequiredScope } from './scope.decorators';
 
 /** Lets a request into its route when its key may do what the route needs. */
 @Injectable()
@@ -16,11 +16,11 @@ export class ScopeGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     if (!hasKeys(this.config)) return true;
     const route = [context.getHandler(), context.getClass()] as const;
-    const needed = this.reflector.getAllAndOverride<Needed | undefined>(NEEDED, [...route]);
+    const needed = this.reflector.getAllAndOverride<RequiredScope | undefined>(REQUIRED_SCOPE, [...route]);
     if (needed === 'nothing' || needed === 'its own check') return true;
     if (!needed) throw new Error(`${route[1].name}.${route[0].name} does not say what it needs`);
     const request = context.switchToHttp().getRequest<Request<{ user_id?: string }>>();
-    const access = accessOf(request);
+    const access = apiKeyOf(request);
     assertScope(access, needed);
     assertOwn(access, request.params.user_id, 'user_id');
     return true;

@@ -9,12 +9,12 @@ import {
 } from '@nestjs/terminus';
 import type { Response } from 'express';
 import { Drain } from '@app/lifecycle';
-import { NeedsNothing } from '../auth/scope.decorators';
+import { Public } from '../auth/scope.decorators';
 import { HealthReply } from './health.dto';
 import { Readiness } from './readiness';
 
 @ApiTags('health')
-@NeedsNothing()
+@Public()
 @Controller('health')
 export class HealthController {
   constructor(
@@ -69,7 +69,7 @@ export class HealthController {
   }
 
   private get draining(): boolean {
-    return this.drain.signal.aborted;
+    return this.drain.draining.aborted;
   }
 
   /** Without a look at anything else: the balancer has to know now. */

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
-import { FleetOffers } from '@app/jobs';
+import { FleetCapabilities } from '@app/jobs';
 import { Readiness } from './readiness';
 import { RecordsHealth } from './records.health';
 
@@ -15,7 +15,7 @@ export class ServingReadiness extends Readiness {
   constructor(
     private readonly indicator: HealthIndicatorService,
     private readonly records: RecordsHealth,
-    private readonly fleet: FleetOffers,
+    private readonly fleet: FleetCapabilities,
   ) {
     super();
   }

@@ -3,7 +3,7 @@ import type { Response } from 'express';
 import { ServiceError } from '@app/errors';
 
 /** A signal that aborts when the client goes away before its reply was sent. */
-export function leaving(response: Response): AbortSignal {
+export function disconnectSignal(response: Response): AbortSignal {
   const leaving = new AbortController();
   const left = () => new ServiceError('cancelled', 'The client closed the connection');
   response.once('close', () => {
@@ -14,6 +14,6 @@ export function leaving(response: Response): AbortSignal {
 }
 
 /** The same as a parameter of a route. */
-export const Leaving = createParamDecorator((_: unknown, context: ExecutionContext) =>
-  leaving(context.switchToHttp().getResponse<Response>()),
+export const DisconnectSignal = createParamDecorator((_: unknown, context: ExecutionContext) =>
+  disconnectSignal(context.switchToHttp().getResponse<Response>()),
 );

@@ -2,14 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startApi, type Api } from '../../../../test/support/api';
 import { http } from '../../../../test/support/http';
 import { RawConnection } from '../../../../test/support/raw.connection';
-import { answerRefusals } from './client.errors';
+import { answerClientErrors } from './client.errors';
 
 interface Refusal {
   readonly error: { readonly code: string; readonly message: string; readonly type: string };
   readonly request_id: string;
 }
 
-describe(answerRefusals.name, () => {
+describe(answerClientErrors.name, () => {
   let api: Api;
   beforeAll(async () => {
     const short = { headersTimeout: 300, requestTimeout: 700, checkInterval: 50, linger: 200 };

@@ -8,7 +8,7 @@ import { errorBody, retryHeader } from '../errors/error.body';
 import type { HttpLimits } from './http.limits';
 
 /** Answers what never becomes a request: malformed HTTP, too large or too slow headers, slow bodies, CONNECT. */
-export function answerRefusals(server: Server, { headerBytes, linger }: HttpLimits): void {
+export function answerClientErrors(server: Server, { headerBytes, linger }: HttpLimits): void {
   const logger = new Logger('HttpServer');
   const replies = new WeakMap<Duplex, ServerResponse>();
   const refused = new WeakSet<Duplex>();

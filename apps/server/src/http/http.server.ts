@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { Config } from '@app/config';
-import { answerRefusals } from './client.errors';
+import { answerClientErrors } from './client.errors';
 import type { HttpLimits } from './http.limits';
 
 /** Nest's adapter over a server of ours: some bounds can only be set when the server is made. */
@@ -42,6 +42,6 @@ export function boundedServer(
   for (const expectation of ['checkContinue', 'checkExpectation'] as const) {
     server.on(expectation, (request, response) => server.emit('request', request, response));
   }
-  answerRefusals(server, limits);
+  answerClientErrors(server, limits);
   return server;
 }

@@ -10,13 +10,13 @@ interface Live {
 
 /** Requests of this process that still write or wait, so that they can be ended from outside. */
 @Injectable()
-export class LiveRequests implements OnModuleDestroy {
+export class OpenRequests implements OnModuleDestroy {
   private readonly live = new Set<Live>();
 
   constructor(private readonly drain: Drain) {
-    const { over } = drain;
-    over.addEventListener('abort', () => {
-      for (const { controller } of this.live) controller.abort(over.reason);
+    const { expired } = drain;
+    expired.addEventListener('abort', () => {
+      for (const { controller } of this.live) controller.abort(expired.reason);
     });
   }
 
@@ -29,7 +29,7 @@ export class LiveRequests implements OnModuleDestroy {
     caller: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    this.drain.signal.throwIfAborted();
+    this.drain.draining.throwIfAborted();
     const controller = new AbortController();
     const signal = AbortSignal.any([caller, controller.signal]);
     const result = work(signal);
@@ -39,7 +39,7 @@ export class LiveRequests implements OnModuleDestroy {
       const value = await result;
       // A deletion that came too late to stop the work still decides the answer: the picture is being removed.
       const { signal: ended } = controller;
-      if (ended.aborted && ended.reason !== this.drain.over.reason) throw ended.reason;
+      if (ended.aborted && ended.reason !== this.drain.expired.reason) throw ended.reason;
       return value;
     } catch (error) {
       // Whatever the aborted step threw, the reason is why.
@@ -63,6 +63,6 @@ export class LiveRequests implements OnModuleDestroy {
    * them.
    */
   onModuleDestroy(): Promise<void> {
-    return this.drain.grace(() => Promise.all([...this.live].map(({ settled }) => settled)));
+    return this.drain.waitFor(() => Promise.all([...this.live].map(({ settled }) => settled)));
   }
 }

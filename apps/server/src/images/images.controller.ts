@@ -3,18 +3,18 @@ import { ApiHeader, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { isFinished } from '@app/jobs';
-import { Needs } from '../auth/scope.decorators';
+import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { JobPresenter } from '../jobs/job.presenter';
 import { JobReply } from '../jobs/jobs.dto';
 import { GenerationRequest, MemoryRequest, PictureReply, SubjectRequest } from './images.dto';
-import { ImagesService, type Outcome } from './images.service';
-import { PictureCall, type Call } from './request.context';
+import { ImagesService, type PictureOutcome } from './images.service';
+import { PictureContext, type RequestContext } from './request.context';
 
 // HttpCode is repeated on each route: there the swagger plugin finds it.
 const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
   applyDecorators(
-    Needs('draw'),
+    RequireScope('draw'),
     ApiHeader({
       name: 'Prefer',
       required: false,
@@ -79,7 +79,7 @@ export class ImagesController {
   @MakesPicture('avatar_not_found')
   async memory(
     @Body() request: MemoryRequest,
-    @PictureCall() call: Call,
+    @PictureContext() call: RequestContext,
     @Res({ passthrough: true }) response: Response,
   ): Promise<PictureReply> {
     return this.answer(await this.images.memory(request, call), response);
@@ -91,7 +91,7 @@ export class ImagesController {
   @MakesPicture('photo_not_found')
   async subject(
     @Body() request: SubjectRequest,
-    @PictureCall() call: Call,
+    @PictureContext() call: RequestContext,
     @Res({ passthrough: true }) response: Response,
   ): Promise<PictureReply> {
     return this.answer(await this.images.subject(request, call), response);
@@ -103,14 +103,17 @@ export class ImagesController {
   @MakesPicture()
   async generations(
     @Body() request: GenerationRequest,
-    @PictureCall() call: Call,
+    @PictureContext() call: RequestContext,
     @Res({ passthrough: true }) response: Response,
   ): Promise<PictureReply> {
     return this.answer(await this.images.generations(request, call), response);
   }
 
   /** A finished job is its picture or its error, any other the job itself. */
-  private async answer({ job, replayed, preference }: Outcome, response: Response): Promise<PictureReply> {
+  private async answer(
+    { job, replayed, preference }: PictureOutcome,
+    response: Response,
+  ): Promise<PictureReply> {
     if (replayed) response.setHeader('Idempotency-Replayed', 'true');
     if (preference !== undefined) response.setHeader('Preference-Applied', preference);
     if (job.state === 'succeeded') return this.presenter.picture(job);

@@ -26,7 +26,7 @@ describe(`${ImagesService.name} as the process drains`, () => {
       });
   });
   afterEach(async () => {
-    drain.hurry();
+    drain.expire();
     await api.close();
   });
 
@@ -126,7 +126,7 @@ describe(`${ImagesService.name} as the process drains`, () => {
     await until(() => api.pipeline.requests.length > 0);
     drain.begin();
     await sleep(MOMENT);
-    drain.hurry();
+    drain.expire();
     expect((await reply).status).toBe(503);
     await until(async () => (await jobOf('running')).state === state);
   });
@@ -138,8 +138,8 @@ describe(`${ImagesService.name} as the process drains`, () => {
     drain.begin();
     finish();
     await until(async () => {
-      if ((await api.app.get(Jobs).find(id)).state !== 'succeeded') return false;
-      drain.hurry();
+      if ((await api.app.get(Jobs).get(id)).state !== 'succeeded') return false;
+      drain.expire();
       return true;
     });
     expect((await reply).status).toBe(200);

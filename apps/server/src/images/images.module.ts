@@ -6,7 +6,7 @@ import { UsersModule } from '../users/users.module';
 import { WebhooksModule } from '../webhooks/webhooks.module';
 import { ImagesController } from './images.controller';
 import { ImagesService } from './images.service';
-import { JobWriter } from './job.draft';
+import { JobDrafter } from './job.draft';
 import { LorasController } from '../loras/loras.controller';
 import { ReferenceFetcher } from './reference.fetcher';
 import { ResultsController } from '../results/results.controller';
@@ -14,6 +14,6 @@ import { ResultsController } from '../results/results.controller';
 @Module({
   imports: [JobRoutesModule, LinksModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController, LorasController, ResultsController],
-  providers: [ImagesService, JobWriter, ReferenceFetcher],
+  providers: [ImagesService, JobDrafter, ReferenceFetcher],
 })
 export class ImagesModule {}

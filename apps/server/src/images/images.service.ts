@@ -4,14 +4,14 @@ import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
 import { isFinished, Jobs, type JobRecord } from '@app/jobs';
 import { assertOwn } from '../auth/api.key';
-import { LiveRequests } from '../http/open.requests';
+import { OpenRequests } from '../http/open.requests';
 import { WebhookAddress } from '../webhooks/webhook.address';
-import { JobWriter, type Sketch } from './job.draft';
+import { JobDrafter, type PictureIntent } from './job.draft';
 import type { GenerationRequest, MemoryRequest, PictureOptions, SubjectRequest } from './images.dto';
-import type { Call } from './request.context';
+import type { RequestContext } from './request.context';
 
 /** What became of a picture request until the caller wanted to know. */
-export interface Outcome {
+export interface PictureOutcome {
   /** Not finished when the caller did not want to wait longer. */
   readonly job: JobRecord;
   /** The Idempotency-Key had its job already. */
@@ -28,38 +28,42 @@ export class ImagesService {
   constructor(
     private readonly config: Config,
     private readonly jobs: Jobs,
-    private readonly writer: JobWriter,
+    private readonly drafter: JobDrafter,
     private readonly webhooks: WebhookAddress,
-    private readonly live: LiveRequests,
+    private readonly live: OpenRequests,
     private readonly drain: Drain,
   ) {}
 
-  memory(request: MemoryRequest, call: Call): Promise<Outcome> {
+  memory(request: MemoryRequest, call: RequestContext): Promise<PictureOutcome> {
     // A function: in a plain replacement text "$&" of the prompt would mean something.
     const prompt = this.config.MEMORY_PROMPT_TEMPLATE.replaceAll('{prompt}', () => request.prompt);
     const userId = request.user_id;
     return this.make(request, { route: 'memory', userId, prompt, reference: { of: 'avatar', userId } }, call);
   }
 
-  subject(request: SubjectRequest, call: Call): Promise<Outcome> {
+  subject(request: SubjectRequest, call: RequestContext): Promise<PictureOutcome> {
     const prompt = this.config.SUBJECT_PROMPT;
     const userId = request.user_id;
     return this.make(request, { route: 'subject', userId, prompt, reference: { of: 'photo', userId } }, call);
   }
 
-  generations(request: GenerationRequest, call: Call): Promise<Outcome> {
+  generations(request: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {
     const { prompt, user, reference_image_url: url } = request;
-    assertOwn(call.access, user, 'user');
+    assertOwn(call.apiKey, user, 'user');
     // The picture of a key that is bound to a user is that user's.
-    const userId = call.access?.userId;
+    const userId = call.apiKey?.userId;
     const reference = url === undefined ? undefined : { url };
     return this.make(request, { route: 'generations', userId, prompt, user, reference }, call);
   }
 
-  private async make(options: PictureOptions, sketch: Sketch, call: Call): Promise<Outcome> {
-    assertOwn(call.access, sketch.userId, 'user_id');
-    return this.live.run(sketch.userId, call.signal, async (signal) => {
-      const { job, replayed } = await this.submit(options, sketch, call, signal);
+  private async make(
+    options: PictureOptions,
+    intent: PictureIntent,
+    call: RequestContext,
+  ): Promise<PictureOutcome> {
+    assertOwn(call.apiKey, intent.userId, 'user_id');
+    return this.live.run(intent.userId, call.signal, async (signal) => {
+      const { job, replayed } = await this.submit(options, intent, call, signal);
       const seconds = patience(call, this.config.MAX_WAIT);
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };
       const finished = await this.wait(job, seconds, call, signal);
@@ -67,30 +71,35 @@ export class ImagesService {
     });
   }
 
-  private async submit(options: PictureOptions, sketch: Sketch, call: Call, signal: AbortSignal) {
-    const named = sketch.userId ?? sketch.user;
+  private async submit(
+    options: PictureOptions,
+    intent: PictureIntent,
+    call: RequestContext,
+    signal: AbortSignal,
+  ) {
+    const named = intent.userId ?? intent.user;
     const caller = named ?? unnamed(call);
     const idempotency = call.idempotencyKey && {
-      key: call.access ? `${call.access.name}:${call.idempotencyKey}` : call.idempotencyKey,
-      fingerprint: fingerprint(sketch.route, options),
+      key: call.apiKey ? `${call.apiKey.name}:${call.idempotencyKey}` : call.idempotencyKey,
+      fingerprint: fingerprint(intent.route, options),
     };
-    this.writer.check(options, sketch);
+    this.drafter.check(options, intent);
     if (options.webhook_url !== undefined) await this.webhooks.check(options.webhook_url);
     const known =
       idempotency && (await this.jobs.findByKey(caller, idempotency.key, idempotency.fingerprint));
     if (known) return { job: known, replayed: true };
 
-    this.writer.assertOpen();
+    this.drafter.assertAccepting();
     await this.jobs.assertRoom();
-    const draft = await this.writer.write(options, sketch, caller, signal);
+    const draft = await this.drafter.draft(options, intent, caller, signal);
     const bounded = named !== undefined;
     try {
       const submitted = await this.jobs.submit({ ...draft, ...(idempotency && { idempotency }) }, bounded);
-      if (submitted.replayed) await this.writer.discard(draft);
+      if (submitted.replayed) await this.drafter.discard(draft);
       else if (this.config.LOG_PROMPTS) this.logPrompts(submitted.job);
       return submitted;
     } catch (error) {
-      await this.writer.discard(draft);
+      await this.drafter.discard(draft);
       throw error;
     }
   }
@@ -104,7 +113,7 @@ export class ImagesService {
   private async wait(
     job: JobRecord,
     seconds: number | undefined,
-    call: Call,
+    call: RequestContext,
     signal: AbortSignal,
   ): Promise<JobRecord> {
     if (isFinished(job)) return job;
@@ -113,9 +122,9 @@ export class ImagesService {
       return await this.jobs.finished(job.id, timeout ? AbortSignal.any([signal, timeout]) : signal);
     } catch (error) {
       const { aborted: left } = call.signal;
-      const { aborted: drains } = this.drain.signal;
+      const { aborted: drains } = this.drain.draining;
       // Who set a time takes the job for an answer.
-      if (!left && seconds !== undefined && (timeout?.aborted || drains)) return this.jobs.find(job.id);
+      if (!left && seconds !== undefined && (timeout?.aborted || drains)) return this.jobs.get(job.id);
       // Without a key nobody else can have the reply: the picture would be drawn for nobody.
       const forNobody =
         (signal.aborted || drains) && !call.idempotencyKey && this.config.CANCEL_ON_DISCONNECT;
@@ -131,10 +140,10 @@ export class ImagesService {
 }
 
 /** Who does not say for whom it is shares the queue by its key, and all of them as one where there are no keys. */
-const unnamed = ({ access }: Call): string => (access ? `key:${access.name}` : '');
+const unnamed = ({ apiKey }: RequestContext): string => (apiKey ? `key:${apiKey.name}` : '');
 
 /** Seconds that the caller waits at most: 0 not at all, undefined as long as it takes. */
-function patience({ prefer }: Call, longest: number): number | undefined {
+function patience({ prefer }: RequestContext, longest: number): number | undefined {
   if (prefer.wait !== undefined) return Math.min(prefer.wait, longest);
   return prefer.respondAsync ? 0 : undefined;
 }

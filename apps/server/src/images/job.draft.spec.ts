@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { loadConfig } from '@app/config';
-import { LocalOffers, type JobDraft } from '@app/jobs';
+import { LocalCapabilities, type JobDraft } from '@app/jobs';
 import { MemoryStorage } from '../../../../test/support/memory.storage';
 import { PipelineStub } from '../../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../../test/support/safetensors';
 import { UserPictures } from '../users/user.pictures';
 import type { PictureOptions } from './images.dto';
-import { JobWriter, type Sketch } from './job.draft';
+import { JobDrafter, type PictureIntent } from './job.draft';
 import { ReferenceFetcher } from './reference.fetcher';
 
 const never = new AbortController().signal;
@@ -19,9 +19,9 @@ const coloured = (background: string) =>
   sharp({ create: { width: 300, height: 224, channels: 3, background } })
     .png()
     .toBuffer();
-const plain: Sketch = { route: 'generations', prompt: 'x' };
+const plain: PictureIntent = { route: 'generations', prompt: 'x' };
 
-describe(JobWriter.name, () => {
+describe(JobDrafter.name, () => {
   let storage: MemoryStorage;
   let pipeline: PipelineStub;
 
@@ -30,18 +30,18 @@ describe(JobWriter.name, () => {
     pipeline = new PipelineStub();
   });
 
-  function writer(variables: Record<string, string> = {}): JobWriter {
+  function drafter(variables: Record<string, string> = {}): JobDrafter {
     const config = loadConfig({ MODEL_PATH: 'demo', ...variables });
-    return new JobWriter(
+    return new JobDrafter(
       config,
-      new LocalOffers(config, pipeline.as()),
+      new LocalCapabilities(config, pipeline.as()),
       new UserPictures(config, storage),
       new ReferenceFetcher(config),
       storage,
     );
   }
-  const write = (options: PictureOptions = {}, sketch = plain, variables: Record<string, string> = {}) =>
-    writer(variables).write(options, sketch, '', never);
+  const write = (options: PictureOptions = {}, intent = plain, variables: Record<string, string> = {}) =>
+    drafter(variables).draft(options, intent, '', never);
   const put = async (key: string, background: string, at: number) =>
     storage.objects.set(key, { bytes: await coloured(background), at: new Date(at) });
   const drawnFrom = async ({ picture }: JobDraft) => {
@@ -87,8 +87,8 @@ describe(JobWriter.name, () => {
   });
 
   it('should make keys that nobody can guess: 96 random bits are in each, beside the name of the user', async () => {
-    const sketch: Sketch = { route: 'memory', prompt: 'x', userId: 'ann' };
-    const drafts = await Promise.all(Array.from({ length: 500 }, () => write({}, sketch)));
+    const intent: PictureIntent = { route: 'memory', prompt: 'x', userId: 'ann' };
+    const drafts = await Promise.all(Array.from({ length: 500 }, () => write({}, intent)));
     const ids = drafts.map(
       ({ picture }) => /^generated\/ann\/memory_([0-9a-f]{24})\.png$/.exec(picture.key)![1],
     );
@@ -100,8 +100,8 @@ describe(JobWriter.name, () => {
   });
 
   it('should decide a seed and a key that a rerun finds again', async () => {
-    const sketch: Sketch = { route: 'subject', prompt: 'x', userId: 'ann' };
-    const drafts = [await write({}, sketch), await write({}, sketch)];
+    const intent: PictureIntent = { route: 'subject', prompt: 'x', userId: 'ann' };
+    const drafts = [await write({}, intent), await write({}, intent)];
     expect(drafts[0].picture.seed).not.toBe(drafts[1].picture.seed);
     for (const { id, picture } of drafts) expect(picture.key).toBe(`generated/ann/subject_${id}.png`);
     expect(JSON.parse(JSON.stringify(drafts[0]))).toMatchObject({
@@ -111,26 +111,26 @@ describe(JobWriter.name, () => {
 
   it('should tell a stored avatar that is no picture, and keep nothing', async () => {
     await storage.put('avatars/ann.png', Buffer.from('hello'));
-    const sketch = { ...plain, userId: 'ann', reference: { of: 'avatar', userId: 'ann' } } as const;
-    await expect(write({}, sketch)).rejects.toMatchObject({ code: 'unsupported_picture', param: 'user_id' });
+    const intent = { ...plain, userId: 'ann', reference: { of: 'avatar', userId: 'ann' } } as const;
+    await expect(write({}, intent)).rejects.toMatchObject({ code: 'unsupported_picture', param: 'user_id' });
     expect(storage.keys).toEqual(['avatars/ann.png']);
   });
 
   it('should refuse a size for which no engine has the memory, with one that fits', () => {
     pipeline.mostOf = { 0: 1_088 * 1_088 };
-    expect(() => writer().check({ size: '1536x1024' }, plain)).toThrow(
+    expect(() => drafter().check({ size: '1536x1024' }, plain)).toThrow(
       expect.objectContaining({
         ...{ code: 'invalid_request', param: 'size' },
         message:
           'Expected a size for which the device has the memory, such as 1280x832, but received 1536x1024',
       }) as Error,
     );
-    expect(() => writer().check({ size: '1280x832' }, plain)).not.toThrow();
+    expect(() => drafter().check({ size: '1280x832' }, plain)).not.toThrow();
   });
 
   it('should refuse LoRAs and pictures that are switched off', () => {
     pipeline.hasIpAdapter = false;
-    const off = writer({ ENABLE_LORA: 'false' });
+    const off = drafter({ ENABLE_LORA: 'false' });
     expect(() => off.check({ loras: [{ name: 'a' }] }, plain)).toThrow(
       expect.objectContaining({ code: 'lora_disabled' }) as Error,
     );
@@ -145,7 +145,7 @@ describe(JobWriter.name, () => {
     (state) => {
       pipeline.everReady = false;
       pipeline.state = { state, reason: 'no GPU device', model: 'demo' };
-      expect(() => writer().assertOpen()).toThrow(
+      expect(() => drafter().assertAccepting()).toThrow(
         expect.objectContaining({ code: 'engine_not_ready' }) as Error,
       );
     },
@@ -153,9 +153,9 @@ describe(JobWriter.name, () => {
 
   it('should take work while the engine is started again, which is a matter of seconds', () => {
     pipeline.state = { state: 'loading', model: 'demo' };
-    expect(() => writer().assertOpen()).not.toThrow();
+    expect(() => drafter().assertAccepting()).not.toThrow();
     pipeline.state = { state: 'failed', model: 'demo' };
-    expect(() => writer().assertOpen()).toThrow();
+    expect(() => drafter().assertAccepting()).toThrow();
   });
 
   it('should name LoRAs by the hash of their file', async () => {

@@ -7,7 +7,7 @@ import {
   costOf,
   inputKey,
   JOB_VERSION,
-  Offers,
+  Capabilities,
   type JobDraft,
   type JobLora,
   type PictureRoute,
@@ -30,7 +30,7 @@ import {
 import { ReferenceFetcher } from './reference.fetcher';
 
 /** What a route adds to the options that all of them share. */
-export interface Sketch {
+export interface PictureIntent {
   readonly route: PictureRoute;
   readonly prompt: string;
   readonly userId?: string;
@@ -47,27 +47,27 @@ const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as cons
 
 /** Request -> job: everything that a rerun must not decide anew is decided here. */
 @Injectable()
-export class JobWriter {
+export class JobDrafter {
   private readonly reading = pLimit(AT_ONCE);
   /** Apart: strangers' servers may be as slow as they like, and nobody's avatar shall wait for them. */
   private readonly fetching = pLimit(AT_ONCE);
 
   constructor(
     private readonly config: Config,
-    private readonly offers: Offers,
+    private readonly capabilities: Capabilities,
     private readonly pictures: UserPictures,
     private readonly references: ReferenceFetcher,
     private readonly storage: Storage,
   ) {}
 
   /** Whatever can be refused without looking anywhere. */
-  check(options: PictureOptions, { reference }: Sketch): void {
+  check(options: PictureOptions, { reference }: PictureIntent): void {
     this.size(options.size);
     if (options.webhook_events && options.webhook_url === undefined) {
       const sentence = 'Expected webhook_url with webhook_events but received nothing';
       throw new ServiceError('invalid_request', sentence, 'webhook_url');
     }
-    if (reference && !this.offers.hasIpAdapter) {
+    if (reference && !this.capabilities.hasIpAdapter) {
       throw new ServiceError(
         'ip_adapter_disabled',
         'This service runs without an IP-Adapter, so it cannot draw from a picture (ENABLE_IP_ADAPTER)',
@@ -77,22 +77,22 @@ export class JobWriter {
   }
 
   /** Throws `engine_not_ready` when a job that is taken now might never run. */
-  assertOpen(): void {
-    this.offers.assertOpen();
+  assertAccepting(): void {
+    this.capabilities.assertAccepting();
   }
 
   /** Looks everything up, and keeps a copy of the reference picture: later changes of it do not matter. */
-  async write(
+  async draft(
     options: PictureOptions,
-    sketch: Sketch,
+    intent: PictureIntent,
     caller: string,
     signal: AbortSignal,
   ): Promise<JobDraft> {
     const id = randomBytes(12).toString('hex');
     const loras = await this.loras(options.loras ?? []);
-    const referenceKey = await this.copyReference(id, sketch, signal);
+    const referenceKey = await this.copyReference(id, intent, signal);
     signal.throwIfAborted();
-    const { route, userId, prompt } = sketch;
+    const { route, userId, prompt } = intent;
     const name = userId ? `${userId}/${route}_${id}.png` : `${id}.png`;
     const picture = {
       ...{ id, route, userId, prompt, loras, referenceKey },
@@ -113,14 +113,14 @@ export class JobWriter {
     };
   }
 
-  /** A job that was not accepted leaves nothing; should this fail, the upkeep finds the copy. */
+  /** A job that was not accepted leaves nothing; should this fail, the maintenance finds the copy. */
   async discard({ picture }: JobDraft): Promise<void> {
     if (picture.referenceKey) await this.storage.delete(picture.referenceKey).catch(() => {});
   }
 
   private async copyReference(
     id: string,
-    { reference }: Sketch,
+    { reference }: PictureIntent,
     signal: AbortSignal,
   ): Promise<string | undefined> {
     if (!reference) return undefined;
@@ -147,8 +147,8 @@ export class JobWriter {
     };
     if (width * height > this.config.MAX_PIXELS)
       refuse(`Expected at most ${this.config.MAX_PIXELS} pixels for size`);
-    if (width * height > this.offers.mostPixels) {
-      const fits = shrunk(size, this.offers.mostPixels);
+    if (width * height > this.capabilities.mostPixels) {
+      const fits = shrunk(size, this.capabilities.mostPixels);
       refuse(`Expected a size for which the device has the memory, such as ${fits.width}x${fits.height},`);
     }
     return size;
@@ -177,7 +177,7 @@ export class JobWriter {
 
   private async hash(name: string, index: number): Promise<string> {
     try {
-      return (await this.offers.lora(name)).sha256;
+      return (await this.capabilities.lora(name)).sha256;
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
       throw new ServiceError(error.code, error.message, `loras.${index}.name`, { cause: error });

@@ -1,29 +1,31 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
-import { accessOf, type Access } from '../auth/api.key';
-import { leaving } from '../http/client.disconnect';
+import { apiKeyOf, type ApiKey } from '../auth/api.key';
+import { disconnectSignal } from '../http/client.disconnect';
 import { parsePrefer, type Preferences } from './prefer';
 
 /** What a picture request says outside its body. */
-export interface Call {
+export interface RequestContext {
   /** Aborts when the client goes away before its reply was sent. */
   readonly signal: AbortSignal;
   readonly prefer: Preferences;
   readonly idempotencyKey?: string;
   /** Absent where callers have no keys. */
-  readonly access?: Access;
+  readonly apiKey?: ApiKey;
 }
 
-export const PictureCall = createParamDecorator((_: unknown, context: ExecutionContext): Call => {
-  const request = context.switchToHttp().getRequest<Request>();
-  return {
-    signal: leaving(context.switchToHttp().getResponse<Response>()),
-    prefer: parsePrefer(request.headers.prefer),
-    idempotencyKey: idempotencyKey(request.headers['idempotency-key']),
-    access: accessOf(request),
-  };
-});
+export const PictureContext = createParamDecorator(
+  (_: unknown, context: ExecutionContext): RequestContext => {
+    const request = context.switchToHttp().getRequest<Request>();
+    return {
+      signal: disconnectSignal(context.switchToHttp().getResponse<Response>()),
+      prefer: parsePrefer(request.headers.prefer),
+      idempotencyKey: idempotencyKey(request.headers['idempotency-key']),
+      apiKey: apiKeyOf(request),
+    };
+  },
+);
 
 /** Node hands header values as latin-1 text without control characters. */
 function idempotencyKey(value: string | string[] | undefined): string | undefined {

@@ -86,7 +86,7 @@ describe(EventStreams.name, () => {
   const start = async (heartbeat?: number) => (api = await startJobsApi(heartbeat));
   afterEach(async () => {
     readers.splice(0).forEach((reader) => reader.leave());
-    api.drain.hurry();
+    api.drain.expire();
     await api.app.close();
   });
 
@@ -461,7 +461,7 @@ describe(EventStreams.name, () => {
       const close = api.app.close();
       await sleep(40);
       expect(crowd.map(({ ended }) => ended)).toEqual([false, false]);
-      api.drain.hurry();
+      api.drain.expire();
       for (const reader of crowd) {
         await reader.end();
         expect(reader.names).toEqual(['state running', 'closing']);

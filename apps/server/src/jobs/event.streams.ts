@@ -51,7 +51,7 @@ export class EventStreams implements OnModuleDestroy {
     private readonly drain: Drain,
     @Inject(HEARTBEAT) heartbeat: number,
   ) {
-    drain.signal.addEventListener('abort', () => {
+    drain.draining.addEventListener('abort', () => {
       this.leaving = Promise.all([...this.streams].map((entry) => this.leave(...entry)));
     });
     this.timer = setInterval(() => this.beat(), heartbeat).unref();
@@ -60,7 +60,7 @@ export class EventStreams implements OnModuleDestroy {
   /** Resolves once the stream is open. Throws while nothing is sent yet: `job_not_found`, `draining`, … */
   async serve(id: string, options: StreamOptions, response: Response): Promise<void> {
     const { after, previews, userId, revoked } = options;
-    const job = await this.jobs.find(id, userId);
+    const job = await this.jobs.get(id, userId);
     if (after === END_ID && isFinished(job)) {
       // EventSource comes back after every end; this is how it is told to stay away.
       response.status(204).end();
@@ -86,7 +86,7 @@ export class EventStreams implements OnModuleDestroy {
     const kept = await this.events.read(id);
     const outcome = await this.outcome(job);
     if (response.destroyed) return;
-    this.drain.signal.throwIfAborted();
+    this.drain.draining.throwIfAborted();
     this.add(id, stream);
     stream.open(job, kept, after);
     if (revoked?.aborted) return leave();
@@ -105,7 +105,7 @@ export class EventStreams implements OnModuleDestroy {
   /** At once where the job waits; where it runs, when it is done or the grace is over. Never rejects. */
   private async leave(id: string, readers: Readers): Promise<void> {
     try {
-      const end = AbortSignal.any([readers.left.signal, this.drain.over]);
+      const end = AbortSignal.any([readers.left.signal, this.drain.expired]);
       await this.jobs.finished(id, end);
       await this.conclude(id, readers);
     } catch {
@@ -152,7 +152,7 @@ export class EventStreams implements OnModuleDestroy {
   }
 
   private async lookUp(id: string): Promise<Look> {
-    const job = await this.jobs.find(id);
+    const job = await this.jobs.get(id);
     return { job, outcome: await this.outcome(job) };
   }
 

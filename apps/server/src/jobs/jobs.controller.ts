@@ -14,8 +14,8 @@ import { ApiHeader, ApiOkResponse, ApiOperation, ApiParam, ApiResponse, ApiTags 
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/jobs';
-import { assertOwn, CallerAccess, type Access } from '../auth/api.key';
-import { Needs } from '../auth/scope.decorators';
+import { assertOwn, CallerKey, type ApiKey } from '../auth/api.key';
+import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { describeValue } from '../validation/describe.value';
 import { STREAM_HEADERS } from './event.stream';
@@ -98,11 +98,11 @@ export class JobsController {
 
   /** Jobs, newest first. Finished ones are forgotten after the service's JOB_TTL. */
   @Get()
-  @Needs('read')
+  @RequireScope('read')
   @NotStored()
   @ApiOkResponse({ type: JobsReply, description: 'A page of jobs' })
   @ApiErrors('invalid_request', 'not_found', 'storage_unavailable')
-  async listJobs(@Query() request: JobsRequest, @CallerAccess() access?: Access): Promise<JobsReply> {
+  async listJobs(@Query() request: JobsRequest, @CallerKey() access?: ApiKey): Promise<JobsReply> {
     assertOwn(access, request.user_id, 'user_id');
     const { user_id: userId = access?.userId, state, route, limit = DEFAULT_PAGE, cursor } = request;
     const before = readCursor(cursor);
@@ -117,30 +117,30 @@ export class JobsController {
 
   /** A job: its state, how far it is, and what came of it. */
   @Get(':id')
-  @Needs('read')
+  @RequireScope('read')
   @OfJob()
   @NotStored()
   @ApiOkResponse({ type: JobReply, description: 'The job as it is now' })
   @ApiErrors('invalid_request', 'job_not_found', 'storage_unavailable')
-  async getJob(@Param('id', idOfJob) id: string, @CallerAccess() access?: Access): Promise<JobReply> {
-    return this.presenter.job(await this.jobs.find(id, access?.userId));
+  async getJob(@Param('id', idOfJob) id: string, @CallerKey() access?: ApiKey): Promise<JobReply> {
+    return this.presenter.job(await this.jobs.get(id, access?.userId));
   }
 
   /** Cancels a job that waits or runs; nothing of it is kept. Twice is fine. */
   @Delete(':id')
-  @Needs('draw')
+  @RequireScope('draw')
   @OfJob()
   @NotStored()
   @ApiOkResponse({ type: JobReply, description: 'The job, cancelled' })
   @ApiErrors('invalid_request', 'job_not_found', 'job_finished', 'storage_unavailable')
-  async cancelJob(@Param('id', idOfJob) id: string, @CallerAccess() access?: Access): Promise<JobReply> {
-    if (access?.userId !== undefined) await this.jobs.find(id, access.userId);
+  async cancelJob(@Param('id', idOfJob) id: string, @CallerKey() access?: ApiKey): Promise<JobReply> {
+    if (access?.userId !== undefined) await this.jobs.get(id, access.userId);
     return this.presenter.job(await this.jobs.cancel(id));
   }
 
   /** Follows a job by its events, until it ends. */
   @Get(':id/events')
-  @Needs('read')
+  @RequireScope('read')
   @OfJob()
   @StreamsEvents()
   @ApiErrors('invalid_request', 'job_not_found', 'storage_unavailable', 'draining')
@@ -149,11 +149,11 @@ export class JobsController {
     @Query() { previews }: JobEventsRequest,
     @Req() request: Request,
     @Res() response: Response,
-    @CallerAccess() access?: Access,
+    @CallerKey() access?: ApiKey,
   ): Promise<void> {
     const { userId, revoked } = access ?? {};
     if (request.method === 'HEAD') {
-      await this.jobs.find(id, userId);
+      await this.jobs.get(id, userId);
       response.set(STREAM_HEADERS).end();
       return;
     }

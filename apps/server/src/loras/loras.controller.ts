@@ -1,8 +1,8 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import { Config } from '@app/config';
-import { Offers } from '@app/jobs';
-import { Needs } from '../auth/scope.decorators';
+import { Capabilities } from '@app/jobs';
+import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { LorasReply } from './loras.dto';
 
@@ -11,15 +11,15 @@ import { LorasReply } from './loras.dto';
 export class LorasController {
   constructor(
     private readonly config: Config,
-    private readonly offers: Offers,
+    private readonly capabilities: Capabilities,
   ) {}
 
   /** The LoRAs that requests can name; none where they are disabled. */
   @Get()
-  @Needs('read')
+  @RequireScope('read')
   @ApiErrors('storage_unavailable')
   async list(): Promise<LorasReply> {
-    const loras = this.config.ENABLE_LORA ? await this.offers.loras() : [];
+    const loras = this.config.ENABLE_LORA ? await this.capabilities.loras() : [];
     // The path stays inside.
     return { object: 'list', data: loras.map(({ name, tensors }) => ({ name, tensors })) };
   }

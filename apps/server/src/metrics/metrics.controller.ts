@@ -1,12 +1,12 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import { Registry } from 'prom-client';
-import { NeedsNothing } from '../auth/scope.decorators';
+import { Public } from '../auth/scope.decorators';
 import { Metrics } from './metrics';
 
 @ApiTags('health')
 @Controller('metrics')
-@NeedsNothing()
+@Public()
 export class MetricsController {
   constructor(private readonly metrics: Metrics) {}
 

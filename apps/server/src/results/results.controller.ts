@@ -13,8 +13,8 @@ import type { Request, Response } from 'express';
 import { Config, hasKeys } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Storage, type StoredObject } from '@app/storage';
-import { accessOf, assertScope } from '../auth/api.key';
-import { ChecksItself } from '../auth/scope.decorators';
+import { apiKeyOf, assertScope } from '../auth/api.key';
+import { SelfChecked } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { HttpLimits } from '../http/http.limits';
 import { Links } from './links';
@@ -32,7 +32,7 @@ export class ResultsController {
 
   /** A picture that the service made. Where callers need keys: with one, or by a signed link from a reply. */
   @Get('*key')
-  @ChecksItself()
+  @SelfChecked()
   @ApiOperation({ operationId: 'getPicture' })
   @ApiParam({
     name: 'key',
@@ -92,7 +92,7 @@ export class ResultsController {
     if (!hasKeys(this.config)) return forEver;
     const seconds = this.links.secondsLeft(key, request.query);
     if (seconds !== undefined) return `private, max-age=${seconds}, must-revalidate`;
-    const access = accessOf(request);
+    const access = apiKeyOf(request);
     if (!access) {
       throw new ServiceError(
         'unauthorized',

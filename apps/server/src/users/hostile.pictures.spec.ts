@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { startApi, type Api } from '../../../../test/support/api';
-import { hostilePictures, type HostilePicture } from '../../../../test/support/picture.mutations.d';
+import { hostilePictures, type HostilePicture } from '../../../../test/support/picture.mutations';
 
 const SEED = 7; // with a PNG that unpacks to 3 GB of texts and a JPEG of 2,600 scans
 const COUNT = 60;

@@ -13,9 +13,9 @@ import {
 } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Request } from 'express';
-import { Needs } from '../auth/scope.decorators';
+import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
-import { Leaving } from '../http/client.disconnect';
+import { DisconnectSignal } from '../http/client.disconnect';
 import { UserParams, UserPictureReply } from './users.dto';
 import { PICTURE_TYPES, UsersService } from './users.service';
 
@@ -23,7 +23,7 @@ const BINARY = { type: 'string', format: 'binary' };
 
 const TakesPicture = () =>
   applyDecorators(
-    Needs('users'),
+    RequireScope('users'),
     ApiConsumes(...PICTURE_TYPES),
     ApiBody({ schema: BINARY, description: 'The picture, at most 20 MiB and 50 megapixels' }),
     ApiErrors(
@@ -40,14 +40,14 @@ const TakesPicture = () =>
   );
 const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
   applyDecorators(
-    Needs('read'),
+    RequireScope('read'),
     Header('Cache-Control', 'private, no-cache'),
     ApiProduces('image/png'),
     ApiOkResponse({ schema: BINARY, description: 'The picture as PNG' }),
     ApiErrors('invalid_request', 'not_found', missing, 'unsupported_picture', 'storage_unavailable'),
   );
 const Removes = () =>
-  applyDecorators(Needs('users'), ApiErrors('invalid_request', 'not_found', 'storage_unavailable'));
+  applyDecorators(RequireScope('users'), ApiErrors('invalid_request', 'not_found', 'storage_unavailable'));
 
 @ApiTags('users')
 @Controller('v1/users/:user_id')
@@ -61,7 +61,7 @@ export class UsersController {
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
     @Req() { headers }: Request,
-    @Leaving() caller: AbortSignal,
+    @DisconnectSignal() caller: AbortSignal,
   ): Promise<UserPictureReply> {
     return this.users.put('avatar', user_id, body, caller, headers['content-type']);
   }
@@ -69,7 +69,10 @@ export class UsersController {
   /** The user's avatar. */
   @Get('avatar')
   @GivesPicture('avatar_not_found')
-  async getAvatar(@Param() { user_id }: UserParams, @Leaving() caller: AbortSignal): Promise<StreamableFile> {
+  async getAvatar(
+    @Param() { user_id }: UserParams,
+    @DisconnectSignal() caller: AbortSignal,
+  ): Promise<StreamableFile> {
     return png(await this.users.get('avatar', user_id, caller));
   }
 
@@ -88,7 +91,7 @@ export class UsersController {
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
     @Req() { headers }: Request,
-    @Leaving() caller: AbortSignal,
+    @DisconnectSignal() caller: AbortSignal,
   ): Promise<UserPictureReply> {
     return this.users.put('photo', user_id, body, caller, headers['content-type']);
   }
@@ -96,7 +99,10 @@ export class UsersController {
   /** The user's photo. */
   @Get('photo')
   @GivesPicture('photo_not_found')
-  async getPhoto(@Param() { user_id }: UserParams, @Leaving() caller: AbortSignal): Promise<StreamableFile> {
+  async getPhoto(
+    @Param() { user_id }: UserParams,
+    @DisconnectSignal() caller: AbortSignal,
+  ): Promise<StreamableFile> {
     return png(await this.users.get('photo', user_id, caller));
   }
 

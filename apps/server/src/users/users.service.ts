@@ -5,7 +5,7 @@ import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/jobs';
 import { toAvatarPng } from '@app/pictures';
 import { Storage } from '@app/storage';
-import { LiveRequests } from '../http/open.requests';
+import { OpenRequests } from '../http/open.requests';
 import { UserPictures, type UserPicture } from './user.pictures';
 import type { UserPictureReply } from './users.dto';
 
@@ -23,7 +23,7 @@ export class UsersService {
     private readonly config: Config,
     private readonly storage: Storage,
     private readonly pictures: UserPictures,
-    private readonly live: LiveRequests,
+    private readonly live: OpenRequests,
     private readonly jobs: Jobs,
   ) {}
 
