@@ -59,9 +59,9 @@ class EngineWatch {
   // To be read after the engine returned.
   bool adapter_applied() const { return adapter_applied_; }
   bool out_of_memory() const { return out_of_memory_; }
-  // The engine lacked memory to decode the picture at once and did it again in tiles.
   // Parts of the model whose weights do not wait on the device, in the engine's words for them.
   const std::vector<std::string>& parts_in_ram() const { return parts_in_ram_; }
+  // The engine ran out of memory as it decoded the picture at once, and did it again in tiles.
   bool retried_in_tiles() const { return retried_in_tiles_; }
   LoraCount lora(const std::string& path) const;
   double milliseconds(Phase phase) const { return spent_[(int)phase]; }

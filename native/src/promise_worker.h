@@ -12,12 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "failure.h"
 #include "options.h"
-
-// What a job failed with; becomes a JS Error with `.code`.
-struct Failure {
-  std::string code, message;
-};
 
 // Calls Worker::deliver on the JS thread. Outside of the worker, because its type must be complete here.
 template <class Worker, class Event>

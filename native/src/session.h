@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "engine_watch.h"
-#include "options.h"
-#include "promise_worker.h"
+#include "failure.h"
+#include "specs.h"
 
 struct AppliedLora {
   std::string path;
