@@ -8,7 +8,8 @@ import {
   jpegSegment,
   withTexts,
 } from '../../test/support/picture.files';
-import { MAX_PICTURE_BYTES, copyToReference, encodePng, toAvatarPng, toReference } from './decode';
+import { MAX_PICTURE_BYTES, copyToReference, toAvatarPng, toReference } from './decode';
+import { encodePng } from './encode';
 
 const RED = { r: 200, g: 50, b: 20 };
 const still = (width = 300, height = 200): Sharp =>

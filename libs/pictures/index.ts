@@ -1,9 +1,4 @@
-export {
-  MAX_PICTURE_BYTES,
-  copyToReference,
-  encodePng,
-  encodePreview,
-  toAvatarPng,
-  toReference,
-} from './decode';
+export { MAX_PICTURE_BYTES, copyToReference, toAvatarPng, toReference } from './decode';
+export { encodePng, encodePreview } from './encode';
 export { REFERENCE_SIDE } from './reference';
+export { shrunk } from './size';

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { SIZE_STEP, type Config, type Size } from '@app/config';
+import type { Config, Size } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { shrunk } from '@app/pictures';
 import { EngineCrashed, EngineFailure } from './engine.errors';
 import type { MemoryPlan } from './engine.protocol';
 
@@ -93,11 +94,3 @@ export class DeviceMemory {
 
 const pixels = ({ width, height }: Size) => width * height;
 const text = ({ width, height }: Size) => `${width}x${height}`;
-const onGrid = (side: number) => Math.max(SIZE_STEP, Math.floor(side / SIZE_STEP) * SIZE_STEP);
-
-/** At most `most` pixels, in about the same shape; what one side cannot give, because it is the least, the other does. */
-export function shrunk(size: Size, most: number): Size {
-  const ratio = Math.sqrt(most / pixels(size));
-  const [width, height] = [onGrid(size.width * ratio), onGrid(size.height * ratio)];
-  return { width: Math.min(width, onGrid(most / height)), height: Math.min(height, onGrid(most / width)) };
-}

@@ -18,7 +18,7 @@ export class EngineCrashed extends Error {
     readonly how: string,
     /** false: the engine was dead before it was asked for the picture. true: it died under it, or may have. */
     readonly begun: boolean,
-    /** What the process last logged or wrote to its standard error, oldest first; at most LAST_LINES. For the log only. */
+    /** What the process last logged or wrote to its standard error, oldest first; at most 20. For the log only. */
     readonly lines: readonly string[],
     /** It said so since it was asked for the picture; perhaps long before `lines`, behind a trace of the stack. */
     readonly outOfMemory = false,
@@ -27,5 +27,3 @@ export class EngineCrashed extends Error {
     this.name = 'EngineCrashed';
   }
 }
-
-export const LAST_LINES = 20;

@@ -2,44 +2,21 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
-import { EngineCrashed, EngineFailure, LAST_LINES } from './engine.errors';
+import { EngineCrashed, EngineFailure } from './engine.errors';
 import type {
   EngineCommand,
   EngineEvent,
-  EngineFacts,
   EngineInfo,
   EnginePicture,
   LoadCommand,
-  Device,
   GenerateOptions,
   GenerateProgress,
 } from './engine.protocol';
+import { EngineWords } from './engine.words';
 import { EngineWatchdog, HEARTBEAT } from './engine.watchdog';
+import { onChange } from './previews.wish';
 import { textPieces, type PhaseBounds, type WatchedPhase } from './phase.bounds';
-import type { GenerateListeners } from './pipeline.types';
-
-export interface EngineListeners {
-  /** Also where no device of its fits, and loading fails. */
-  opened?(facts: EngineFacts): void;
-  /** The device that it is about to load the model onto. */
-  chosen?(device: Device): void;
-  /** 0..100, from 0 again for each of the model's files. */
-  loading?(percent: number): void;
-  warming?(): void;
-  /** A warning or an error of the engine, or a line that it wrote to its standard error before it died. */
-  log?(level: 'warn' | 'error', line: string): void;
-}
-
-export interface PictureListeners extends GenerateListeners {
-  /** The engine takes the next picture; the pixels of this one are on their way. */
-  onDrawn?(): void;
-}
-
-/** The addon's words (native/index.d.ts), the C++ library's and V8's: what they say before they abort the process. */
-const OUT_OF_MEMORY = /out of memory|bad_alloc/i;
-
-/** What the addon writes before the engine aborts the process over it. */
-const CAUSE = /(out of memory|CUDA error): .+/;
+import type { EngineListeners, PictureListeners } from './engine.listeners';
 
 /** From the death of a process until its last lines are read, at most. */
 const LAST_WORDS_MS = 1_000;
@@ -58,9 +35,8 @@ export const ENGINE_MAIN = join(__dirname, '../../apps/engine/src/main.js');
 export class EngineProcess {
   private readonly child: ChildProcess;
   private readonly events = new EventEmitter<{ event: [EngineEvent]; end: [] }>();
-  private readonly lines: string[] = [];
+  private readonly words = new EngineWords();
   private readonly watchdog: EngineWatchdog;
-  private outOfMemory = false;
   private pictures = 0;
   /** The picture that it draws; that of the one before may still be on its way. */
   private drawing?: number;
@@ -118,7 +94,7 @@ export class EngineProcess {
 
   /** How it died, in a few words, and what the card had; undefined while it lives. */
   get death(): string | undefined {
-    const cause = this.lines.map((line) => CAUSE.exec(line)?.[0]).findLast((words) => words);
+    const { cause } = this.words;
     return this.exit && cause ? `${this.exit}, ${cause}` : this.exit;
   }
 
@@ -139,7 +115,7 @@ export class EngineProcess {
   async generate(options: GenerateOptions, listeners: PictureListeners = {}): Promise<EnginePicture> {
     const id = ++this.pictures;
     // What it said before is about other pictures; but a dead one was not asked for this.
-    if (this.alive) this.outOfMemory = false;
+    if (this.alive) this.words.outOfMemory = false;
     const askForPreviews = onChange(
       async () => (await listeners.previewsWanted?.()) ?? false,
       (on) => this.send({ type: 'previews', id, on }),
@@ -246,13 +222,13 @@ export class EngineProcess {
   }
 
   private log(level: 'warn' | 'error', line: string): void {
-    if (this.lines.push(line) > LAST_LINES) this.lines.shift();
-    this.outOfMemory ||= OUT_OF_MEMORY.test(line);
+    this.words.hear(line);
     this.listeners.log?.(level, line);
   }
 
   private crash(begun: boolean): EngineCrashed {
-    return new EngineCrashed(this.exit ?? 'its pipes closed', begun, [...this.lines], this.outOfMemory);
+    const { lines, outOfMemory } = this.words;
+    return new EngineCrashed(this.exit ?? 'its pipes closed', begun, [...lines], outOfMemory);
   }
 
   private end(): void {
@@ -264,20 +240,3 @@ export class EngineProcess {
 }
 
 const idOf = (message: EngineCommand | EngineEvent) => ('id' in message ? message.id : undefined);
-
-/** A function that asks for the wish, one question at a time, and tells when it has become another; it is "no" at first. */
-function onChange(wish: () => Promise<boolean>, tell: (on: boolean) => void): () => void {
-  let told = false;
-  let asking = false;
-  const ask = async () => {
-    const on = await wish();
-    if (on !== told) tell((told = on));
-  };
-  return () => {
-    if (asking) return;
-    asking = true;
-    ask()
-      .catch(() => {}) // a picture does not fail for its previews; the next progress asks again
-      .finally(() => (asking = false));
-  };
-}

@@ -1,4 +1,4 @@
-export { OutOfMemory, shrunk } from './device.memory';
+export { OutOfMemory } from './device.memory';
 export { draw } from './drawing';
 export { EngineCrashed } from './engine.errors';
 export type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan, MemoryWish } from './engine.protocol';

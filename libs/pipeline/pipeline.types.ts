@@ -12,7 +12,7 @@ export interface LoraRequest {
   readonly tensors: number;
 }
 
-/** A reference picture for the IP-Adapter, decoded and cropped by pixels.ts. */
+/** A reference picture for the IP-Adapter, decoded and cropped by libs/pictures/decode.ts. */
 export interface Reference {
   /** REFERENCE_SIDE x REFERENCE_SIDE x 3 bytes, RGB, row by row. */
   readonly pixels: Buffer;

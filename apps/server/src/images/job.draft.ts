@@ -13,9 +13,7 @@ import {
   type PictureRoute,
   type Webhook,
 } from '@app/jobs';
-import { encodePng, toReference } from '@app/pictures';
-import { REFERENCE_SIDE } from '@app/pictures';
-import { shrunk } from '@app/pipeline';
+import { encodePng, REFERENCE_SIDE, shrunk, toReference } from '@app/pictures';
 import { Storage } from '@app/storage';
 import { UserPictures, type UserPicture } from '../users/user.pictures';
 import {

@@ -1,0 +1,20 @@
+import type { Device, EngineFacts } from './engine.protocol';
+import type { GenerateListeners } from './pipeline.types';
+
+/** What is heard of an engine process while it comes up. */
+export interface EngineListeners {
+  /** Also where no device of its fits, and loading fails. */
+  opened?(facts: EngineFacts): void;
+  /** The device that it is about to load the model onto. */
+  chosen?(device: Device): void;
+  /** 0..100, from 0 again for each of the model's files. */
+  loading?(percent: number): void;
+  warming?(): void;
+  /** A warning or an error of the engine, or a line that it wrote to its standard error before it died. */
+  log?(level: 'warn' | 'error', line: string): void;
+}
+
+export interface PictureListeners extends GenerateListeners {
+  /** The engine takes the next picture; the pixels of this one are on their way. */
+  onDrawn?(): void;
+}
