@@ -10,14 +10,16 @@ import { HttpModule } from './http/http.module';
 import { ImagesModule } from './images/images.module';
 import { JobRoutesModule } from './jobs/job.routes.module';
 import { logging } from './logging';
+import { LorasModule } from './loras/loras.module';
 import { MetricsModule } from './metrics/metrics.module';
+import { ResultsModule } from './results/results.module';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
 import { WebhooksModule } from './webhooks/webhooks.module';
 import { WelcomeController } from './welcome.controller';
 
 /** What takes requests; a worker has none of it. */
-const ROUTES = [ImagesModule, JobRoutesModule, UsersModule, WebhooksModule];
+const ROUTES = [ImagesModule, JobRoutesModule, LorasModule, ResultsModule, UsersModule, WebhooksModule];
 
 @Module({})
 export class AppModule {

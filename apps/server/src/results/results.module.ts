@@ -5,14 +5,16 @@ import { Jobs } from '@app/jobs';
 import { Storage, StorageModule } from '@app/storage';
 import { LinkSigner } from './link.signer';
 import { Links } from './links';
+import { ResultsController } from './results.controller';
 import { urlSecret } from './url.secret';
 
 /** Seconds that a signed link is valid where URL_EXPIRY does not say: a day. */
 const LIFETIME = 86_400;
 
-/** Links to pictures: made for replies, checked by GET /images/{key}. */
+/** Stored pictures and links to them: made for replies, checked by GET /images/{key}. */
 @Module({
   imports: [StorageModule],
+  controllers: [ResultsController],
   providers: [
     {
       provide: Links,
@@ -23,7 +25,7 @@ const LIFETIME = 86_400;
   ],
   exports: [Links],
 })
-export class LinksModule {}
+export class ResultsModule {}
 
 async function openLinks(config: Config, adapter: HttpAdapterHost, storage: Storage): Promise<Links> {
   const signer = signsLinks(config)
