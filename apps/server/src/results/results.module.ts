@@ -1,35 +1,8 @@
 import { Module } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
-import { Config, signsLinks } from '@app/config';
-import { Jobs } from '@app/jobs';
-import { Storage, StorageModule } from '@app/storage';
-import { LinkSigner } from './link.signer';
-import { Links } from './links';
+import { StorageModule } from '@app/storage';
+import { LinksModule } from './links.module';
 import { ResultsController } from './results.controller';
-import { urlSecret } from './url.secret';
 
-/** Seconds that a signed link is valid where URL_EXPIRY does not say: a day. */
-const LIFETIME = 86_400;
-
-/** Stored pictures and links to them: made for replies, checked by GET /images/{key}. */
-@Module({
-  imports: [StorageModule],
-  controllers: [ResultsController],
-  providers: [
-    {
-      provide: Links,
-      // After Jobs: whoever has these has DATA_DIR for itself, and two that start at once do not both make a secret.
-      inject: [Config, HttpAdapterHost, Storage, Jobs],
-      useFactory: openLinks,
-    },
-  ],
-  exports: [Links],
-})
+/** GET /images/{key}. */
+@Module({ imports: [LinksModule, StorageModule], controllers: [ResultsController] })
 export class ResultsModule {}
-
-async function openLinks(config: Config, adapter: HttpAdapterHost, storage: Storage): Promise<Links> {
-  const signer = signsLinks(config)
-    ? new LinkSigner(await urlSecret(config), config.URL_EXPIRY ?? LIFETIME)
-    : undefined;
-  return new Links(config, adapter, storage, signer);
-}
