@@ -10,19 +10,23 @@ const FLOORS = [
   ['pipeline'],
   ['jobs'],
 ];
+/** @type {(...patterns: [group: string[], message: string][]) => import('eslint').Linter.RulesRecord} */
 const forbid = (...patterns) => ({
   'no-restricted-imports': ['error', { patterns: patterns.map(([group, message]) => ({ group, message })) }],
 });
+/** @type {[string[], string]} */
 const addon = [
   ['#native', '**/native/index*'],
   'Only apps/engine imports the addon: a crash of the engine must not reach the server.',
 ];
+/** @type {[string[], string]} */
 const apps = [['**/apps/**'], 'Libraries do not import apps.'];
 /** Each library with what lies below it; its own files go by relative paths. */
 const floors = FLOORS.flatMap((floor, i) =>
   floor.map((lib) => {
     const below = new Set(FLOORS.slice(0, i).flat());
     const closed = FLOORS.flat().filter((other) => !below.has(other));
+    /** @type {[string[], string]} */
     const upwards = [
       closed.map((other) => `@app/${other}`),
       `libs/${lib} imports ${[...below].join(', ') || 'no library'}.`,
@@ -31,18 +35,16 @@ const floors = FLOORS.flatMap((floor, i) =>
   }),
 );
 
-/** Plain scripts whose JSDoc types are checked (tsconfig.scripts.json). */
-const SCRIPTS = ['bench/**/*.mjs', 'checks/**/!(cuda).mjs', 'tools/sheet.mjs'];
-const TYPED = ['**/*.ts', ...SCRIPTS];
+/** Plain JavaScript, whose JSDoc types are checked. */
+const SCRIPTS = ['**/*.js', '**/*.cjs', '**/*.mjs'];
 
 export default tseslint.config(
   { ignores: ['dist/', 'native/build*/', 'native/.engine/', 'coverage/', 'data/'] },
-  ...tseslint.configs.recommendedTypeChecked.map((config) => ({ ...config, files: TYPED })),
+  ...tseslint.configs.recommendedTypeChecked,
   {
-    files: TYPED,
     languageOptions: {
       parserOptions: {
-        project: ['./tsconfig.json', './tsconfig.scripts.json'],
+        project: ['./tsconfig.json', './tsconfig.test.json', './tsconfig.scripts.json'],
         tsconfigRootDir: import.meta.dirname,
       },
     },
@@ -63,6 +65,7 @@ export default tseslint.config(
   ...floors,
   // Bodies of replies are any.
   { files: ['**/*.spec.ts'], rules: { '@typescript-eslint/no-unsafe-assignment': 'off' } },
+  { files: ['**/*.js', '**/*.cjs'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
   {
     files: SCRIPTS,
     // These do not see JSDoc casts.

@@ -15,25 +15,42 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { atEnd, benchmark, temporaryFolder } from '../bench/support/benchmark.mjs';
+import { benchmark, temporaryFolder } from '../bench/support/benchmark.mjs';
 import { DEMO, startService } from '../bench/support/service.mjs';
 import { buildCudaStandin, EngineTree } from '../test/support/engine.tree.js';
+
+/** @typedef {import('../bench/support/service.mjs').Service} Service */
+/**
+ * @typedef {{ state: string, reason: string, device?: string, description?: string,
+ *   engines: { devices?: string[], back_ends?: { name: string, devices: number, problem?: string }[] }[] }} Pipeline
+ */
 
 const DRIVER = 'libcuda.so.1';
 /** A few attempts to bring the engine up. */
 const ENGINE_TRIES_MS = 6_000;
 
 let failures = 0;
+/**
+ * @param {boolean} holds
+ * @param {string} what
+ * @param {string | number | undefined} found
+ */
 function show(holds, what, found) {
   if (!holds) failures++;
   console.log(`${holds ? 'ok    ' : 'FAILED'}  ${what}: ${found}`);
 }
 
-/** The addon, and every library of the engine: also what is loaded by name and only when it is asked for. */
+/**
+ * The addon, and every library of the engine: also what is loaded by name and only when it is asked for.
+ *
+ * @param {EngineTree} tree
+ */
 function checkLibraries(tree) {
   const engine = readdirSync(tree.libraries).map((name) => join(tree.libraries, name));
   const files = [join(tree.folder, 'native/build/Release/addon.node'), ...engine];
+  /** @type {Set<string>} */
   const missing = new Set();
+  /** @type {Set<string>} */
   const own = new Set();
   for (const file of files) {
     const { stdout } = spawnSync('ldd', [file], { encoding: 'utf8' });
@@ -45,7 +62,7 @@ function checkLibraries(tree) {
   show(
     [...missing].join() === DRIVER,
     "every library resolves but the driver's",
-    `not found: ${[...missing]}`,
+    `not found: ${[...missing].join()}`,
   );
   const inside = [...own].every((file) => file.startsWith(`${tree.folder}/`));
   const cuda = ['libcudart.so.12', 'libcublas.so.12', 'libcublasLt.so.12'];
@@ -57,15 +74,25 @@ function checkLibraries(tree) {
   );
 }
 
+/** @param {EngineTree} tree */
 function checkAddon(tree) {
   const devices = tree.devices();
-  show(devices.join() === 'CPU', 'the addon lists the processor as soon as it is opened', devices);
+  show(devices.join() === 'CPU', 'the addon lists the processor as soon as it is opened', devices.join());
 }
 
-const pipelineOf = async (service) =>
-  JSON.parse((await service.get('/health/ready')).body.toString()).details.pipeline;
+/** @type {(service: Service) => Promise<Pipeline>} */
+const pipelineOf = async (service) => {
+  const { body } = await service.get('/health/ready');
+  const report = /** @type {{ details: { pipeline: Pipeline } }} */ (JSON.parse(body.toString()));
+  return report.details.pipeline;
+};
 
-/** Between attempts the state is `starting` or `loading` for a moment. */
+/**
+ * Between attempts the state is `starting` or `loading` for a moment.
+ *
+ * @param {Service} service
+ * @param {string} state
+ */
 async function reach(service, state) {
   for (const end = Date.now() + 60_000; Date.now() < end; await sleep(50)) {
     const pipeline = await pipelineOf(service);
@@ -74,16 +101,22 @@ async function reach(service, state) {
   throw new Error(`the engine was not "${state}" within a minute: ${(await pipelineOf(service)).reason}`);
 }
 
-/** @param expected the end of the reason, and what the loader or the runtime said */
+/**
+ * @param {string} title
+ * @param {EngineTree} tree
+ * @param {Record<string, string>} variables
+ * @param {{ meaning: string, words: RegExp }} expected the end of the reason, and what the loader or the runtime said
+ */
 async function checkTrouble(title, tree, variables, { meaning, words }) {
   console.log(`\n${title}`);
   const service = await startService({ ...DEMO, ...variables }, { root: tree.folder, ready: false });
   const { reason, engines } = await reach(service, 'failed');
   const [{ devices = [], back_ends = [] }] = engines;
+  /** @param {string} name */
   const backEnd = (name) => back_ends.find((one) => one.name === name);
-  show(devices.join() === 'CPU' && backEnd('cpu')?.devices === 1, 'the processor is listed', `${devices}`);
+  show(devices.join() === 'CPU' && backEnd('cpu')?.devices === 1, 'the processor is listed', devices.join());
   const { problem } = backEnd('cuda') ?? {};
-  show(words.test(problem), 'the CUDA back end was tried', problem);
+  show(words.test(problem ?? ''), 'the CUDA back end was tried', problem);
   const says = reason.startsWith('no GPU device: this engine (prebuilt cuda12) found CPU; cuda: ');
   show(says && reason.includes(meaning), 'the reason names what is missing', reason);
   await sleep(ENGINE_TRIES_MS);
@@ -95,12 +128,15 @@ async function checkTrouble(title, tree, variables, { meaning, words }) {
   const { status } = await service.get('/health/live');
   show(status === 200, '/health/live answers 200', status);
   const picture = await service.ask('generations', { prompt: 'a red apple' }, {});
-  const { error } = JSON.parse(picture.body.toString());
+  const { error } = /** @type {{ error?: { code: string, message: string } }} */ (
+    JSON.parse(picture.body.toString())
+  );
   const refused = picture.status === 503 && error?.code === 'engine_not_ready';
   show(refused, '/v1/images/generations answers 503', `${error?.code}: ${error?.message}`);
   await checkEnd(service);
 }
 
+/** @param {EngineTree} tree */
 async function checkProcessor(tree) {
   console.log('\nOn the processor, because ENGINE_DEVICES names it');
   const service = await startService({ ...DEMO, ENGINE_DEVICES: 'CPU' }, { root: tree.folder, ready: false });
@@ -109,6 +145,7 @@ async function checkProcessor(tree) {
   await checkEnd(service);
 }
 
+/** @param {Service} service */
 async function checkEnd({ child }) {
   const began = Date.now();
   child.kill('SIGTERM');

@@ -1,7 +1,11 @@
 'use strict';
 const path = require('node:path');
 
-/** What a complaint of the loader or of a back end means, and what to do. Readiness shows these sentences. */
+/**
+ * What a complaint of the loader or of a back end means, and what to do. Readiness shows these sentences.
+ *
+ * @type {[RegExp, string][]}
+ */
 const MEANINGS = [
   [
     /libcuda\.so/,
@@ -28,6 +32,7 @@ const MEANINGS = [
   ],
 ];
 
+/** @param {string} complaint */
 function meaningOf(complaint) {
   for (const [words, meaning] of MEANINGS) {
     const found = words.exec(complaint);
@@ -36,13 +41,18 @@ function meaningOf(complaint) {
   return undefined;
 }
 
-/** Finds the built addon; says what to do when it is missing or its libraries are. */
+/**
+ * Finds the built addon; says what to do when it is missing or its libraries are.
+ *
+ * @returns {typeof import('./index')}
+ */
 function load() {
   const build = process.env.ENGINE_SANITIZE ? 'build-sanitize' : 'build';
   const file = path.join(__dirname, build, 'Release/addon.node');
   try {
-    return require(file);
-  } catch (error) {
+    return /** @type {typeof import('./index')} */ (require(file));
+  } catch (thrown) {
+    const error = /** @type {NodeJS.ErrnoException} */ (thrown);
     if (error.code === 'MODULE_NOT_FOUND')
       throw new Error('The engine addon is not built: run `npm run engine`', { cause: error });
     if (error.code !== 'ERR_DLOPEN_FAILED') throw error;

@@ -10,7 +10,7 @@ const USAGE = `Usage: npm run key -- --name chat --scopes draw,read [--user ada]
   --scopes  one or more of draw, read, users, separated by commas
   --user    the only user whose pictures and jobs the key reaches (default: everybody's)
 `;
-const string = { type: 'string' };
+const string = /** @type {const} */ ({ type: 'string' });
 
 function readOptions() {
   const {
@@ -43,6 +43,6 @@ Its entry in the list of API_KEYS_FILE or API_KEYS:
   ${JSON.stringify({ name, sha256, scopes, user_id: user })}
 `);
 } catch (error) {
-  process.stderr.write(`${error.message}\n${USAGE}`);
+  process.stderr.write(`${/** @type {Error} */ (error).message}\n${USAGE}`);
   process.exitCode = 1;
 }

@@ -9,6 +9,14 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** @typedef {{ license: { id?: string, name?: string } } | { expression: string }} License */
+/** @typedef {{ name: string, version: string, sha256: string }} Pin */
+/** @typedef {{ name: string, 'bom-ref': string, properties?: { name: string, value: string }[] }} Component */
+/**
+ * @typedef {{ metadata: { component: Component }, components: Component[],
+ *   dependencies: { ref: string, dependsOn: string[] }[] }} Sbom
+ */
+
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const ENGINE = join(ROOT, 'native/engine');
 const PIN = /^(?<name>[a-z0-9-]+)==(?<version>\S+) --hash=sha256:(?<sha256>[0-9a-f]{64})$/;
@@ -21,7 +29,11 @@ const NVIDIA = [{ license: { name: 'NVIDIA CUDA Toolkit EULA' } }];
 const LIBGOMP = [{ expression: 'GPL-3.0-or-later WITH GCC-exception-3.1' }];
 const CCCL = [{ expression: 'Apache-2.0 WITH LLVM-exception AND BSD-3-Clause' }];
 
-/** What the engine's module has in every variant. */
+/**
+ * What the engine's module has in every variant.
+ *
+ * @type {Record<string, License[]>}
+ */
 const MODULE = {
   'stable-diffusion.cpp': MIT,
   ggml: MIT,
@@ -34,7 +46,11 @@ const MODULE = {
   nanobind: BSD3,
 };
 
-/** What each wheel holds, as THIRD_PARTY_NOTICES.md tells it. A wheel that is not here stops the script. */
+/**
+ * What each wheel holds, as THIRD_PARTY_NOTICES.md tells it. A wheel that is not here stops the script.
+ *
+ * @type {Record<string, { licenses: License[], holds: Record<string, License[]> }>}
+ */
 const WHEELS = {
   inferna: { licenses: MIT, holds: { ...MODULE, libgomp: LIBGOMP } },
   'inferna-cuda12': { licenses: MIT, holds: { ...MODULE, 'llama.cpp': MIT, miniaudio: MIT0, CCCL } },
@@ -51,9 +67,17 @@ function engineCommit() {
   return commit;
 }
 
+/**
+ * @param {string} file
+ * @returns {unknown}
+ */
 const readJson = (file) => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));
 
-/** All that is installed. npm exits with another code when that is not what the lock file says. */
+/**
+ * All that is installed. npm exits with another code when that is not what the lock file says.
+ *
+ * @returns {Sbom}
+ */
 function npmSbom() {
   const args = ['sbom', '--sbom-format=cyclonedx', '--sbom-type=application'];
   const { status, stdout, stderr } = spawnSync('npm', args, {
@@ -68,26 +92,33 @@ function npmSbom() {
 /**
  * Leaves out what only builds and tests, as `npm ci --omit=dev` does. npm's own `sbom --omit=dev` leaves out too much:
  * whatever a development dependency needs as well, such as @nestjs/common, which @nestjs/testing names.
+ *
+ * @param {Sbom} sbom
  */
 function omitDevelopment(sbom) {
-  const { packages } = readJson('package-lock.json');
+  const { packages } =
+    /** @type {{ packages: Record<string, { name?: string, version: string, dev?: boolean }> }} */ (
+      readJson('package-lock.json')
+    );
   const production = new Set([sbom.metadata.component['bom-ref']]);
   for (const [path, { name = path.split('node_modules/').pop(), version, dev }] of Object.entries(packages)) {
     if (path !== '' && !dev) production.add(`${name}@${version}`);
   }
+  /** @param {string} ref */
   const kept = (ref) => production.has(ref);
   sbom.components = sbom.components
     .filter((component) => kept(component['bom-ref']))
     // npm marks one that lies in two places by the first of them.
     .map((component) => ({
       ...component,
-      properties: component.properties.filter(({ name }) => name !== 'cdx:npm:package:development'),
+      properties: component.properties?.filter(({ name }) => name !== 'cdx:npm:package:development'),
     }));
   sbom.dependencies = sbom.dependencies
     .filter(({ ref }) => kept(ref))
     .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter(kept) }));
 }
 
+/** @param {string} file */
 function pins(file) {
   const lines = readFileSync(join(ENGINE, file), 'utf8').split('\n');
   return lines
@@ -96,10 +127,14 @@ function pins(file) {
       const pin = PIN.exec(line)?.groups;
       if (!pin)
         throw new Error(`${file} must pin one version and one sha256 a line, which "${line}" does not`);
-      return pin;
+      return /** @type {Pin} */ (/** @type {unknown} */ (pin));
     });
 }
 
+/**
+ * @param {Pin} pin
+ * @param {string} variant
+ */
 function component({ name, version, sha256 }, variant) {
   const wheel = WHEELS[name];
   if (!wheel) throw new Error(`tools/sbom.mjs must say what the wheel ${name} holds`);
@@ -130,7 +165,7 @@ function component({ name, version, sha256 }, variant) {
 function engine() {
   const files = readdirSync(ENGINE).filter((name) => /^requirements-.*\.txt$/.test(name));
   return files.flatMap((file) => {
-    const variant = /^requirements-(.*)\.txt$/.exec(file)[1];
+    const variant = file.replace(/^requirements-(.*)\.txt$/, '$1');
     return pins(file).map((pin) => component(pin, variant));
   });
 }
@@ -141,10 +176,10 @@ function main() {
   const wheels = engine();
   const service = sbom.metadata.component;
   // npm takes the name of the folder.
-  service.name = readJson('package.json').name;
+  service.name = /** @type {{ name: string }} */ (readJson('package.json')).name;
   sbom.components.push(...wheels);
   const root = sbom.dependencies.find(({ ref }) => ref === service['bom-ref']);
-  root.dependsOn.push(...wheels.map((wheel) => wheel['bom-ref']));
+  root?.dependsOn.push(...wheels.map((wheel) => wheel['bom-ref']));
   sbom.dependencies.push(
     ...wheels.map((wheel) => ({
       ref: wheel['bom-ref'],
@@ -161,6 +196,6 @@ function main() {
 try {
   main();
 } catch (error) {
-  console.error(`sbom: ${error.message}`);
+  console.error(`sbom: ${/** @type {Error} */ (error).message}`);
   process.exitCode = 1;
 }

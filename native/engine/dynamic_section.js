@@ -24,6 +24,7 @@ const ENTRY = 16;
 /** "\x7fELF", 64 bits, little endian. */
 const MAGIC = Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
 
+/** @param {Buffer} elf */
 function segments(elf) {
   if (!elf.subarray(0, MAGIC.length).equals(MAGIC)) return [];
   const table = Number(elf.readBigUInt64LE(32));
@@ -36,17 +37,27 @@ function segments(elf) {
   }));
 }
 
-/** Where in the file an address of the loaded library is. */
+/**
+ * Where in the file an address of the loaded library is.
+ *
+ * @param {number} address
+ * @param {ReturnType<typeof segments>} all
+ */
 function offsetOf(address, all) {
-  const inside = ({ type, address: from, size }) =>
-    type === PT_LOAD && address >= from && address < from + size;
-  const segment = all.find(inside);
+  const segment = all.find(
+    ({ type, address: from, size }) => type === PT_LOAD && address >= from && address < from + size,
+  );
+  if (!segment) throw new Error(`No segment holds the address ${address}`);
   return address - segment.address + segment.offset;
 }
 
+/** @type {(elf: Buffer, at: number) => string} */
 const textAt = (elf, at) => elf.toString('latin1', at, elf.indexOf(0, at));
 
-/** @param unneeded matches the names of libraries that it shall not ask for any more */
+/**
+ * @param {string} file
+ * @param {RegExp} [unneeded] matches the names of libraries that it shall not ask for any more
+ */
 function adaptLibrary(file, unneeded = /$^/) {
   const elf = fs.readFileSync(file);
   const all = segments(elf);
@@ -55,7 +66,8 @@ function adaptLibrary(file, unneeded = /$^/) {
   const entries = [];
   for (let at = dynamic.offset; elf.readBigInt64LE(at) !== DT_NULL; at += ENTRY)
     entries.push({ tag: elf.readBigInt64LE(at), value: elf.readBigUInt64LE(at + 8) });
-  const strings = offsetOf(Number(entries.find(({ tag }) => tag === DT_STRTAB).value), all);
+  const strings = offsetOf(Number(entries.find(({ tag }) => tag === DT_STRTAB)?.value), all);
+  /** @param {typeof entries[number]} entry */
   const stays = ({ tag, value }) =>
     tag !== DT_SYMBOLIC && !(tag === DT_NEEDED && unneeded.test(textAt(elf, strings + Number(value))));
   const kept = [...entries.filter(stays), { tag: DT_SYMBOLIC, value: 0n }];

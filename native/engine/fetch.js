@@ -8,8 +8,11 @@ const { adaptLibrary } = require('./dynamic_section');
 const { Stop } = require('./stop');
 const { VARIANTS } = require('./variants');
 
+/** @typedef {import('./variants').Variant} Variant */
+
 const PYTHON_TAGS = ['--python-version', '3.12', '--implementation', 'cp'];
 const PLATFORMS = ['manylinux2014_x86_64', 'manylinux_2_17_x86_64', 'manylinux_2_35_x86_64'];
+/** @param {Variant} variant */
 const requirements = (variant) => path.join(__dirname, `requirements-${variant}.txt`);
 
 /** The list of what was unpacked, `size path` per line, under a line that names pins and layout. Written last. */
@@ -17,20 +20,27 @@ const MARKER = 'complete';
 /** To be raised when what is done with the wheels changes. */
 const LAYOUT = 4;
 
+/** @param {Variant} variant */
 function pins(variant) {
   const hash = crypto.createHash('sha256').update(fs.readFileSync(requirements(variant)));
   return `${hash.digest('hex')} layout ${LAYOUT}`;
 }
 
+/** @param {string} folder */
 function contents(folder) {
   return fs
-    .readdirSync(folder, { recursive: true })
+    .readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file !== MARKER && fs.statSync(path.join(folder, file)).isFile())
     .map((file) => `${fs.statSync(path.join(folder, file)).size} ${file}`)
     .sort();
 }
 
-/** Whether `folder` holds the pinned engine, whole: a file that was removed or cut is noticed. */
+/**
+ * Whether `folder` holds the pinned engine, whole: a file that was removed or cut is noticed.
+ *
+ * @param {Variant} variant
+ * @param {string} folder
+ */
 function isComplete(variant, folder) {
   try {
     const wanted = fs.readFileSync(path.join(folder, MARKER), 'utf8');
@@ -40,7 +50,13 @@ function isComplete(variant, folder) {
   }
 }
 
-/** Downloads into a folder beside `folder` and renames it at the end: half an engine is never taken for one. */
+/**
+ * Downloads into a folder beside `folder` and renames it at the end: half an engine is never taken for one.
+ *
+ * @param {Variant} variant
+ * @param {string} folder
+ * @param {string} [localWheels]
+ */
 function fetchEngine(variant, folder, localWheels) {
   removeLeftovers(folder);
   const staging = `${folder}.${process.pid}.part`;
@@ -61,7 +77,11 @@ function fetchEngine(variant, folder, localWheels) {
   }
 }
 
-/** Of runs that were killed; a run that still goes on keeps its folder. */
+/**
+ * Of runs that were killed; a run that still goes on keeps its folder.
+ *
+ * @param {string} folder
+ */
 function removeLeftovers(folder) {
   const parent = path.dirname(folder);
   for (const name of fs.existsSync(parent) ? fs.readdirSync(parent) : []) {
@@ -70,6 +90,10 @@ function removeLeftovers(folder) {
   }
 }
 
+/**
+ * @param {Variant} variant
+ * @param {string} folder
+ */
 function requireSpace(variant, folder) {
   const { bavail, bsize } = fs.statfsSync(folder);
   const free = Math.floor((bavail * bsize) / 1e6);
@@ -78,6 +102,12 @@ function requireSpace(variant, folder) {
     throw new Stop(`Not enough room in ${path.dirname(folder)}: ${room} MB are needed, ${free} MB are free.`);
 }
 
+/**
+ * @param {Variant} variant
+ * @param {string} wheels
+ * @param {string} temporary
+ * @param {string} [local]
+ */
 function download(variant, wheels, temporary, local) {
   if (local && !fs.existsSync(local))
     throw new Stop(`Expected a folder for ENGINE_WHEELS but received ${local}.`);
@@ -110,7 +140,12 @@ function download(variant, wheels, temporary, local) {
   );
 }
 
-/** Takes what runs out of the wheels: the engine's module and the shared libraries beside it, with their licences. */
+/**
+ * Takes what runs out of the wheels: the engine's module and the shared libraries beside it, with their licences.
+ *
+ * @param {string} wheels
+ * @param {string} folder
+ */
 function unpack(wheels, folder) {
   const script = `
 import re, sys, zipfile, pathlib
@@ -128,7 +163,12 @@ for wheel in sorted(pathlib.Path(sys.argv[1]).glob('*.whl')):
 /** Back ends, and what only they need: the addon loads them one by one (src/back_ends.cc), to tell what is missing. */
 const LOADED_BY_ADDON = /^libggml-(cpu|cuda|vulkan)|^libcuda\.so/;
 
-/** Lays the libraries where the loader looks: the module's RPATH is its own `.libs` folder. */
+/**
+ * Lays the libraries where the loader looks: the module's RPATH is its own `.libs` folder.
+ *
+ * @param {string} folder
+ * @param {Variant} variant
+ */
 function arrange(folder, variant) {
   const module = path.join(folder, 'inferna/sd');
   adaptLibrary(path.join(module, '_sd_native.abi3.so'), LOADED_BY_ADDON);

@@ -18,16 +18,24 @@ const path = require('node:path');
 const { fetchEngine, isComplete } = require('./fetch');
 const { list } = require('./list');
 const { Stop } = require('./stop');
-const { VARIANTS, hasNvidiaDriver, missing, unusable } = require('./variants');
+const { VARIANT_NAMES, hasNvidiaDriver, missing, unusable } = require('./variants');
+
+/** @typedef {import('./variants').Variant} Variant */
 
 const ROOT = path.resolve(__dirname, '../..');
-const CHOICES = [...Object.keys(VARIANTS), 'none'];
+/** @type {readonly string[]} */
+const CHOICES = [...VARIANT_NAMES, 'none'];
 /** The first that takes several platforms at once. */
 const OLDEST_PIP = [20, 3];
 
+/** @type {(command: string, ...args: string[]) => boolean} */
 const runs = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 
-/** Paths are meant as seen from where the user typed `npm run engine`. */
+/**
+ * Paths are meant as seen from where the user typed `npm run engine`.
+ *
+ * @param {string} name
+ */
 const asked = (name) => {
   const value = process.env[name];
   return value ? path.resolve(process.env.INIT_CWD ?? ROOT, value) : undefined;
@@ -37,10 +45,14 @@ function chooseVariant() {
   const variant = process.env.ENGINE_VARIANT;
   if (variant && !CHOICES.includes(variant))
     throw new Stop(`Expected ${CHOICES.join(', ')} for ENGINE_VARIANT but received "${variant}".`);
-  return variant || (hasNvidiaDriver() ? 'cuda12' : 'cpu');
+  return /** @type {Variant | 'none'} */ (variant || (hasNvidiaDriver() ? 'cuda12' : 'cpu'));
 }
 
-/** Before anything is fetched: what cannot be loaded here is refused, what cannot draw here is told. */
+/**
+ * Before anything is fetched: what cannot be loaded here is refused, what cannot draw here is told.
+ *
+ * @param {Variant} variant
+ */
 function requireMachine(variant) {
   const reason = unusable(variant);
   if (reason) {
@@ -59,9 +71,14 @@ function hasPip() {
   return status === 0 && (major > OLDEST_PIP[0] || (major === OLDEST_PIP[0] && minor >= OLDEST_PIP[1]));
 }
 
-/** Everything that is missing at once, with Debian's names for it. */
+/**
+ * Everything that is missing at once, with Debian's names for it.
+ *
+ * @param {boolean} fetching
+ */
 function requireTools(fetching) {
-  const compilers = [process.env.CXX, 'c++', 'g++', 'clang++'].filter(Boolean);
+  const compilers = [process.env.CXX, 'c++', 'g++', 'clang++'].filter((name) => name !== undefined);
+  /** @type {[name: string, debian: string, present: () => boolean][]} */
   const tools = [
     ['CMake', 'cmake', () => runs('cmake', '--version')],
     ['a C++ compiler', 'g++', () => compilers.some((compiler) => runs(compiler, '--version'))],
@@ -86,6 +103,7 @@ function requireTools(fetching) {
 /** Relative ones are resolved; the loader's own $ORIGIN stays. */
 function libraryFolders() {
   const folders = (process.env.ENGINE_RPATH ?? '').split(':').filter(Boolean);
+  /** @param {string} folder */
   const seen = (folder) => path.resolve(process.env.INIT_CWD ?? ROOT, folder);
   return folders.map((folder) => (folder.startsWith('$') ? folder : seen(folder))).join(':');
 }
@@ -94,6 +112,10 @@ const OWN_ENGINE =
   ' Of SD_CPP_ROOT a shared library (-DSD_BUILD_SHARED_LIBS=ON) and its header are enough; a static one is taken ' +
   'through its package config, which asks for all that the engine was built with.';
 
+/**
+ * @param {Variant | 'none'} variant
+ * @param {string} [source] SD_CPP_ROOT
+ */
 function build(variant, source) {
   const sanitize = Boolean(process.env.ENGINE_SANITIZE);
   const out = sanitize ? 'native/build-sanitize' : 'native/build';
@@ -137,6 +159,7 @@ function tryIt() {
   throw new Stop(`The engine does not load: ${reason}`);
 }
 
+/** @param {string[]} args */
 function main([argument, ...others]) {
   const listing = argument === '--list';
   const stranger = listing ? others[0] : argument;
@@ -162,7 +185,8 @@ function main([argument, ...others]) {
 
 try {
   main(process.argv.slice(2));
-} catch (error) {
+} catch (thrown) {
+  const error = /** @type {NodeJS.ErrnoException} */ (thrown);
   // A call of the operating system that failed (disk full, no permission) says enough without a stack, too.
   if (!(error instanceof Stop) && !error.syscall) throw error;
   console.error(`engine: ${error.message}`);

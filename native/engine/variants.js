@@ -13,7 +13,14 @@ const path = require('node:path');
 /** The CUDA code inside was compiled by a toolkit that older drivers do not know. */
 const NVIDIA_DRIVER = 550;
 
-/** Sizes in megabytes: the download, what stays on the disk, and what must be free while it is unpacked. */
+/** @typedef {'cpu' | 'cuda12' | 'vulkan'} Variant */
+
+/**
+ * Sizes in megabytes: the download, what stays on the disk, and what must be free while it is unpacked.
+ *
+ * @type {Record<Variant, { draws: string, download: number, disk: number, room: number, glibc: string,
+ *   needs: (() => string | undefined)[] }>}
+ */
 const VARIANTS = {
   cpu: {
     draws: 'any CPU with AVX2',
@@ -41,8 +48,16 @@ const VARIANTS = {
   },
 };
 
-const glibc = () => process.platform === 'linux' && process.report.getReport().header.glibcVersionRuntime;
+const VARIANT_NAMES = /** @type {Variant[]} */ (Object.keys(VARIANTS));
 
+/** The version of the C library; undefined where there is none of that kind. */
+function glibc() {
+  if (process.platform !== 'linux') return undefined;
+  const { header } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (process.report.getReport());
+  return header.glibcVersionRuntime;
+}
+
+/** @type {(version: string, than: string) => boolean} */
 const older = (version, than) => {
   const [[major, minor], [needsMajor, needsMinor]] = [version, than].map((text) =>
     text.split('.').map(Number),
@@ -50,7 +65,11 @@ const older = (version, than) => {
   return major < needsMajor || (major === needsMajor && minor < needsMinor);
 };
 
-/** Why `variant` cannot even be loaded here; undefined when it can. */
+/**
+ * Why `variant` cannot even be loaded here; undefined when it can.
+ *
+ * @param {Variant} variant
+ */
 function unusable(variant) {
   const { platform, arch } = process;
   const here = glibc();
@@ -63,9 +82,13 @@ function unusable(variant) {
   return undefined;
 }
 
-/** What is missing for drawing, each with what to do; the engine is fetched all the same, an image is built elsewhere. */
+/**
+ * What is missing for drawing, each with what to do; the engine is fetched all the same, an image is built elsewhere.
+ *
+ * @param {Variant} variant
+ */
 function missing(variant) {
-  return VARIANTS[variant].needs.map((need) => need()).filter(Boolean);
+  return VARIANTS[variant].needs.map((need) => need()).filter((lack) => lack !== undefined);
 }
 
 function avx2() {
@@ -73,7 +96,12 @@ function avx2() {
   return flags && !/\bavx2\b/.test(flags) ? 'a CPU with AVX2' : undefined;
 }
 
-/** A need for a library of the system, under Debian's name for it. */
+/**
+ * A need for a library of the system, under Debian's name for it.
+ *
+ * @param {string} name
+ * @param {string} debian
+ */
 function library(name, debian) {
   return () => (loads(name) ? undefined : `${name} (Debian: ${debian})`);
 }
@@ -85,10 +113,14 @@ function nvidiaDriver() {
   const wanted = `an NVIDIA driver, ${NVIDIA_DRIVER} or newer`;
   if (!loads('libcuda.so.1')) return `${wanted} (libcuda.so.1)`;
   const version = driverVersion(read('/proc/driver/nvidia/version'));
-  return version < NVIDIA_DRIVER ? `${wanted} (here is ${version})` : undefined;
+  return version !== undefined && version < NVIDIA_DRIVER ? `${wanted} (here is ${version})` : undefined;
 }
 
-/** Of the kernel module's line: "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu …". */
+/**
+ * Of the kernel module's line: "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu …".
+ *
+ * @param {string} text
+ */
 function driverVersion(text) {
   const [, version] = /^NVRM version:.*?\s(\d{3,})\.\d/m.exec(text) ?? [];
   return version === undefined ? undefined : Number(version);
@@ -105,7 +137,11 @@ function vulkanDriver() {
   return found ? undefined : 'a Vulkan driver (Debian: mesa-vulkan-drivers)';
 }
 
-/** Whether the loader finds a library. It is asked in a process of its own: a driver does what it likes there. */
+/**
+ * Whether the loader finds a library. It is asked in a process of its own: a driver does what it likes there.
+ *
+ * @param {string} name
+ */
 function loads(name) {
   const script =
     'try { process.dlopen({ exports: {} }, process.argv[1]) } catch (e) { console.log(e.message) }';
@@ -114,6 +150,7 @@ function loads(name) {
   return stdout.includes('did not self-register');
 }
 
+/** @param {string} file */
 function read(file) {
   try {
     return fs.readFileSync(file, 'utf8');
@@ -122,4 +159,4 @@ function read(file) {
   }
 }
 
-module.exports = { VARIANTS, driverVersion, glibc, hasNvidiaDriver, missing, older, unusable };
+module.exports = { VARIANTS, VARIANT_NAMES, driverVersion, glibc, hasNvidiaDriver, missing, older, unusable };

@@ -3,18 +3,32 @@
  * Stands in for apps/engine in specs about processes: speaks its messages and draws nothing. What it does with a
  * picture is the picture's prompt; what it was started with is told as its device.
  */
-const say = (event) => process.send(event);
+/** @typedef {import('../../libs/pipeline/engine.protocol').EngineCommand} EngineCommand */
+/** @typedef {import('../../libs/pipeline/engine.protocol').EngineEvent} EngineEvent */
+/** @typedef {{ next?: () => void, cancel?: () => void, previews?: boolean }} Drawing */
+
+/** @type {(event: EngineEvent) => void} */
+const say = (event) => void process.send?.(event);
+/** @type {Map<number, Drawing>} */
 const drawings = new Map();
 
 const picture = { pixels: Buffer.from([1, 2, 3]), width: 1, height: 1, loras: [] };
 const timings = { text: 1, image: 0, sampling: 2, decode: 3, engine: 6 };
+/** @type {(id: number, decodedInTiles?: boolean) => void} */
 const give = (id, decodedInTiles = false) =>
   say({ type: 'generated', id, picture: { ...picture, timings, decodedInTiles } });
 
-/** The fifth GPU draws pictures of up to 500x500, the ninth of up to 900x900. */
+/**
+ * The fifth GPU draws pictures of up to 500x500, the ninth of up to 900x900.
+ *
+ * @param {number} gpu
+ */
 const planOf = (gpu) =>
-  gpu >= 5 ? { whole: (gpu * 100) ** 2, inTiles: (gpu * 100) ** 2, sentence: '' } : undefined;
+  gpu >= 5
+    ? { offloadEncoders: false, whole: (gpu * 100) ** 2, inTiles: (gpu * 100) ** 2, sentence: '' }
+    : undefined;
 
+/** @param {EngineCommand & { type: 'load' }} command */
 function load({ options, device: wanted, sharers, probe }) {
   const version = { source: 'prebuilt cpu', commit: '2bb7294', version: 'master-898-2bb7294', system: '' };
   say({ type: 'opened', version, devices: [{ name: 'CPU', description: '', gpu: false }], backEnds: [] });
@@ -39,6 +53,7 @@ function load({ options, device: wanted, sharers, probe }) {
   say({ type: 'loaded', info: { settings, hasIpAdapter: false, plan: planOf(Number(gpu)) } });
 }
 
+/** @type {Record<string, (id: number, options: { vaeTiling?: boolean }) => void>} */
 const PROMPTS = {
   draw(id, { vaeTiling }) {
     say({ type: 'drawn', id });
@@ -88,14 +103,17 @@ const PROMPTS = {
   // or says so; its two pipes are not read in the order in which they were written.
   exhausted(id) {
     process.stderr.write('out of memory: failed to allocate\n');
+    /** @type {EngineEvent} */
     const answer = { type: 'failed', id, code: 'out_of_memory', message: 'The engine gave up: no memory' };
     setTimeout(() => say(answer), 50);
   },
   // Step after step until it is cancelled.
   steps(id) {
-    const drawing = { step: 0, previews: false };
+    let step = 0;
+    /** @type {Drawing} */
+    const drawing = { previews: false };
     const timer = setInterval(() => {
-      const progress = { phase: 'sampling', step: ++drawing.step, steps: 150 };
+      const progress = /** @type {const} */ ({ phase: 'sampling', step: ++step, steps: 150 });
       const preview = { pixels: Buffer.alloc(3), width: 1, height: 1 };
       if (drawing.previews) say({ type: 'progress', id, progress: { ...progress, preview } });
       say({ type: 'progress', id, progress });
@@ -108,11 +126,12 @@ const PROMPTS = {
   },
 };
 
-process.on('message', (command) => {
+process.on('message', (message) => {
+  const command = /** @type {EngineCommand} */ (message);
+  if (command.type === 'load') return load(command);
   const drawing = drawings.get(command.id);
-  if (command.type === 'load') load(command);
-  if (command.type === 'cancel') drawing?.cancel();
-  if (command.type === 'previews') drawing.previews = command.on;
+  if (command.type === 'cancel') drawing?.cancel?.();
+  if (command.type === 'previews' && drawing) drawing.previews = command.on;
   if (command.type !== 'generate') return;
   for (const { next } of drawings.values()) next?.();
   say({ type: 'progress', id: command.id, progress: { phase: 'text', step: 0, steps: 1 } });

@@ -10,9 +10,9 @@ const CODE = ['native/engine', 'native/src', 'native/index.js', 'CMakeLists.txt'
 
 class EngineTree {
   /**
-   * @param folder does not exist yet
-   * @param variant as ENGINE_VARIANT
-   * @param alone without the libraries that the variant's engine needs beside itself: those of CUDA are 400 MB
+   * @param {string} folder does not exist yet
+   * @param {'cpu' | 'cuda12' | 'vulkan'} variant as ENGINE_VARIANT
+   * @param {boolean} alone without the libraries that the variant's engine needs beside itself: those of CUDA are 400 MB
    */
   constructor(folder, variant, alone = false) {
     this.folder = folder;
@@ -56,13 +56,21 @@ class EngineTree {
     return path.join(this.folder, 'native/.engine', this.variant, `inferna_${this.variant}.libs`);
   }
 
-  /** As image layers are. */
+  /**
+   * As image layers are.
+   *
+   * @param {string} folder
+   */
   moveTo(folder) {
     fs.renameSync(this.folder, folder);
     this.folder = folder;
   }
 
-  /** The names of the devices that the built addon lists, when it is asked for nothing else. */
+  /**
+   * The names of the devices that the built addon lists, when it is asked for nothing else.
+   *
+   * @param {Record<string, string>} [variables]
+   */
   devices(variables) {
     const script = "console.log(require('./native').devices().map(({ name }) => name).join())";
     return this.run(['-e', script], variables).trim().split(',');
@@ -74,9 +82,15 @@ class EngineTree {
     fs.writeFileSync(file, pins.filter((line) => line.startsWith('inferna')).join('\n'));
   }
 
-  /** Node with these arguments, in the folder. Returns what it prints; throws what it complains of. */
+  /**
+   * Node with these arguments, in the folder. Returns what it prints; throws what it complains of.
+   *
+   * @param {string[]} args
+   * @param {Record<string, string>} [variables]
+   */
   run(args, variables = {}) {
-    const { ENGINE_SANITIZE: _, ...env } = process.env;
+    const env = { ...process.env };
+    delete env.ENGINE_SANITIZE;
     const wheels = env.ENGINE_WHEELS && path.resolve(env.INIT_CWD ?? ROOT, env.ENGINE_WHEELS);
     const { status, stdout, stderr } = spawnSync(process.execPath, args, {
       cwd: this.folder,
@@ -95,7 +109,12 @@ class EngineTree {
   }
 }
 
-/** By hard links where the file system allows: the CUDA libraries are 900 MB. */
+/**
+ * By hard links where the file system allows: the CUDA libraries are 900 MB.
+ *
+ * @param {string} from
+ * @param {string} to
+ */
 function linkFolder(from, to) {
   fs.mkdirSync(to, { recursive: true });
   for (const entry of fs.readdirSync(from, { withFileTypes: true })) {
@@ -112,7 +131,11 @@ function linkFolder(from, to) {
   }
 }
 
-/** Builds the libraries of cuda-standin/ into `folder`, or the one of that name. */
+/**
+ * Builds the libraries of cuda-standin/ into `folder`, or the one of that name.
+ *
+ * @param {string} folder
+ */
 function buildCudaStandin(folder, name = '') {
   const build = path.join(__dirname, 'cuda-standin/build.sh');
   const { status, stderr, error } = spawnSync('sh', [build, folder, name], { encoding: 'utf8' });

@@ -3,6 +3,7 @@ const { crc32, deflateSync } = require('node:zlib');
 
 const PNG_START = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 
+/** @param {string} name */
 function pngChunk(name, data = Buffer.alloc(0)) {
   const chunk = Buffer.alloc(12 + data.length);
   chunk.writeUInt32BE(data.length, 0);
@@ -12,12 +13,14 @@ function pngChunk(name, data = Buffer.alloc(0)) {
   return chunk;
 }
 
+/** @param {number} marker */
 function jpegSegment(marker, data = Buffer.alloc(0)) {
   const head = Buffer.from([0xff, marker, 0, 0]);
   head.writeUInt16BE(data.length + 2, 2);
   return Buffer.concat([head, data]);
 }
 
+/** @param {string} name */
 function webpChunk(name, data = Buffer.alloc(0)) {
   const chunk = Buffer.alloc(8 + data.length + (data.length % 2));
   chunk.write(name, 0, 'latin1');
@@ -26,12 +29,17 @@ function webpChunk(name, data = Buffer.alloc(0)) {
   return chunk;
 }
 
+/** @param {Buffer[]} chunks */
 function webp(...chunks) {
   const body = Buffer.concat([Buffer.from('WEBP'), ...chunks]);
   return webpChunk('RIFF', body).subarray(0, 8 + body.length);
 }
 
-/** Chunks, segments or RIFF chunks of a sound file; together they are the file again. The first is its head. */
+/**
+ * Chunks, segments or RIFF chunks of a sound file; together they are the file again. The first is its head.
+ *
+ * @param {Buffer} bytes
+ */
 function partsOf(bytes) {
   const parts = [];
   const isPng = bytes.subarray(0, 8).equals(PNG_START);
@@ -52,7 +60,12 @@ function partsOf(bytes) {
   return parts;
 }
 
-/** A PNG of one colour in any bit depth: `interlace` 1 makes a decoder hold all of it. */
+/**
+ * A PNG of one colour in any bit depth: `interlace` 1 makes a decoder hold all of it.
+ *
+ * @param {number} side
+ * @param {{ depth?: 8 | 16, colour?: 0 | 2 | 4 | 6, interlace?: 0 | 1 }} [options]
+ */
 function flatPng(side, { depth = 8, colour = 2, interlace = 0 } = {}) {
   const head = Buffer.alloc(13);
   head.writeUInt32BE(side, 0);
@@ -67,6 +80,9 @@ function flatPng(side, { depth = 8, colour = 2, interlace = 0 } = {}) {
 
 /**
  * `png` with texts that unpack to 7.9 MB each, before or (`late`) behind its pixels. libpng unpacks them all.
+ *
+ * @param {Buffer} png
+ * @param {number} count
  */
 function withTexts(png, count, late = false) {
   const packed = deflateSync(Buffer.alloc(7_900_000, 'a'), { level: 9 });
@@ -77,7 +93,13 @@ function withTexts(png, count, late = false) {
   return Buffer.concat([png.subarray(0, at), ...texts, png.subarray(at)]);
 }
 
-/** `jpeg` with `count` copies of a segment after its start. */
+/**
+ * `jpeg` with `count` copies of a segment after its start.
+ *
+ * @param {Buffer} jpeg
+ * @param {Buffer} segment
+ * @param {number} count
+ */
 function withSegments(jpeg, segment, count) {
   return Buffer.concat([jpeg.subarray(0, 2), ...Array(count).fill(segment), jpeg.subarray(2)]);
 }
@@ -85,9 +107,13 @@ function withSegments(jpeg, segment, count) {
 /**
  * A progressive JPEG -> one that refines every coefficient of every component bit by bit, as the format allows: each
  * scan is a pass over all pixels in 75 bytes.
+ *
+ * @param {Buffer} progressive
+ * @param {number} count
  */
 function withScans(progressive, count) {
   const parts = partsOf(progressive);
+  /** @param {number} bits */
   const scan = (bits) => parts.findIndex((part) => part[1] === 0xda && part[4] === 1 && part[9] === bits);
   const first = parts.findIndex((part) => part[1] === 0xda);
   const [start, refine] = [scan(0x01), scan(0x10)];
@@ -109,6 +135,8 @@ function withScans(progressive, count) {
 /**
  * A lossless WebP with a set of Huffman tables of its own for every block of 4 x 4 pixels, up to 65,536 of them: the
  * format allows it, and each set takes 5 KB in a decoder.
+ *
+ * @param {number} side
  */
 function webpOfTables(side) {
   const bits = new BitWriter();
@@ -132,10 +160,15 @@ function webpOfTables(side) {
 
 /** Least significant bit first, as VP8L has it. */
 class BitWriter {
+  /** @type {number[]} */
   #done = [];
   #byte = 0;
   #used = 0;
 
+  /**
+   * @param {number} value
+   * @param {number} count
+   */
   write(value, count) {
     for (let i = 0; i < count; i++) {
       this.#byte |= ((value >> i) & 1) << this.#used;
@@ -151,7 +184,11 @@ class BitWriter {
     this.write(1, 4);
   }
 
-  /** The first 256 of `size` symbols, in 8 bits each. */
+  /**
+   * The first 256 of `size` symbols, in 8 bits each.
+   *
+   * @param {number} size
+   */
   table(size) {
     this.write(0, 1);
     this.write(12 - 4, 4);
@@ -166,6 +203,7 @@ class BitWriter {
   }
 }
 
+/** @param {number} byte */
 const reversed = (byte) =>
   Array.from({ length: 8 }, (_, i) => ((byte >> i) & 1) << (7 - i)).reduce((a, b) => a | b);
 

@@ -4,12 +4,19 @@ const { deflateSync } = require('node:zlib');
 const sharp = require('sharp');
 const files = require('./picture.files');
 
+/** @typedef {{ readonly name: string, readonly bytes: Buffer }} HostilePicture the name is for people */
+/** @typedef {(n: number) => number} Below a whole number below n */
+/**
+ * @typedef {{ bytes: Buffer, parts: Buffer[], other: Buffer, below: Below, noise: (length: number) => Buffer }} Sound
+ *   a file, its parts, and another file
+ */
+
 /** How often a bomb comes among the pictures: each may take seconds, and a few of each kind are enough. */
 const BOMBS = 0.03;
 
 /** Sound pictures of every kind, small. */
 async function corpus() {
-  const raw = { width: 96, height: 64, channels: 3 };
+  const raw = /** @type {const} */ ({ width: 96, height: 64, channels: 3 });
   const pixels = Buffer.from(Array.from({ length: 96 * 64 * 3 }, (_, i) => (i * 7 + (i >> 6) * 13) & 0xff));
   const plain = () => sharp(pixels, { raw });
   const named = () => plain().withExif({ IFD0: { Copyright: 'a name' } });
@@ -38,7 +45,11 @@ async function corpus() {
   return names.map((name, i) => ({ name, bytes: bytes[i] }));
 }
 
-/** Each makes of a sound file a broken one; `random` gives 0..1, `below(n)` a whole number, `other` another file. */
+/**
+ * Each makes of a sound file a broken one.
+ *
+ * @type {Record<string, (sound: Sound) => Buffer>}
+ */
 const MUTATIONS = {
   'bits flipped': ({ bytes, below }) => flip(bytes, 1 + below(32), () => below(bytes.length), below),
   'bits of the head flipped': ({ bytes, below }) => flip(bytes, 1 + below(8), () => below(64), below),
@@ -60,7 +71,7 @@ const MUTATIONS = {
     Buffer.concat(parts.toSpliced(below(parts.length), 0, parts[below(parts.length)])),
   'part many times': ({ parts, below }) => {
     const one = parts[below(parts.length)];
-    return Buffer.concat(parts.toSpliced(1, 0, ...Array(1 + below(3000)).fill(one)));
+    return Buffer.concat(parts.toSpliced(1, 0, ...Array.from({ length: 1 + below(3000) }, () => one)));
   },
   'part removed': ({ parts, below }) => Buffer.concat(parts.toSpliced(below(parts.length), 1)),
   'parts swapped': ({ parts, below }) => {
@@ -80,8 +91,9 @@ const MUTATIONS = {
     else copy.writeUInt32LE(length, 4);
     return Buffer.concat(parts.toSpliced(at, 1, copy));
   },
-  'data changed under a right sum': ({ parts, below, bytes, noise }) => {
-    if (!isPng(parts)) return MUTATIONS['bytes overwritten']({ bytes, below, noise });
+  'data changed under a right sum': (sound) => {
+    const { parts, below, noise } = sound;
+    if (!isPng(parts)) return MUTATIONS['bytes overwritten'](sound);
     const at = 1 + below(parts.length - 1);
     const data = Buffer.from(parts[at].subarray(8, -4));
     if (data.length > 0) noise(Math.min(data.length, 8)).copy(data, below(data.length));
@@ -107,18 +119,22 @@ const MUTATIONS = {
   noise: ({ below, noise }) => noise(below(4000)),
 };
 
-/** Small files that grow; made at first use. */
+/**
+ * Small files that grow; made at first use.
+ *
+ * @type {Record<string, (sound: Record<string, Buffer>) => Buffer | Promise<Buffer>>}
+ */
 const BOMBS_OF = {
   'interlaced 16-bit png of 49 megapixels': () => files.flatPng(7000, { depth: 16, colour: 6, interlace: 1 }),
   'png of 64 megapixels': () => files.flatPng(8000),
-  'png of more data than pixels': async () => {
+  'png of more data than pixels': () => {
     const [start, head] = files.partsOf(files.flatPng(8));
     const data = deflateSync(Buffer.alloc(400 * 2 ** 20));
     return Buffer.concat([start, head, files.pngChunk('IDAT', data), files.pngChunk('IEND')]);
   },
-  'png of texts': async (sound) => files.withTexts(sound.png, 400),
-  'png of late texts': async (sound) => files.withTexts(sound.png, 400, true),
-  'png of tiny chunks': async (sound) => {
+  'png of texts': (sound) => files.withTexts(sound.png, 400),
+  'png of late texts': (sound) => files.withTexts(sound.png, 400, true),
+  'png of tiny chunks': (sound) => {
     const [start, head, ...rest] = files.partsOf(sound.png);
     return Buffer.concat([start, head, ...Array(1_000_000).fill(files.pngChunk('abCd')), ...rest]);
   },
@@ -130,45 +146,51 @@ const BOMBS_OF = {
     const picture = flat(4000).jpeg({ progressive: true, chromaSubsampling: '4:4:4' });
     return files.withScans(await picture.toBuffer(), 2600);
   },
-  'jpeg of empty segments': async (sound) =>
-    files.withSegments(sound.jpeg, files.jpegSegment(0xe1), 5_000_000),
-  'jpeg of 65,500 pixels a side': async (sound) =>
+  'jpeg of empty segments': (sound) => files.withSegments(sound.jpeg, files.jpegSegment(0xe1), 5_000_000),
+  'jpeg of 65,500 pixels a side': (sound) =>
     Buffer.concat(files.partsOf(sound['progressive jpeg']).map((part) => withSize(part, 65_500, 65_500))),
   'thin jpeg, turned': () =>
     sharp({ create: { width: 1, height: 65_000, channels: 3, background: '#0ac81e' } })
       .withMetadata({ orientation: 6 })
       .jpeg()
       .toBuffer(),
-  'webp of huffman tables': async () => files.webpOfTables(4096),
+  'webp of huffman tables': () => files.webpOfTables(4096),
   'webp of 49 megapixels': () => flat(7000).webp({ lossless: true, effort: 0 }).toBuffer(),
-  'webp of frames': async (sound) => {
+  'webp of frames': (sound) => {
     const frame = Buffer.concat([Buffer.alloc(16), ...files.partsOf(sound['lossless webp']).slice(1)]);
     const one = files.webpChunk('ANMF', frame);
     const frames = Buffer.concat(Array(Math.floor((20 * 2 ** 20 - 100) / one.length)).fill(one));
     const canvas = files.webpChunk('VP8X', Buffer.from([2, 0, 0, 0, 95, 0, 0, 63, 0, 0]));
     return files.webp(canvas, files.webpChunk('ANIM', Buffer.alloc(6)), frames);
   },
-  'the most bytes of noise': async () => noiseOf('bomb', 20 * 2 ** 20),
+  'the most bytes of noise': () => noiseOf('bomb', 20 * 2 ** 20),
 };
 
 /**
+ * Broken and hostile pictures. The same seed and number give the same one, whatever was asked for before; 3 in 100 are
+ * bombs, which may take seconds and half a gigabyte of whoever decodes them.
+ *
  * @param {number} seed
- * @returns a function of a number: the picture of that number, with what it is
+ * @returns {Promise<(index: number) => Promise<HostilePicture>>}
  */
 async function hostilePictures(seed) {
   const sound = await corpus();
   const byName = Object.fromEntries(sound.map(({ name, bytes }) => [name, bytes]));
+  /** @type {Map<string, Buffer>} */
   const bombs = new Map();
   return async (index) => {
     const numbers = noiseOf(`${seed} ${index}`, 4096);
     let at = 0;
     const random = () => numbers.readUInt32LE(4 * (at++ % 1024)) / 2 ** 32;
+    /** @type {Below} */
     const below = (n) => Math.floor(random() * n);
+    /** @param {number} length */
     const noise = (length) => noiseOf(`${seed} ${index} ${at++}`, length);
     if (random() < BOMBS) {
       const name = Object.keys(BOMBS_OF)[below(Object.keys(BOMBS_OF).length)];
-      if (!bombs.has(name)) bombs.set(name, await BOMBS_OF[name](byName));
-      return { name, bytes: bombs.get(name) };
+      const bytes = bombs.get(name) ?? (await BOMBS_OF[name](byName));
+      bombs.set(name, bytes);
+      return { name, bytes };
     }
     const { name, bytes } = sound[below(sound.length)];
     const other = sound[below(sound.length)].bytes;
@@ -181,17 +203,32 @@ async function hostilePictures(seed) {
   };
 }
 
+/** @type {(parts: Buffer[]) => boolean} */
 const isPng = ([start]) => start[0] === 0x89;
+/** @type {(parts: Buffer[]) => boolean} */
 const isJpeg = ([start]) => start[0] === 0xff;
+/** @param {number} side */
 const flat = (side) => sharp({ create: { width: side, height: side, channels: 3, background: '#0ac81e' } });
 
+/**
+ * @param {Buffer} bytes
+ * @param {number} count
+ * @param {() => number} where
+ * @param {Below} below
+ */
 function flip(bytes, count, where, below) {
   const copy = Buffer.from(bytes);
   for (let i = 0; i < count; i++) copy[where()] ^= 1 << below(8);
   return copy;
 }
 
-/** The part with other dimensions (and a right sum) where it is the one that has them. */
+/**
+ * The part with other dimensions (and a right sum) where it is the one that has them.
+ *
+ * @param {Buffer} part
+ * @param {number} width
+ * @param {number} height
+ */
 function withSize(part, width, height) {
   const copy = Buffer.from(part);
   if (part.toString('latin1', 4, 8) === 'IHDR') {
@@ -214,7 +251,11 @@ function withSize(part, width, height) {
   return copy;
 }
 
-/** Bytes without a pattern, the same for the same name. */
+/**
+ * Bytes without a pattern, the same for the same name.
+ *
+ * @type {(name: string, length: number) => Buffer}
+ */
 const noiseOf = (name, length) => createHash('shake256', { outputLength: length }).update(name).digest();
 
 module.exports = { hostilePictures };

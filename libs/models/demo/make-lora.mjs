@@ -14,6 +14,10 @@
  */
 import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 
+/** @typedef {Float64Array | number[]} Vector */
+/** @typedef {{ weight: Float64Array, bias: Float64Array }} Layer */
+/** @typedef {[name: string, shape: number[], values: Vector]} Tensor */
+
 /** Token ids of CLIP's vocabulary, one a concept, for the words that the demo knows. */
 // prettier-ignore
 const THINGS = {
@@ -41,6 +45,7 @@ const RIDGE = 1e-3;
 const [source, target] = process.argv.slice(2);
 const checkpoint = openCheckpoint(source);
 const UNET = 'model.diffusion_model.';
+/** @type {(name: string) => Layer} */
 const layer = (name) => ({
   weight: checkpoint.read(`${UNET}${name}.weight`),
   bias: checkpoint.read(`${UNET}${name}.bias`),
@@ -55,11 +60,11 @@ const tensors = blocks.flatMap((block) => {
   const weight = checkpoint.read(block);
   const out = weight.length / dim;
   const name = block.replace(UNET, '').replace('.weight', '').replaceAll('.', '_');
-  return [
+  return /** @type {Tensor[]} */ ([
     [`lora_unet_${name}.lora_down.weight`, [RANK, dim], D],
     [`lora_unet_${name}.lora_up.weight`, [out, RANK], multiply(weight, U, out, dim, RANK)],
     [`lora_unet_${name}.alpha`, [], [RANK]],
-  ];
+  ]);
 });
 checkpoint.close();
 writeFileSync(target, safetensors(tensors));
@@ -68,6 +73,7 @@ writeFileSync(target, safetensors(tensors));
 function samples() {
   const black = word(BLACK);
   const backgrounds = [undefined, ...Object.values(BACKGROUNDS).map(word)];
+  /** @type {[given: Float64Array, wanted: Float64Array, weight: number][]} */
   const pairs = [];
   for (const side of SIDES) {
     for (const thing of Object.values(THINGS).map(word)) {
@@ -82,6 +88,7 @@ function samples() {
   }
   return TIMES.flatMap((time) => {
     const at = timeEmbedding(time);
+    /** @param {Float64Array} label */
     const x = (label) => label.map((value, i) => silu(value + at[i]));
     return pairs.map(([given, wanted, weight]) => {
       const from = x(given);
@@ -90,7 +97,11 @@ function samples() {
   });
 }
 
-/** B = (sum change x^T) (sum x x^T + ridge)^-1, and sum x x^T. */
+/**
+ * B = (sum change x^T) (sum x x^T + ridge)^-1, and sum x x^T.
+ *
+ * @param {ReturnType<typeof samples>} pairs
+ */
 function fit(pairs) {
   const xx = new Float64Array(dim * dim);
   const cx = new Float64Array(dim * dim);
@@ -110,7 +121,12 @@ function fit(pairs) {
   return { B: solve(ridged, cx), xx };
 }
 
-/** Rows of `right` times the inverse of `symmetric`, by Cholesky. */
+/**
+ * Rows of `right` times the inverse of `symmetric`, by Cholesky.
+ *
+ * @param {Float64Array} symmetric
+ * @param {Float64Array} right
+ */
 function solve(symmetric, right) {
   const L = symmetric.slice();
   for (let j = 0; j < dim; j++) {
@@ -134,10 +150,15 @@ function solve(symmetric, right) {
   return result;
 }
 
-/** The RANK directions that hold most of what B predicts, by subspace iteration: U (dim x RANK) and D = U^T B. */
+/**
+ * The RANK directions that hold most of what B predicts, by subspace iteration: U (dim x RANK) and D = U^T B.
+ *
+ * @param {ReturnType<typeof fit>} fitted
+ */
 function reduce({ B, xx }) {
   const Bt = transpose(B, dim, dim);
   const power = multiply(multiply(B, xx, dim, dim, dim), Bt, dim, dim, dim);
+  /** @type {Float64Array} */
   let U = Float64Array.from(
     { length: dim * RANK },
     (_, i) => power[Math.floor(i / RANK) * dim + (i % RANK) * 31],
@@ -146,7 +167,11 @@ function reduce({ B, xx }) {
   return { U, D: multiply(transpose(U, dim, RANK), B, RANK, dim, dim) };
 }
 
-/** Gram and Schmidt on columns. */
+/**
+ * Gram and Schmidt on columns.
+ *
+ * @param {Float64Array} M
+ */
 function orthonormal(M) {
   for (let c = 0; c < RANK; c++) {
     for (let before = 0; before < c; before++) {
@@ -161,20 +186,33 @@ function orthonormal(M) {
   return M;
 }
 
-/** The pooled vector that the designed CLIP-G gives: the normalised sum of the normalised words. */
+/**
+ * The pooled vector that the designed CLIP-G gives: the normalised sum of the normalised words.
+ *
+ * @param {number[][]} words
+ * @returns {number[]}
+ */
 function pooled(words) {
-  const sum = new Array(WORD).fill(0);
+  const sum = Array.from({ length: WORD }, () => 0);
   for (const vector of words) normalise(vector).forEach((x, i) => (sum[i] += x));
   return words.length > 0 ? normalise(sum) : sum;
 }
 
-/** LayerNorm over 1280 numbers of which the first WORD are given and the rest zero. */
+/**
+ * LayerNorm over 1280 numbers of which the first WORD are given and the rest zero.
+ *
+ * @param {number[]} vector
+ */
 function normalise(vector) {
   const mean = vector.reduce((sum, x) => sum + x, 0) / 1280;
   const square = vector.reduce((sum, x) => sum + x * x, 0) / 1280 - mean * mean;
   return vector.map((x) => (x - mean) / Math.sqrt(square + 1e-5));
 }
 
+/**
+ * @param {number[]} words
+ * @param {number} side
+ */
 function labelEmbedding(words, side) {
   const label = new Float64Array(label0.weight.length / dim);
   label.set(words);
@@ -182,22 +220,33 @@ function labelEmbedding(words, side) {
   return linear(label2, linear(label0, label).map(silu));
 }
 
+/** @param {number} time */
 function timeEmbedding(time) {
   return linear(time2, linear(time0, sinusoids(time, time0.weight.length / dim)).map(silu));
 }
 
+/**
+ * @param {number} value
+ * @param {number} count
+ */
 function sinusoids(value, count) {
   const half = count / 2;
+  /** @param {number} i */
   const angle = (i) => value * Math.exp((-Math.log(10000) * i) / half);
   return Float64Array.from({ length: count }, (_, i) =>
     i < half ? Math.cos(angle(i)) : Math.sin(angle(i - half)),
   );
 }
 
+/** @param {number} x */
 function silu(x) {
   return x / (1 + Math.exp(-x));
 }
 
+/**
+ * @param {Layer} layer
+ * @param {Float64Array} x
+ */
 function linear({ weight, bias }, x) {
   const result = Float64Array.from(bias);
   for (let i = 0; i < x.length; i++) {
@@ -207,7 +256,15 @@ function linear({ weight, bias }, x) {
   return result;
 }
 
-/** (rows x inner) times (inner x columns). */
+/**
+ * (rows x inner) times (inner x columns).
+ *
+ * @param {Float64Array} a
+ * @param {Float64Array} b
+ * @param {number} rows
+ * @param {number} inner
+ * @param {number} columns
+ */
 function multiply(a, b, rows, inner, columns) {
   const result = new Float64Array(rows * columns);
   for (let r = 0; r < rows; r++) {
@@ -219,28 +276,39 @@ function multiply(a, b, rows, inner, columns) {
   return result;
 }
 
+/**
+ * @param {Float64Array} a
+ * @param {number} rows
+ * @param {number} columns
+ */
 function transpose(a, rows, columns) {
   return Float64Array.from({ length: a.length }, (_, i) => a[(i % rows) * columns + Math.floor(i / rows)]);
 }
 
+/** @param {number} token */
 function word(token) {
   return Array.from(
     checkpoint.read('conditioner.embedders.1.model.token_embedding.weight', token * 1280, WORD),
   );
 }
 
+/** @param {string} path */
 function openCheckpoint(path) {
   const file = openSync(path, 'r');
+  /** @type {(at: number, length: number) => Buffer} */
   const bytes = (at, length) => {
     const buffer = Buffer.alloc(length);
     readSync(file, buffer, 0, length, at);
     return buffer;
   };
   const length = Number(bytes(0, 8).readBigUInt64LE());
-  const header = JSON.parse(bytes(8, length).toString());
+  const header = /** @type {Record<string, { data_offsets: [number, number] }>} */ (
+    JSON.parse(bytes(8, length).toString())
+  );
   return {
     names: Object.keys(header).sort(),
     close: () => closeSync(file),
+    /** @type {(name: string, first?: number, count?: number) => Float64Array} */
     read(name, first = 0, count) {
       const [begin, end] = header[name].data_offsets;
       const data = bytes(8 + length + begin + first * 2, count ? count * 2 : end - begin);
@@ -249,8 +317,11 @@ function openCheckpoint(path) {
   };
 }
 
+/** @param {Tensor[]} list */
 function safetensors(list) {
+  /** @type {Record<string, { dtype: string, shape: number[], data_offsets: [number, number] }>} */
   const header = {};
+  /** @type {Map<string, number>} */
   const shared = new Map();
   const chunks = [];
   let end = 0;
@@ -259,12 +330,13 @@ function safetensors(list) {
     values.forEach((x, i) => data.writeUInt16LE(toHalf(x), i * 2));
     // The `down` matrices are alike: they share their bytes.
     const key = data.toString('latin1');
-    if (!shared.has(key)) {
-      shared.set(key, end);
+    const at = shared.get(key) ?? end;
+    if (at === end) {
+      shared.set(key, at);
       chunks.push(data);
       end += data.length;
     }
-    header[name] = { dtype: 'F16', shape, data_offsets: [shared.get(key), shared.get(key) + data.length] };
+    header[name] = { dtype: 'F16', shape, data_offsets: [at, at + data.length] };
   }
   const json = Buffer.from(JSON.stringify(header));
   const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]);
@@ -273,6 +345,7 @@ function safetensors(list) {
   return Buffer.concat([size, padded, ...chunks]);
 }
 
+/** @param {number} half */
 function fromHalf(half) {
   const exponent = (half >> 10) & 31;
   const fraction = half & 1023;
@@ -280,14 +353,18 @@ function fromHalf(half) {
   return half & 0x8000 ? -size : size;
 }
 
-/** Nearest half; the values here are far from overflow. */
+/**
+ * Nearest half; the values here are far from overflow.
+ *
+ * @param {number} value
+ */
 function toHalf(value) {
   const sign = value < 0 ? 0x8000 : 0;
   let size = Math.abs(value);
   if (size < 2 ** -14) return sign | Math.round(size * 2 ** 24);
   let exponent = 15;
-  while (size >= 2) ((size /= 2), exponent++);
-  while (size < 1) ((size *= 2), exponent--);
+  for (; size >= 2; size /= 2) exponent++;
+  for (; size < 1; size *= 2) exponent--;
   const fraction = Math.round((size - 1) * 1024);
   return sign | ((exponent << 10) + fraction);
 }
