@@ -30,11 +30,11 @@ const { jobs, finished, rounds } = readArguments('Submissions and takes of the e
 
 const built = createRequire(join(import.meta.dirname, '../dist/libs/jobs/'));
 /** @type {typeof import('../libs/jobs/embedded/jobs.database.js')} */
-const { JobsDatabase } = built('./sqlite/jobs.database.js');
+const { JobsDatabase } = built('./embedded/jobs.database.js');
 /** @type {typeof import('../libs/jobs/embedded/sqlite.job.store.js')} */
-const { SqliteJobStore } = built('./sqlite/sqlite.job.store.js');
+const { SqliteJobStore } = built('./embedded/sqlite.job.store.js');
 /** @type {typeof import('../libs/jobs/embedded/sqlite.job.queue.js')} */
-const { SqliteJobQueue } = built('./sqlite/sqlite.job.queue.js');
+const { SqliteJobQueue } = built('./embedded/sqlite.job.queue.js');
 /** @type {typeof import('../libs/jobs/job.transitions.js')} */
 const { cancel, start } = built('./job.transitions.js');
 
@@ -79,8 +79,8 @@ await benchmark(async () => {
   atEnd(() => Promise.resolve(database.close()));
   const store = new SqliteJobStore(database);
   /** @type {import('../libs/jobs/job.queue.js').JobQueue} */
-  const queue = new SqliteJobQueue(database, store);
-  await queue.start();
+  const queue = new SqliteJobQueue(database);
+  await queue.start(() => Promise.resolve(undefined));
 
   /** @returns {Promise<Figures>} */
   async function round() {

@@ -11,6 +11,7 @@ import { JobQueue } from './job.queue';
 import { isFinished, type JobDraft, type JobError, type JobRecord } from './job.record';
 import { JobStore, type JobPage, type JobQuery } from './job.store';
 import * as to from './job.transitions';
+import * as outbox from './webhook.outbox';
 
 /** A message can get lost, the record cannot: whoever waits looks at it this often, in milliseconds. */
 const LOOK_AGAIN = 5_000;
@@ -142,13 +143,40 @@ export class Jobs implements OnApplicationShutdown {
     return this.change(id, to.crash(attempt, Date.now()));
   }
 
-  /** Its turn ends through no fault of its own: queued again. */
-  giveBack(id: string): Promise<JobRecord | undefined> {
-    return this.change(id, to.giveBack(Date.now()));
+  /** Its turn ends through no fault of its own: queued again, or failed after its last attempt. */
+  giveBack(id: string, attempt: number): Promise<JobRecord | undefined> {
+    return this.change(id, to.giveBack(attempt, Date.now()));
   }
 
   expire(id: string): Promise<JobRecord | undefined> {
     return this.change(id, to.expire(Date.now()));
+  }
+
+  /** Jobs with a webhook delivery that is due; some may be claimed by the time that they are asked for. */
+  webhooksDue(): Promise<readonly string[]> {
+    return this.store.webhooksDue(Date.now());
+  }
+
+  /** Makes a due delivery this sender's; undefined when it is another's, or not due. */
+  claimWebhook(id: string, index: number): Promise<JobRecord | undefined> {
+    return this.store.update(id, outbox.claim(index, Date.now()));
+  }
+
+  settleWebhook(id: string, index: number, attempt: number, outcome: string): Promise<JobRecord | undefined> {
+    return this.store.update(id, outbox.settle(index, attempt, outcome, Date.now()));
+  }
+
+  releaseWebhook(id: string, index: number, attempt: number): Promise<JobRecord | undefined> {
+    return this.store.update(id, outbox.release(index, attempt, Date.now()));
+  }
+
+  count(): ReturnType<JobStore['count']> {
+    return this.store.count();
+  }
+
+  /** Rejects with the reason when jobs cannot be read or written. */
+  check(): Promise<void> {
+    return this.store.check();
   }
 
   /**

@@ -7,7 +7,7 @@ import {
   type JobQuery,
   type Work,
 } from '../job.store';
-import { isFinished, type JobDraft, type JobRecord } from '../job.record';
+import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
 import { columns, fromRow, toJson, type JobRow } from './job.row';
 import { prepareStatements, type Statements } from './job.statements';
@@ -39,7 +39,7 @@ export class SqliteJobStore extends JobStore {
     });
   }
 
-  update(id: string, change: (job: JobRecord) => JobRecord | undefined): Promise<JobRecord | undefined> {
+  update(id: string, change: Change): Promise<JobRecord | undefined> {
     return settle(() => {
       const job = this.database.read(() => this.get(id));
       const changed = job && change(job);

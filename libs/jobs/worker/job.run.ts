@@ -14,6 +14,7 @@ import type { JobLease } from '../job.queue';
 import { isFinished, JOB_VERSION, type JobRecord } from '../job.record';
 import { deadlineExceeded, toJobError } from '../job.transitions';
 import type { Jobs } from '../jobs.service';
+import type { Rescuer } from '../rescuer';
 
 /** A cancel comes as a message; should one get lost, the record tells it this much later, in milliseconds. */
 const LOOK_AGAIN = 2_000;
@@ -24,6 +25,7 @@ const PAUSE = 1_000;
 
 interface Tools {
   readonly jobs: Jobs;
+  readonly rescuer: Rescuer;
   readonly events: JobEvents;
   readonly files: JobFiles;
   readonly pipeline: PipelineService;
@@ -104,13 +106,13 @@ export class JobRun {
   }
 
   private async run(): Promise<void> {
-    const { jobs } = this.tools;
+    const { jobs, rescuer } = this.tools;
     let job = await jobs.find(this.id);
     if (!job || isFinished(job)) return this.lease.done();
     // A newer process wrote it and knows better what to do, also when its worker died.
     if (job.version > JOB_VERSION) return this.lease.giveBack(LATER);
     // Its worker died, or lost it: a lease is nobody else's.
-    if (job.state === 'running') job = await jobs.giveBack(this.id);
+    if (job.state === 'running') job = await rescuer.rescue(job);
     if (job?.state !== 'queued') return this.lease.done();
     const unwatch = await this.watch(job);
     try {
@@ -249,7 +251,7 @@ export class JobRun {
       case 'elsewhere':
         return false;
       case 'shutdown':
-        await this.persist(() => jobs.giveBack(this.id));
+        await this.persist(() => jobs.giveBack(this.id, job.attempts));
         return false;
       case 'deadline':
         await this.fail(job, deadlineExceeded('was not done'));
@@ -262,7 +264,7 @@ export class JobRun {
     }
     this.logger.error({ job: this.id, attempts: job.attempts, lines: error.lines }, error.message);
     const after = await this.persist(() =>
-      error.begun ? jobs.crash(this.id, job.attempts) : jobs.giveBack(this.id),
+      error.begun ? jobs.crash(this.id, job.attempts) : jobs.giveBack(this.id, job.attempts),
     );
     return after?.state === 'queued';
   }
