@@ -54,7 +54,10 @@ describe('job transitions', () => {
       crashes: 1,
     });
     const tried = record({ state: 'running', attempts: to.MAX_ATTEMPTS });
-    expect(to.giveBack(to.MAX_ATTEMPTS, NOW)(tried)).toMatchObject({ state: 'failed', error: { code: 'engine_crashed' } });
+    expect(to.giveBack(to.MAX_ATTEMPTS, NOW)(tried)).toMatchObject({
+      state: 'failed',
+      error: { code: 'engine_crashed' },
+    });
   });
 
   it('should keep idempotency keys of what would come out the same, and free all others', () => {

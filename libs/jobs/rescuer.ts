@@ -16,7 +16,8 @@ export class Rescuer {
   /** Resolves to the job, queued again or failed; undefined when it went on meanwhile. */
   readonly rescue = async ({ id, attempts }: Orphan): Promise<JobRecord | undefined> => {
     const job = await this.jobs.giveBack(id, attempts);
-    if (job) this.logger.warn({ job: id, attempts }, `The process that drew a job is gone: it is ${job.state} now`);
+    if (job)
+      this.logger.warn({ job: id, attempts }, `The process that drew a job is gone: it is ${job.state} now`);
     return job;
   };
 }

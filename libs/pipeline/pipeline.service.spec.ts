@@ -7,7 +7,8 @@ import { Config, loadConfig } from '@app/config';
 import { ModelsService, type ModelFiles } from '@app/models';
 import { EngineCrashed } from './engine.errors';
 import { PipelineService } from './pipeline.service';
-import type { EngineLease, GenerateListeners, GenerateRequest, Preview } from './pipeline.types';
+import type { EngineLease } from './engine.lease';
+import type { GenerateListeners, GenerateRequest, Preview } from './pipeline.types';
 
 const ENGINE = join(__dirname, '../../test/support/engine.child.js');
 const FILES: ModelFiles = { name: 'demo', checkpoint: 'demo.safetensors' };

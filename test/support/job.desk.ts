@@ -120,7 +120,16 @@ export class JobDesk {
     const rescuer = new Rescuer(this.jobs);
     const files = new JobFiles(pipeline.as(), storage);
     const presence = { list: () => Promise.resolve(this.workers) } as RedisWorkerPresence<WorkerCapabilities>;
-    this.dispatcher = new Dispatcher(queue, this.jobs, rescuer, events, files, pipeline.as(), drain, presence);
+    this.dispatcher = new Dispatcher(
+      queue,
+      this.jobs,
+      rescuer,
+      events,
+      files,
+      pipeline.as(),
+      drain,
+      presence,
+    );
     pipeline.work = (signal, listeners = {}) =>
       new Promise((finish, fail) => {
         signal?.addEventListener('abort', () => fail(signal.reason as Error));

@@ -109,7 +109,11 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
   private begin(lease: JobLease): JobRun {
     const { jobs, rescuer, events, files, pipeline } = this;
     const drawnElsewhere = (size: Size) => this.drawnElsewhere(size);
-    const run = new JobRun(lease, { jobs, rescuer, events, files, pipeline, drawnElsewhere }, this.drain.expired);
+    const run = new JobRun(
+      lease,
+      { jobs, rescuer, events, files, pipeline, drawnElsewhere },
+      this.drain.expired,
+    );
     this.runs.add(run);
     void run.ended.finally(() => this.runs.delete(run));
     if (this.drain.draining.aborted) run.drain();
