@@ -97,11 +97,11 @@ await benchmark(async () => {
         if (acceptance.outcome !== 'accepted') throw new Error(`Not accepted: ${acceptance.outcome}`);
         await queue.add(acceptance.job);
         submissions.push(performance.now() - submitted);
-        const ticket = await queue.take(new AbortController().signal);
-        if (!ticket) throw new Error('No job came');
-        await store.update(ticket.id, start(Date.now()));
-        await ticket.done();
-        running.push(ticket.id);
+        const lease = await queue.take(new AbortController().signal);
+        if (!lease) throw new Error('No job came');
+        await store.update(lease.id, start(Date.now()));
+        await lease.done();
+        running.push(lease.id);
       }
       seconds += (performance.now() - began) / 1000;
       for (const id of running) await store.update(id, cancel('Ended', Date.now()));

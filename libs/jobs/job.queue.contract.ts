@@ -167,7 +167,7 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
       const lease = (await take())!;
       await run(lease.id);
       await store.update(lease.id, transitions.giveBack(1, Date.now()));
-      await lease.giveBack();
+      await lease.release();
       expect([await serve(), await serve()]).toEqual([first.id, second.id]);
     });
 
@@ -175,7 +175,7 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
       const job = await submit();
       const lease = (await take())!;
       const waiting = take();
-      await lease.giveBack();
+      await lease.release();
       expect((await waiting)!.id).toBe(job.id);
     });
 
@@ -183,7 +183,7 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
       const [first, second, third] = [await submit(), await submit(), await submit()];
       const lease = (await take())!;
       const since = Date.now();
-      await lease.giveBack(400);
+      await lease.release(400);
       expect(await serve()).toBe(second.id);
       await sleep(since + 1000 - Date.now());
       expect([await serve(), await serve()]).toEqual([first.id, third.id]);
@@ -192,7 +192,7 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
     it('should wake a waiting taker when the time of a job has come', async () => {
       const job = await submit();
       const since = Date.now();
-      await (await take())!.giveBack(300);
+      await (await take())!.release(300);
       expect((await take())!.id).toBe(job.id);
       // Timers may fire a millisecond early.
       expect(Date.now() - since).toBeGreaterThanOrEqual(295);

@@ -8,7 +8,7 @@ export interface JobLease {
   /** The job is finished, or was found to be: it never comes again. */
   done(): Promise<void>;
   /** The job shall be handed out again, by its old place, not before `delay` milliseconds. */
-  giveBack(delay?: number): Promise<void>;
+  release(delay?: number): Promise<void>;
 }
 
 /** A job that still runs in its record, by the attempt that was seen, while nobody holds it. */

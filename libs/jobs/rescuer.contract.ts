@@ -54,7 +54,7 @@ export function rescuerContract(name: string, open: () => Promise<OpenedRecords>
     it.each([
       ['as it was held', true],
       ['which the queue does not know', false],
-    ])('should tell of its failure when its attempts are used up, %s', async (_, taken) => {
+    ])('should announce its failure when its attempts are used up, %s', async (_, taken) => {
       const { store, jobs, storage, drawn } = await die(MAX_ATTEMPTS, taken);
       await until(async () => (await state()) === 'failed');
       await until(() => states.length > 0 && storage.keys.length === 0);
@@ -71,7 +71,7 @@ export function rescuerContract(name: string, open: () => Promise<OpenedRecords>
     it.each([
       ['as it was held', true],
       ['which the queue does not know', false],
-    ])('should queue it again, told, when it has attempts left, %s', async (_, taken) => {
+    ])('should queue and announce it again when it has attempts left, %s', async (_, taken) => {
       const { storage } = await die(1, taken);
       await until(() => states.length > 0);
       expect(states).toEqual(['queued']);

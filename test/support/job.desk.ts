@@ -30,10 +30,10 @@ export interface Drawing {
   readonly fail: (error: Error) => void;
 }
 
-/** The real queue, whose leases can be lost, and which waits no seconds for what is given back for later. */
+/** The real queue, whose leases can be lost, and which waits no seconds for what is released back for later. */
 export class WatchedQueue extends JobQueue {
   readonly taken: string[] = [];
-  readonly given: { readonly id: string; readonly delay: number }[] = [];
+  readonly released: { readonly id: string; readonly delay: number }[] = [];
   private readonly losses = new Map<string, AbortController>();
 
   constructor(private readonly queue: JobQueue) {
@@ -53,11 +53,11 @@ export class WatchedQueue extends JobQueue {
     const loss = new AbortController();
     this.losses.set(id, loss);
     this.taken.push(id);
-    const giveBack = (delay = 0) => {
-      this.given.push({ id, delay });
-      return lease.giveBack(Math.min(delay, 20));
+    const release = (delay = 0) => {
+      this.released.push({ id, delay });
+      return lease.release(Math.min(delay, 20));
     };
-    return { id, lost: loss.signal, done: () => lease.done(), giveBack };
+    return { id, lost: loss.signal, done: () => lease.done(), release };
   }
 }
 

@@ -108,7 +108,7 @@ export class SqliteJobQueue extends JobQueue {
       id,
       lost: NEVER,
       done: () => end(() => this.back(id)),
-      giveBack: (delay = 0) =>
+      release: (delay = 0) =>
         end(() => {
           if (delay <= 0) return this.back(id);
           this.aside.set(id, setTimeout(() => this.back(id), delay).unref());

@@ -129,7 +129,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     await Promise.race([once(lease.lost, 'abort'), sleep(5_000)]);
     expect(lease.lost.aborted).toBe(true);
     await lease.done();
-    await lease.giveBack();
+    await lease.release();
   }, 20_000);
 
   it('should tell a process that is cut off from Redis the same', async () => {
@@ -246,7 +246,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     await end(await begin(late));
     const given = await begin(busy[3]);
     await store.update(given.id, giveBack(1, Date.now()));
-    await given.giveBack();
+    await given.release();
     for (const job of busy.slice(3)) await end(await begin(job));
   });
 });

@@ -118,7 +118,7 @@ export class RedisJobQueue extends JobQueue {
         if (!lease) continue;
         const settle = this.waiters.shift();
         if (settle) settle(lease);
-        else await lease.giveBack();
+        else await lease.release();
       } catch (error) {
         this.failed(error);
         await sleep(RETRY_DELAY);

@@ -136,8 +136,8 @@ describe(Dispatcher.name, () => {
       desk.pipeline.mostOf = { 0: 64 * 64, 1: 64 * 64 };
       desk.workers = [{ mostPixels: 64 * 64 }, { mostPixels: 128 * 128 }];
       const job = await desk.submit('large', { picture: large });
-      await until(() => desk.queue.given.length > 0);
-      expect(desk.queue.given[0]).toEqual({ id: job.id, delay: 5_000 });
+      await until(() => desk.queue.released.length > 0);
+      expect(desk.queue.released[0]).toEqual({ id: job.id, delay: 5_000 });
       expect(await desk.store.find(job.id)).toMatchObject({ state: 'queued', attempts: 0 });
       desk.pipeline.mostOf = {};
       (await desk.drawing()).finish();

@@ -62,7 +62,7 @@ export class JobRun {
     this.ended = this.run()
       .catch(async (error: unknown) => {
         this.logger.error({ err: error, job: this.id }, 'A job cannot be handled now; it is tried again');
-        await lease.giveBack(LATER).catch(() => {});
+        await lease.release(LATER).catch(() => {});
       })
       .finally(() => {
         this.stop.close();
@@ -89,7 +89,7 @@ export class JobRun {
     let job = await jobs.find(this.id);
     if (!job || isFinished(job)) return this.lease.done();
     // A newer process wrote it and knows better what to do, also when its worker died.
-    if (job.version > JOB_VERSION) return this.lease.giveBack(LATER);
+    if (job.version > JOB_VERSION) return this.lease.release(LATER);
     // Its worker died, or lost it: a lease is nobody else's.
     if (job.state === 'running') job = await rescuer.rescue(job);
     if (job?.state !== 'queued') return this.lease.done();
@@ -101,8 +101,8 @@ export class JobRun {
       this.stop.close();
     }
     if (this.stop.reason === 'lost') return;
-    if (this.stop.reason === 'elsewhere') await this.lease.giveBack(LATER);
-    else if (this.stop.reason === 'shutdown') await this.lease.giveBack();
+    if (this.stop.reason === 'elsewhere') await this.lease.release(LATER);
+    else if (this.stop.reason === 'shutdown') await this.lease.release();
     else await this.lease.done();
   }
 

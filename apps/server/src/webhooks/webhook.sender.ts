@@ -18,7 +18,7 @@ export interface WebhookPayload {
 
 /** Deliveries on their way at a time. */
 const MAX_FLIGHTS = 8;
-/** Milliseconds between looks at the store. */
+/** Milliseconds between questions what is due. */
 const INTERVAL = 1000;
 
 /**
@@ -63,7 +63,7 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
     await Promise.all(this.flights);
   }
 
-  /** A job's state changed in this process: there may be something to send before the next look. */
+  /** Sends what is due now; the interval does so, too. */
   poke(): void {
     if (!this.client.canSign || this.stopped) return;
     this.again = true;
