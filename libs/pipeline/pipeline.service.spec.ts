@@ -303,7 +303,7 @@ describe(PipelineService.name, () => {
     waiting.catch(() => {});
     await Promise.all([pipeline.stop(), pipeline.stop()]);
     for (const refused of [drawing.picture, waiting, pipeline.acquire()])
-      await expect(refused).rejects.toMatchObject({ code: 'draining' });
+      await expect(refused).rejects.toMatchObject({ code: 'draining', retryAfter: 10 });
     expect(pipeline.status()).toMatchObject({ state: 'stopped', engines: [{ state: 'stopped' }] });
     expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
   });

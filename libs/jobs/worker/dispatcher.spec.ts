@@ -156,6 +156,17 @@ describe(Dispatcher.name, () => {
       expect(desk.pipeline.drawers).toEqual([0, 1]);
     });
 
+    it('should not draw again with one that ran out of memory or died, while there is a third', async () => {
+      desk.pipeline.engines = [0, 1, 2].map((id) => ({ id, state: 'ready' }));
+      desk.pipeline.mostOf = {};
+      const job = await desk.submit('unlucky', { picture: large });
+      (await desk.drawing()).fail(new OutOfMemory('Another program has it', false));
+      (await desk.drawing()).fail(new EngineCrashed('killed by SIGABRT', true, []));
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 2 });
+      expect(desk.pipeline.drawers).toEqual([0, 1, 2]);
+    });
+
     it('should tell want of memory where all lack it', async () => {
       desk.pipeline.mostOf = {};
       const job = await desk.submit('too much', { picture: large });
