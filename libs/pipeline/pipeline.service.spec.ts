@@ -302,8 +302,9 @@ describe(PipelineService.name, () => {
     const waiting = pipeline.acquire();
     waiting.catch(() => {});
     await Promise.all([pipeline.stop(), pipeline.stop()]);
-    for (const refused of [drawing.picture, waiting, pipeline.acquire()])
-      await expect(refused).rejects.toMatchObject({ code: 'draining', retryAfter: 10 });
+    const ends = await Promise.allSettled([drawing.picture, waiting, pipeline.acquire()]);
+    const refused = { status: 'rejected', reason: { code: 'draining', retryAfter: 10 } };
+    expect(ends).toMatchObject([refused, refused, refused]);
     expect(pipeline.status()).toMatchObject({ state: 'stopped', engines: [{ state: 'stopped' }] });
     expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
   });
