@@ -30,11 +30,11 @@ const { jobs, finished, rounds } = readArguments('Submissions and takes of the e
 
 const built = createRequire(join(import.meta.dirname, '../dist/libs/jobs/'));
 /** @type {typeof import('../libs/jobs/embedded/jobs.database.js')} */
-const { JobsDatabase } = built('./sqlite/jobs.database.js');
+const { JobsDatabase } = built('./embedded/jobs.database.js');
 /** @type {typeof import('../libs/jobs/embedded/sqlite.job.store.js')} */
-const { SqliteJobStore } = built('./sqlite/sqlite.job.store.js');
+const { SqliteJobStore } = built('./embedded/sqlite.job.store.js');
 /** @type {typeof import('../libs/jobs/embedded/sqlite.job.queue.js')} */
-const { SqliteJobQueue } = built('./sqlite/sqlite.job.queue.js');
+const { SqliteJobQueue } = built('./embedded/sqlite.job.queue.js');
 /** @type {typeof import('../libs/jobs/job.transitions.js')} */
 const { cancel, start } = built('./job.transitions.js');
 
@@ -79,8 +79,8 @@ await benchmark(async () => {
   atEnd(() => Promise.resolve(database.close()));
   const store = new SqliteJobStore(database);
   /** @type {import('../libs/jobs/job.queue.js').JobQueue} */
-  const queue = new SqliteJobQueue(database, store);
-  await queue.start();
+  const queue = new SqliteJobQueue(database);
+  await queue.start(() => Promise.resolve(undefined));
 
   /** @returns {Promise<Figures>} */
   async function round() {
@@ -97,11 +97,11 @@ await benchmark(async () => {
         if (acceptance.outcome !== 'accepted') throw new Error(`Not accepted: ${acceptance.outcome}`);
         await queue.add(acceptance.job);
         submissions.push(performance.now() - submitted);
-        const ticket = await queue.take(new AbortController().signal);
-        if (!ticket) throw new Error('No job came');
-        await store.update(ticket.id, start(Date.now()));
-        await ticket.done();
-        running.push(ticket.id);
+        const lease = await queue.take(new AbortController().signal);
+        if (!lease) throw new Error('No job came');
+        await store.update(lease.id, start(Date.now()));
+        await lease.done();
+        running.push(lease.id);
       }
       seconds += (performance.now() - began) / 1000;
       for (const id of running) await store.update(id, cancel('Ended', Date.now()));

@@ -1,6 +1,6 @@
 export { LocalCapabilities, Capabilities } from './capabilities/capabilities';
 export { FleetCapabilities } from './capabilities/fleet.capabilities';
-export { costOf } from './estimates';
+export { costOf } from './fair.share';
 export { JobEvents, type JobEvent, type StoredEvent } from './job.events';
 export { inputKey } from './job.maintenance';
 export {
@@ -15,8 +15,9 @@ export {
   type WebhookDelivery,
   type WebhookEvent,
 } from './job.record';
-export { JobStore, type JobPage, type JobQuery } from './job.store';
+export type { JobPage, JobQuery } from './job.store';
 export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
 export { JobFiles, type JobLora, type PictureRoute } from './worker/job.files';
+export { dueDeliveries } from './webhook.outbox';

@@ -23,8 +23,8 @@ export type StoredEvent = JobEvent & { readonly id: string };
 export const KEPT_EVENTS = 200;
 
 /**
- * What happens to a job, told to whoever watches, wherever they are. The records are the truth; events are their
- * news, and may be lost with a process or a connection: who must not miss a state looks at the record as well.
+ * What happens to a job, published to whoever watches, wherever they are. The records are the truth; events are their
+ * news, and may be lost with a process or a connection: who must not miss a state reads the record as well.
  * Two drivers (memory, Redis) pass one contract suite (job.events.contract.ts). This class is also the injection token.
  */
 export abstract class JobEvents {

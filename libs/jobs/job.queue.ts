@@ -8,20 +8,27 @@ export interface JobLease {
   /** The job is finished, or was found to be: it never comes again. */
   done(): Promise<void>;
   /** The job shall be handed out again, by its old place, not before `delay` milliseconds. */
-  giveBack(delay?: number): Promise<void>;
+  release(delay?: number): Promise<void>;
 }
 
+/** A job that still runs in its record, by the attempt that was seen, while nobody holds it. */
+export type Orphan = Pick<JobRecord, 'id' | 'attempts'>;
+
+/** Sees to the record of an orphan; resolves to what it is then, undefined when it went on meanwhile. */
+export type Rescue = (orphan: Orphan) => Promise<JobRecord | undefined>;
+
 /**
- * Dispatch: which job next, to whom. Carries ids only; the records decide what is still to be done, so an id that is
- * handed out once too often does no harm. Two drivers (SQLite in DATA_DIR, BullMQ on Redis) pass one contract suite
+ * Dispatch: which job next, to whom. Carries ids only and writes no record; the records decide what is still to be done,
+ * so an id that is handed out once too often does no harm. Two drivers (SQLite in DATA_DIR, BullMQ on Redis) pass one contract suite
  * (job.queue.contract.ts). This class is also the injection token.
  */
 export abstract class JobQueue {
   /**
    * Brings queue and records together: queued jobs that were written but not added are added, and jobs of a process
-   * that died are handed out again (at once where only one process exists, else when its locks run out).
+   * that died are handed out again (at once where only one process exists, else when its locks run out). Those that the
+   * queue does not know are reported to `rescue` first, now and from time to time.
    */
-  abstract start(): Promise<void>;
+  abstract start(rescue: Rescue): Promise<void>;
 
   /** After the record was accepted. Twice is fine. */
   abstract add(job: JobRecord): Promise<void>;
@@ -29,7 +36,10 @@ export abstract class JobQueue {
   /** A queued job was cancelled or expired. Fine when it is not there, or handed out already. */
   abstract remove(id: string): Promise<void>;
 
-  /** The next job by the fair order; waits for one. undefined once `signal` is aborted. */
+  /**
+   * The next job by the fair order; waits for one. undefined once `signal` is aborted. Should its record still run, its
+   * process died: whoever is handed it rescues it first.
+   */
   abstract take(signal: AbortSignal): Promise<JobLease | undefined>;
 
   /** Lets go of everything; leases that are still out come back as those of a dead process do. */

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '@app/errors';
+import type { Place } from './fair.share';
 import type { PictureJob, PictureResult } from './worker/job.files';
 
 /**
@@ -14,16 +15,6 @@ export type JobState = (typeof JOB_STATES)[number];
 
 export const isFinished = ({ state }: { readonly state: JobState }): boolean =>
   state !== 'queued' && state !== 'running';
-
-/** A job's place in the fair order: by `start`, then by `seq`. Start-time fair queueing; see JobStore.accept. */
-export interface Place {
-  /** Counts accepted jobs; also the order of lists. */
-  readonly seq: number;
-  /** Virtual time at which the job may start, in units of `cost`. */
-  readonly start: number;
-  /** `start` + the job's cost: where its caller's next job begins. */
-  readonly finish: number;
-}
 
 export interface JobError {
   readonly code: ErrorCode;
@@ -91,3 +82,6 @@ export type JobDraft = Omit<JobRecord, 'place'> & {
   /** Whole number >= 1: the caller's next job begins this much later. */
   readonly cost: number;
 };
+
+/** What may happen to a record: pure; undefined where the job's state does not allow it. */
+export type Change = (job: JobRecord) => JobRecord | undefined;

@@ -202,7 +202,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         const [first, second] = await acceptAll(2, { cost: 10 });
         await run(second);
         await run(first);
-        await store.update(second.id, transitions.giveBack(Date.now()));
+        await store.update(second.id, transitions.giveBack(1, Date.now()));
         for (const job of [first, second]) await store.remove(job.id);
         expect(places([await accept({ caller: 'bob' })])).toEqual([[10, 11]]);
       });
@@ -210,7 +210,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       it('should keep the place of a job that is given back', async () => {
         const job = await accept();
         await run(job);
-        const back = await store.update(job.id, transitions.giveBack(Date.now()));
+        const back = await store.update(job.id, transitions.giveBack(1, Date.now()));
         expect(back).toMatchObject({ state: 'queued', place: job.place });
       });
 
@@ -351,7 +351,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         await run(first);
         await run(second);
         expect(await store.count()).toEqual({ queued: 3, running: 2 });
-        await store.update(second.id, transitions.giveBack(Date.now()));
+        await store.update(second.id, transitions.giveBack(1, Date.now()));
         await cancel(first);
         await store.remove(third.id);
         expect(await store.count()).toEqual({ queued: 3, running: 0 });

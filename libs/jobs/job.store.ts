@@ -1,4 +1,4 @@
-import type { JobDraft, JobRecord, JobState } from './job.record';
+import type { Change, JobDraft, JobRecord, JobState } from './job.record';
 import type { PictureRoute } from './worker/job.files';
 
 export interface Admission {
@@ -56,12 +56,7 @@ export const KEY_TTL = 24 * 3600 * 1000;
 export abstract class JobStore {
   /**
    * Writes a new job, its idempotency key and its place at once, or nothing. In this order: a known key (younger than
-   * KEY_TTL, its job still there) answers `replayed` with its job, or `mismatch`; then the limits.
-   *
-   * The place is that of start-time fair queueing (Goyal, Vin, Cheng: "Start-time Fair Queueing", SIGCOMM 1996), the
-   * callers being the flows: start = max(virtual time, largest finish of the caller's queued and running jobs),
-   * finish = start + cost. The virtual time is the largest start of all jobs that ever went to running, and restarts
-   * nowhere: it only grows.
+   * KEY_TTL, its job still there) answers `replayed` with its job, or `mismatch`; then the limits. The place is that of fair.share.ts.
    */
   abstract accept(draft: JobDraft, admission: Admission): Promise<Acceptance>;
 
@@ -75,10 +70,7 @@ export abstract class JobStore {
    * than once, and returns undefined to leave the record alone. Resolves to the new record; undefined when there is no
    * job or the change was declined. A record without its `idempotency` frees its key.
    */
-  abstract update(
-    id: string,
-    change: (job: JobRecord) => JobRecord | undefined,
-  ): Promise<JobRecord | undefined>;
+  abstract update(id: string, change: Change): Promise<JobRecord | undefined>;
 
   abstract list(query: JobQuery): Promise<JobPage>;
 

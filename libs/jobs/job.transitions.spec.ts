@@ -12,7 +12,7 @@ describe('job transitions', () => {
     ['fail', to.fail({ code: 'generation_failed', message: 'x' }, 1, NOW), ['running']],
     ['cancel', to.cancel('x', NOW), ['queued', 'running']],
     ['expire', to.expire(NOW), ['queued']],
-    ['giveBack', to.giveBack(NOW), ['running']],
+    ['giveBack', to.giveBack(1, NOW), ['running']],
     ['crash', to.crash(1, NOW), ['running']],
   ];
   it.each(allowed)('should allow %s only from its states', (name, change, states) => {
@@ -37,6 +37,7 @@ describe('job transitions', () => {
     const second = record({ state: 'running', attempts: 2 });
     expect(to.succeed(result, 1, NOW)(second)).toBeUndefined();
     expect(to.fail({ code: 'generation_failed', message: 'x' }, 1, NOW)(second)).toBeUndefined();
+    expect(to.giveBack(1, NOW)(second)).toBeUndefined();
     expect(to.succeed(result, 2, NOW)(second)).toMatchObject({ state: 'succeeded' });
   });
 
@@ -48,12 +49,15 @@ describe('job transitions', () => {
   });
 
   it('should not count a death of the service as a crash, but not go on for ever', () => {
-    expect(to.giveBack(NOW)(record({ state: 'running', attempts: 3, crashes: 1 }))).toMatchObject({
+    expect(to.giveBack(3, NOW)(record({ state: 'running', attempts: 3, crashes: 1 }))).toMatchObject({
       state: 'queued',
       crashes: 1,
     });
     const tried = record({ state: 'running', attempts: to.MAX_ATTEMPTS });
-    expect(to.giveBack(NOW)(tried)).toMatchObject({ state: 'failed', error: { code: 'engine_crashed' } });
+    expect(to.giveBack(to.MAX_ATTEMPTS, NOW)(tried)).toMatchObject({
+      state: 'failed',
+      error: { code: 'engine_crashed' },
+    });
   });
 
   it('should keep idempotency keys of what would come out the same, and free all others', () => {
@@ -65,7 +69,7 @@ describe('job transitions', () => {
     expect(failed('storage_unavailable')).toBeUndefined();
     expect(to.cancel('x', NOW)(running)?.idempotency).toBeUndefined();
     expect(to.expire(NOW)({ ...running, state: 'queued', deadlineAt: NOW })?.idempotency).toBeUndefined();
-    expect(to.giveBack(NOW)(running)?.idempotency?.key).toBe('k');
+    expect(to.giveBack(1, NOW)(running)?.idempotency?.key).toBe('k');
   });
 
   it('should note webhook deliveries for the events that were asked for', () => {

@@ -1,22 +1,12 @@
-import { ServiceError } from '@app/errors';
-import { ERRORS } from '@app/errors';
+import { ERRORS, ServiceError } from '@app/errors';
 import type { PictureResult } from './worker/job.files';
-import {
-  isFinished,
-  type JobError,
-  type JobRecord,
-  type JobState,
-  type WebhookDelivery,
-  type WebhookEvent,
-} from './job.record';
+import { isFinished, type Change, type JobError, type JobRecord, type JobState } from './job.record';
+import { note } from './webhook.outbox';
 
 /** An engine that dies twice under the same job was killed by it. */
 export const MAX_CRASHES = 2;
 /** Starts after which a job that never ended is given up: it takes whole machines down with it. */
 export const MAX_ATTEMPTS = 10;
-
-/** What may happen to a job. Each returns the new record, or undefined where the state does not allow it. */
-type Change = (job: JobRecord) => JobRecord | undefined;
 
 /** queued -> running. */
 export const start =
@@ -54,11 +44,11 @@ export const expire =
       ? finish(job, 'expired', now, { error: toJobError(deadlineExceeded('did not start')) })
       : undefined;
 
-/** running -> queued: its process ends, or died, and that was not the job's fault. */
+/** running -> queued: its process ends, or died, and that was not the job's fault; -> failed after the last attempt. */
 export const giveBack =
-  (now: number): Change =>
+  (attempt: number, now: number): Change =>
   (job) =>
-    job.state === 'running' ? retry(job, job.crashes, now) : undefined;
+    job.state === 'running' && job.attempts === attempt ? retry(job, job.crashes, now) : undefined;
 
 /** running -> queued the first time its engine dies, -> failed the second. */
 export const crash =
@@ -90,19 +80,6 @@ function finish(job: JobRecord, state: JobState, now: number, outcome: Partial<J
   return keeps ? finished : { ...finished, idempotency: undefined };
 }
 
-const NEWS: Partial<Record<JobState, WebhookEvent>> = {
-  running: 'job.running',
-  succeeded: 'job.succeeded',
-  failed: 'job.failed',
-  expired: 'job.failed',
-  cancelled: 'job.cancelled',
-};
-
-/** Changes the state and notes the webhook delivery that this calls for. */
-function enter(job: JobRecord, state: JobState, now: number, more: Partial<JobRecord>): JobRecord {
-  const changed = { ...job, state, ...more };
-  const event = NEWS[state];
-  if (!job.webhook || !event || !job.webhook.events.includes(event)) return changed;
-  const delivery: WebhookDelivery = { event, at: now, attempts: 0, status: 'pending', nextAt: now };
-  return { ...changed, webhook: { ...job.webhook, deliveries: [...job.webhook.deliveries, delivery] } };
-}
+/** Changes the state, and notes the webhook delivery that this calls for. */
+const enter = (job: JobRecord, state: JobState, now: number, more: Partial<JobRecord>): JobRecord =>
+  note({ ...job, state, ...more }, now);

@@ -24,6 +24,7 @@ import { JobsDatabase } from './embedded/jobs.database';
 import { SqliteJobQueue } from './embedded/sqlite.job.queue';
 import { SqliteJobStore } from './embedded/sqlite.job.store';
 import { JobMaintenance } from './job.maintenance';
+import { Rescuer } from './rescuer';
 import { WorkerAnnouncer } from './worker/announcer';
 
 /** In DATA_DIR, of this process alone. */
@@ -40,8 +41,8 @@ const EMBEDDED: Provider[] = [
   },
   {
     provide: JobQueue,
-    inject: [JobsDatabase, JobStore],
-    useFactory: (database: JobsDatabase, store: JobStore) => new SqliteJobQueue(database, store),
+    inject: [JobsDatabase],
+    useFactory: (database: JobsDatabase) => new SqliteJobQueue(database),
   },
   { provide: JobEvents, useClass: MemoryJobEvents },
 ];
@@ -77,7 +78,10 @@ const SHARED: Provider[] = [
 ];
 
 /** Takes jobs and draws them. */
-const DRAWS: Provider[] = [{ provide: Capabilities, useClass: LocalCapabilities }, JobFiles, Dispatcher];
+const DRAWS: Provider[] = [
+  { provide: Capabilities, useClass: LocalCapabilities },
+  ...[JobFiles, Rescuer, Dispatcher],
+];
 
 /** Leaves them to workers. */
 const LEAVES: Provider[] = [
@@ -110,7 +114,7 @@ export class JobsModule {
       imports: [StorageModule, ...(draws ? [PipelineModule] : [])],
       providers,
       exports: [
-        ...[Drain, JobStore, JobEvents, Jobs, Capabilities],
+        ...[Drain, JobEvents, Jobs, Capabilities],
         ...(draws ? [] : [FleetCapabilities]),
         ...(REDIS_URL ? [RedisConnection] : []),
       ],

@@ -11,9 +11,8 @@ import { JobQueue } from './job.queue';
 import { isFinished, type JobDraft, type JobError, type JobRecord } from './job.record';
 import { JobStore, type JobPage, type JobQuery } from './job.store';
 import * as to from './job.transitions';
-
-/** A message can get lost, the record cannot: whoever waits looks at it this often, in milliseconds. */
-const LOOK_AGAIN = 5_000;
+import { untilFinished } from './until.finished';
+import * as outbox from './webhook.outbox';
 
 /** The jobs' rules: records, dispatch and news change together here and nowhere else. */
 @Injectable()
@@ -142,46 +141,48 @@ export class Jobs implements OnApplicationShutdown {
     return this.change(id, to.crash(attempt, Date.now()));
   }
 
-  /** Its turn ends through no fault of its own: queued again. */
-  giveBack(id: string): Promise<JobRecord | undefined> {
-    return this.change(id, to.giveBack(Date.now()));
+  /** Its turn ends through no fault of its own: queued again, or failed after its last attempt. */
+  giveBack(id: string, attempt: number): Promise<JobRecord | undefined> {
+    return this.change(id, to.giveBack(attempt, Date.now()));
   }
 
   expire(id: string): Promise<JobRecord | undefined> {
     return this.change(id, to.expire(Date.now()));
   }
 
+  /** Jobs with a webhook delivery that is due; some may be claimed by the time that they are asked for. */
+  webhooksDue(): Promise<readonly string[]> {
+    return this.store.webhooksDue(Date.now());
+  }
+
+  /** Makes a due delivery this sender's; undefined when it is another's, or not due. */
+  claimWebhook(id: string, index: number): Promise<JobRecord | undefined> {
+    return this.store.update(id, outbox.claim(index, Date.now()));
+  }
+
+  settleWebhook(id: string, index: number, attempt: number, outcome: string): Promise<JobRecord | undefined> {
+    return this.store.update(id, outbox.settle(index, attempt, outcome, Date.now()));
+  }
+
+  releaseWebhook(id: string, index: number, attempt: number): Promise<JobRecord | undefined> {
+    return this.store.update(id, outbox.release(index, attempt, Date.now()));
+  }
+
+  count(): ReturnType<JobStore['count']> {
+    return this.store.count();
+  }
+
+  /** Rejects with the reason when jobs cannot be read or written. */
+  check(): Promise<void> {
+    return this.store.check();
+  }
+
   /**
    * Resolves to the finished job, also when it is that by the moment that `signal` aborts. Rejects with `signal`'s
    * reason; with `job_not_found` when the job is removed; with `draining` when this process ends and the job waits.
    */
-  async finished(id: string, signal: AbortSignal): Promise<JobRecord> {
-    let wake = (): void => {};
-    const end = await this.events.subscribe(id, (event) => {
-      if (event.type === 'state') wake();
-    });
-    const { draining: draining } = this.drain;
-    let stays = false;
-    const leave = () => wake();
-    for (const each of [signal, draining]) each.addEventListener('abort', leave);
-    try {
-      for (;;) {
-        // Before the record is read, or a change in between would wake nobody.
-        const news = new Promise<void>((resolve) => (wake = resolve));
-        const job = await this.get(id);
-        if (isFinished(job)) return job;
-        signal.throwIfAborted();
-        // One that runs may end in time, even where its engine dies and it is queued for a moment.
-        if (draining.aborted && !stays && job.state === 'queued') throw draining.reason;
-        stays = draining.aborted;
-        const timer = setTimeout(() => wake(), LOOK_AGAIN);
-        await news;
-        clearTimeout(timer);
-      }
-    } finally {
-      for (const each of [signal, draining]) each.removeEventListener('abort', leave);
-      end();
-    }
+  finished(id: string, signal: AbortSignal): Promise<JobRecord> {
+    return untilFinished(id, this, this.events, signal, this.drain.draining);
   }
 
   estimate(job: JobRecord): Promise<Estimate> {

@@ -5,7 +5,7 @@ import { ServiceError } from '@app/errors';
 
 /**
  * How this process ends, in two stages. First the drain: nothing new is begun, what runs may finish. Then, as soon as
- * nothing runs any more and at the latest after DRAIN_SECONDS, the shutdown: whatever is left is given back, and told so.
+ * nothing runs any more and at the latest after DRAIN_SECONDS, the shutdown: whatever is left is given back or refused with `draining`.
  * Nest calls the hooks of one module after the other, so who must react at once listens to the signals.
  */
 @Injectable()
@@ -33,7 +33,7 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
   /** Twice is fine. */
   begin(): void {
     if (this.draining.aborted) return;
-    this.beginning.abort(draining());
+    this.beginning.abort(drainingError());
     if (this.seconds === 0) return this.expire();
     setTimeout(() => this.expire(), 1000 * this.seconds).unref();
   }
@@ -60,7 +60,8 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
   }
 }
 
-const draining = () =>
+/** What whoever is refused by the end of this process gets. The one of its kind. */
+export const drainingError = (): ServiceError =>
   new ServiceError('draining', 'The service is shutting down; send the request again', undefined, {
     retryAfter: 10,
   });

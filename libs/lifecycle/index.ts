@@ -1,2 +1,2 @@
-export { Drain } from './drain';
+export { Drain, drainingError } from './drain';
 export { Fifo } from './fifo';

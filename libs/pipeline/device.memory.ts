@@ -64,7 +64,7 @@ export class DeviceMemory {
     if (width * height > pixels(this.largest)) this.largest = { width, height };
   }
 
-  /** What the caller of a picture that lacked memory is told: a size that fits, or is likely to. */
+  /** The error of a picture that ran out of memory; advises a size that fits, or is likely to. */
   exceeded(size: Size, cause?: Error, decoding = false): OutOfMemory {
     const tilesMayFit = decoding && this.tiling !== 'never';
     return new OutOfMemory(

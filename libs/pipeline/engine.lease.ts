@@ -4,15 +4,14 @@ import type { DeviceMemory } from './device.memory';
 import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.protocol';
 import type { EngineProcess } from './engine.process';
-import type { EngineLease, GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
-
-export const draining = () => new ServiceError('draining', 'The service is stopping; try again.');
+import type { GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
 
 /** What a lease needs of the pipeline that gives it. */
 export interface Lender {
   readonly config: Config;
   /** Of the engine's device. */
   readonly memory: DeviceMemory;
+  /** Aborted, with `draining` as its reason, when the service stops. */
   readonly stopping: AbortSignal;
   free(): void;
 }
@@ -20,18 +19,27 @@ export interface Lender {
 const IN_TILES =
   'The device had too little memory to decode the picture at once: it was decoded in tiles, and may differ slightly from others of its seed.';
 
-/** One picture of one engine process, in the words of the service: errors for callers, LoRAs by name. */
-export class ReservedEngine implements EngineLease {
+/**
+ * An engine process that is reserved for one picture, in the words of the service: errors for callers, LoRAs by name.
+ * Must be given back, by generate() or release().
+ */
+export class EngineLease {
   private asked = false;
   private released = false;
 
   constructor(
-    /** Its number. */
+    /** The engine's number. */
     readonly id: number,
     private readonly engine: EngineProcess,
     private readonly lender: Lender,
   ) {}
 
+  /**
+   * Draws one picture, then frees the engine, also on failure: while its caller still encodes, the next picture is
+   * drawn. Rejects with EngineCrashed, OutOfMemory (also where the engine died of it), or ServiceError: `draining`,
+   * `cancelled`, `lora_not_applied`, `generation_failed`.
+   * @param inTiles decode it in tiles, whatever is planned: memory ran out when it was decoded at once
+   */
   async generate(
     request: GenerateRequest,
     listeners: GenerateListeners = {},
@@ -60,9 +68,9 @@ export class ReservedEngine implements EngineLease {
         },
       );
       memory.drew(request);
-      return this.told(picture, request, planned);
+      return this.toPicture(picture, request, planned);
     } catch (error) {
-      if (stopping.aborted) throw draining();
+      if (stopping.aborted) throw stopping.reason;
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
       throw memory.exceeded(request, error, decoding && !vaeTiling);
     } finally {
@@ -70,13 +78,14 @@ export class ReservedEngine implements EngineLease {
     }
   }
 
+  /** Frees the engine without drawing. Idempotent, also after generate. */
   release(): void {
     if (this.released) return;
     this.released = true;
     this.lender.free();
   }
 
-  private told(picture: EnginePicture, request: GenerateRequest, planned: boolean): GeneratedPicture {
+  private toPicture(picture: EnginePicture, request: GenerateRequest, planned: boolean): GeneratedPicture {
     const { pixels, width, height, idle } = picture;
     const { text, image, sampling, decode, engine } = picture.timings;
     const timings = {
@@ -93,7 +102,7 @@ export class ReservedEngine implements EngineLease {
     return { pixels, width, height, timings, warnings: unplanned ? [...warnings, IN_TILES] : warnings };
   }
 
-  /** A LoRA of which nothing fits is refused by the addon; one that fits in part is told. */
+  /** A LoRA of which nothing fits is refused by the addon; one that fits in part brings a warning. */
   private checkLoras(request: GenerateRequest, picture: EnginePicture): string[] {
     return request.loras.flatMap((lora) => {
       const applied = picture.loras.find((entry) => entry.path === lora.path);

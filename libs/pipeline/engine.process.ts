@@ -175,7 +175,7 @@ export class EngineProcess {
   }
 
   private send(command: EngineCommand): void {
-    // A child that is going away refuses; its death is told by 'exit'.
+    // A child that is going away refuses; its death is reported by 'exit'.
     if (this.child.connected) this.child.send(command, () => {});
   }
 

@@ -56,7 +56,7 @@ export class EngineSupervisor {
 
   /** In the background, until `stop`. */
   start(): void {
-    void this.keep();
+    void this.supervise();
   }
 
   /** The engine is killed; its picture ends with EngineCrashed. */
@@ -112,7 +112,7 @@ export class EngineSupervisor {
     this.changed();
   }
 
-  private async keep(): Promise<void> {
+  private async supervise(): Promise<void> {
     const { signal } = this.stopping;
     while (!signal.aborted) {
       const { state, reason, pause } = await this.live();

@@ -1,11 +1,10 @@
 export { OutOfMemory } from './device.memory';
-export { draw } from './drawing';
 export { EngineCrashed } from './engine.errors';
+export type { EngineLease } from './engine.lease';
 export type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan, MemoryWish } from './engine.protocol';
 export { PipelineModule } from './pipeline.module';
 export { PipelineService } from './pipeline.service';
 export {
-  type EngineLease,
   type EngineState,
   type EngineStatus,
   type EngineWish,

@@ -19,7 +19,7 @@ export class ModelFinder {
     if (this.found && !this.doubted) return this.found;
     this.listeners.add(onProgress);
     try {
-      return await (this.search ??= this.look());
+      return await (this.search ??= this.resolve());
     } finally {
       this.listeners.delete(onProgress);
     }
@@ -33,7 +33,7 @@ export class ModelFinder {
     if (this.found === files) this.doubted = true;
   }
 
-  private async look(): Promise<ModelFiles> {
+  private async resolve(): Promise<ModelFiles> {
     const terminal = new TerminalProgress();
     try {
       this.found = await this.models.resolve((progress) => {

@@ -7,7 +7,8 @@ import { Config, loadConfig } from '@app/config';
 import { ModelsService, type ModelFiles } from '@app/models';
 import { EngineCrashed } from './engine.errors';
 import { PipelineService } from './pipeline.service';
-import type { EngineLease, GenerateListeners, GenerateRequest, Preview } from './pipeline.types';
+import type { EngineLease } from './engine.lease';
+import type { GenerateListeners, GenerateRequest, Preview } from './pipeline.types';
 
 const ENGINE = join(__dirname, '../../test/support/engine.child.js');
 const FILES: ModelFiles = { name: 'demo', checkpoint: 'demo.safetensors' };
@@ -301,8 +302,9 @@ describe(PipelineService.name, () => {
     const waiting = pipeline.acquire();
     waiting.catch(() => {});
     await Promise.all([pipeline.stop(), pipeline.stop()]);
-    for (const refused of [drawing.picture, waiting, pipeline.acquire()])
-      await expect(refused).rejects.toMatchObject({ code: 'draining' });
+    const ends = await Promise.allSettled([drawing.picture, waiting, pipeline.acquire()]);
+    const refused = { status: 'rejected', reason: { code: 'draining', retryAfter: 10 } };
+    expect(ends).toMatchObject([refused, refused, refused]);
     expect(pipeline.status()).toMatchObject({ state: 'stopped', engines: [{ state: 'stopped' }] });
     expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
   });

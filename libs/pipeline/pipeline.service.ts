@@ -7,15 +7,16 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { Config, type Size } from '@app/config';
+import type { ServiceError } from '@app/errors';
 import { ModelsService } from '@app/models';
 import { CardShare } from './card.share';
 import { EngineSupervisor, type EngineSetup } from './engine.supervisor';
-import { draining, ReservedEngine } from './engine.lease';
+import { EngineLease } from './engine.lease';
 import { ENGINE_MAIN } from './engine.process';
 import type { OutOfMemory } from './device.memory';
 import { ModelFinder } from './model.finder';
 import type { EngineStatus, EngineWish, PipelineState, PipelineStatus } from './pipeline.types';
-import { Fifo } from '@app/lifecycle';
+import { drainingError, Fifo } from '@app/lifecycle';
 
 /** From the best state of an engine to the worst. */
 const STATES: readonly PipelineState[] = [
@@ -36,7 +37,7 @@ const STATES: readonly PipelineState[] = [
 export class PipelineService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly model: ModelFinder;
   private readonly supervisors: readonly EngineSupervisor[];
-  private readonly line = new Fifo<ReservedEngine, EngineWish>();
+  private readonly line = new Fifo<EngineLease, EngineWish>();
   private readonly changes = new EventEmitter<{ change: [] }>();
   private readonly stopping = new AbortController();
   private stopped?: Promise<void>;
@@ -66,7 +67,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.stop();
   }
 
-  /** Kills the engines. Who waits for one or draws with one is told `draining`. Idempotent; takes 5 s at most. */
+  /** Kills the engines. Who waits for one or draws with one is refused with `draining`. Idempotent; takes 5 s at most. */
   stop(): Promise<void> {
     this.stopped ??= this.shutDown();
     return this.stopped;
@@ -114,8 +115,8 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
    * is ready it waits. Rejects with OutOfMemory where no engine has the memory for the picture, with ServiceError
    * `cancelled` once the signal aborts, `draining` once the service stops.
    */
-  acquire(wish: EngineWish = {}): Promise<ReservedEngine> {
-    if (this.stopping.signal.aborted) return Promise.reject(draining());
+  acquire(wish: EngineWish = {}): Promise<EngineLease> {
+    if (this.stopping.signal.aborted) return Promise.reject(this.draining);
     const lease = this.line.join(wish.signal, wish);
     this.serve();
     return lease;
@@ -124,6 +125,10 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   /** Resolves once pictures can be made; never, while that does not come. */
   async whenReady(): Promise<void> {
     while (!['ready', 'busy'].includes(this.status().state)) await once(this.changes, 'change');
+  }
+
+  private get draining(): ServiceError {
+    return this.stopping.signal.reason as ServiceError;
   }
 
   /** Not what could never be loaded, where others were: that says nothing about what fits. */
@@ -145,11 +150,11 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     }
   }
 
-  private reserve(supervisor: EngineSupervisor): ReservedEngine {
+  private reserve(supervisor: EngineSupervisor): EngineLease {
     const { engine, release: free } = supervisor.reserve();
     const { config, stopping } = this;
     const lender = { config, memory: supervisor.memory, stopping: stopping.signal, free };
-    return new ReservedEngine(supervisor.id, engine, lender);
+    return new EngineLease(supervisor.id, engine, lender);
   }
 
   private willDo({ id, memory }: EngineSupervisor, { size, avoid }: EngineWish = {}): boolean {
@@ -173,8 +178,8 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   private async shutDown(): Promise<void> {
-    this.stopping.abort();
-    this.line.dismiss(draining);
+    this.stopping.abort(drainingError());
+    this.line.dismiss(() => this.draining);
     await Promise.all(this.supervisors.map((supervisor) => supervisor.stop()));
   }
 

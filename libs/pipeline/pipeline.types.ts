@@ -8,7 +8,7 @@ export interface LoraRequest {
   readonly path: string;
   /** Strength, -2..2. */
   readonly scale: number;
-  /** Tensors in the file; fewer applied than this is told as a warning. */
+  /** Tensors in the file; fewer applied than this brings a warning. */
   readonly tensors: number;
 }
 
@@ -85,25 +85,6 @@ export interface EngineWish {
   /** Engines that come last: only where no other is there or coming. */
   readonly avoid?: ReadonlySet<number>;
   readonly signal?: AbortSignal;
-}
-
-/** An engine that is reserved for one picture. Must be given back, by generate() or release(). */
-export interface EngineLease {
-  /** The engine's number. */
-  readonly id: number;
-  /**
-   * Draws one picture, then frees the engine, also on failure: while its caller still encodes, the next picture is
-   * drawn. Rejects with EngineCrashed, OutOfMemory (also where the engine died of it), or ServiceError: `draining`,
-   * `cancelled`, `lora_not_applied`, `generation_failed`.
-   * @param inTiles decode it in tiles, whatever is planned: it lacked the memory to be decoded at once
-   */
-  generate(
-    request: GenerateRequest,
-    listeners?: GenerateListeners,
-    inTiles?: boolean,
-  ): Promise<GeneratedPicture>;
-  /** Frees the engine without drawing; fine twice, or after generate. */
-  release(): void;
 }
 
 export interface GeneratedPicture {

@@ -5,16 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
-import { JobFiles } from '@app/jobs';
+import { Jobs, JobFiles, type Capabilities, type JobEvents, type JobRecord } from '@app/jobs';
 import type { WorkerCapabilities } from '../../libs/jobs/capabilities/fleet.capabilities';
 import type { RedisWorkerPresence } from '../../libs/jobs/redis/redis.worker.presence';
-import { Capabilities } from '@app/jobs';
 import type { GenerateListeners } from '../../libs/pipeline/pipeline.types';
 import { Dispatcher } from '../../libs/jobs/worker/dispatcher';
 import { Estimates } from '../../libs/jobs/estimates';
-import { JobQueue, type JobLease } from '../../libs/jobs/job.queue';
-import type { JobRecord } from '@app/jobs';
-import { Jobs } from '@app/jobs';
+import { JobQueue, type JobLease, type Rescue } from '../../libs/jobs/job.queue';
+import type { JobStore } from '../../libs/jobs/job.store';
+import { Rescuer } from '../../libs/jobs/rescuer';
 import { MemoryJobEvents } from '../../libs/jobs/embedded/memory.job.events';
 import { JobsDatabase } from '../../libs/jobs/embedded/jobs.database';
 import { SqliteJobQueue } from '../../libs/jobs/embedded/sqlite.job.queue';
@@ -31,10 +30,10 @@ export interface Drawing {
   readonly fail: (error: Error) => void;
 }
 
-/** The real queue, whose leases can be lost, and which waits no seconds for what is given back for later. */
+/** The real queue, whose leases can be lost, and which waits no seconds for what is released back for later. */
 export class WatchedQueue extends JobQueue {
   readonly taken: string[] = [];
-  readonly given: { readonly id: string; readonly delay: number }[] = [];
+  readonly released: { readonly id: string; readonly delay: number }[] = [];
   private readonly losses = new Map<string, AbortController>();
 
   constructor(private readonly queue: JobQueue) {
@@ -42,7 +41,7 @@ export class WatchedQueue extends JobQueue {
   }
 
   lose = (id: string) => this.losses.get(id)!.abort();
-  start = () => this.queue.start();
+  start = (rescue: Rescue) => this.queue.start(rescue);
   add = (job: JobRecord) => this.queue.add(job);
   remove = (id: string) => this.queue.remove(id);
   close = () => this.queue.close();
@@ -54,21 +53,45 @@ export class WatchedQueue extends JobQueue {
     const loss = new AbortController();
     this.losses.set(id, loss);
     this.taken.push(id);
-    const giveBack = (delay = 0) => {
-      this.given.push({ id, delay });
-      return lease.giveBack(Math.min(delay, 20));
+    const release = (delay = 0) => {
+      this.released.push({ id, delay });
+      return lease.release(Math.min(delay, 20));
     };
-    return { id, lost: loss.signal, done: () => lease.done(), giveBack };
+    return { id, lost: loss.signal, done: () => lease.done(), release };
   }
 }
 
-/** Everything between an accepted job and its stored picture, real but for engine and storage, in a folder of its own. */
+/** Where the jobs of one process are. */
+export interface Records {
+  readonly store: JobStore;
+  readonly queue: JobQueue;
+  readonly events: JobEvents;
+  readonly close: () => Promise<void>;
+}
+
+/** Those of an embedded process, in a folder of its own. */
+function embedded(): Records {
+  const folder = mkdtempSync(join(tmpdir(), 'desk-'));
+  const database = JobsDatabase.open(folder);
+  return {
+    store: new SqliteJobStore(database),
+    queue: new SqliteJobQueue(database),
+    events: new MemoryJobEvents(),
+    close: () => {
+      database.close();
+      rmSync(folder, { recursive: true });
+      return Promise.resolve();
+    },
+  };
+}
+
+/** Everything between an accepted job and its stored picture, real but for engine and storage. */
 export class JobDesk {
   readonly config: Config;
   readonly storage = new MemoryStorage();
-  readonly events = new MemoryJobEvents();
   readonly pipeline = new PipelineStub();
-  readonly store: SqliteJobStore;
+  readonly store: JobStore;
+  readonly events: JobEvents;
   readonly queue: WatchedQueue;
   readonly jobs: Jobs;
   readonly estimates: Estimates;
@@ -78,22 +101,35 @@ export class JobDesk {
   /** That share the queue, as far as they tell. */
   workers: readonly Partial<WorkerCapabilities>[] = [];
 
-  private readonly folder = mkdtempSync(join(tmpdir(), 'desk-'));
-  private readonly database = JobsDatabase.open(this.folder);
   private readonly begun: Drawing[] = [];
 
-  constructor(config: Partial<Config> = {}, capabilities = { engines: 1 }) {
+  constructor(
+    config: Partial<Config> = {},
+    capabilities = { engines: 1 },
+    private readonly records: Records = embedded(),
+  ) {
     Logger.overrideLogger(false);
     this.config = Object.assign(new Config(), config);
-    this.store = new SqliteJobStore(this.database);
-    this.queue = new WatchedQueue(new SqliteJobQueue(this.database, this.store));
+    this.store = records.store;
+    this.events = records.events;
+    this.queue = new WatchedQueue(records.queue);
     this.estimates = new Estimates(this.store, capabilities as Capabilities);
     this.drain = new Drain(this.config);
     const { store, queue, events, storage, estimates, pipeline, drain } = this;
     this.jobs = new Jobs(this.config, store, queue, events, storage, estimates, drain);
+    const rescuer = new Rescuer(this.jobs);
     const files = new JobFiles(pipeline.as(), storage);
     const presence = { list: () => Promise.resolve(this.workers) } as RedisWorkerPresence<WorkerCapabilities>;
-    this.dispatcher = new Dispatcher(queue, this.jobs, events, files, pipeline.as(), drain, presence);
+    this.dispatcher = new Dispatcher(
+      queue,
+      this.jobs,
+      rescuer,
+      events,
+      files,
+      pipeline.as(),
+      drain,
+      presence,
+    );
     pipeline.work = (signal, listeners = {}) =>
       new Promise((finish, fail) => {
         signal?.addEventListener('abort', () => fail(signal.reason as Error));
@@ -139,8 +175,7 @@ export class JobDesk {
   async close(): Promise<void> {
     await this.dispatcher.beforeApplicationShutdown();
     await this.jobs.onApplicationShutdown();
-    this.database.close();
-    rmSync(this.folder, { recursive: true });
+    await this.records.close();
   }
 }
 

@@ -1,4 +1,5 @@
-import type { JobRecord, JobStore } from '@app/jobs';
+import { Config } from '@app/config';
+import { Jobs, type JobRecord } from '@app/jobs';
 
 /** Records in a Map, for unit specs of what reads and changes them. As with a real store, each call takes a turn. */
 export class JobStoreStub {
@@ -40,8 +41,10 @@ export class JobStoreStub {
     return text === undefined ? undefined : (JSON.parse(text) as JobRecord);
   }
 
-  as(): JobStore {
-    return this as unknown as JobStore;
+  /** The real service over these records; it has nothing but them. */
+  jobs(): Jobs {
+    const parts = [new Config(), this] as unknown as ConstructorParameters<typeof Jobs>;
+    return new Jobs(...parts);
   }
 }
 

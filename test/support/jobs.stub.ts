@@ -9,6 +9,7 @@ import {
   type Jobs,
   type StoredEvent,
 } from '@app/jobs';
+import { drainingError } from '@app/lifecycle';
 import type { Progress } from '@app/pipeline';
 
 export const JOB_ID = '0123456789abcdef01234567';
@@ -102,7 +103,7 @@ export class JobsStub implements Pick<
       const job = await this.get(id);
       if (isFinished(job)) return job;
       signal.throwIfAborted();
-      if (job.state === 'queued') throw new ServiceError('draining', 'The service is shutting down');
+      if (job.state === 'queued') throw drainingError();
       await news;
     }
   }

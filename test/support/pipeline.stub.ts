@@ -1,4 +1,3 @@
-import { ServiceError } from '@app/errors';
 import {
   OutOfMemory,
   PipelineService,
@@ -10,7 +9,10 @@ import {
   type GenerateRequest,
   type PipelineStatus,
 } from '@app/pipeline';
-import { Fifo } from '@app/lifecycle';
+import { drainingError, Fifo } from '@app/lifecycle';
+
+/** What callers need of a lease. */
+type Lease = Pick<EngineLease, 'id' | 'generate' | 'release'>;
 
 const NONE: ReadonlySet<number> = new Set();
 
@@ -31,7 +33,7 @@ export class PipelineStub {
   /** Pixels of the largest picture, by engine; absent: any. */
   mostOf: Readonly<Record<number, number>> = {};
 
-  private readonly line = new Fifo<EngineLease, EngineWish>();
+  private readonly line = new Fifo<Lease, EngineWish>();
   private readonly stopping = new AbortController();
   private readonly taken = new Set<number>();
 
@@ -52,7 +54,7 @@ export class PipelineStub {
     return this.engines.some(({ id }) => !than.has(id) && this.fits(id, size));
   }
 
-  acquire(wish: EngineWish = {}): Promise<EngineLease> {
+  acquire(wish: EngineWish = {}): Promise<Lease> {
     if (this.stopping.signal.aborted) return Promise.reject(this.stopping.signal.reason as Error);
     const { width = 0, height = 0 } = wish.size ?? {};
     if (width * height > this.most) return Promise.reject(new OutOfMemory('Too large', false));
@@ -62,9 +64,8 @@ export class PipelineStub {
   }
 
   stop(): Promise<void> {
-    const draining = new ServiceError('draining', 'The service is stopping');
-    this.stopping.abort(draining);
-    this.line.dismiss(() => draining);
+    this.stopping.abort(drainingError());
+    this.line.dismiss(drainingError);
     return Promise.resolve();
   }
 
@@ -97,7 +98,7 @@ export class PipelineStub {
         );
   }
 
-  private lease(id: number): EngineLease {
+  private lease(id: number): Lease {
     this.taken.add(id);
     let released = false;
     const release = () => {

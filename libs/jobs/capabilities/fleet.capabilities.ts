@@ -3,7 +3,7 @@ import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Capabilities, type AvailableLora } from './capabilities';
 
-/** What a worker tells about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
+/** What a worker reports about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
 export interface WorkerCapabilities {
   readonly model: string;
   readonly ipAdapter: boolean;
@@ -18,7 +18,7 @@ export interface Presence {
   list(): Promise<readonly WorkerCapabilities[]>;
 }
 
-/** Milliseconds between looks at who is there. */
+/** Milliseconds between questions who is there. */
 const INTERVAL = 2_000;
 
 /** Workers elsewhere draw: what all of them can do is offered, or the one that takes the job might refuse it. */
@@ -35,8 +35,8 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    this.timer = setInterval(() => void this.look(), INTERVAL).unref();
-    await this.look();
+    this.timer = setInterval(() => void this.poll(), INTERVAL).unref();
+    await this.poll();
   }
 
   onApplicationShutdown(): void {
@@ -91,7 +91,7 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     );
   }
 
-  private async look(): Promise<void> {
+  private async poll(): Promise<void> {
     try {
       this.known = await this.presence.list();
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { JobRecord } from '../job.record';
+import { nextDeliveryAt } from '../webhook.outbox';
 
 export interface JobRow {
   readonly seq: number;
@@ -11,9 +12,7 @@ export interface JobRow {
 export function columns(
   job: Omit<JobRecord, 'place'>,
 ): [state: string, finishedAt: number | null, deadlineAt: number, webhookAt: number | null] {
-  const pending = job.webhook?.deliveries.filter(({ status }) => status === 'pending') ?? [];
-  const due = pending.map(({ nextAt, at }) => nextAt ?? at);
-  return [job.state, job.finishedAt ?? null, job.deadlineAt, due.length > 0 ? Math.min(...due) : null];
+  return [job.state, job.finishedAt ?? null, job.deadlineAt, nextDeliveryAt(job) ?? null];
 }
 
 /** Without its place, which the columns hold: it is not known before the row has its number. */

@@ -135,7 +135,7 @@ describe(JobsDatabase.name, () => {
     const database = JobsDatabase.open(folder);
     const prepare = jest.spyOn(database, 'prepare');
     const store = new SqliteJobStore(database);
-    new SqliteJobQueue(database, store);
+    new SqliteJobQueue(database);
     for (const userId of [undefined, 'bob'])
       for (const state of [undefined, 'failed'] as const)
         for (const route of [undefined, 'memory'] as const)

@@ -22,14 +22,14 @@ export class MemoryJobEvents extends JobEvents {
     const channel = this.channel(jobId);
     if (event.type === 'preview') {
       const stored = { ...event, id: channel.kept.at(-1)?.id ?? '0-0' };
-      for (const { listener, previews } of channel.subscribers) if (previews) tell(listener, stored);
+      for (const { listener, previews } of channel.subscribers) if (previews) deliver(listener, stored);
       this.dropIfEmpty(jobId, channel);
       return Promise.resolve();
     }
     const stored = { ...event, id: this.nextId() };
     channel.kept.push(stored);
     if (channel.kept.length > KEPT_EVENTS) channel.kept.shift();
-    for (const { listener } of channel.subscribers) tell(listener, stored);
+    for (const { listener } of channel.subscribers) deliver(listener, stored);
     return Promise.resolve();
   }
 
@@ -104,7 +104,7 @@ export class MemoryJobEvents extends JobEvents {
 }
 
 /** A listener that fails harms neither the job nor the other listeners; its error comes up as an uncaught one. */
-function tell(listener: (event: StoredEvent) => void, event: StoredEvent): void {
+function deliver(listener: (event: StoredEvent) => void, event: StoredEvent): void {
   try {
     listener(event);
   } catch (error) {

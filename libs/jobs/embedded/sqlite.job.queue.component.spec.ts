@@ -4,17 +4,20 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { draft } from '../../../test/support/jobs';
-import { queueContract, type OpenedQueue } from '../job.queue.contract';
+import { queueContract, rescueIn, type OpenedQueue } from '../job.queue.contract';
+import { rescuerContract, type OpenedRecords } from '../rescuer.contract';
+import { MemoryJobEvents } from './memory.job.events';
 import { JobsDatabase } from './jobs.database';
 import { SqliteJobQueue } from './sqlite.job.queue';
 import { SqliteJobStore } from './sqlite.job.store';
 
 const ROOT = join(__dirname, '../../..');
 
-function open(folder: string): OpenedQueue & { readonly database: JobsDatabase } {
+function open(folder: string): OpenedQueue & OpenedRecords & { readonly database: JobsDatabase } {
   const database = JobsDatabase.open(folder);
   const store = new SqliteJobStore(database);
-  const queue = new SqliteJobQueue(database, store);
+  const queue = new SqliteJobQueue(database);
+  const events = new MemoryJobEvents();
   const end = async () => {
     await queue.close();
     database.close();
@@ -23,6 +26,7 @@ function open(folder: string): OpenedQueue & { readonly database: JobsDatabase }
     database,
     store,
     queue,
+    events,
     reopen: async () => {
       await end();
       return open(folder);
@@ -37,6 +41,7 @@ function open(folder: string): OpenedQueue & { readonly database: JobsDatabase }
 const newFolder = () => mkdtempSync(join(tmpdir(), 'jobs-'));
 
 queueContract('SqliteJobQueue', () => Promise.resolve(open(newFolder())));
+rescuerContract('SqliteJobQueue', () => Promise.resolve(open(newFolder())));
 
 describe(SqliteJobQueue.name, () => {
   /** Accepts three jobs, runs the first, cancels the second, says so, and is killed where it stands. */
@@ -49,7 +54,7 @@ describe(SqliteJobQueue.name, () => {
     (async () => {
       const database = JobsDatabase.open(process.argv[1]);
       const store = new SqliteJobStore(database);
-      const queue = new SqliteJobQueue(database, store);
+      const queue = new SqliteJobQueue(database);
       await queue.start();
       for (const id of ['a', 'b', 'c']) {
         const { job } = await store.accept(draft({ id, idempotency: { key: id, fingerprint: id } }), { limit: 9 });
@@ -78,7 +83,7 @@ describe(SqliteJobQueue.name, () => {
 
     const { store, queue, close } = open(folder);
     expect(await store.find('a')).toMatchObject({ state: 'running', attempts: 1 });
-    await queue.start();
+    await queue.start(rescueIn(store));
     expect(await store.find('a')).toMatchObject({ state: 'queued', attempts: 1 });
     expect(await store.find('b')).toMatchObject({ state: 'cancelled' });
     const signal = AbortSignal.timeout(5000);

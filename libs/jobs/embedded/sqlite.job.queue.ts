@@ -1,6 +1,5 @@
-import { JobQueue, type JobLease } from '../job.queue';
-import type { JobStore } from '../job.store';
-import { giveBack } from '../job.transitions';
+import { JobQueue, type JobLease, type Rescue } from '../job.queue';
+import { fromRow, type JobRow } from './job.row';
 import type { JobsDatabase, Statement } from './jobs.database';
 
 /** Someone who waits in take. */
@@ -21,24 +20,22 @@ export class SqliteJobQueue extends JobQueue {
   /** Handed out, or given back for later: the timer that ends the delay. */
   private readonly aside = new Map<string, NodeJS.Timeout | undefined>();
   private readonly takers = new Set<Taker>();
-  private readonly running: Statement<[], { readonly id: string }>;
+  private readonly running: Statement<[], JobRow>;
   private readonly first: Statement<[limit: number], { readonly id: string }>;
   private closed = false;
 
-  constructor(
-    private readonly database: JobsDatabase,
-    private readonly store: JobStore,
-  ) {
+  constructor(private readonly database: Pick<JobsDatabase, 'prepare' | 'read'>) {
     super();
-    this.running = database.prepare(`SELECT id FROM jobs WHERE state = 'running'`);
+    this.running = database.prepare(`SELECT seq, start, finish, record FROM jobs WHERE state = 'running'`);
     this.first = database.prepare(
       `SELECT id FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' ORDER BY start, seq LIMIT ?`,
     );
   }
 
-  async start(): Promise<void> {
-    const dead = this.database.read(() => this.running.all());
-    for (const { id } of dead) await this.store.update(id, giveBack(Date.now()));
+  async start(rescue: Rescue): Promise<void> {
+    // Nothing is handed out yet: what runs is of a process before this one.
+    const orphans = this.database.read(() => this.running.all()).map(fromRow);
+    for (const orphan of orphans) await rescue(orphan);
     this.serve();
   }
 
@@ -111,7 +108,7 @@ export class SqliteJobQueue extends JobQueue {
       id,
       lost: NEVER,
       done: () => end(() => this.back(id)),
-      giveBack: (delay = 0) =>
+      release: (delay = 0) =>
         end(() => {
           if (delay <= 0) return this.back(id);
           this.aside.set(id, setTimeout(() => this.back(id), delay).unref());

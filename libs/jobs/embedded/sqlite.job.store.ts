@@ -7,7 +7,7 @@ import {
   type JobQuery,
   type Work,
 } from '../job.store';
-import { isFinished, type JobDraft, type JobRecord } from '../job.record';
+import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
 import { columns, fromRow, toJson, type JobRow } from './job.row';
 import { prepareStatements, type Statements } from './job.statements';
@@ -29,19 +29,19 @@ export class SqliteJobStore extends JobStore {
   }
 
   find(id: string): Promise<JobRecord | undefined> {
-    return this.read(() => this.get(id));
+    return this.read(() => this.record(id));
   }
 
   findByKey(caller: string, key: string): Promise<JobRecord | undefined> {
     return this.read(() => {
       const known = this.statements.key.get(caller, key, Date.now() - KEY_TTL);
-      return known && this.get(known.id);
+      return known && this.record(known.id);
     });
   }
 
-  update(id: string, change: (job: JobRecord) => JobRecord | undefined): Promise<JobRecord | undefined> {
+  update(id: string, change: Change): Promise<JobRecord | undefined> {
     return settle(() => {
-      const job = this.database.read(() => this.get(id));
+      const job = this.database.read(() => this.record(id));
       const changed = job && change(job);
       if (!changed) return undefined;
       // A running job whose start is lost begins anew, and a webhook whose delivery is lost comes twice: both may.
@@ -72,7 +72,7 @@ export class SqliteJobStore extends JobStore {
 
   ahead(id: string): Promise<readonly Work[] | undefined> {
     return this.read(() => {
-      const job = this.get(id);
+      const job = this.record(id);
       if (job?.state !== 'queued') return undefined;
       const { start, seq } = job.place;
       return this.statements.ahead
@@ -103,7 +103,7 @@ export class SqliteJobStore extends JobStore {
 
   remove(id: string): Promise<void> {
     return this.write('power loss', () => {
-      const job = this.get(id);
+      const job = this.record(id);
       if (!job) return;
       this.freeKey(job);
       this.statements.remove.run(id);
@@ -114,7 +114,7 @@ export class SqliteJobStore extends JobStore {
     return this.write('crash', () => void this.statements.touch.run());
   }
 
-  private get(id: string): JobRecord | undefined {
+  private record(id: string): JobRecord | undefined {
     const row = this.statements.find.get(id);
     return row && fromRow(row);
   }
@@ -124,7 +124,7 @@ export class SqliteJobStore extends JobStore {
     const known = this.statements.key.get(caller, idempotency.key, Date.now() - KEY_TTL);
     if (!known) return undefined;
     if (known.fingerprint !== idempotency.fingerprint) return { outcome: 'mismatch' };
-    return { outcome: 'replayed', job: this.get(known.id)! };
+    return { outcome: 'replayed', job: this.record(known.id)! };
   }
 
   private refuse({ caller }: JobDraft, { limit, limitPerCaller }: Admission): Acceptance | undefined {

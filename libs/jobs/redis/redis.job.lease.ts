@@ -51,7 +51,7 @@ export class RedisJobLease implements JobLease {
     await this.end(() => this.job.moveToCompleted(undefined, this.token, false));
   }
 
-  async giveBack(delay = 0): Promise<void> {
+  async release(delay = 0): Promise<void> {
     await this.end(async () => {
       const { queue, redis, renewPriority } = this.from;
       await renewPriority();

@@ -7,8 +7,10 @@ import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
 import { describeWith } from '../../../test/support/requires';
 import type { JobDraft, JobRecord } from '../job.record';
 import type { JobLease } from '../job.queue';
-import { type OpenedQueue, queueContract } from '../job.queue.contract';
+import { type OpenedQueue, queueContract, rescueIn } from '../job.queue.contract';
+import { type OpenedRecords, rescuerContract } from '../rescuer.contract';
 import { cancel, giveBack, start } from '../job.transitions';
+import { RedisJobEvents } from './redis.job.events';
 import { RedisConnection } from './redis.connection';
 import { RedisJobQueue, type RedisJobQueueOptions } from './redis.job.queue';
 import { RedisJobStore } from './redis.job.store';
@@ -65,11 +67,14 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
   }
 
   queueContract(RedisJobQueue.name, () => Promise.resolve(opened()));
+  rescuerContract(RedisJobQueue.name, () => Promise.resolve(opened()));
 
   /** Jobs of a dead process come back in two seconds here, so that nobody waits for them. */
-  function opened(): OpenedQueue {
+  function opened(): OpenedQueue & OpenedRecords {
     const { redis, store, queue } = open({ lockDuration: 1_000, stalledInterval: 300 });
+    const events = new RedisJobEvents(redis);
     const close = async () => {
+      await events.close();
       await queue.close();
       await redis.close();
     };
@@ -77,11 +82,12 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
       await close();
       return opened();
     };
-    return { store, queue, close, reopen };
+    return { store, queue, events, close, reopen };
   }
 
   const take = async (queue: RedisJobQueue): Promise<JobLease> =>
     (await queue.take(new AbortController().signal))!;
+  const rescue = async (store: RedisJobStore, id: string) => rescueIn(store)((await store.find(id))!);
 
   it('should hand out the job of a killed process within 30 seconds, queued again', async () => {
     const { store, queue } = open();
@@ -96,10 +102,11 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     expect(held.toString()).toBe(job.id);
     child.kill('SIGKILL');
     const killedAt = performance.now();
-    await queue.start();
+    await queue.start(rescueIn(store));
     const lease = await take(queue);
     expect(performance.now() - killedAt).toBeLessThan(30_000);
     expect(lease.id).toBe(job.id);
+    await rescue(store, job.id);
     expect(await store.find(job.id)).toMatchObject({ state: 'queued', attempts: 1 });
     await lease.done();
   }, 60_000);
@@ -122,7 +129,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     await Promise.race([once(lease.lost, 'abort'), sleep(5_000)]);
     expect(lease.lost.aborted).toBe(true);
     await lease.done();
-    await lease.giveBack();
+    await lease.release();
   }, 20_000);
 
   it('should tell a process that is cut off from Redis the same', async () => {
@@ -136,7 +143,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
 
   it('should go on when Redis was away', async () => {
     const { redis, store, queue } = open();
-    await queue.start();
+    await queue.start(rescueIn(store));
     const taken = take(queue);
     await redis.run('read', (client) => client.ping());
     await server.kill();
@@ -153,7 +160,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
   it('should start while Redis is away, and find the jobs when it comes', async () => {
     await server.kill();
     const { store, redis, queue } = open();
-    await queue.start();
+    await queue.start(rescueIn(store));
     const taken = take(queue);
     await server.restart();
     while (redis.client.status !== 'ready') await sleep(20);
@@ -190,7 +197,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     for (let n = 0; n < 5; n++) jobs.push(await accept(one.store, { caller: `caller ${n}` }));
     await one.queue.add(jobs[4]);
     await one.queue.remove(jobs[4].id);
-    await Promise.all([one.queue.start(), two.queue.start()]);
+    await Promise.all([one.queue.start(rescueIn(one.store)), two.queue.start(rescueIn(two.store))]);
     for (const { id } of jobs) {
       const lease = await take(one.queue);
       expect(lease.id).toBe(id);
@@ -206,7 +213,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     await queue.add(held);
     const lease = await take(queue);
     for (const { id } of [lost, held]) await store.update(id, start(Date.now()));
-    await queue.start();
+    await queue.start(rescueIn(store));
     expect((await take(queue)).id).toBe(lost.id);
     expect(await store.find(lost.id)).toMatchObject({ state: 'queued', attempts: 1 });
     expect(await store.find(held.id)).toMatchObject({ state: 'running' });
@@ -234,12 +241,12 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     for (const job of busy.slice(0, 3)) await end(await begin(job));
     // Starts at 1,800,000: before what is left of the busy caller, after the base has moved.
     const late = await accept(store, { caller: 'late', cost: 1 });
-    await queue.start();
+    await queue.start(rescueIn(store));
     await queue.add(late);
     await end(await begin(late));
     const given = await begin(busy[3]);
-    await store.update(given.id, giveBack(Date.now()));
-    await given.giveBack();
+    await store.update(given.id, giveBack(1, Date.now()));
+    await given.release();
     for (const job of busy.slice(3)) await end(await begin(job));
   });
 });

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue, Worker } from 'bullmq';
-import { JobQueue, type JobLease } from '../job.queue';
+import { JobQueue, type JobLease, type Rescue } from '../job.queue';
 import type { JobRecord } from '../job.record';
-import { giveBack } from '../job.transitions';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
-import type { RedisJobStore } from './redis.job.store';
+import type { QueuedRecords } from './redis.job.store';
 import { PRIORITY_THRESHOLD, RedisPriorities } from './redis.priorities';
 import { reconcile } from './redis.reconciliation';
 import { RedisJobLease } from './redis.job.lease';
@@ -40,12 +39,13 @@ export class RedisJobQueue extends JobQueue {
   private fetching?: Promise<void>;
   private readonly leases = new Set<RedisJobLease>();
   private timer?: NodeJS.Timeout;
+  private rescue?: Rescue;
   private reconciling?: Promise<void>;
   private closed = false;
 
   constructor(
     private readonly redis: RedisConnection,
-    private readonly store: RedisJobStore,
+    private readonly records: QueuedRecords,
     private readonly options: RedisJobQueueOptions = {},
   ) {
     super();
@@ -56,10 +56,11 @@ export class RedisJobQueue extends JobQueue {
       streams: { events: { maxLen: 100 } },
     });
     this.queue.on('error', this.failed);
-    this.priorities = new RedisPriorities(redis, this.queue, store, prefix, priorityThreshold);
+    this.priorities = new RedisPriorities(redis, this.queue, records, prefix, priorityThreshold);
   }
 
-  async start(): Promise<void> {
+  async start(rescue: Rescue): Promise<void> {
+    this.rescue = rescue;
     this.timer ??= setInterval(() => void this.reconcile(), RECONCILE_INTERVAL).unref();
     // Also when Redis was away: it may have come back with older data.
     this.redis.client.off('ready', this.onReady).on('ready', this.onReady);
@@ -117,7 +118,7 @@ export class RedisJobQueue extends JobQueue {
         if (!lease) continue;
         const settle = this.waiters.shift();
         if (settle) settle(lease);
-        else await lease.giveBack();
+        else await lease.release();
       } catch (error) {
         this.failed(error);
         await sleep(RETRY_DELAY);
@@ -140,8 +141,6 @@ export class RedisJobQueue extends JobQueue {
       ended: () => this.leases.delete(lease),
     });
     this.leases.add(lease);
-    // It was handed out before: when its process died, its record still says running.
-    if (job.attemptsStarted > 1) await this.revive(lease);
     return lease;
   }
 
@@ -159,17 +158,8 @@ export class RedisJobQueue extends JobQueue {
     return worker;
   }
 
-  private async revive(lease: RedisJobLease): Promise<void> {
-    try {
-      await this.store.update(lease.id, giveBack(Date.now()));
-    } catch (error) {
-      await lease.giveBack();
-      throw error;
-    }
-  }
-
   private async renewPriority(id: string): Promise<void> {
-    const job = await this.store.find(id);
+    const job = await this.records.find(id);
     if (job) await this.priorities.renew([{ id, start: job.place.start }]);
   }
 
@@ -177,7 +167,7 @@ export class RedisJobQueue extends JobQueue {
     this.reconciling ??= (async () => {
       try {
         await this.priorities.follow();
-        await reconcile(this.redis, this.queue, this.store, this.priorities);
+        await reconcile(this.redis, this.queue, this.records, this.priorities, this.rescue!);
       } catch (error) {
         this.failed(error);
       } finally {

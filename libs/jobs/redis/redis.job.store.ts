@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { JobDraft, JobRecord } from '../job.record';
+import type { Change, JobDraft, JobRecord } from '../job.record';
 import {
   type Acceptance,
   type Admission,
@@ -9,16 +9,9 @@ import {
   KEY_TTL,
   type Work,
 } from '../job.store';
+import { nextDeliveryAt } from '../webhook.outbox';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
-import {
-  difference,
-  idOfWaiting,
-  RedisKeys,
-  sumWork,
-  waitingMember,
-  waitingTail,
-  webhookAt,
-} from './redis.keys';
+import { difference, idOfWaiting, RedisKeys, sumWork, waitingMember, waitingTail } from './redis.keys';
 import { runScript } from './redis.scripts';
 
 /** Records that a page of a list may look at: with a rare filter a page may hold fewer jobs than asked for. */
@@ -36,6 +29,9 @@ export interface Waiting {
   readonly id: string;
   readonly start: number;
 }
+
+/** What the queue reads of the records; it writes none. */
+export type QueuedRecords = Pick<RedisJobStore, 'find' | 'waiting' | 'running' | 'virtualTime'>;
 
 /**
  * Records in Redis: a hash each, and sorted sets that list them. A change reads a record, and writes it and its sets by
@@ -82,7 +78,7 @@ export class RedisJobStore extends JobStore {
         draft.createdAt + KEY_TTL - Date.now(),
         waitingTail(id, draft.picture),
         keys.job(''),
-        webhookAt(draft) ?? '',
+        nextDeliveryAt(draft) ?? '',
       ],
     );
     if (json === undefined) return { outcome: outcome as 'queue_full' | 'caller_full' };
@@ -101,10 +97,7 @@ export class RedisJobStore extends JobStore {
     return id === null ? undefined : this.find(id);
   }
 
-  async update(
-    id: string,
-    change: (job: JobRecord) => JobRecord | undefined,
-  ): Promise<JobRecord | undefined> {
+  async update(id: string, change: Change): Promise<JobRecord | undefined> {
     for (let attempt = 0; ; attempt++) {
       const old = await this.revision(id);
       const changed = old && change(old.job);

@@ -1,5 +1,6 @@
 import { isFinished, type JobRecord } from '../job.record';
 import type { Work } from '../job.store';
+import { nextDeliveryAt } from '../webhook.outbox';
 
 /** Where a job stands in one sorted set. */
 export interface Entry {
@@ -76,7 +77,7 @@ export class RedisKeys {
     if (job.finishedAt !== undefined) {
       entries.push({ key: this.finished, score: job.finishedAt, member: id });
     }
-    const delivery = webhookAt(job);
+    const delivery = nextDeliveryAt(job);
     if (delivery !== undefined) entries.push({ key: this.webhooks, score: delivery, member: id });
     return entries;
   }
@@ -86,12 +87,6 @@ export class RedisKeys {
     const user = picture.userId === undefined ? [] : [this.user(picture.userId)];
     return [this.all, this.route(picture.route), ...user];
   }
-}
-
-/** When the earliest pending delivery is due. */
-export function webhookAt({ webhook }: Pick<JobRecord, 'webhook'>): number | undefined {
-  const pending = webhook?.deliveries.filter(({ status }) => status === 'pending') ?? [];
-  return pending.length > 0 ? Math.min(...pending.map(({ nextAt, at }) => nextAt ?? at)) : undefined;
 }
 
 const SEQ_DIGITS = 16;

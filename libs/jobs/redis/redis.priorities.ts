@@ -1,6 +1,6 @@
 import { PRIORITY_LIMIT, type Queue } from 'bullmq';
 import type { RedisConnection } from './redis.connection';
-import type { RedisJobStore, Waiting } from './redis.job.store';
+import type { QueuedRecords, Waiting } from './redis.job.store';
 import { unlessGone } from './redis.job.lease';
 
 /** How far the virtual time may leave the base behind: half of BullMQ's priorities, so as many stay for jobs ahead. */
@@ -24,7 +24,7 @@ export class RedisPriorities {
   constructor(
     private readonly redis: RedisConnection,
     private readonly queue: Queue,
-    private readonly store: RedisJobStore,
+    private readonly records: QueuedRecords,
     prefix: string,
     private readonly threshold: number,
   ) {
@@ -34,7 +34,7 @@ export class RedisPriorities {
   }
 
   async add({ id, start }: Waiting): Promise<void> {
-    const [base, virtualTime] = await Promise.all([this.number(this.base), this.store.virtualTime()]);
+    const [base, virtualTime] = await Promise.all([this.number(this.base), this.records.virtualTime()]);
     const options = {
       jobId: id,
       priority: priorityOf(start, base),
@@ -64,13 +64,13 @@ export class RedisPriorities {
 
   /** Moves the base when the virtual time has gone far, or ends what a process that died began. One process at a time. */
   async follow(): Promise<void> {
-    const { redis, store } = this;
+    const { redis, records } = this;
     const free = await redis.run('write', (client) => client.set(this.lock, '', 'PX', LOCK_TTL, 'NX'));
     if (!free) return;
     try {
       const base = await this.moveBase();
       if ((await this.number(this.applied)) === base) return;
-      await this.renew(await store.waiting());
+      await this.renew(await records.waiting());
       await redis.run('write', (client) => client.set(this.applied, base));
     } finally {
       await redis.run('write', (client) => client.del(this.lock));
@@ -80,8 +80,8 @@ export class RedisPriorities {
   private async moveBase(): Promise<number> {
     const [base, virtualTime, waiting] = await Promise.all([
       this.number(this.base),
-      this.store.virtualTime(),
-      this.store.waiting(),
+      this.records.virtualTime(),
+      this.records.waiting(),
     ]);
     if (virtualTime - base <= this.threshold) return base;
     // A job that was given back may start before the virtual time.

@@ -1,8 +1,7 @@
 import type { Queue } from 'bullmq';
-import type { JobRecord } from '../job.record';
-import { giveBack } from '../job.transitions';
+import type { Rescue } from '../job.queue';
 import type { RedisConnection } from './redis.connection';
-import type { RedisJobStore } from './redis.job.store';
+import type { QueuedRecords } from './redis.job.store';
 import type { RedisPriorities } from './redis.priorities';
 
 /** Jobs that are looked up at a time. */
@@ -10,14 +9,15 @@ const CHUNK = 200;
 
 /**
  * Adds the queued jobs that BullMQ does not know (their process died between record and queue, or Redis came back with
- * older data), and gives back running ones that it has forgotten. Harmless when several processes do it at once: a job
+ * older data), and reports running ones that it has forgotten. Harmless when several processes do it at once: a job
  * that is added twice is in the queue once.
  */
 export async function reconcile(
   redis: RedisConnection,
   queue: Queue,
-  store: RedisJobStore,
+  records: QueuedRecords,
   priorities: RedisPriorities,
+  rescue: Rescue,
 ): Promise<void> {
   const unknown = async (ids: readonly string[]): Promise<Set<string>> => {
     const found = await redis.run('read', (client) =>
@@ -26,23 +26,20 @@ export async function reconcile(
     return new Set(ids.filter((_, index) => found[index] === 0));
   };
 
-  for (const jobs of chunks(await store.waiting())) {
+  for (const jobs of chunks(await records.waiting())) {
     const missing = await unknown(jobs.map(({ id }) => id));
     await Promise.all(jobs.filter(({ id }) => missing.has(id)).map((job) => priorities.add(job)));
   }
-  for (const ids of chunks(await store.running())) {
+  for (const ids of chunks(await records.running())) {
     for (const id of await unknown(ids)) {
-      const job = await store.find(id);
-      // Another process may have given it back already, and a third have begun it again.
-      if (!job || (await unknown([id])).size === 0) continue;
-      const back = await store.update(id, ifSameAttempt(job));
-      if (back?.state === 'queued') await priorities.add({ id, start: back.place.start });
+      const orphan = await records.find(id);
+      // Another process may have rescued it already, and a third have begun it again.
+      if (!orphan || (await unknown([id])).size === 0) continue;
+      const job = await rescue(orphan);
+      if (job?.state === 'queued') await priorities.add({ id, start: job.place.start });
     }
   }
 }
-
-const ifSameAttempt = (seen: JobRecord) => (job: JobRecord) =>
-  job.attempts === seen.attempts ? giveBack(Date.now())(job) : undefined;
 
 function* chunks<Item>(items: readonly Item[]): Generator<readonly Item[]> {
   for (let index = 0; index < items.length; index += CHUNK) yield items.slice(index, index + CHUNK);

@@ -70,7 +70,7 @@ if rank == 0 then return {} end
 return redis.call('ZRANGE', KEYS[1], 0, rank - 1)
 `;
 
-/** Appends an event (JSON) to a job's stream and tells it, with its id, to the channel ARGV[4]. */
+/** Appends an event (JSON) to a job's stream and publishes it, with its id, on the channel ARGV[4]. */
 const PUBLISH = `
 local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'event', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -78,7 +78,7 @@ redis.call('PUBLISH', ARGV[4], '{"id":"' .. id .. '",' .. string.sub(ARGV[1], 2)
 return id
 `;
 
-/** Tells an event (JSON) that is not kept to the channel ARGV[2], with the id of the newest that is. */
+/** Publishes an event (JSON) that is not kept on the channel ARGV[2], with the id of the newest that is. */
 const PREVIEW = `
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local id = newest and newest[1] or '0-0'

@@ -4,9 +4,9 @@ import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
 const TTL = 15_000;
 const INTERVAL = 5_000;
 
-/** Which workers are there, and what each can do: told every few seconds, forgotten when one falls silent. */
-export class RedisWorkerPresence<Offer extends object> {
-  private offer?: Offer;
+/** Which workers are there, and what each can do: published every few seconds, forgotten when one falls silent. */
+export class RedisWorkerPresence<Capabilities extends object> {
+  private capabilities?: Capabilities;
   private timer?: NodeJS.Timeout;
 
   constructor(
@@ -16,17 +16,17 @@ export class RedisWorkerPresence<Offer extends object> {
     private readonly prefix = DEFAULT_PREFIX,
   ) {}
 
-  /** Replaces what was announced before. Never rejects: it is told again when Redis is back. */
-  async announce(offer: Offer): Promise<void> {
-    this.offer = offer;
-    this.timer ??= setInterval(() => void this.tell(), INTERVAL).unref();
-    await this.tell();
+  /** Replaces what was announced before. Never rejects: it is published again when Redis is back. */
+  async announce(capabilities: Capabilities): Promise<void> {
+    this.capabilities = capabilities;
+    this.timer ??= setInterval(() => void this.publish(), INTERVAL).unref();
+    await this.publish();
   }
 
   async withdraw(): Promise<void> {
     clearInterval(this.timer);
     this.timer = undefined;
-    this.offer = undefined;
+    this.capabilities = undefined;
     try {
       await this.redis.run('write', (client) => client.del(this.worker(this.id)));
     } catch (error) {
@@ -34,14 +34,14 @@ export class RedisWorkerPresence<Offer extends object> {
     }
   }
 
-  async list(): Promise<Offer[]> {
+  async list(): Promise<Capabilities[]> {
     return this.redis.run('read', async (client) => {
       const ids = await client.smembers(this.workers);
       if (ids.length === 0) return [];
-      const capabilities = await client.mget(ids.map((id) => this.worker(id)));
-      const silent = ids.filter((_, index) => capabilities[index] === null);
+      const answers = await client.mget(ids.map((id) => this.worker(id)));
+      const silent = ids.filter((_, index) => answers[index] === null);
       if (silent.length > 0) await client.srem(this.workers, silent);
-      return capabilities.filter((offer) => offer !== null).map((offer) => JSON.parse(offer) as Offer);
+      return answers.filter((json) => json !== null).map((json) => JSON.parse(json) as Capabilities);
     });
   }
 
@@ -49,12 +49,12 @@ export class RedisWorkerPresence<Offer extends object> {
     await this.withdraw();
   }
 
-  private async tell(): Promise<void> {
-    const { id, offer } = this;
+  private async publish(): Promise<void> {
+    const { id, capabilities } = this;
     try {
       await this.redis.run('write', (client) =>
         Promise.all([
-          client.set(this.worker(id), JSON.stringify(offer), 'PX', TTL),
+          client.set(this.worker(id), JSON.stringify(capabilities), 'PX', TTL),
           client.sadd(this.workers, id),
         ]),
       );

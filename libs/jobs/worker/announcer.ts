@@ -10,7 +10,7 @@ import { Capabilities } from '../capabilities/capabilities';
 import { PipelineService } from '@app/pipeline';
 import { RedisWorkerPresence } from '../redis/redis.worker.presence';
 
-/** LoRAs come and go in LORA_DIR; milliseconds between looks. */
+/** LoRAs come and go in LORA_DIR; milliseconds between announcements. */
 const INTERVAL = 30_000;
 
 /** Tells the API processes what this worker can draw, from when it can. */

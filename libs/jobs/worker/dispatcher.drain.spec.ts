@@ -37,8 +37,8 @@ describe(`${Dispatcher.name} as the process drains`, () => {
     await until(() => desk.queue.taken.length === 2);
     const outcome = drain();
     // At once: in a fleet it is another's turn.
-    await until(() => desk.queue.given.length > 0);
-    expect(desk.queue.given).toEqual([{ id: ahead.id, delay: 0 }]);
+    await until(() => desk.queue.released.length > 0);
+    expect(desk.queue.released).toEqual([{ id: ahead.id, delay: 0 }]);
     await sleep(MOMENT);
     expect(outcome.done).toBe(false);
     expect(drawing.listeners.signal?.aborted).toBe(false);
@@ -81,7 +81,7 @@ describe(`${Dispatcher.name} as the process drains`, () => {
     await until(() => desk.queue.taken.length === 1);
     await sleep(MOMENT); // prepared
     await drain().end;
-    expect(desk.queue.given).toEqual([{ id: job.id, delay: 0 }]);
+    expect(desk.queue.released).toEqual([{ id: job.id, delay: 0 }]);
     expect(await find(job.id)).toMatchObject({ state: 'queued', attempts: 0 });
   });
 
@@ -103,7 +103,7 @@ describe(`${Dispatcher.name} as the process drains`, () => {
     await until(async () => (await find(job.id)).state === 'queued');
     await drain().end;
     expect(await find(job.id)).toMatchObject({ state: 'queued', attempts: 1, crashes: 1 });
-    expect(desk.queue.given).toEqual([{ id: job.id, delay: 0 }]);
+    expect(desk.queue.released).toEqual([{ id: job.id, delay: 0 }]);
   });
 
   it('should give back what still runs when the grace is over', async () => {
@@ -115,7 +115,7 @@ describe(`${Dispatcher.name} as the process drains`, () => {
     await desk.dispatcher.beforeApplicationShutdown();
     expect(listeners.signal?.aborted).toBe(true);
     expect(await find(job.id)).toMatchObject({ state: 'queued', attempts: 1, crashes: 0 });
-    expect(desk.queue.given).toEqual([{ id: job.id, delay: 0 }]);
+    expect(desk.queue.released).toEqual([{ id: job.id, delay: 0 }]);
   });
 
   it('should let a running job be cancelled', async () => {

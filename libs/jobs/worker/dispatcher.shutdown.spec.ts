@@ -25,7 +25,7 @@ describe(`${Dispatcher.name} at shutdown`, () => {
     for (const { id } of [ahead, waiting]) {
       expect(await desk.store.find(id)).toMatchObject({ state: 'queued', crashes: 0, attempts: 0 });
     }
-    expect(desk.queue.given.map(({ id }) => id).sort()).toEqual([running.id, ahead.id].sort());
+    expect(desk.queue.released.map(({ id }) => id).sort()).toEqual([running.id, ahead.id].sort());
     expect(desk.storage.keys).toEqual([]);
   });
 

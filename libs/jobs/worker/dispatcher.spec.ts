@@ -136,8 +136,8 @@ describe(Dispatcher.name, () => {
       desk.pipeline.mostOf = { 0: 64 * 64, 1: 64 * 64 };
       desk.workers = [{ mostPixels: 64 * 64 }, { mostPixels: 128 * 128 }];
       const job = await desk.submit('large', { picture: large });
-      await until(() => desk.queue.given.length > 0);
-      expect(desk.queue.given[0]).toEqual({ id: job.id, delay: 5_000 });
+      await until(() => desk.queue.released.length > 0);
+      expect(desk.queue.released[0]).toEqual({ id: job.id, delay: 5_000 });
       expect(await desk.store.find(job.id)).toMatchObject({ state: 'queued', attempts: 0 });
       desk.pipeline.mostOf = {};
       (await desk.drawing()).finish();
@@ -154,6 +154,17 @@ describe(Dispatcher.name, () => {
       (await desk.drawing()).finish();
       expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts });
       expect(desk.pipeline.drawers).toEqual([0, 1]);
+    });
+
+    it('should not draw again with one that ran out of memory or died, while there is a third', async () => {
+      desk.pipeline.engines = [0, 1, 2].map((id) => ({ id, state: 'ready' }));
+      desk.pipeline.mostOf = {};
+      const job = await desk.submit('unlucky', { picture: large });
+      (await desk.drawing()).fail(new OutOfMemory('Another program has it', false));
+      (await desk.drawing()).fail(new EngineCrashed('killed by SIGABRT', true, []));
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 2 });
+      expect(desk.pipeline.drawers).toEqual([0, 1, 2]);
     });
 
     it('should tell want of memory where all lack it', async () => {

@@ -16,6 +16,7 @@ import { JobEvents } from '../job.events';
 import { JobQueue, type JobLease } from '../job.queue';
 import { JobRun } from './job.run';
 import { Jobs } from '../jobs.service';
+import { Rescuer } from '../rescuer';
 import { RedisWorkerPresence } from '../redis/redis.worker.presence';
 
 /** Between attempts to reach the queue, in milliseconds. */
@@ -36,6 +37,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
   constructor(
     private readonly queue: JobQueue,
     private readonly jobs: Jobs,
+    private readonly rescuer: Rescuer,
     private readonly events: JobEvents,
     private readonly files: JobFiles,
     private readonly pipeline: PipelineService,
@@ -80,7 +82,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
 
   private async dispatch(): Promise<void> {
     const { draining } = this.drain;
-    await this.whileItFails(() => this.queue.start());
+    await this.whileItFails(() => this.queue.start(this.rescuer.rescue));
     while (!draining.aborted) {
       const lease = await this.whileItFails(() => this.queue.take(draining));
       if (!lease) continue;
@@ -105,9 +107,13 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
   }
 
   private begin(lease: JobLease): JobRun {
-    const { jobs, events, files, pipeline } = this;
+    const { jobs, rescuer, events, files, pipeline } = this;
     const drawnElsewhere = (size: Size) => this.drawnElsewhere(size);
-    const run = new JobRun(lease, { jobs, events, files, pipeline, drawnElsewhere }, this.drain.expired);
+    const run = new JobRun(
+      lease,
+      { jobs, rescuer, events, files, pipeline, drawnElsewhere },
+      this.drain.expired,
+    );
     this.runs.add(run);
     void run.ended.finally(() => this.runs.delete(run));
     if (this.drain.draining.aborted) run.drain();

@@ -127,7 +127,7 @@ describe(JobRun.name, () => {
     expect(listeners.signal?.aborted).toBe(true);
     await sleep(MOMENT);
     expect(await desk.store.find(job.id)).toEqual(before);
-    expect(desk.queue.given).toEqual([]);
+    expect(desk.queue.released).toEqual([]);
     expect(desk.storage.keys).toEqual([]);
   });
 
@@ -139,7 +139,7 @@ describe(JobRun.name, () => {
       id: job.id,
       lost: new AbortController().signal,
       done: () => Promise.resolve(),
-      giveBack: () => Promise.resolve(),
+      release: () => Promise.resolve(),
     });
     jest.spyOn(desk.queue, 'start').mockResolvedValue();
     begin();
@@ -152,13 +152,13 @@ describe(JobRun.name, () => {
       const job = await desk.submit('newer', { version: JOB_VERSION + 1, attempts: MAX_ATTEMPTS - 1 });
       if (state === 'running') await desk.store.update(job.id, to.start(Date.now()));
       const before = await desk.store.find(job.id);
-      const giveBack = jest.fn(() => Promise.resolve());
+      const release = jest.fn(() => Promise.resolve());
       jest.spyOn(desk.queue, 'start').mockResolvedValue();
       jest.spyOn(desk.queue, 'take').mockResolvedValueOnce({
         id: job.id,
         lost: new AbortController().signal,
         done: () => Promise.reject(new Error('It is not done')),
-        giveBack,
+        release,
       });
       // The real queue would hand it out again at once.
       jest
@@ -169,7 +169,7 @@ describe(JobRun.name, () => {
       begin();
       await sleep(MOMENT);
       expect(await desk.store.find(job.id)).toEqual(before);
-      expect(giveBack.mock.calls).toEqual([[5000]]);
+      expect(release.mock.calls).toEqual([[5000]]);
       expect(desk.drawn).toEqual([]);
     });
   });
@@ -184,7 +184,7 @@ describe(JobRun.name, () => {
       begin();
       const job = await desk.submit('patient', { picture: { referenceKey: 'inputs/a.png' } });
       (await desk.drawing()).finish();
-      expect(desk.queue.given).toEqual([{ id: job.id, delay: 5000 }]);
+      expect(desk.queue.released).toEqual([{ id: job.id, delay: 5000 }]);
       expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
     });
 
@@ -212,7 +212,7 @@ describe(JobRun.name, () => {
       jest.spyOn(desk.store, 'update').mockRejectedValueOnce(away());
       begin();
       (await desk.drawing()).finish();
-      expect(desk.queue.given).toEqual([{ id: job.id, delay: 5000 }]);
+      expect(desk.queue.released).toEqual([{ id: job.id, delay: 5000 }]);
       expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
     });
   });

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
 import { Config } from '@app/config';
-import { JobStore } from '@app/jobs';
+import { Jobs } from '@app/jobs';
 
 /** Whether jobs can be read and written. */
 @Injectable()
@@ -9,7 +9,7 @@ export class RecordsHealth {
   constructor(
     private readonly config: Config,
     private readonly indicator: HealthIndicatorService,
-    private readonly store: JobStore,
+    private readonly jobs: Jobs,
   ) {}
 
   async check(): Promise<HealthIndicatorResult<'records'>> {
@@ -27,7 +27,7 @@ export class RecordsHealth {
 
   private async failure(): Promise<string | undefined> {
     try {
-      await this.store.check();
+      await this.jobs.check();
       return undefined;
     } catch (error) {
       return (error as Error).message;

@@ -1,5 +1,5 @@
 import { ConfigError } from '@app/config';
-import { JobStore } from '@app/jobs';
+import { Jobs } from '@app/jobs';
 import { startApi, type Api } from '../../../../test/support/api';
 import { http } from '../../../../test/support/http';
 import { RawConnection } from '../../../../test/support/raw.connection';
@@ -55,7 +55,7 @@ describe(Metrics.name, () => {
   });
 
   it('should leave jobs out while their records cannot be read', async () => {
-    const count = jest.spyOn(api.app.get(JobStore, { strict: false }), 'count');
+    const count = jest.spyOn(api.app.get(Jobs, { strict: false }), 'count');
     count.mockRejectedValue(new Error('away'));
     expect(await read()).not.toMatch(/^image_jobs{/m);
     count.mockRestore();

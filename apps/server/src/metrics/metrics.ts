@@ -1,7 +1,7 @@
 import { Injectable, Optional } from '@nestjs/common';
 import type { Request, RequestHandler, Response } from 'express';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { JobStore } from '@app/jobs';
+import { Jobs } from '@app/jobs';
 import { PipelineService } from '@app/pipeline';
 
 /** Seconds: from a refusal to a picture on a slow machine. */
@@ -15,7 +15,7 @@ export class Metrics {
   private readonly requests: Histogram<'method' | 'route' | 'status'>;
 
   /** A process with ROLE=api has no engines. */
-  constructor(store: JobStore, @Optional() pipeline?: PipelineService) {
+  constructor(jobs: Jobs, @Optional() pipeline?: PipelineService) {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
     this.requests = new Histogram({
@@ -32,7 +32,7 @@ export class Metrics {
       registers,
       async collect() {
         this.reset();
-        const { queued, running } = await store
+        const { queued, running } = await jobs
           .count()
           .catch(() => ({ queued: undefined, running: undefined }));
         if (queued !== undefined) this.set({ state: 'queued' }, queued);

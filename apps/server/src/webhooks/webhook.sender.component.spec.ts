@@ -4,7 +4,7 @@ import { loadConfig } from '@app/config';
 import type { JobRecord, WebhookDelivery, WebhookEvent } from '@app/jobs';
 import { JobStoreStub } from '../../../../test/support/job.store.stub';
 import { WebhookReceiver } from '../../../../test/support/webhook.receiver';
-import { MAX_ATTEMPTS, RETRY_DELAYS } from './webhook.delivery';
+import { MAX_DELIVERY_ATTEMPTS, RETRY_DELAYS } from '../../../../libs/jobs/webhook.outbox';
 import { WebhookSender } from './webhook.sender';
 
 const NOW = Date.parse('2026-03-01T12:00:00.700Z');
@@ -52,7 +52,7 @@ describe(WebhookSender.name, () => {
       ...variables,
     });
     const payload = { job: ({ id, state }: JobRecord) => Promise.resolve({ id, object: 'job', state }) };
-    const sender = new WebhookSender(store.as(), payload, config);
+    const sender = new WebhookSender(store.jobs(), payload, config);
     senders.push(sender);
     sender.poke();
     return sender;
@@ -127,7 +127,7 @@ describe(WebhookSender.name, () => {
     receiver.answer = () => 503;
     put('a1', delivery('job.succeeded'));
     const sender = send();
-    for (let attempt = 1; attempt < MAX_ATTEMPTS; attempt++) {
+    for (let attempt = 1; attempt < MAX_DELIVERY_ATTEMPTS; attempt++) {
       await until(() => receiver.received.length === attempt && deliveryOf('a1').outcome === '503');
       await swept(sender);
       const { nextAt } = deliveryOf('a1');

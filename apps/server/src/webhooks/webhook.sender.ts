@@ -6,9 +6,8 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { Config } from '@app/config';
-import { type JobRecord, JobStore } from '@app/jobs';
+import { dueDeliveries, Jobs, type JobRecord } from '@app/jobs';
 import { WebhookClient } from './webhook.client';
-import { claim, dueDeliveries, putBack, settle } from './webhook.delivery';
 
 /** Injection token of what makes a message's `data`. */
 export const WEBHOOK_PAYLOAD = Symbol('WEBHOOK_PAYLOAD');
@@ -19,7 +18,7 @@ export interface WebhookPayload {
 
 /** Deliveries on their way at a time. */
 const MAX_FLIGHTS = 8;
-/** Milliseconds between looks at the store. */
+/** Milliseconds between questions what is due. */
 const INTERVAL = 1000;
 
 /**
@@ -38,7 +37,7 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
   private again = false;
 
   constructor(
-    private readonly store: JobStore,
+    private readonly jobs: Jobs,
     @Inject(WEBHOOK_PAYLOAD) private readonly payload: WebhookPayload,
     config: Config,
   ) {
@@ -64,7 +63,7 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
     await Promise.all(this.flights);
   }
 
-  /** A job's state changed in this process: there may be something to send before the next look. */
+  /** Sends what is due now; the interval does so, too. */
   poke(): void {
     if (!this.client.canSign || this.stopped) return;
     this.again = true;
@@ -83,7 +82,7 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
     try {
       while (this.again && !this.stopped) {
         this.again = false;
-        for (const id of await this.store.webhooksDue(Date.now())) {
+        for (const id of await this.jobs.webhooksDue()) {
           if (await this.startJob(id)) this.again = true;
         }
       }
@@ -95,13 +94,13 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
 
   /** Whether anything of the job was this sender's to send. */
   private async startJob(id: string): Promise<boolean> {
-    const job = await this.store.find(id);
+    const job = await this.jobs.find(id);
     let any = false;
     for (const index of job ? dueDeliveries(job, Date.now()) : []) {
       // Room first: a claim must not grow old while it waits for some.
       while (this.flights.size >= MAX_FLIGHTS) await Promise.race(this.flights);
       if (this.stopped) return any;
-      const claimed = await this.store.update(id, claim(index, Date.now()));
+      const claimed = await this.jobs.claimWebhook(id, index);
       if (!claimed) continue;
       any = true;
       const flight = this.deliver(claimed, index).finally(() => this.flights.delete(flight));
@@ -120,10 +119,10 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
         return 'not sent';
       });
       if (outcome === undefined) {
-        await this.store.update(job.id, putBack(index, attempts, Date.now()));
+        await this.jobs.releaseWebhook(job.id, index, attempts);
         return;
       }
-      const settled = await this.store.update(job.id, settle(index, attempts, outcome, Date.now()));
+      const settled = await this.jobs.settleWebhook(job.id, index, attempts, outcome);
       if (settled?.webhook?.deliveries[index].status === 'failed') {
         this.logger.warn(`The webhook of job ${job.id} was given up after ${attempts} attempts: ${outcome}`);
       }

@@ -1,4 +1,4 @@
-import type { JobRecord, WebhookDelivery } from '@app/jobs';
+import type { Change, JobRecord, JobState, WebhookDelivery, WebhookEvent } from './job.record';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -14,16 +14,35 @@ export const RETRY_DELAYS = [
   HOUR,
   3 * HOUR,
 ] as const;
-export const MAX_ATTEMPTS = RETRY_DELAYS.length + 1;
+export const MAX_DELIVERY_ATTEMPTS = RETRY_DELAYS.length + 1;
 
 /** Whoever claimed a delivery has this long to record its outcome; then it is anybody's again. */
-export const CLAIM = MINUTE;
+const CLAIM = MINUTE;
 
 /** Receivers that failed together do not come back together. */
 const JITTER = 0.1;
 
-/** What may happen to a delivery, as JobStore.update takes it: undefined where it is not this sender's any more. */
-type Change = (job: JobRecord) => JobRecord | undefined;
+const NEWS: Partial<Record<JobState, WebhookEvent>> = {
+  running: 'job.running',
+  succeeded: 'job.succeeded',
+  failed: 'job.failed',
+  expired: 'job.failed',
+  cancelled: 'job.cancelled',
+};
+
+/** Notes the delivery that the job's new state calls for, in the same record: neither comes without the other. */
+export function note(job: JobRecord, now: number): JobRecord {
+  const event = NEWS[job.state];
+  if (!job.webhook || !event || !job.webhook.events.includes(event)) return job;
+  const delivery: WebhookDelivery = { event, at: now, attempts: 0, status: 'pending', nextAt: now };
+  return { ...job, webhook: { ...job.webhook, deliveries: [...job.webhook.deliveries, delivery] } };
+}
+
+/** When the earliest pending delivery is due. */
+export function nextDeliveryAt({ webhook }: Pick<JobRecord, 'webhook'>): number | undefined {
+  const pending = webhook?.deliveries.filter(({ status }) => status === 'pending') ?? [];
+  return pending.length > 0 ? Math.min(...pending.map(({ nextAt, at }) => nextAt ?? at)) : undefined;
+}
 
 /** Which of a job's deliveries are to be sent now, by their index. */
 export const dueDeliveries = (job: JobRecord, now: number): number[] =>
@@ -46,7 +65,7 @@ export const settle =
     if (!delivery) return undefined;
     const over = { ...delivery, outcome, nextAt: undefined };
     if (/^2\d\d$/.test(outcome)) return replace(job, index, { ...over, status: 'delivered' });
-    if (outcome === '410' || attempt >= MAX_ATTEMPTS) {
+    if (outcome === '410' || attempt >= MAX_DELIVERY_ATTEMPTS) {
       return replace(job, index, { ...over, status: 'failed' });
     }
     const delay = RETRY_DELAYS[attempt - 1] * (1 - JITTER + 2 * JITTER * random);
@@ -54,7 +73,7 @@ export const settle =
   };
 
 /** An attempt that the shutdown broke off does not count. */
-export const putBack =
+export const release =
   (index: number, attempt: number, now: number): Change =>
   (job) => {
     const delivery = claimed(job, index, attempt);

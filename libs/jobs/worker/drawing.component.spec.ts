@@ -2,17 +2,16 @@ import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { loadConfig, parseSize } from '@app/config';
 import type { ModelsService } from '@app/models';
-import { draw as drawWith } from './drawing';
-import { EngineCrashed } from './engine.errors';
-import { ReservedEngine } from './engine.lease';
-import { PipelineService } from './pipeline.service';
-import type { GenerateListeners, GenerateRequest } from './pipeline.types';
+import { EngineCrashed, PipelineService, type GenerateRequest } from '@app/pipeline';
+import { MemoryJobEvents } from '../embedded/memory.job.events';
+import { Drawing } from './drawing';
 
-const ENGINE = join(__dirname, '../../test/support/engine.child.js');
+const ENGINE = join(__dirname, '../../../test/support/engine.child.js');
 const FILES = { name: 'demo', checkpoint: 'demo.safetensors' };
 
-describe(`${ReservedEngine.name} when memory is short`, () => {
+describe(`${Drawing.name} when memory is short`, () => {
   let pipeline: PipelineService;
+  let events: MemoryJobEvents;
 
   async function start(variables: Record<string, string> = {}): Promise<void> {
     const config = loadConfig({ MODEL_PATH: 'demo', ...variables });
@@ -22,15 +21,17 @@ describe(`${ReservedEngine.name} when memory is short`, () => {
     await pipeline.whenReady();
   }
   /** The prompt is what the stand-in for the engine does. */
-  async function draw(prompt: string, size = '1024x1024', listeners?: GenerateListeners) {
+  async function draw(prompt: string, size = '1024x1024', { signal } = new AbortController()) {
     const request = { prompt, loras: [], steps: 1, ...parseSize(size) } as unknown as GenerateRequest;
-    return drawWith(pipeline, await pipeline.acquire({ size: request }), request, listeners);
+    const drawing = new Drawing('job', request, { pipeline, events }, signal);
+    return drawing.draw(await drawing.acquire());
   }
   const pid = (): number =>
     (JSON.parse(pipeline.status().engines[0].device!.description) as { readonly pid: number }).pid;
 
   beforeEach(() => {
     Logger.overrideLogger(false);
+    events = new MemoryJobEvents();
   });
   afterEach(() => pipeline.stop());
 
@@ -105,10 +106,10 @@ describe(`${ReservedEngine.name} when memory is short`, () => {
   it('should leave a picture that was cancelled meanwhile', async () => {
     await start();
     const aborter = new AbortController();
-    const onProgress = ({ phase }: { phase: string }) => {
-      if (phase === 'decoding') aborter.abort();
-    };
-    const picture = draw('hungry', '1024x1024', { signal: aborter.signal, onProgress });
+    await events.subscribe('job', (event) => {
+      if (event.type === 'progress' && event.progress.phase === 'decoding') aborter.abort();
+    });
+    const picture = draw('hungry', '1024x1024', aborter);
     await expect(picture).rejects.toMatchObject({ code: 'cancelled' });
     expect(pipeline.status().state).toBe('ready');
   });

@@ -1,0 +1,41 @@
+import type { JobEvents } from './job.events';
+import { isFinished, type JobRecord } from './job.record';
+import type { Jobs } from './jobs.service';
+
+/** A message can get lost, the record cannot: whoever waits reads it this often, in milliseconds. */
+const POLL_INTERVAL = 5_000;
+
+/** See Jobs.finished. */
+export async function untilFinished(
+  id: string,
+  jobs: Pick<Jobs, 'get'>,
+  events: JobEvents,
+  signal: AbortSignal,
+  draining: AbortSignal,
+): Promise<JobRecord> {
+  let wake = (): void => {};
+  const unsubscribe = await events.subscribe(id, (event) => {
+    if (event.type === 'state') wake();
+  });
+  let stays = false;
+  const leave = () => wake();
+  for (const each of [signal, draining]) each.addEventListener('abort', leave);
+  try {
+    for (;;) {
+      // Before the record is read, or a change in between would wake nobody.
+      const news = new Promise<void>((resolve) => (wake = resolve));
+      const job = await jobs.get(id);
+      if (isFinished(job)) return job;
+      signal.throwIfAborted();
+      // One that runs may end in time, even where its engine dies and it is queued for a moment.
+      if (draining.aborted && !stays && job.state === 'queued') throw draining.reason;
+      stays = draining.aborted;
+      const timer = setTimeout(() => wake(), POLL_INTERVAL);
+      await news;
+      clearTimeout(timer);
+    }
+  } finally {
+    for (const each of [signal, draining]) each.removeEventListener('abort', leave);
+    unsubscribe();
+  }
+}
