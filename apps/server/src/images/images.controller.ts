@@ -5,6 +5,7 @@ import { ServiceError } from '@app/errors';
 import { isFinished } from '@app/jobs';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
+import { TakesJson } from '../http/json.body';
 import { JobPresenter } from '../jobs/job.presenter';
 import { JobReply } from '../jobs/jobs.dto';
 import { GenerationRequest, MemoryRequest, PictureReply, SubjectRequest } from './images.dto';
@@ -15,6 +16,7 @@ import { PictureContext, type RequestContext } from './request.context';
 const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
   applyDecorators(
     RequireScope('draw'),
+    TakesJson(),
     ApiHeader({
       name: 'Prefer',
       required: false,

@@ -11,21 +11,21 @@ import {
   StreamableFile,
   applyDecorators,
 } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { DisconnectSignal } from '../http/client.disconnect';
+import { TakesPicture } from './picture.body';
 import { UserParams, UserPictureReply } from './users.dto';
-import { PICTURE_TYPES, UsersService } from './users.service';
+import { UsersService } from './users.service';
 
 const BINARY = { type: 'string', format: 'binary' };
 
-const TakesPicture = () =>
+const StoresPicture = () =>
   applyDecorators(
     RequireScope('users'),
-    ApiConsumes(...PICTURE_TYPES),
-    ApiBody({ schema: BINARY, description: 'The picture, at most 20 MiB and 50 megapixels' }),
+    TakesPicture(),
     ApiErrors(
       'invalid_request',
       'not_found',
@@ -56,7 +56,7 @@ export class UsersController {
 
   /** Stores the user's avatar, which memory pictures are drawn from. */
   @Put('avatar')
-  @TakesPicture()
+  @StoresPicture()
   putAvatar(
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
@@ -86,7 +86,7 @@ export class UsersController {
 
   /** Stores the user's photo, which subject pictures are drawn from. */
   @Put('photo')
-  @TakesPicture()
+  @StoresPicture()
   putPhoto(
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
