@@ -15,6 +15,7 @@ import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
+import { LOOKUP_ERRORS, USER_PICTURE_ERRORS } from '../errors/error.groups';
 import { DisconnectSignal } from '../http/client.disconnect';
 import { TakesPicture } from './picture.body';
 import { UserParams, UserPictureReply } from './users.dto';
@@ -23,31 +24,16 @@ import { UsersService } from './users.service';
 const BINARY = { type: 'string', format: 'binary' };
 
 const StoresPicture = () =>
-  applyDecorators(
-    RequireScope('users'),
-    TakesPicture(),
-    ApiErrors(
-      'invalid_request',
-      'not_found',
-      'request_timeout',
-      'cancelled',
-      'payload_too_large',
-      'unsupported_picture',
-      'queue_full',
-      'storage_unavailable',
-      'draining',
-    ),
-  );
+  applyDecorators(RequireScope('users'), TakesPicture(), ApiErrors(...USER_PICTURE_ERRORS));
 const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
   applyDecorators(
     RequireScope('read'),
     Header('Cache-Control', 'private, no-cache'),
     ApiProduces('image/png'),
     ApiOkResponse({ schema: BINARY, description: 'The picture as PNG' }),
-    ApiErrors('invalid_request', 'not_found', missing, 'unsupported_picture', 'storage_unavailable'),
+    ApiErrors(...LOOKUP_ERRORS, missing, 'unsupported_picture'),
   );
-const Removes = () =>
-  applyDecorators(RequireScope('users'), ApiErrors('invalid_request', 'not_found', 'storage_unavailable'));
+const Removes = () => applyDecorators(RequireScope('users'), ApiErrors(...LOOKUP_ERRORS));
 
 @ApiTags('users')
 @Controller('v1/users/:user_id')
