@@ -8,6 +8,7 @@ export {
   JOB_VERSION,
   WEBHOOK_EVENTS,
   isFinished,
+  versionFor,
   type JobDraft,
   type JobRecord,
   type JobState,
@@ -19,4 +20,4 @@ export { JobStore, type JobPage, type JobQuery } from './job.store';
 export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
-export { JobFiles, type JobLora, type PictureRoute } from './worker/job.files';
+export { JobFiles, type JobLora, type PictureRoute, type Timings } from './worker/job.files';

@@ -60,7 +60,7 @@ export class ReservedEngine implements EngineLease {
         },
       );
       memory.drew(request);
-      return this.told(picture, request, planned);
+      return this.reported(picture, request, planned);
     } catch (error) {
       if (stopping.aborted) throw draining();
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
@@ -76,21 +76,12 @@ export class ReservedEngine implements EngineLease {
     this.lender.free();
   }
 
-  private told(picture: EnginePicture, request: GenerateRequest, planned: boolean): GeneratedPicture {
-    const { pixels, width, height, idle } = picture;
-    const { text, image, sampling, decode, engine } = picture.timings;
-    const timings = {
-      text_ms: text,
-      image_ms: image,
-      sampling_ms: sampling,
-      decode_ms: decode,
-      engine_ms: engine,
-      idle_ms: idle,
-    };
+  private reported(picture: EnginePicture, request: GenerateRequest, planned: boolean): GeneratedPicture {
+    const { pixels, width, height, timings, idle } = picture;
     const warnings = this.checkLoras(request, picture);
     // Not where VAE_TILING or the plan of the memory asked for it: then every such picture is.
     const unplanned = picture.decodedInTiles && !planned;
-    return { pixels, width, height, timings, warnings: unplanned ? [...warnings, IN_TILES] : warnings };
+    return { pixels, width, height, timings, idle, warnings: unplanned ? [...warnings, IN_TILES] : warnings };
   }
 
   /** A LoRA of which nothing fits is refused by the addon; one that fits in part is told. */

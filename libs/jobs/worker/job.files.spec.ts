@@ -29,7 +29,7 @@ const picture: GeneratedPicture = {
   pixels: Buffer.alloc(128 * 64 * 3, 7),
   width: 128,
   height: 64,
-  timings: { text_ms: 2.6, image_ms: 3, sampling_ms: 4, decode_ms: 5, engine_ms: 12 },
+  timings: { text: 2.6, image: 3, sampling: 4, decode: 5, engine: 12 },
   warnings: ['a warning'],
 };
 

@@ -185,7 +185,7 @@ export class JobRun {
       if (error instanceof EngineCrashed) this.died.add(engine.id);
       return this.settle(started, error);
     }
-    this.logger.debug({ job: this.id, idle_ms: picture.timings.idle_ms }, 'Drawn');
+    this.logger.debug({ job: this.id, idle_ms: picture.idle }, 'Drawn');
     await this.keep(started, picture);
     return false;
   }

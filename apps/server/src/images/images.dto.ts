@@ -1,7 +1,7 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsIn, IsString, Matches, MaxLength, ValidateNested } from 'class-validator';
-import { WEBHOOK_EVENTS, type WebhookEvent } from '@app/jobs';
+import { WEBHOOK_EVENTS, type Timings as JobTimings, type WebhookEvent } from '@app/jobs';
 import {
   Caller,
   Decimal,
@@ -173,7 +173,7 @@ export class PictureData {
   readonly size!: string;
 }
 
-export class Timings {
+export class Timings implements JobTimings {
   /** Milliseconds that the job waited for the engine. */
   readonly queue_ms!: number;
   /** Encoding the prompts. */

@@ -6,8 +6,8 @@ import { ServiceError } from '@app/errors';
 import {
   costOf,
   inputKey,
-  JOB_VERSION,
   Capabilities,
+  versionFor,
   type JobDraft,
   type JobLora,
   type PictureRoute,
@@ -104,7 +104,16 @@ export class JobDrafter {
     };
     const createdAt = Date.now();
     return {
-      ...{ version: JOB_VERSION, id, caller, state: 'queued', picture, createdAt, attempts: 0, crashes: 0 },
+      ...{
+        version: versionFor(picture),
+        id,
+        caller,
+        state: 'queued',
+        picture,
+        createdAt,
+        attempts: 0,
+        crashes: 0,
+      },
       deadlineAt: createdAt + 1000 * (options.deadline_seconds ?? this.config.DEADLINE_SECONDS),
       cost: costOf(picture),
       webhook: webhook(options),
