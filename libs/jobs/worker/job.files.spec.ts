@@ -46,7 +46,7 @@ describe(JobFiles.name, () => {
   });
 
   it('should hand the job to the engine as it is', async () => {
-    expect(await files.load(job)).toEqual({
+    expect(await files.load({ ...job, clipSkip: 1 })).toEqual({
       prompt: 'a lighthouse',
       negativePrompt: 'fog',
       width: 128,
@@ -54,6 +54,7 @@ describe(JobFiles.name, () => {
       steps: 4,
       guidanceScale: 5,
       seed: 42,
+      clipSkip: 1,
       loras: [],
     });
   });

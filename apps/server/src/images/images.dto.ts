@@ -21,6 +21,8 @@ export const DEFAULT_IP_ADAPTER_SCALE = 0.6;
 export const DEFAULT_LORA_SCALE = 1;
 export const MAX_SEED = 4_294_967_295;
 export const MAX_LORAS = 8;
+/** Layers of SDXL's first text encoder; its second has more. */
+export const MAX_CLIP_SKIP = 12;
 
 /** A week. */
 const MAX_DEADLINE = 604_800;
@@ -62,6 +64,14 @@ export class PictureOptions {
   @Optional()
   @Decimal(0, 30, { default: DEFAULT_GUIDANCE_SCALE })
   readonly guidance_scale?: number;
+
+  /**
+   * At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
+   * for SDXL.
+   */
+  @Optional()
+  @Whole(1, MAX_CLIP_SKIP, { example: 2 })
+  readonly clip_skip?: number;
 
   /** What the picture should not show. Left out: the service's NEGATIVE_PROMPT. */
   @Optional()

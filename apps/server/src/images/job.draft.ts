@@ -99,6 +99,7 @@ export class JobDrafter {
       ...this.size(options.size),
       steps: options.num_inference_steps ?? DEFAULT_STEPS,
       guidanceScale: options.guidance_scale ?? DEFAULT_GUIDANCE_SCALE,
+      clipSkip: options.clip_skip,
       seed: options.seed ?? randomInt(MAX_SEED + 1),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
