@@ -1,6 +1,6 @@
 import { JobDesk } from '../../test/support/job.desk';
 import type { Timings } from './worker/job.files';
-import { costOf, Estimates } from './estimates';
+import { Estimates } from './estimates';
 import type { JobRecord } from './job.record';
 
 const NOW = 1_800_000_000_000;
@@ -151,14 +151,5 @@ describe(Estimates.name, () => {
     jest.advanceTimersByTime(1001);
     await desk.estimates.untilPlace();
     expect(list).toHaveBeenCalledTimes(6);
-  });
-});
-
-describe(costOf.name, () => {
-  it('should be ten or so for a picture at the defaults, and a whole number of one at least', () => {
-    expect(costOf({ width: 64, height: 64, steps: 1 })).toBe(1);
-    expect(costOf({ width: 1024, height: 1024, steps: 30 })).toBe(7);
-    expect(costOf({ width: 1024, height: 1024, steps: 54 })).toBe(12);
-    expect(costOf({ width: 2048, height: 1024, steps: 54 })).toBe(24);
   });
 });

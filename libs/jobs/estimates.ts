@@ -137,12 +137,3 @@ function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2;
 }
-
-/** Half a megapixel and ten steps are one unit: a picture at SDXL's defaults costs about ten, a thumbnail one. */
-const UNIT = (1024 * 1024 * 10) / 2;
-/** Text encoding and decoding, in steps. */
-const FIXED_STEPS = 6;
-
-/** How much of its caller's share a picture takes. */
-export const costOf = ({ width, height, steps }: { width: number; height: number; steps: number }): number =>
-  Math.max(1, Math.round((width * height * (steps + FIXED_STEPS)) / UNIT));

@@ -1,6 +1,5 @@
 export { LocalCapabilities, Capabilities } from './capabilities/capabilities';
 export { FleetCapabilities } from './capabilities/fleet.capabilities';
-export { costOf } from './estimates';
 export { JobEvents, type JobEvent, type StoredEvent } from './job.events';
 export { inputKey } from './job.maintenance';
 export {

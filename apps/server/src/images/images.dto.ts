@@ -3,6 +3,17 @@ import { Type } from 'class-transformer';
 import { IsIn, IsString, Matches, MaxLength, ValidateNested } from 'class-validator';
 import { WEBHOOK_EVENTS, type Timings as JobTimings, type WebhookEvent } from '@app/jobs';
 import {
+  DEFAULT_GUIDANCE_SCALE,
+  DEFAULT_IP_ADAPTER_SCALE,
+  DEFAULT_LORA_SCALE,
+  DEFAULT_STEPS,
+  MAX_CLIP_SKIP,
+  MAX_GUIDANCE_SCALE,
+  MAX_LORA_SCALE,
+  MAX_LORAS,
+  MAX_STEPS,
+} from '@app/models/family';
+import {
   Caller,
   Decimal,
   ListOf,
@@ -15,14 +26,7 @@ import {
   Whole,
 } from '../validation/fields';
 
-export const DEFAULT_STEPS = 50;
-export const DEFAULT_GUIDANCE_SCALE = 5;
-export const DEFAULT_IP_ADAPTER_SCALE = 0.6;
-export const DEFAULT_LORA_SCALE = 1;
 export const MAX_SEED = 4_294_967_295;
-export const MAX_LORAS = 8;
-/** Layers of SDXL's first text encoder; its second has more. */
-export const MAX_CLIP_SKIP = 12;
 
 /** A week. */
 const MAX_DEADLINE = 604_800;
@@ -39,7 +43,7 @@ export class LoraOption {
 
   /** Strength; negative values push away from what it learned. */
   @Optional()
-  @Decimal(-2, 2, { default: DEFAULT_LORA_SCALE })
+  @Decimal(-MAX_LORA_SCALE, MAX_LORA_SCALE, { default: DEFAULT_LORA_SCALE })
   readonly scale?: number;
 }
 
@@ -47,7 +51,7 @@ export class LoraOption {
 export class PictureOptions {
   /** Sampling steps: more take longer and add detail. */
   @Optional()
-  @Whole(1, 150, { default: DEFAULT_STEPS })
+  @Whole(1, MAX_STEPS, { default: DEFAULT_STEPS })
   readonly num_inference_steps?: number;
 
   /** Start of the noise: the same seed, options and machine give the same picture. Left out: random, and told. */
@@ -62,7 +66,7 @@ export class PictureOptions {
 
   /** Classifier-free guidance: how closely the picture follows the prompt. */
   @Optional()
-  @Decimal(0, 30, { default: DEFAULT_GUIDANCE_SCALE })
+  @Decimal(0, MAX_GUIDANCE_SCALE, { default: DEFAULT_GUIDANCE_SCALE })
   readonly guidance_scale?: number;
 
   /**

@@ -4,7 +4,6 @@ import pLimit from 'p-limit';
 import { Config, defaultSize, parseSize, type Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import {
-  costOf,
   inputKey,
   Capabilities,
   versionFor,
@@ -13,18 +12,18 @@ import {
   type PictureRoute,
   type Webhook,
 } from '@app/jobs';
-import { encodePng, REFERENCE_SIDE, shrunk, toReference } from '@app/pictures';
-import { Storage } from '@app/storage';
-import { UserPictures, type UserPicture } from '../users/user.pictures';
 import {
+  costOf,
   DEFAULT_GUIDANCE_SCALE,
   DEFAULT_IP_ADAPTER_SCALE,
   DEFAULT_LORA_SCALE,
   DEFAULT_STEPS,
-  MAX_SEED,
-  type LoraOption,
-  type PictureOptions,
-} from './images.dto';
+  REFERENCE_SIDE,
+} from '@app/models/family';
+import { encodePng, shrunk, toReference } from '@app/pictures';
+import { Storage } from '@app/storage';
+import { UserPictures, type UserPicture } from '../users/user.pictures';
+import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
 import { ReferenceFetcher } from './reference.fetcher';
 
 /** What a route adds to the options that all of them share. */
