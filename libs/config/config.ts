@@ -14,16 +14,13 @@ import {
   validateSync,
 } from 'class-validator';
 import ipaddr from 'ipaddr.js';
+import { DEFAULT_SIDE, MAX_SIDE, SIZE_STEP } from '@app/models/family';
 
 export interface Size {
   /** pixels */
   readonly width: number;
   readonly height: number;
 }
-
-/** The engine works on latents of 1/8 size that its UNet halves three times: sides come in multiples of 64 pixels. */
-export const SIZE_STEP = 64;
-export const MAX_SIDE = 4096;
 
 /** "WIDTHxHEIGHT" in pixels -> Size, or undefined when it is not one the engine can make unchanged. */
 export function parseSize(text: string): Size | undefined {
@@ -554,7 +551,7 @@ export const signsLinks = (config: Config): boolean =>
 export function defaultSize(config: Config): Size {
   return (
     parseSize(config.DEFAULT_SIZE ?? '') ??
-    (isDemo(config) ? { width: 128, height: 128 } : { width: 1024, height: 1024 })
+    (isDemo(config) ? { width: 128, height: 128 } : { width: DEFAULT_SIDE, height: DEFAULT_SIDE })
   );
 }
 

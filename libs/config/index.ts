@@ -3,7 +3,6 @@ export {
   Config,
   ConfigError,
   INPUTS,
-  SIZE_STEP,
   defaultSize,
   hasKeys,
   isDemo,

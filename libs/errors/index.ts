@@ -1,1 +1,2 @@
-export { ERRORS, ServiceError, type ErrorCode, type ErrorRule } from './service.error';
+export { ERRORS, type ErrorCode, type ErrorRule } from './errors';
+export { ServiceError } from './service.error';

@@ -1,5 +1,5 @@
 import { JobDesk } from '../../test/support/job.desk';
-import type { PictureTimings } from './worker/job.files';
+import type { Timings } from './worker/job.files';
 import { Estimates } from './estimates';
 import type { JobRecord } from './job.record';
 
@@ -9,7 +9,7 @@ const NOW = 1_800_000_000_000;
 type Size = Partial<JobRecord['picture']>;
 
 /** Times of one picture; all that is not the sampling is counted as one. */
-const timed = (sampling_ms: number, fixed = 0): PictureTimings => ({
+const timed = (sampling_ms: number, fixed = 0): Timings => ({
   ...{ queue_ms: 99_999, total_ms: 99_999, sampling_ms },
   ...{ text_ms: fixed, image_ms: 0, decode_ms: 0, encode_ms: 0, store_ms: 0 },
 });
@@ -22,7 +22,7 @@ describe(Estimates.name, () => {
     const { id } = await desk.submit('run', { picture: size });
     return (await desk.jobs.start(id))!;
   };
-  const measured = async (timings: PictureTimings, size: Size = {}) => {
+  const measured = async (timings: Timings, size: Size = {}) => {
     const { id, picture } = await run(size);
     const result = { key: picture.key, s3_uri: '', seed: 1, size: '', timings, warnings: [] };
     await desk.jobs.succeed(id, 1, result);

@@ -9,17 +9,8 @@
 export interface Place {
   /** Counts accepted jobs; also the order of lists. */
   readonly seq: number;
-  /** Virtual time at which the job may start, in units of `cost`. */
+  /** Virtual time at which the job may start, in units of costOf (libs/models/family.ts). */
   readonly start: number;
   /** `start` + the job's cost: where its caller's next job begins. */
   readonly finish: number;
 }
-
-/** Half a megapixel and ten steps are one unit: a picture at SDXL's defaults costs about ten, a thumbnail one. */
-const UNIT = (1024 * 1024 * 10) / 2;
-/** Text encoding and decoding, in steps. */
-const FIXED_STEPS = 6;
-
-/** How much of its caller's share a picture takes. */
-export const costOf = ({ width, height, steps }: { width: number; height: number; steps: number }): number =>
-  Math.max(1, Math.round((width * height * (steps + FIXED_STEPS)) / UNIT));

@@ -1,6 +1,5 @@
 export { LocalCapabilities, Capabilities } from './capabilities/capabilities';
 export { FleetCapabilities } from './capabilities/fleet.capabilities';
-export { costOf } from './fair.share';
 export { JobEvents, type JobEvent, type StoredEvent } from './job.events';
 export { inputKey } from './job.maintenance';
 export {
@@ -8,6 +7,7 @@ export {
   JOB_VERSION,
   WEBHOOK_EVENTS,
   isFinished,
+  versionFor,
   type JobDraft,
   type JobRecord,
   type JobState,
@@ -19,5 +19,5 @@ export type { JobPage, JobQuery } from './job.store';
 export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
-export { JobFiles, type JobLora, type PictureRoute } from './worker/job.files';
+export { JobFiles, type JobLora, type PictureRoute, type Timings } from './worker/job.files';
 export { dueDeliveries } from './webhook.outbox';

@@ -4,10 +4,22 @@ import type { PictureJob, PictureResult } from './worker/job.files';
 
 /**
  * The format of a record. Fields are only ever added, and whoever writes a record back keeps fields that it does not
- * know: so old and new processes work side by side. Raised only when an older worker could not run a new job rightly;
- * a worker leaves jobs with a higher version to newer ones.
+ * know: so old and new processes work side by side. A job whose picture has a field that older workers would leave out has
+ * a higher version than theirs: a worker leaves such jobs to newer ones.
  */
-export const JOB_VERSION = 1;
+const FIRST_VERSION = 1;
+/** The version since which workers heed a field of a picture that may be absent. */
+const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = { clipSkip: 2 };
+
+/** The highest that this process can run. */
+export const JOB_VERSION = Math.max(FIRST_VERSION, ...Object.values(HEEDED_SINCE));
+
+/** The lowest whose workers draw this picture as it was asked for. */
+export function versionFor(picture: Partial<PictureJob>): number {
+  const fields = Object.keys(HEEDED_SINCE) as (keyof PictureJob)[];
+  const since = fields.map((field) => (picture[field] === undefined ? 0 : HEEDED_SINCE[field]!));
+  return Math.max(FIRST_VERSION, ...since);
+}
 
 /** queued -> running | cancelled | expired; running -> succeeded | failed | cancelled | queued (given back, retried). */
 export const JOB_STATES = ['queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'] as const;

@@ -1,6 +1,7 @@
 import { basename, join, resolve } from 'node:path';
 import { type Config, isDemo } from '@app/config';
 import { type DemoFiles, demoFolder } from './demo';
+import { CLIP_VISION, IP_ADAPTER, SDXL_BASE, SDXL_VAE } from './family';
 import { HUB_FORM, type HubReference, parseHubReference } from './hub.reference';
 import { checkpointIn, kindOf } from './local.files';
 import { ModelError } from './model.error';
@@ -23,12 +24,6 @@ export interface ModelPlan {
   readonly clipVision?: Wanted;
   readonly loraDir?: string;
 }
-
-export const SDXL_BASE = 'stabilityai/stable-diffusion-xl-base-1.0';
-/** SDXL's own VAE overflows in fp16: the pictures are black. This one is retrained to stay in range. */
-const SDXL_VAE = 'madebyollin/sdxl-vae-fp16-fix:sdxl_vae.safetensors';
-const IP_ADAPTER = 'h94/IP-Adapter:sdxl_models/ip-adapter_sdxl_vit-h.safetensors';
-const CLIP_VISION = 'h94/IP-Adapter:models/image_encoder/model.safetensors';
 
 /**
  * The rules of MODEL_FILE, MODEL_PATH, VAE_PATH, IP_ADAPTER_PATH, CLIP_VISION_PATH and LORA_DIR. Whatever can be

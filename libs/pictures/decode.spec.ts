@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
-import { REFERENCE_SIDE } from './reference';
+import { REFERENCE_SIDE } from '@app/models/family';
 import {
   flatPng,
   webpOfTables,

@@ -1,7 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import { ServiceError } from '@app/errors';
 import { drawnParts, PictureRefusal } from './picture.parts';
-import { REFERENCE_SIDE } from './reference';
+import { REFERENCE_SIDE } from '@app/models/family';
 import { Fifo } from '@app/lifecycle';
 
 /** Largest picture that users may send, in bytes. */

@@ -1,4 +1,3 @@
 export { MAX_PICTURE_BYTES, copyToReference, toAvatarPng, toReference } from './decode';
 export { encodePng, encodePreview } from './encode';
-export { REFERENCE_SIDE } from './reference';
 export { shrunk } from './size';

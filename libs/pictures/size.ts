@@ -1,4 +1,5 @@
-import { SIZE_STEP, type Size } from '@app/config';
+import type { Size } from '@app/config';
+import { SIZE_STEP } from '@app/models/family';
 
 const pixels = ({ width, height }: Size) => width * height;
 const onGrid = (side: number) => Math.max(SIZE_STEP, Math.floor(side / SIZE_STEP) * SIZE_STEP);

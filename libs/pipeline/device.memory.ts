@@ -1,15 +1,13 @@
 import { readFileSync } from 'node:fs';
 import type { Config, Size } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { MOST_DECODED_AT_ONCE } from '@app/models/family';
 import { shrunk } from '@app/pictures';
 import { EngineCrashed, EngineFailure } from './engine.errors';
 import type { MemoryPlan } from './engine.protocol';
 
 /** Of the container's cgroup (v2). Elsewhere it is not there, and the kernel's kill looks like any other. */
 const MEMORY_EVENTS = '/sys/fs/cgroup/memory.events';
-
-/** Above so many pixels, the engine's decoder counts past what an int holds. */
-const MOST_AT_ONCE = 2_048 * 2_048;
 
 /** A picture that needs more memory than a device has. */
 export class OutOfMemory extends ServiceError {
@@ -46,7 +44,7 @@ export class DeviceMemory {
 
   /** Whether a picture is decoded in tiles from the first. */
   decodesInTiles(size: Size): boolean {
-    if (this.tiling === 'always' || pixels(size) > MOST_AT_ONCE) return true;
+    if (this.tiling === 'always' || pixels(size) > MOST_DECODED_AT_ONCE) return true;
     return this.tiling === 'retry' && this.plan !== undefined && pixels(size) > this.plan.whole;
   }
 

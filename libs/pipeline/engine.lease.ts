@@ -86,20 +86,11 @@ export class EngineLease {
   }
 
   private toPicture(picture: EnginePicture, request: GenerateRequest, planned: boolean): GeneratedPicture {
-    const { pixels, width, height, idle } = picture;
-    const { text, image, sampling, decode, engine } = picture.timings;
-    const timings = {
-      text_ms: text,
-      image_ms: image,
-      sampling_ms: sampling,
-      decode_ms: decode,
-      engine_ms: engine,
-      idle_ms: idle,
-    };
+    const { pixels, width, height, timings, idle } = picture;
     const warnings = this.checkLoras(request, picture);
     // Not where VAE_TILING or the plan of the memory asked for it: then every such picture is.
     const unplanned = picture.decodedInTiles && !planned;
-    return { pixels, width, height, timings, warnings: unplanned ? [...warnings, IN_TILES] : warnings };
+    return { pixels, width, height, timings, idle, warnings: unplanned ? [...warnings, IN_TILES] : warnings };
   }
 
   /** A LoRA of which nothing fits is refused by the addon; one that fits in part brings a warning. */

@@ -83,7 +83,7 @@ describe(PipelineService.name, () => {
     expect(pipeline.status()).toMatchObject({ state: 'ready', everReady: true, device: { name: 'CPU' } });
     expect(await draw('draw')).toMatchObject({
       pixels: Buffer.from([1, 2, 3]),
-      timings: { text_ms: 1, image_ms: 0, sampling_ms: 2, decode_ms: 3, engine_ms: 6 },
+      timings: { text: 1, image: 0, sampling: 2, decode: 3, engine: 6 },
     });
     await expect(draw('fail')).rejects.toMatchObject({ code: 'generation_failed' });
     expect(pipeline.status().state).toBe('ready');

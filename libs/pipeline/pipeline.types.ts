@@ -1,5 +1,5 @@
 import type { Size } from '@app/config';
-import type { EngineFacts, EngineInfo } from './engine.protocol';
+import type { EngineFacts, EngineInfo, EnginePicture, GenerateOptions } from './engine.protocol';
 
 export interface LoraRequest {
   /** The file's name in LORA_DIR without `.safetensors`. */
@@ -12,29 +12,10 @@ export interface LoraRequest {
   readonly tensors: number;
 }
 
-/** A reference picture for the IP-Adapter, decoded and cropped by libs/pictures/decode.ts. */
-export interface Reference {
-  /** REFERENCE_SIDE x REFERENCE_SIDE x 3 bytes, RGB, row by row. */
-  readonly pixels: Buffer;
-  /** IP-Adapter scale, 0..1. */
-  readonly strength: number;
-}
-
 /** Everything that decides a picture: the same request on the same machine and model gives the same bytes. */
-export interface GenerateRequest {
-  readonly prompt: string;
+export interface GenerateRequest extends Omit<GenerateOptions, 'loras' | 'previews' | 'vaeTiling'> {
   readonly negativePrompt: string;
-  /** Pixels; multiples of 64. */
-  readonly width: number;
-  readonly height: number;
-  /** Sampling steps, 1..150. */
-  readonly steps: number;
-  /** Classifier-free guidance, 0..30. */
-  readonly guidanceScale: number;
-  /** 0..4294967295. */
-  readonly seed: number;
   readonly loras: readonly LoraRequest[];
-  readonly reference?: Reference;
 }
 
 /** Where a running job is. `text`: prompts are encoded; `image`: the reference picture is. */
@@ -45,18 +26,6 @@ export interface Progress {
   /** Sampling steps done, of `steps`. */
   readonly step: number;
   readonly steps: number;
-}
-
-/** Milliseconds that the engine spent in each phase. */
-export interface EngineTimings {
-  readonly text_ms: number;
-  readonly image_ms: number;
-  readonly sampling_ms: number;
-  readonly decode_ms: number;
-  /** generate_image from call to return. */
-  readonly engine_ms: number;
-  /** How long the engine had rested when it began, by its own clock; absent for the first picture of its process. */
-  readonly idle_ms?: number;
 }
 
 /** A small picture of the latent as it is after `step`. */
@@ -87,12 +56,11 @@ export interface EngineWish {
   readonly signal?: AbortSignal;
 }
 
-export interface GeneratedPicture {
-  /** width x height x 3 bytes, RGB, row by row. */
-  readonly pixels: Buffer;
-  readonly width: number;
-  readonly height: number;
-  readonly timings: EngineTimings;
+/** What the engine drew, its times in milliseconds. */
+export interface GeneratedPicture extends Pick<
+  EnginePicture,
+  'pixels' | 'width' | 'height' | 'timings' | 'idle'
+> {
   /** Sentences for the caller, such as a LoRA that was applied in part. */
   readonly warnings: readonly string[];
 }

@@ -124,6 +124,14 @@ describe('Pictures, from request to file', () => {
       expect((await ask({ prompt: 'a pizza on green' })).equals(first)).toBe(false);
     });
 
+    it('should read the prompt at the layer of clip_skip, by default at the last but one', async () => {
+      const ask = (more: object) =>
+        png('/v1/images/generations', { prompt: 'a fox on blue', ...SMALL, ...more });
+      const usual = await ask({});
+      expect((await ask({ clip_skip: 2 })).equals(usual)).toBe(true);
+      expect((await ask({ clip_skip: 1 })).equals(usual)).toBe(false);
+    });
+
     it('should draw after a picture from outside', async () => {
       const image = `${outside}/cake.png`;
       const { r, g, b } = await backgroundOf(

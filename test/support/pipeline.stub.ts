@@ -126,7 +126,8 @@ export class PipelineStub {
       pixels: Buffer.alloc(width * height * 3, 7),
       width,
       height,
-      timings: { text_ms: 2.6, image_ms: 3, sampling_ms: 4, decode_ms: 5, engine_ms: 12, idle_ms: 1.2 },
+      timings: { text: 2.6, image: 3, sampling: 4, decode: 5, engine: 12 },
+      idle: 1.2,
       warnings: ['a warning'],
     };
   }

@@ -1,3 +1,4 @@
+import { MAX_SIDE, MOST_DECODED_AT_ONCE, SIZE_STEP } from '@app/models/family';
 import type { MemoryPlan, MemoryWish } from '@app/pipeline';
 import { type CardMemory, decodingOf, NEEDS, resting, scratchOf, TILE } from './memory.needs';
 
@@ -6,9 +7,7 @@ export interface CardPlan extends MemoryPlan {
   readonly leaves: number;
 }
 
-/** Above, the engine's decoder counts past what an int holds. */
-const MOST_AT_ONCE = 2_048 * 2_048;
-const LEAST = 64 * 64;
+const LEAST = SIZE_STEP * SIZE_STEP;
 
 /**
  * Throws a sentence where not even the smallest picture fits. Of a card that is shared with engines that are yet to load it
@@ -54,7 +53,7 @@ const least = (card: CardMemory, offload: boolean) => fixed(card, offload) + atO
 function layOut(card: CardMemory, offloadEncoders: boolean): MemoryPlan {
   const room = card.free - fixed(card, offloadEncoders);
   // Decoding takes more than sampling did.
-  const whole = Math.min(Math.floor(room / atOnce(card, 1)), MOST_AT_ONCE);
+  const whole = Math.min(Math.floor(room / atOnce(card, 1)), MOST_DECODED_AT_ONCE);
   const inTiles = Math.max(whole, mostInTiles(room, whole));
   return { offloadEncoders, whole, inTiles, sentence: inWords(card, offloadEncoders, whole, inTiles) };
 }
@@ -81,6 +80,6 @@ function inWords({ free }: CardMemory, offload: boolean, whole: number, inTiles:
 const gb = (bytes: number) => (bytes / 1e9).toFixed(1);
 /** The largest square of at most so many pixels that can be asked for. */
 function square(pixels: number): string {
-  const side = Math.min(4_096, Math.floor(Math.sqrt(pixels) / 64) * 64);
+  const side = Math.min(MAX_SIDE, Math.floor(Math.sqrt(pixels) / SIZE_STEP) * SIZE_STEP);
   return `${side}x${side}`;
 }

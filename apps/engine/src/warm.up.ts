@@ -1,9 +1,12 @@
+import {
+  DEFAULT_GUIDANCE_SCALE,
+  DEFAULT_IP_ADAPTER_SCALE,
+  REFERENCE_SIDE,
+  SIZE_STEP as LEAST,
+} from '@app/models/family';
 import type { MemoryPlan } from '@app/pipeline';
 import type { Device, GenerateOptions } from '#native';
 
-/** Side of the reference picture that the addon takes. */
-const REFERENCE = 224;
-const LEAST = 64;
 /**
  * The smallest picture whose kernels are those of large ones on every card, 7.5 to 12.0: at 64x64 other matrix products
  * are chosen, and the first 1024x1024 compiles another module (docs/cards.md).
@@ -22,7 +25,17 @@ export function warmUpPicture(
   const cuda = name.startsWith('CUDA');
   const fits = plan ? Math.floor(Math.sqrt(plan.whole) / LEAST) * LEAST : ENOUGH;
   const side = cuda ? Math.max(LEAST, Math.min(ENOUGH, fits)) : LEAST;
-  const picture = { prompt: 'warm-up', width: side, height: side, steps: 1, guidanceScale: 5, seed: 0 };
+  const picture = {
+    prompt: 'warm-up',
+    width: side,
+    height: side,
+    steps: 1,
+    guidanceScale: DEFAULT_GUIDANCE_SCALE,
+    seed: 0,
+  };
   if (!cuda || !hasIpAdapter) return picture;
-  return { ...picture, reference: { pixels: Buffer.alloc(REFERENCE * REFERENCE * 3, 128), strength: 0.6 } };
+  return {
+    ...picture,
+    reference: { pixels: Buffer.alloc(REFERENCE_SIDE ** 2 * 3, 128), strength: DEFAULT_IP_ADAPTER_SCALE },
+  };
 }

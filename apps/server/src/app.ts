@@ -6,11 +6,11 @@ import { pinoHttp } from 'pino-http';
 import { Config } from '@app/config';
 import { authenticate } from './auth/authentication';
 import { AppModule } from './app.module';
-import { jsonBodies, pictureBodies, unreadBodies } from './http/body.parser';
 import { cors } from './http/cors';
 import { HttpLimits } from './http/http.limits';
 import { BoundedAdapter } from './http/http.server';
 import { requireHost } from './http/client.errors';
+import { unreadBodies } from './http/unread.bodies';
 import { carryRequestId, requestLog } from './logging';
 import { Metrics } from './metrics/metrics';
 import { MetricsServer } from './metrics/metrics.server';
@@ -21,7 +21,7 @@ export async function createApp(config: Config): Promise<NestExpressApplication>
   const adapter = new BoundedAdapter(config, new HttpLimits());
   const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config), adapter, {
     bufferLogs: true, // until the real logger is there
-    bodyParser: false, // ours have limits
+    bodyParser: false, // routes read what they take, within limits
     abortOnError: false, // main.ts says in one sentence what went wrong
   });
   app.useLogger(app.get(Logger));
@@ -53,6 +53,5 @@ export function setUp(app: NestExpressApplication): void {
   // Before anything that asks who calls: a preflight carries no key.
   if (config.CORS_ORIGINS.length > 0) app.enableCors(cors(config));
   if (config.ROLE !== 'worker') authenticate(app);
-  app.use(jsonBodies(limits), pictureBodies(limits));
   serveApiDocs(app);
 }

@@ -62,8 +62,8 @@ export const carryRequestId: RequestHandler = (request, _response, next) =>
   requestIds.run(request.id as string, next);
 
 /**
- * The service's own lines. Requests are logged by a middleware of app.ts, before the body parsers, so that what those
- * refuse is logged too; nestjs-pino would bind its own to routes, later.
+ * The service's own lines. Requests are logged by a middleware of app.ts, before all else, so that what is
+ * refused early is logged too; nestjs-pino would bind its own to routes, later.
  */
 export function logging(config: Config): Params {
   const options = requestLog(config);

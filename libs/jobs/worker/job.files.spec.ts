@@ -29,7 +29,7 @@ const picture: GeneratedPicture = {
   pixels: Buffer.alloc(128 * 64 * 3, 7),
   width: 128,
   height: 64,
-  timings: { text_ms: 2.6, image_ms: 3, sampling_ms: 4, decode_ms: 5, engine_ms: 12 },
+  timings: { text: 2.6, image: 3, sampling: 4, decode: 5, engine: 12 },
   warnings: ['a warning'],
 };
 
@@ -46,7 +46,7 @@ describe(JobFiles.name, () => {
   });
 
   it('should hand the job to the engine as it is', async () => {
-    expect(await files.load(job)).toEqual({
+    expect(await files.load({ ...job, clipSkip: 1 })).toEqual({
       prompt: 'a lighthouse',
       negativePrompt: 'fog',
       width: 128,
@@ -54,6 +54,7 @@ describe(JobFiles.name, () => {
       steps: 4,
       guidanceScale: 5,
       seed: 42,
+      clipSkip: 1,
       loras: [],
     });
   });

@@ -31,8 +31,8 @@ export interface PictureJob extends Omit<GenerateRequest, 'reference' | 'loras'>
   readonly ipAdapterScale: number;
 }
 
-/** Milliseconds, rounded. */
-export interface PictureTimings {
+/** Where the time of a picture went: whole milliseconds, from its request to its end. */
+export interface Timings {
   readonly queue_ms: number;
   readonly text_ms: number;
   readonly image_ms: number;
@@ -49,7 +49,7 @@ export interface PictureResult {
   readonly seed: number;
   /** WIDTHxHEIGHT of the picture that was made. */
   readonly size: string;
-  readonly timings: PictureTimings;
+  readonly timings: Timings;
   readonly warnings: readonly string[];
 }
 
@@ -69,14 +69,21 @@ export class JobFiles {
 
   /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
   async load(picture: PictureJob): Promise<GenerateRequest> {
-    const { prompt, negativePrompt, width, height, steps, guidanceScale, seed } = picture;
+    // eslint-disable-next-line @typescript-eslint/no-unused-vars -- what is left is the engine's
+    const {
+      id,
+      route,
+      userId,
+      key,
+      loras: named,
+      referenceKey,
+      ipAdapterScale: strength,
+      ...options
+    } = picture;
     const loras: LoraRequest[] = [];
-    for (const [i, lora] of picture.loras.entries()) loras.push(await this.lora(lora, i));
-    const reference = picture.referenceKey && (await this.reference(picture.referenceKey));
-    return {
-      ...{ prompt, negativePrompt, width, height, steps, guidanceScale, seed, loras },
-      ...(reference && { reference: { pixels: reference, strength: picture.ipAdapterScale } }),
-    };
+    for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
+    if (!referenceKey) return { ...options, loras };
+    return { ...options, loras, reference: { pixels: await this.reference(referenceKey), strength } };
   }
 
   /** Encodes and stores the picture; nothing is stored once `signal` aborted. */
@@ -93,16 +100,17 @@ export class JobFiles {
     await this.storage.put(job.key, png, 'image/png');
     const stored = performance.now();
 
-    const { text_ms, image_ms, sampling_ms, decode_ms } = picture.timings;
-    const timings = {
+    const { text, image, sampling, decode } = picture.timings;
+    const timings: Timings = {
       queue_ms: clock.startedAt - clock.createdAt,
-      ...{ text_ms, image_ms, sampling_ms, decode_ms },
-      encode_ms: storing - encoding,
-      store_ms: stored - storing,
+      text_ms: Math.round(text),
+      image_ms: Math.round(image),
+      sampling_ms: Math.round(sampling),
+      decode_ms: Math.round(decode),
+      encode_ms: Math.round(storing - encoding),
+      store_ms: Math.round(stored - storing),
       total_ms: Date.now() - clock.createdAt,
     };
-    for (const name of Object.keys(timings) as (keyof PictureTimings)[])
-      timings[name] = Math.round(timings[name]);
     return {
       key: job.key,
       s3_uri: this.storage.uri(job.key),

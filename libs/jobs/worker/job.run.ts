@@ -151,7 +151,7 @@ export class JobRun {
     } catch (error) {
       return this.outcome.settle(started, error);
     }
-    this.logger.debug({ job: this.id, idle_ms: picture.timings.idle_ms }, 'Drawn');
+    this.logger.debug({ job: this.id, idle_ms: picture.idle }, 'Drawn');
     await this.outcome.store(started, picture);
     return false;
   }

@@ -11,8 +11,8 @@ const PICTURE = /^\/images\//i;
 const BEARER = /^Bearer +(\S+) *$/i;
 
 /**
- * Who may come in: known keys, at a bounded rate. To be called before the body parsers, so that nothing of a
- * stranger's body is kept. What a key may do there is the question of scope.guard.ts.
+ * Who may come in: known keys, at a bounded rate. Nothing of a stranger's body is
+ * read. What a key may do there is the question of scope.guard.ts, and then the route reads the body.
  */
 export function authenticate(app: NestExpressApplication): void {
   const config = app.get(Config);

@@ -1,10 +1,12 @@
 import { request as send } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants';
 import { MetadataScanner, ModulesContainer, Reflector } from '@nestjs/core';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { startApi, type Api } from '../../../../test/support/api';
 import { http } from '../../../../test/support/http';
 import { key } from '../../../../test/support/keys';
+import { RawConnection } from '../../../../test/support/raw.connection';
 import { SCOPES, type Scope } from './api.key';
 import { REQUIRED_SCOPE } from './scope.decorators';
 import { ScopeGuard } from './scope.guard';
@@ -192,6 +194,31 @@ describe(ScopeGuard.name, () => {
     expect(await ask({})).toBe(401);
     expect(await ask({ authorization: 'Bearer wrong' })).toBe(401);
     expect(await ask(all.header)).toBe('waits for the body');
+  });
+
+  it.each([
+    ['without a word', ''],
+    ['with Expect: 100-continue', 'Expect: 100-continue\r\n'],
+  ])('should refuse a key without the scope before the body is there, %s', async (_name, expectation) => {
+    for (const [route, type, scope] of [
+      ['PUT /v1/users/ann/avatar', 'image/png', 'users'],
+      ['PUT /v1/users/ann/photo', 'image/png', 'users'],
+      ['POST /v1/images/generations', 'application/json', 'draw'],
+    ] as const) {
+      const announce = (authorization: string) =>
+        RawConnection.open(
+          api.url,
+          `${route} HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nContent-Type: ${type}\r\n` +
+            `${expectation}Content-Length: 100000\r\n\r\n`,
+        );
+      const refused = await announce(without[scope].header.authorization);
+      expect({ route, status: (await refused.reply()).status }).toEqual({ route, status: 403 });
+      const taken = await announce(all.header.authorization);
+      if (expectation) await taken.until(() => taken.received !== '', 'the wish for a body');
+      else await sleep(300);
+      expect(taken.received).toBe(expectation && 'HTTP/1.1 100 Continue\r\n\r\n');
+      for (const { socket } of [refused, taken]) socket.destroy();
+    }
   });
 
   it('should ask nobody for a key, and say so in the document, where there are none', async () => {

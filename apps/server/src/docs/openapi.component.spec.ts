@@ -81,6 +81,7 @@ describe('the API document', () => {
       num_inference_steps: { type: 'integer', minimum: 1, maximum: 150, default: 50 },
       seed: { type: 'integer', minimum: 0, maximum: 4294967295 },
       guidance_scale: { type: 'number', minimum: 0, maximum: 30, default: 5 },
+      clip_skip: { type: 'integer', minimum: 1, maximum: 12 },
       ip_adapter_scale: { type: 'number', minimum: 0, maximum: 1, default: 0.6 },
       prompt: { type: 'string', minLength: 1, maxLength: 2000 },
       loras: { type: 'array', maxItems: 8 },

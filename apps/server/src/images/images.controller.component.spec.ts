@@ -79,7 +79,15 @@ describe(ImagesController.name, () => {
   });
 
   it('should take null as left out, as clients send it that serialise unset fields', async () => {
-    const optional = ['seed', 'size', 'num_inference_steps', 'guidance_scale', 'negative_prompt', 'loras'];
+    const optional = [
+      'seed',
+      'size',
+      'num_inference_steps',
+      'guidance_scale',
+      'negative_prompt',
+      'loras',
+      'clip_skip',
+    ];
     const unset = Object.fromEntries(
       [...optional, 'ip_adapter_scale', 'reference_image_url'].map((key) => [key, null]),
     );
@@ -103,6 +111,9 @@ describe(ImagesController.name, () => {
     ['a seed past 32 bits', { prompt: 'x', seed: 2 ** 32 }, 'seed', /received 4294967296$/],
     ['half a step', { prompt: 'x', num_inference_steps: 1.5 }, 'num_inference_steps', /from 1 to 150/],
     ['no steps', { prompt: 'x', num_inference_steps: 0 }, 'num_inference_steps', /received 0$/],
+    ['no clip_skip', { prompt: 'x', clip_skip: 0 }, 'clip_skip', /a whole number from 1 to 12 .* 0$/],
+    ['a large clip_skip', { prompt: 'x', clip_skip: 13 }, 'clip_skip', /from 1 to 12 .* 13$/],
+    ['half a clip_skip', { prompt: 'x', clip_skip: 1.5 }, 'clip_skip', /from 1 to 12/],
     ['null where a value is needed', { prompt: null }, 'prompt', /1 to 2000 characters .* received null$/],
     ['an odd size', { prompt: 'x', size: '100x100' }, 'size', /multiples of 64/],
     ['a huge size', { prompt: 'x', size: '4096x4096' }, 'size', /at most 2097152 pixels/],

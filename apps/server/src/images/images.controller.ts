@@ -5,6 +5,8 @@ import { ServiceError } from '@app/errors';
 import { isFinished } from '@app/jobs';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
+import { DRAWING_ERRORS } from '../errors/error.groups';
+import { TakesJson } from '../http/json.body';
 import { JobPresenter } from '../jobs/job.presenter';
 import { JobReply } from '../jobs/jobs.dto';
 import { GenerationRequest, MemoryRequest, PictureReply, SubjectRequest } from './images.dto';
@@ -15,6 +17,7 @@ import { PictureContext, type RequestContext } from './request.context';
 const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
   applyDecorators(
     RequireScope('draw'),
+    TakesJson(),
     ApiHeader({
       name: 'Prefer',
       required: false,
@@ -40,29 +43,7 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
         'Preference-Applied': { description: 'The preference', schema: { type: 'string' } },
       },
     }),
-    ApiErrors(
-      'invalid_request',
-      ...missing,
-      'not_found',
-      'lora_not_found',
-      'request_timeout',
-      'cancelled',
-      'payload_too_large',
-      'unsupported_picture',
-      'ip_adapter_disabled',
-      'lora_disabled',
-      'lora_not_applied',
-      'idempotency_mismatch',
-      'caller_queue_full',
-      'generation_failed',
-      'out_of_memory',
-      'engine_crashed',
-      'queue_full',
-      'engine_not_ready',
-      'storage_unavailable',
-      'draining',
-      'deadline_exceeded',
-    ),
+    ApiErrors(...missing, ...DRAWING_ERRORS),
   );
 
 @ApiTags('images')

@@ -1,7 +1,18 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsIn, IsString, Matches, MaxLength, ValidateNested } from 'class-validator';
-import { WEBHOOK_EVENTS, type WebhookEvent } from '@app/jobs';
+import { WEBHOOK_EVENTS, type Timings as JobTimings, type WebhookEvent } from '@app/jobs';
+import {
+  DEFAULT_GUIDANCE_SCALE,
+  DEFAULT_IP_ADAPTER_SCALE,
+  DEFAULT_LORA_SCALE,
+  DEFAULT_STEPS,
+  MAX_CLIP_SKIP,
+  MAX_GUIDANCE_SCALE,
+  MAX_LORA_SCALE,
+  MAX_LORAS,
+  MAX_STEPS,
+} from '@app/models/family';
 import {
   Caller,
   Decimal,
@@ -15,12 +26,7 @@ import {
   Whole,
 } from '../validation/fields';
 
-export const DEFAULT_STEPS = 50;
-export const DEFAULT_GUIDANCE_SCALE = 5;
-export const DEFAULT_IP_ADAPTER_SCALE = 0.6;
-export const DEFAULT_LORA_SCALE = 1;
 export const MAX_SEED = 4_294_967_295;
-export const MAX_LORAS = 8;
 
 /** A week. */
 const MAX_DEADLINE = 604_800;
@@ -37,7 +43,7 @@ export class LoraOption {
 
   /** Strength; negative values push away from what it learned. */
   @Optional()
-  @Decimal(-2, 2, { default: DEFAULT_LORA_SCALE })
+  @Decimal(-MAX_LORA_SCALE, MAX_LORA_SCALE, { default: DEFAULT_LORA_SCALE })
   readonly scale?: number;
 }
 
@@ -45,7 +51,7 @@ export class LoraOption {
 export class PictureOptions {
   /** Sampling steps: more take longer and add detail. */
   @Optional()
-  @Whole(1, 150, { default: DEFAULT_STEPS })
+  @Whole(1, MAX_STEPS, { default: DEFAULT_STEPS })
   readonly num_inference_steps?: number;
 
   /** Start of the noise: the same seed, options and machine give the same picture. Left out: random, and told. */
@@ -60,8 +66,16 @@ export class PictureOptions {
 
   /** Classifier-free guidance: how closely the picture follows the prompt. */
   @Optional()
-  @Decimal(0, 30, { default: DEFAULT_GUIDANCE_SCALE })
+  @Decimal(0, MAX_GUIDANCE_SCALE, { default: DEFAULT_GUIDANCE_SCALE })
   readonly guidance_scale?: number;
+
+  /**
+   * At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
+   * for SDXL.
+   */
+  @Optional()
+  @Whole(1, MAX_CLIP_SKIP, { example: 2 })
+  readonly clip_skip?: number;
 
   /** What the picture should not show. Left out: the service's NEGATIVE_PROMPT. */
   @Optional()
@@ -173,7 +187,7 @@ export class PictureData {
   readonly size!: string;
 }
 
-export class Timings {
+export class Timings implements JobTimings {
   /** Milliseconds that the job waited for the engine. */
   readonly queue_ms!: number;
   /** Encoding the prompts. */

@@ -86,6 +86,12 @@ describe(JobDrafter.name, () => {
     expect(other.deadlineAt - other.createdAt).toBe(5_000);
   });
 
+  it('should leave a picture with clip_skip to workers that heed it, and no other', async () => {
+    expect(await write()).toMatchObject({ version: 1 });
+    const { version, picture } = await write({ clip_skip: 1 });
+    expect({ version, clipSkip: picture.clipSkip }).toEqual({ version: 2, clipSkip: 1 });
+  });
+
   it('should make keys that nobody can guess: 96 random bits are in each, beside the name of the user', async () => {
     const intent: PictureIntent = { route: 'memory', prompt: 'x', userId: 'ann' };
     const drafts = await Promise.all(Array.from({ length: 500 }, () => write({}, intent)));

@@ -4,27 +4,26 @@ import pLimit from 'p-limit';
 import { Config, defaultSize, parseSize, type Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import {
-  costOf,
   inputKey,
-  JOB_VERSION,
   Capabilities,
+  versionFor,
   type JobDraft,
   type JobLora,
   type PictureRoute,
   type Webhook,
 } from '@app/jobs';
-import { encodePng, REFERENCE_SIDE, shrunk, toReference } from '@app/pictures';
-import { Storage } from '@app/storage';
-import { UserPictures, type UserPicture } from '../users/user.pictures';
 import {
+  costOf,
   DEFAULT_GUIDANCE_SCALE,
   DEFAULT_IP_ADAPTER_SCALE,
   DEFAULT_LORA_SCALE,
   DEFAULT_STEPS,
-  MAX_SEED,
-  type LoraOption,
-  type PictureOptions,
-} from './images.dto';
+  REFERENCE_SIDE,
+} from '@app/models/family';
+import { encodePng, shrunk, toReference } from '@app/pictures';
+import { Storage } from '@app/storage';
+import { UserPictures, type UserPicture } from '../users/user.pictures';
+import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
 import { ReferenceFetcher } from './reference.fetcher';
 
 /** What a route adds to the options that all of them share. */
@@ -99,12 +98,22 @@ export class JobDrafter {
       ...this.size(options.size),
       steps: options.num_inference_steps ?? DEFAULT_STEPS,
       guidanceScale: options.guidance_scale ?? DEFAULT_GUIDANCE_SCALE,
+      clipSkip: options.clip_skip,
       seed: options.seed ?? randomInt(MAX_SEED + 1),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
     const createdAt = Date.now();
     return {
-      ...{ version: JOB_VERSION, id, caller, state: 'queued', picture, createdAt, attempts: 0, crashes: 0 },
+      ...{
+        version: versionFor(picture),
+        id,
+        caller,
+        state: 'queued',
+        picture,
+        createdAt,
+        attempts: 0,
+        crashes: 0,
+      },
       deadlineAt: createdAt + 1000 * (options.deadline_seconds ?? this.config.DEADLINE_SECONDS),
       cost: costOf(picture),
       webhook: webhook(options),

@@ -17,6 +17,7 @@ import { Jobs } from '@app/jobs';
 import { assertOwn, CallerKey, type ApiKey } from '../auth/api.key';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
+import { JOB_ERRORS, LOOKUP_ERRORS } from '../errors/error.groups';
 import { describeValue } from '../validation/describe.value';
 import { STREAM_HEADERS } from './event.stream';
 import { EventStreams } from './event.streams';
@@ -101,7 +102,7 @@ export class JobsController {
   @RequireScope('read')
   @NotStored()
   @ApiOkResponse({ type: JobsReply, description: 'A page of jobs' })
-  @ApiErrors('invalid_request', 'not_found', 'storage_unavailable')
+  @ApiErrors(...LOOKUP_ERRORS)
   async listJobs(@Query() request: JobsRequest, @CallerKey() access?: ApiKey): Promise<JobsReply> {
     assertOwn(access, request.user_id, 'user_id');
     const { user_id: userId = access?.userId, state, route, limit = DEFAULT_PAGE, cursor } = request;
@@ -121,7 +122,7 @@ export class JobsController {
   @OfJob()
   @NotStored()
   @ApiOkResponse({ type: JobReply, description: 'The job as it is now' })
-  @ApiErrors('invalid_request', 'job_not_found', 'storage_unavailable')
+  @ApiErrors(...JOB_ERRORS)
   async getJob(@Param('id', idOfJob) id: string, @CallerKey() access?: ApiKey): Promise<JobReply> {
     return this.presenter.job(await this.jobs.get(id, access?.userId));
   }
@@ -132,7 +133,7 @@ export class JobsController {
   @OfJob()
   @NotStored()
   @ApiOkResponse({ type: JobReply, description: 'The job, cancelled' })
-  @ApiErrors('invalid_request', 'job_not_found', 'job_finished', 'storage_unavailable')
+  @ApiErrors(...JOB_ERRORS, 'job_finished')
   async cancelJob(@Param('id', idOfJob) id: string, @CallerKey() access?: ApiKey): Promise<JobReply> {
     if (access?.userId !== undefined) await this.jobs.get(id, access.userId);
     return this.presenter.job(await this.jobs.cancel(id));
@@ -143,7 +144,7 @@ export class JobsController {
   @RequireScope('read')
   @OfJob()
   @StreamsEvents()
-  @ApiErrors('invalid_request', 'job_not_found', 'storage_unavailable', 'draining')
+  @ApiErrors(...JOB_ERRORS, 'draining')
   async followJob(
     @Param('id', idOfJob) id: string,
     @Query() { previews }: JobEventsRequest,

@@ -16,6 +16,7 @@ import { Storage, type StoredObject } from '@app/storage';
 import { apiKeyOf, assertScope } from '../auth/api.key';
 import { SelfChecked } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
+import { LOOKUP_ERRORS } from '../errors/error.groups';
 import { HttpLimits } from '../http/http.limits';
 import { Links } from './links';
 
@@ -51,7 +52,7 @@ export class ResultsController {
   @ApiProduces('image/png')
   @ApiOkResponse({ description: 'The picture', schema: { type: 'string', format: 'binary' } })
   @ApiResponse({ status: 304, description: 'If-None-Match names the picture that is stored' })
-  @ApiErrors('invalid_request', 'unauthorized', 'not_found', 'storage_unavailable')
+  @ApiErrors(...LOOKUP_ERRORS)
   async get(
     @Param('key') segments: string[],
     @Req() request: Request,

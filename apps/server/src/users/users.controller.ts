@@ -11,43 +11,29 @@ import {
   StreamableFile,
   applyDecorators,
 } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
+import { LOOKUP_ERRORS, USER_PICTURE_ERRORS } from '../errors/error.groups';
 import { DisconnectSignal } from '../http/client.disconnect';
+import { TakesPicture } from './picture.body';
 import { UserParams, UserPictureReply } from './users.dto';
-import { PICTURE_TYPES, UsersService } from './users.service';
+import { UsersService } from './users.service';
 
 const BINARY = { type: 'string', format: 'binary' };
 
-const TakesPicture = () =>
-  applyDecorators(
-    RequireScope('users'),
-    ApiConsumes(...PICTURE_TYPES),
-    ApiBody({ schema: BINARY, description: 'The picture, at most 20 MiB and 50 megapixels' }),
-    ApiErrors(
-      'invalid_request',
-      'not_found',
-      'request_timeout',
-      'cancelled',
-      'payload_too_large',
-      'unsupported_picture',
-      'queue_full',
-      'storage_unavailable',
-      'draining',
-    ),
-  );
+const StoresPicture = () =>
+  applyDecorators(RequireScope('users'), TakesPicture(), ApiErrors(...USER_PICTURE_ERRORS));
 const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
   applyDecorators(
     RequireScope('read'),
     Header('Cache-Control', 'private, no-cache'),
     ApiProduces('image/png'),
     ApiOkResponse({ schema: BINARY, description: 'The picture as PNG' }),
-    ApiErrors('invalid_request', 'not_found', missing, 'unsupported_picture', 'storage_unavailable'),
+    ApiErrors(...LOOKUP_ERRORS, missing, 'unsupported_picture'),
   );
-const Removes = () =>
-  applyDecorators(RequireScope('users'), ApiErrors('invalid_request', 'not_found', 'storage_unavailable'));
+const Removes = () => applyDecorators(RequireScope('users'), ApiErrors(...LOOKUP_ERRORS));
 
 @ApiTags('users')
 @Controller('v1/users/:user_id')
@@ -56,7 +42,7 @@ export class UsersController {
 
   /** Stores the user's avatar, which memory pictures are drawn from. */
   @Put('avatar')
-  @TakesPicture()
+  @StoresPicture()
   putAvatar(
     @Param() { user_id }: UserParams,
     @Body() body: unknown,
@@ -86,7 +72,7 @@ export class UsersController {
 
   /** Stores the user's photo, which subject pictures are drawn from. */
   @Put('photo')
-  @TakesPicture()
+  @StoresPicture()
   putPhoto(
     @Param() { user_id }: UserParams,
     @Body() body: unknown,

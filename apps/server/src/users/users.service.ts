@@ -6,11 +6,9 @@ import { Jobs } from '@app/jobs';
 import { toAvatarPng } from '@app/pictures';
 import { Storage } from '@app/storage';
 import { OpenRequests } from '../http/open.requests';
+import { PICTURE_TYPES } from './picture.body';
 import { UserPictures, type UserPicture } from './user.pictures';
 import type { UserPictureReply } from './users.dto';
-
-/** The Content-Types that a user's picture may have. The bytes decide what it is. */
-export const PICTURE_TYPES = ['image/png', 'image/jpeg', 'image/webp'];
 
 /** Pictures that are read from the storage at a time: each may hold 20 MiB. The rest waits. */
 const READ_AT_ONCE = 8;
@@ -80,7 +78,7 @@ export class UsersService {
   }
 }
 
-/** The body parser reads only PICTURE_TYPES, and bodies without a type. */
+/** Only PICTURE_TYPES are read, and bodies without a type. */
 function notAPicture(contentType?: string): ServiceError {
   const expected = PICTURE_TYPES.join(', ');
   const received = contentType ? `Content-Type ${contentType.slice(0, 100)}` : 'no body';

@@ -1,4 +1,4 @@
-import { costOf } from './fair.share';
+import { costOf } from './family';
 
 describe(costOf.name, () => {
   it('should be ten or so for a picture at the defaults, and a whole number of one at least', () => {

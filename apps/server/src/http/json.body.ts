@@ -1,0 +1,55 @@
+import {
+  Injectable,
+  UseInterceptors,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import type { Request, Response } from 'express';
+import type { Observable } from 'rxjs';
+import { ServiceError } from '@app/errors';
+import { readBody } from './body.reader';
+import { HttpLimits } from './http.limits';
+
+/**
+ * Reads JSON, as an object, once the guards let the request in. Bodies of another type are not read: the validation says
+ * what was expected.
+ */
+@Injectable()
+export class JsonBody implements NestInterceptor {
+  constructor(private readonly limits: HttpLimits) {}
+
+  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    const request = context.switchToHttp().getRequest<Request>();
+    if (request.is('application/json')) {
+      const { jsonBytes: bytes, bodyTimeout: timeout } = this.limits;
+      const response = context.switchToHttp().getResponse<Response>();
+      const body = await readBody(request, response, { bytes, timeout, compressed: true });
+      if (body) request.body = parseJson(body, request.headers['content-type']);
+    }
+    return next.handle();
+  }
+}
+
+/** The route takes a JSON object as its body. */
+export const TakesJson = () => UseInterceptors(JsonBody);
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** What went wrong is not told in the parser's words: they quote the body. */
+function parseJson(body: Buffer, contentType = ''): unknown {
+  const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType) ?? [];
+  if (!/^utf-?8$/i.test(charset)) {
+    throw new ServiceError('invalid_request', 'Expected a body in UTF-8 but received another charset');
+  }
+  const text = attempt(() => utf8.decode(body), 'bytes that are not UTF-8');
+  return attempt(() => JSON.parse(text) as unknown, 'text that is not valid JSON');
+}
+
+function attempt<T>(read: () => T, received: string): T {
+  try {
+    return read();
+  } catch {
+    throw new ServiceError('invalid_request', `Expected a JSON object as the body but received ${received}`);
+  }
+}

@@ -1,0 +1,45 @@
+/*
+ * What the model family brings with it: SDXL's shapes, what is usual for its pictures, and the files that go with its
+ * checkpoints. It imports nothing: the configuration, which is below the rest of this folder, the server and the engine
+ * process all read it as @app/models/family.
+ */
+
+/** The engine works on latents of 1/8 size that SDXL's UNet halves three times: sides are multiples of 64 pixels. */
+export const SIZE_STEP = 64;
+export const MAX_SIDE = 4096;
+/** Of the square picture that SDXL was trained on. */
+export const DEFAULT_SIDE = 1024;
+
+export const DEFAULT_STEPS = 50;
+export const MAX_STEPS = 150;
+export const DEFAULT_GUIDANCE_SCALE = 5;
+export const MAX_GUIDANCE_SCALE = 30;
+/** Layers of the first text encoder; the second has more. */
+export const MAX_CLIP_SKIP = 12;
+export const DEFAULT_IP_ADAPTER_SCALE = 0.6;
+export const DEFAULT_LORA_SCALE = 1;
+/** Strongest, in either direction. */
+export const MAX_LORA_SCALE = 2;
+export const MAX_LORAS = 8;
+
+/** Side of the square RGB picture that the IP-Adapter's image encoder (CLIP ViT) reads, in pixels. */
+export const REFERENCE_SIDE = 224;
+
+/** Above so many pixels the VAE's decoder counts past what an int holds in the engine: it decodes in tiles. */
+export const MOST_DECODED_AT_ONCE = 2_048 * 2_048;
+
+/** Hub names of the checkpoint and of what goes with it. */
+export const SDXL_BASE = 'stabilityai/stable-diffusion-xl-base-1.0';
+/** SDXL's own VAE overflows in fp16: the pictures are black. This one is retrained to stay in range. */
+export const SDXL_VAE = 'madebyollin/sdxl-vae-fp16-fix:sdxl_vae.safetensors';
+export const IP_ADAPTER = 'h94/IP-Adapter:sdxl_models/ip-adapter_sdxl_vit-h.safetensors';
+export const CLIP_VISION = 'h94/IP-Adapter:models/image_encoder/model.safetensors';
+
+/** Half a megapixel and ten steps are one unit: a picture at SDXL's defaults costs about ten, a thumbnail one. */
+const COST_UNIT = (DEFAULT_SIDE * DEFAULT_SIDE * 10) / 2;
+/** Text encoding and decoding, in steps. */
+const FIXED_STEPS = 6;
+
+/** How much of its caller's share of the queue a picture takes. */
+export const costOf = ({ width, height, steps }: { width: number; height: number; steps: number }): number =>
+  Math.max(1, Math.round((width * height * (steps + FIXED_STEPS)) / COST_UNIT));
