@@ -1,22 +1,15 @@
 import 'reflect-metadata';
-import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
-import { ConfigError, isDemo, loadConfig, type Config } from '@app/config';
+import { ConfigError, ConfigModule, isDemo } from '@app/config';
 import { PipelineService } from '@app/pipeline';
 import { createApp } from './app';
 import { demoHint } from './demo.hint';
 import { endOnSignals } from './signals';
 
-function readConfig(): Config {
-  // Variables that are set win over the file.
-  if (existsSync('.env')) process.loadEnvFile('.env');
-  return loadConfig(process.env);
-}
-
 async function main(): Promise<void> {
-  const config = readConfig();
+  const config = await ConfigModule.read();
   const app = await createApp(config);
   const server: Server = app.getHttpServer();
   endOnSignals(app);

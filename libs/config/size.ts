@@ -1,0 +1,18 @@
+export interface Size {
+  /** pixels */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The engine works on latents of 1/8 size that its UNet halves three times: sides come in multiples of 64 pixels. */
+export const SIZE_STEP = 64;
+export const MAX_SIDE = 4096;
+
+/** "WIDTHxHEIGHT" in pixels -> Size, or undefined when it is not one the engine can make unchanged. */
+export function parseSize(text: string): Size | undefined {
+  const match = /^([1-9]\d{1,4})x([1-9]\d{1,4})$/.exec(text);
+  if (!match) return undefined;
+  const [width, height] = [Number(match[1]), Number(match[2])];
+  const fits = (side: number) => side >= SIZE_STEP && side <= MAX_SIDE && side % SIZE_STEP === 0;
+  return fits(width) && fits(height) ? { width, height } : undefined;
+}
