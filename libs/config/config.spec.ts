@@ -81,6 +81,11 @@ describe('loadConfig', () => {
     ['URL_SECRET', 'too short a secret'],
     ['S3_PUBLIC_ENDPOINT', 's3.secret-host'],
     ['REFERENCE_URL_ALLOW', 'http://x'],
+    ['ROLE', 'boss'],
+    ['REDIS_URL', '"redis://secret-host"'],
+    ['HF_TOKEN', 'hf_secret\u200b'],
+    ['PORT', '8000\r'],
+    ['MAX_WAIT', '5 '],
   ])('should refuse %s=%s with a sentence that names the variable but not the value', (variable, value) => {
     const problems = problemsOf({ [variable]: value });
     expect(problems).toHaveLength(1);

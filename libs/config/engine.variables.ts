@@ -86,9 +86,9 @@ export class EngineVariables extends ModelVariables {
   LORA_MODE: 'runtime' | 'merged' = 'runtime';
 
   /**
-   * Decode pictures in tiles, which is slower and takes a quarter of the memory or less: `retry` draws a picture that ran
-   * out of memory while it was decoded once more, in tiles; `always` skips the first attempt; or `never`, where the engine
-   * can do without (up to 2048x2048).
+   * Decode pictures in tiles, which is slower and takes a quarter of the memory or less. `retry`: a picture that ran out of
+   * memory while it was decoded is drawn once more, in tiles. `always`: every picture is decoded so. `never`: none up to
+   * 2048x2048; the engine cannot do larger ones without.
    */
   @OneOf('never', 'retry', 'always')
   VAE_TILING: 'never' | 'retry' | 'always' = 'retry';
