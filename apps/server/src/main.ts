@@ -8,6 +8,8 @@ import { createApp } from './app';
 import { demoHint } from './demo.hint';
 import { endOnSignals } from './signals';
 
+const logger = new Logger('Main');
+
 async function main(): Promise<void> {
   const config = await ConfigModule.read();
   const app = await createApp(config);
@@ -22,10 +24,10 @@ async function main(): Promise<void> {
   }
   const { address, port, family } = server.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
-  new Logger('Main').log(`Listening on http://${host}:${port}`);
+  logger.log(`Listening on http://${host}:${port}`);
   if (isDemo(config) && config.ROLE === 'all') {
     await app.get(PipelineService).whenReady();
-    process.stdout.write(demoHint(`http://localhost:${port}`));
+    logger.log(demoHint(`http://localhost:${port}`, process.stdout.isTTY));
   }
 }
 
