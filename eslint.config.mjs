@@ -10,7 +10,7 @@ const FLOORS = [
   ['pipeline'],
   ['jobs'],
 ];
-/** @type {(...patterns: [group: string[], message: string][]) => import('eslint').Linter.RulesRecord} */
+/** @type {(...patterns: [names: string[] | RegExp, message: string][]) => import('eslint').Linter.RulesRecord} */
 const forbid = (...patterns) => ({
   'no-restricted-imports': [
     'error',
@@ -33,7 +33,7 @@ const floors = FLOORS.flatMap((floor, i) =>
   floor.map((lib) => {
     const below = new Set(FLOORS.slice(0, i).flat());
     const closed = FLOORS.flat().filter((other) => !below.has(other));
-    /** @type {[string[], string]} */
+    /** @type {[RegExp, string]} */
     const upwards = [
       // The figures of the model family import nothing: even libs/config stands on them.
       new RegExp(`^(?!@app/models/family$)@app/(?:${closed.join('|')})(?:/|$)`),

@@ -1,14 +1,4 @@
 export { ConfigModule } from './config.module';
-export {
-  Config,
-  ConfigError,
-  INPUTS,
-  defaultSize,
-  hasKeys,
-  isDemo,
-  isOpenToOthers,
-  loadConfig,
-  parseSize,
-  signsLinks,
-  type Size,
-} from './config';
+export { Config, INPUTS, defaultSize, hasKeys, isDemo, isOpenToOthers, signsLinks } from './config';
+export { ConfigError, loadConfig } from './load.config';
+export { parseSize, type Size } from './size';

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { Logger } from '@nestjs/common';
 import { percent, progressLine, TerminalProgress } from './model.progress';
 
 const MB = 1e6;
@@ -21,7 +22,7 @@ describe(TerminalProgress.name, () => {
   }
 
   it('should draw a bar on a terminal', () => {
-    const progress = new TerminalProgress(stream(true));
+    const progress = new TerminalProgress(true, stream(true));
     progress.report({ phase: 'download', file: 'sdxl.safetensors', done: 0, total: 200 * MB });
     progress.report({ phase: 'download', file: 'sdxl.safetensors', done: 100 * MB, total: 200 * MB });
     progress.stop();
@@ -31,20 +32,35 @@ describe(TerminalProgress.name, () => {
     expect(written).toContain('\u001b[?25h');
   });
 
-  it('should write a line now and then to anything else', () => {
+  it('should draw no bar where the log is to be quiet, nor after its end', () => {
+    const quiet = new TerminalProgress(false, stream(true));
+    quiet.report({ phase: 'load', file: 'the model', done: 40, total: 100 });
+    quiet.stop();
+    expect(written).toBe('');
+    const closed = new TerminalProgress(true, stream(true));
+    closed.close();
+    closed.report({ phase: 'load', file: 'the model', done: 40, total: 100 });
+    expect(written).toBe('');
+  });
+
+  it('should log a line now and then to anything else, but none for loading', () => {
     let now = 0;
-    const progress = new TerminalProgress(stream(false), () => now);
+    const log = jest.spyOn(Logger.prototype, 'log').mockImplementation();
+    const progress = new TerminalProgress(false, stream(false), () => now);
     for (let done = 0; done <= 100; done++) {
       progress.report({ phase: 'unpack', file: 'demo.safetensors', done: done * MB, total: 100 * MB });
       now += 300;
     }
+    progress.report({ phase: 'load', file: 'the model', done: 0, total: 100 });
     progress.stop();
-    expect(written.split('\n').filter(Boolean)).toEqual([
+    expect(written).toBe('');
+    expect(log.mock.calls.map(([line]) => line as string)).toEqual([
       'Unpacking demo.safetensors: 0 % (0.0 of 100.0 MB)',
       'Unpacking demo.safetensors: 34 % (34.0 of 100.0 MB)',
       'Unpacking demo.safetensors: 68 % (68.0 of 100.0 MB)',
       'Unpacking demo.safetensors: 100 % (100.0 of 100.0 MB)',
     ]);
+    log.mockRestore();
   });
 
   it.each([

@@ -1,8 +1,10 @@
-import { Format, SingleBar } from 'cli-progress';
+import { Logger } from '@nestjs/common';
+import { Format, MultiBar, type SingleBar } from 'cli-progress';
 
 /** How far getting a file is. A start can take many of these before the HTTP server has anything else to say. */
 export interface ModelProgress {
-  readonly phase: 'download' | 'verify' | 'unpack';
+  /** `load`: the engine reads it; done and total are percent then. */
+  readonly phase: 'download' | 'verify' | 'unpack' | 'load';
   /** The file as the operator knows it. */
   readonly file: string;
   /** bytes */
@@ -27,7 +29,7 @@ export interface WholeDownload {
 
 export type OnProgress = (progress: ModelProgress) => void;
 
-const VERBS = { download: 'Downloading', verify: 'Verifying', unpack: 'Unpacking' } as const;
+const VERBS = { download: 'Downloading', verify: 'Verifying', unpack: 'Unpacking', load: 'Loading' } as const;
 const LINE_EVERY_MS = 10_000;
 
 /** 0..100, whole; of the whole download where the file is one of several. Nothing to do is done. */
@@ -59,55 +61,79 @@ function duration(seconds: number): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+const BAR = {
+  format: '{title} [{bar}] {percentage} %{amount}{left}',
+  formatBar: Format.BarFormat,
+  barsize: 16, // with a long name it still fits 80 columns
+  hideCursor: true,
+  forceRedraw: true, // a line of the log may have taken its place
+  gracefulExit: false, // Ctrl-C belongs to the service's own shutdown
+};
+
 /**
- * Shows progress on a terminal as a bar; on anything else (a container's log) as a line at the start and the end of
- * each file and at most every ten seconds between. `stop()` at the end, or the terminal's cursor stays hidden.
+ * Shows progress on a terminal as a bar; in any other log as a line at the start and the end of each file and at most
+ * every ten seconds between. `stop()` when a piece of work is done, or the terminal's cursor stays hidden.
  */
 export class TerminalProgress {
+  private bars?: MultiBar;
   private bar?: SingleBar;
   private current = '';
   private lastLine = 0;
+  private closed = false;
+  private readonly logger = new Logger('Model');
 
   constructor(
-    private readonly stream: NodeJS.WriteStream = process.stderr,
+    /** Whether bars are wanted; lines have a level of their own. */
+    private readonly shown = true,
+    private readonly stream: NodeJS.WriteStream = process.stdout,
     private readonly now: () => number = Date.now,
   ) {}
 
   readonly report: OnProgress = (progress) => {
+    if (this.closed) return;
     const title = `${VERBS[progress.phase]} ${progress.file}`;
     const fresh = title !== this.current;
     this.current = title;
-    if (this.stream.isTTY) this.draw(progress, title, fresh);
-    else this.print(progress, fresh);
+    if (!this.stream.isTTY) this.print(progress, fresh);
+    else if (this.shown) this.draw(progress, title, fresh);
   };
 
   stop(): void {
-    this.bar?.stop();
-    this.bar = undefined;
+    this.bars?.stop();
+    this.bars = this.bar = undefined;
     this.current = '';
   }
 
-  private draw(progress: ModelProgress, title: string, fresh: boolean): void {
-    if (fresh) {
-      this.bar?.stop();
-      this.bar = new SingleBar({
-        stream: this.stream,
-        format: '{title} [{bar}] {percentage} % | {value} of {total} MB | {eta_formatted}',
-        formatBar: Format.BarFormat,
-        hideCursor: true,
-        // Ctrl+C belongs to the service's own shutdown.
-        gracefulExit: false,
-      });
-      this.bar.start(toMB(progress.total), toMB(progress.done), { title });
-    }
-    this.bar?.update(toMB(progress.done));
+  /** Stops for good: nothing that is still on its way is shown. */
+  close(): void {
+    this.closed = true;
+    this.stop();
   }
 
+  private draw(progress: ModelProgress, title: string, fresh: boolean): void {
+    const { phase, done, total, all } = progress;
+    const inPercent = phase === 'load';
+    const left = all?.secondsLeft === undefined || all.done >= all.total ? '' : duration(all.secondsLeft);
+    const payload = {
+      title,
+      amount: inPercent ? '' : ` | ${toMB(done)} of ${toMB(total)} MB`,
+      left: left && ` | ${left} left`,
+    };
+    if (fresh) {
+      this.bars?.stop();
+      this.bars = new MultiBar({ ...BAR, stream: this.stream });
+      this.bar = this.bars.create(total, done, payload);
+    }
+    this.bar?.update(done, payload);
+  }
+
+  /** Loading is told by its end, and by readiness meanwhile. */
   private print(progress: ModelProgress, fresh: boolean): void {
+    if (progress.phase === 'load') return;
     const finished = progress.done >= progress.total;
     if (!fresh && !finished && this.now() - this.lastLine < LINE_EVERY_MS) return;
     this.lastLine = this.now();
-    this.stream.write(`${progressLine(progress)}\n`);
+    this.logger.log(progressLine(progress));
   }
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { defaultSize, isDemo, type Config } from '@app/config';
-import { percent, progressLine, weightSizes, type ModelFiles } from '@app/models';
+import { percent, progressLine, weightSizes, type ModelFiles, type TerminalProgress } from '@app/models';
 import type { CardShare } from './card.share';
 import { DeviceMemory } from './device.memory';
 import { EngineCrashed } from './engine.errors';
@@ -24,7 +24,12 @@ export interface EngineSetup {
   readonly share?: CardShare;
   /** The file that its processes run. */
   readonly main: string;
+  /** Shows how far loading is. */
+  readonly terminal?: TerminalProgress;
 }
+
+/** What the engine warns of with every model of this kind, and nobody can mend. */
+const EXPECTED = /^Using upstream GGML|^No valid VAE specified/;
 
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
 export class EngineSupervisor {
@@ -154,8 +159,11 @@ export class EngineSupervisor {
   /** From nothing to a loaded engine. Rejects with the reason; then the process is gone. */
   private async open(files: ModelFiles): Promise<void> {
     if (this.stopping.signal.aborted) return;
-    const loading = (done: number) =>
+    const { variables, main, terminal } = this.setup;
+    const loading = (done: number) => {
       this.update({ state: 'loading', percent: Math.round(done), reason: 'loading the model' });
+      terminal?.report({ phase: 'load', file: 'the model', done, total: 100 });
+    };
     loading(0);
     const { open } = this.restarts;
     const first =
@@ -165,9 +173,12 @@ export class EngineSupervisor {
       this.device = device;
       this.bounds.onCpu = !device.gpu;
     };
-    const warming = () => this.update({ state: 'warming', reason: first });
-    const log = (level: 'warn' | 'error', line: string) => this.logger[level](`engine: ${line}`);
-    const { variables, main } = this.setup;
+    const warming = () => {
+      terminal?.stop();
+      this.update({ state: 'warming', reason: first });
+    };
+    const log = (level: 'warn' | 'error', line: string) =>
+      this.logger[EXPECTED.test(line) ? 'debug' : level](`engine: ${line}`);
     const begun = performance.now();
     const engine = new EngineProcess({ opened, chosen, loading, warming, log }, this.bounds, variables, main);
     this.engine = engine;
@@ -176,6 +187,7 @@ export class EngineSupervisor {
         ...(await this.loadCommand(files)),
         probe: open !== undefined,
       });
+      terminal?.stop();
       if (engine.stepped) this.restarts.stepped();
       this.settings = settings;
       this.memory.plan = plan;
@@ -188,6 +200,7 @@ export class EngineSupervisor {
         `Ready: ${files.name} on ${this.device?.name} (${this.device?.description})`,
       );
     } catch (error) {
+      terminal?.stop();
       engine.kill();
       this.model.doubt(files);
       throw error;

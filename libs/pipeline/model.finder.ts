@@ -7,7 +7,10 @@ export class ModelFinder {
   private search?: Promise<ModelFiles>;
   private readonly listeners = new Set<OnProgress>();
 
-  constructor(private readonly models: ModelsService) {}
+  constructor(
+    private readonly models: ModelsService,
+    private readonly terminal = new TerminalProgress(),
+  ) {}
 
   /** Once known. */
   get files(): ModelFiles | undefined {
@@ -34,16 +37,15 @@ export class ModelFinder {
   }
 
   private async resolve(): Promise<ModelFiles> {
-    const terminal = new TerminalProgress();
     try {
       this.found = await this.models.resolve((progress) => {
-        terminal.report(progress);
+        this.terminal.report(progress);
         for (const listener of this.listeners) listener(progress);
       });
       this.doubted = false;
       return this.found;
     } finally {
-      terminal.stop();
+      this.terminal.stop();
       this.search = undefined;
     }
   }

@@ -8,7 +8,7 @@ import {
 } from '@nestjs/common';
 import { Config, type Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
-import { ModelsService } from '@app/models';
+import { ModelsService, TerminalProgress } from '@app/models';
 import { CardShare } from './card.share';
 import { EngineSupervisor, type EngineSetup } from './engine.supervisor';
 import { EngineLease } from './engine.lease';
@@ -35,6 +35,7 @@ const STATES: readonly PipelineState[] = [
  */
 @Injectable()
 export class PipelineService implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly terminal: TerminalProgress;
   private readonly model: ModelFinder;
   private readonly supervisors: readonly EngineSupervisor[];
   private readonly line = new Fifo<EngineLease, EngineWish>();
@@ -47,13 +48,20 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     models: ModelsService,
     @Optional() engineMain: string = ENGINE_MAIN,
   ) {
-    this.model = new ModelFinder(models);
+    this.terminal = new TerminalProgress(['trace', 'debug', 'info'].includes(config.LOG_LEVEL));
+    this.model = new ModelFinder(models, this.terminal);
     this.supervisors = engineSetups(config).map(
       (setup) =>
-        new EngineSupervisor(config, this.model, { ...setup, main: engineMain }, () => {
-          this.serve();
-          this.changes.emit('change');
-        }),
+        // One bar is enough: engines load the same files at the same time.
+        new EngineSupervisor(
+          config,
+          this.model,
+          { ...setup, main: engineMain, terminal: setup.id === 0 ? this.terminal : undefined },
+          () => {
+            this.serve();
+            this.changes.emit('change');
+          },
+        ),
     );
   }
 
@@ -178,6 +186,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   private async shutDown(): Promise<void> {
+    this.terminal.close();
     this.stopping.abort(drainingError());
     this.line.dismiss(() => this.draining);
     await Promise.all(this.supervisors.map((supervisor) => supervisor.stop()));

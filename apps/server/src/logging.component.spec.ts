@@ -2,6 +2,7 @@ import { Controller, Get, Injectable, Logger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Logger as PinoLogger, LoggerModule } from 'nestjs-pino';
+import { pino } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '@app/config';
@@ -99,6 +100,27 @@ describe(logging.name, () => {
         stack: expect.stringContaining('at '),
       },
     });
+  });
+
+  it("should not hold Nest's wiring", () => {
+    new Logger('Elsewhere').log('on its own');
+    const contexts = new Set(lines.map(({ context }) => context));
+    expect([...contexts].filter((context) => /Nest|Route|Instance/.test(context ?? ''))).toEqual([]);
+    expect(contexts).toContain('Elsewhere');
+  });
+
+  it.each([
+    ['info', ['Listening', 'careful']],
+    ['debug', ['Mapped', 'Listening', 'careful']],
+  ])("should hold Nest's wiring at debug alone: LOG_LEVEL=%s", (LOG_LEVEL, expected) => {
+    const held: (Line & { level: number })[] = [];
+    const stream = { write: (text: string) => held.push(JSON.parse(text) as (typeof held)[0]) };
+    const logger = pino(requestLog(loadConfig({ LOG_LEVEL })), stream);
+    logger.info({ context: 'RouterExplorer' }, 'Mapped');
+    logger.info({ context: 'Main' }, 'Listening');
+    logger.warn({ context: 'NestApplication' }, 'careful');
+    const levels: Record<string, number> = { Mapped: 20, Listening: 30, careful: 40 };
+    expect(held.map(({ level, msg }) => [msg, level])).toEqual(expected.map((msg) => [msg, levels[msg]]));
   });
 
   it('should not repeat a prompt that somebody logs', () => {

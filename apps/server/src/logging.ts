@@ -3,9 +3,10 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { Params } from 'nestjs-pino';
-import { stdSerializers } from 'pino';
+import { stdSerializers, type LoggerOptions } from 'pino';
 import type { Options } from 'pino-http';
 import type { Config } from '@app/config';
+import { terminalLog } from './terminal.log';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
 
@@ -23,14 +24,23 @@ const path = (url = '') => url.split('?', 1)[0];
 const SECRETS = ['*.authorization', '*.cookie', '*["x-api-key"]', '*.pixels'];
 const PROMPTS = ['prompt', 'negative_prompt', '*.prompt', '*.negative_prompt'];
 
+/** Nest's own classes, which tell how the application is put together: a line for each module and each route. */
+const WIRING = ['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication'];
+const INFO = 30;
+
+const wiringAtDebug: NonNullable<LoggerOptions['hooks']>['logMethod'] = function (args, method, level) {
+  const { context } = (args[0] ?? {}) as { context?: string };
+  if (level === INFO && context && WIRING.includes(context)) this.debug(...args);
+  else method.apply(this, args);
+};
+
 /** One line an event. Never bodies or headers: prompts, keys and pictures are in them. Prompts only with LOG_PROMPTS. */
 export function requestLog(config: Config): Options {
   return {
     level: config.LOG_LEVEL,
     // For a person at a terminal; anything else reads JSON.
-    ...(process.stdout.isTTY && {
-      transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } },
-    }),
+    ...(process.stdout.isTTY && { stream: terminalLog() }),
+    hooks: { logMethod: wiringAtDebug },
     genReqId: requestId,
     quietReqLogger: true, // lines inside a request carry its id only
     autoLogging: { ignore: (request) => path(request.url).startsWith('/health') },

@@ -1,22 +1,17 @@
 import 'reflect-metadata';
-import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
-import { ConfigError, isDemo, loadConfig, type Config } from '@app/config';
+import { ConfigError, ConfigModule, isDemo } from '@app/config';
 import { PipelineService } from '@app/pipeline';
 import { createApp } from './app';
 import { demoHint } from './demo.hint';
 import { endOnSignals } from './signals';
 
-function readConfig(): Config {
-  // Variables that are set win over the file.
-  if (existsSync('.env')) process.loadEnvFile('.env');
-  return loadConfig(process.env);
-}
+const logger = new Logger('Main');
 
 async function main(): Promise<void> {
-  const config = readConfig();
+  const config = await ConfigModule.read();
   const app = await createApp(config);
   const server: Server = app.getHttpServer();
   endOnSignals(app);
@@ -29,10 +24,10 @@ async function main(): Promise<void> {
   }
   const { address, port, family } = server.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
-  new Logger('Main').log(`Listening on http://${host}:${port}`);
+  logger.log(`Listening on http://${host}:${port}`);
   if (isDemo(config) && config.ROLE === 'all') {
     await app.get(PipelineService).whenReady();
-    process.stdout.write(demoHint(`http://localhost:${port}`));
+    logger.log(demoHint(`http://localhost:${port}`, process.stdout.isTTY));
   }
 }
 

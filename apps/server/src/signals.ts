@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import { Logger } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Drain } from '@app/lifecycle';
 
@@ -26,6 +27,7 @@ export function endOnSignals(app: NestExpressApplication): void {
       setTimeout(() => process.exit(0), MS.hurry).unref();
     } else {
       first = performance.now();
+      process.once('exit', () => new Logger('Main').log('Stopped'));
       drain.begin();
     }
   };

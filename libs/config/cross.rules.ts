@@ -1,0 +1,70 @@
+import { Config, defaultSize, INPUTS, isOpenToOthers, signsLinks } from './config';
+import { MAX_SIDE, SIZE_STEP } from '@app/models/family';
+import { parseSize } from './size';
+
+/** What is wrong with variables that are right by themselves: a sentence each, which begins with the variable's name. */
+export const combinationProblems = (config: Config): string[] =>
+  [...addresses(config), ...sizes(config), ...storage(config), ...processes(config)].filter(
+    (problem) => problem !== undefined,
+  );
+
+type Problems = (config: Config) => (string | undefined)[];
+
+/** The sentence where it holds. */
+const when = (wrong: unknown, problem: string) => (wrong ? problem : undefined);
+
+const addresses: Problems = (config) => [
+  when(
+    config.METRICS_PORT && config.METRICS_PORT === config.PORT,
+    'METRICS_PORT must be another port than PORT',
+  ),
+  when(
+    config.CORS_ORIGINS.includes('*') && config.CORS_ORIGINS.length > 1,
+    'CORS_ORIGINS must be * alone, or origins',
+  ),
+  when(
+    isOpenToOthers(config) && !config.ALLOW_ANONYMOUS,
+    'HOST must be an address of this machine alone, such as 127.0.0.1, while there are no keys: set API_KEYS_FILE or API_KEYS (npm run key makes a key), or ALLOW_ANONYMOUS=true if everybody who reaches it may call',
+  ),
+];
+
+const sizes: Problems = (config) => {
+  const { width, height } = defaultSize(config);
+  const wrong = config.DEFAULT_SIZE && !parseSize(config.DEFAULT_SIZE);
+  return [
+    when(
+      wrong,
+      `DEFAULT_SIZE must be WIDTHxHEIGHT in multiples of ${SIZE_STEP} from ${SIZE_STEP} to ${MAX_SIDE}`,
+    ),
+    when(!wrong && width * height > config.MAX_PIXELS, 'MAX_PIXELS must be at least DEFAULT_SIZE'),
+  ];
+};
+
+const storage: Problems = (config) => {
+  const prefixes = [config.S3_AVATAR_PREFIX, config.S3_SUBJECT_PREFIX, config.S3_GENERATED_PREFIX];
+  return [
+    when(
+      prefixes.some((prefix) => prefix.startsWith(INPUTS)),
+      `S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must not lie in ${INPUTS}`,
+    ),
+    when(
+      prefixes.some((one, i) => prefixes.some((other, j) => i !== j && other.startsWith(one))),
+      'S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must lie apart, none inside another',
+    ),
+    when(
+      Boolean(config.AWS_ACCESS_KEY_ID) !== Boolean(config.AWS_SECRET_ACCESS_KEY),
+      'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together',
+    ),
+  ];
+};
+
+const processes: Problems = (config) => [
+  when(
+    config.ROLE !== 'all' && !(config.REDIS_URL && config.S3_BUCKET_NAME),
+    `ROLE ${config.ROLE} needs REDIS_URL and S3_BUCKET_NAME: processes that share jobs must reach the same records and pictures`,
+  ),
+  when(
+    config.ROLE !== 'worker' && config.REDIS_URL && signsLinks(config) && !config.URL_SECRET,
+    'URL_SECRET must be set with keys and REDIS_URL, unless links lead to a bucket (S3_BUCKET_NAME, URL_EXPIRY): processes that share jobs must sign links alike',
+  ),
+];

@@ -1,0 +1,102 @@
+import { IsNotEmpty, IsOptional, Matches } from 'class-validator';
+import { Flag, HttpUrl, Whole } from './rules';
+import { ServiceVariables } from './service.variables';
+
+/** What is loaded, where it comes from, and what is drawn when a request does not say. */
+export class ModelVariables extends ServiceVariables {
+  // --- the model ---
+
+  /** The checkpoint: a hub repository (`owner/name`, `owner/name@revision` or `owner/name:file`), a folder, a file, or `demo`. */
+  @IsNotEmpty({ message: 'MODEL_PATH must be a hub repository, a folder, a file or "demo"' })
+  MODEL_PATH = 'stabilityai/stable-diffusion-xl-base-1.0';
+
+  /**
+   * A local checkpoint file; wins over MODEL_PATH.
+   * @example /models/sd_xl_base_1.0.safetensors
+   */
+  @IsOptional()
+  MODEL_FILE?: string;
+
+  /**
+   * A VAE that replaces the checkpoint's: a file, or a file of a hub repository (`owner/name:file`).
+   * @example madebyollin/sdxl-vae-fp16-fix:sdxl_vae.safetensors
+   */
+  @IsOptional()
+  VAE_PATH?: string;
+
+  /**
+   * The IP-Adapter: a file, or a file of a hub repository. Default for hub models: h94/IP-Adapter's SDXL ViT-H adapter.
+   * @example h94/IP-Adapter:sdxl_models/ip-adapter_sdxl_vit-h.safetensors
+   */
+  @IsOptional()
+  IP_ADAPTER_PATH?: string;
+
+  /**
+   * The IP-Adapter's image encoder (CLIP ViT-H), likewise. Default for hub models: the one beside that adapter.
+   * @example h94/IP-Adapter:models/image_encoder/model.safetensors
+   */
+  @IsOptional()
+  CLIP_VISION_PATH?: string;
+
+  /** false: memory and subject answer 422, generations takes no reference picture, and the adapter is not loaded. */
+  @Flag()
+  ENABLE_IP_ADAPTER = true;
+
+  /** false: requests that name a LoRA answer 422. */
+  @Flag()
+  ENABLE_LORA = true;
+
+  /**
+   * Folder with LoRA files (`*.safetensors`). Default: the demo's for `demo`, else none.
+   * @example /models/loras
+   */
+  @IsOptional()
+  LORA_DIR?: string;
+
+  /** true: a LoRA of which only a part fits the model is an error, not a warning. */
+  @Flag()
+  LORA_STRICT = false;
+
+  // --- the model hub ---
+
+  /** Where hub repositories are downloaded from. */
+  @HttpUrl()
+  HF_ENDPOINT = 'https://huggingface.co';
+
+  /** For gated or private repositories. */
+  @IsOptional()
+  HF_TOKEN?: string;
+
+  /**
+   * Where downloads are stored. Default: DATA_DIR/models.
+   * @example /models
+   */
+  @IsOptional()
+  HF_HOME?: string;
+
+  // --- pictures ---
+
+  /**
+   * Size when a request names none, in multiples of 64. Default: 1024x1024; 128x128 for the demo.
+   * @example 1024x1024
+   */
+  @IsOptional()
+  @Matches(/^\d+x\d+$/, { message: 'DEFAULT_SIZE must be WIDTHxHEIGHT in multiples of 64 from 64 to 4096' })
+  DEFAULT_SIZE?: string;
+
+  /** Largest picture, width times height. */
+  @Whole(4096, 16_777_216) // the smallest square, 64x64, to the largest, 4096x4096
+  MAX_PIXELS = 2_097_152;
+
+  /** What memory draws; `{prompt}` stands for the request's prompt. */
+  @Matches(/\{prompt\}/, { message: 'MEMORY_PROMPT_TEMPLATE must hold {prompt}' })
+  MEMORY_PROMPT_TEMPLATE = '{prompt}';
+
+  /** What subject draws. */
+  @IsNotEmpty({ message: 'SUBJECT_PROMPT must not be empty' })
+  SUBJECT_PROMPT =
+    'professional portrait photo, head and shoulders, business attire, soft studio light, neutral background, sharp focus';
+
+  /** The negative prompt when a request has none. */
+  NEGATIVE_PROMPT = '';
+}

@@ -1,0 +1,67 @@
+import { Transform } from 'class-transformer';
+import { IsBoolean, IsIn, IsInt, IsUrl, Matches, Max, Min } from 'class-validator';
+
+type Rule = (target: object, key: string) => void;
+
+/** Variables are text; each rule reads its own kind of value from it. tools/config.docs.mjs knows the rules by name. */
+const all =
+  (...rules: PropertyDecorator[]): Rule =>
+  (target, key) =>
+    rules.forEach((rule) => rule(target, key));
+
+export const Flag = (): Rule => (target, key) =>
+  all(
+    Transform(
+      ({ value }: { value: unknown }) =>
+        ({ true: true, '1': true, false: false, '0': false })[String(value).toLowerCase()] ?? value,
+    ),
+    IsBoolean({ message: `${key} must be true or false` }),
+  )(target, key);
+
+export const Whole =
+  (min: number, max: number): Rule =>
+  (target, key) => {
+    const message = `${key} must be a whole number from ${min} to ${max}`;
+    all(
+      Transform(({ value }: { value: unknown }) => (/^\d+$/.test(String(value)) ? Number(value) : value)),
+      IsInt({ message }),
+      Min(min, { message }),
+      Max(max, { message }),
+    )(target, key);
+  };
+
+export const OneOf =
+  (...values: readonly string[]): Rule =>
+  (target, key) => {
+    const few = `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
+    const choice = values.length > 3 ? `one of ${values.join(', ')}` : few;
+    IsIn(values, { message: `${key} must be ${choice}` })(target, key);
+  };
+
+/** Values separated by commas. */
+export const List = (): PropertyDecorator =>
+  Transform(({ value }: { value: unknown }) =>
+    (Array.isArray(value) ? value : String(value).split(',')).map((x: string) => x.trim()).filter(Boolean),
+  );
+
+const HOST = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:.]+(\/\d{1,3})?$/;
+
+export const Hosts = (): Rule =>
+  all(
+    List(),
+    Matches(HOST, {
+      each: true,
+      message: '$property must be hosts, addresses or CIDRs, separated by commas',
+    }),
+  );
+
+export const Prefix = (): PropertyDecorator =>
+  Matches(/^([A-Za-z0-9_@-][A-Za-z0-9._@-]*\/)+$/, {
+    message: '$property must be folder names that end in "/", such as avatars/',
+  });
+
+export const HttpUrl = (): PropertyDecorator =>
+  IsUrl(
+    { protocols: ['http', 'https'], require_protocol: true, require_tld: false, allow_underscores: true },
+    { message: '$property must be an http or https address, such as http://localhost:8000' },
+  );
