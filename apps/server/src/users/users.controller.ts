@@ -14,6 +14,7 @@ import {
 import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { RequireScope } from '../auth/scope.decorators';
+import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { DisconnectSignal } from '../http/client.disconnect';
 import { UserParams, UserPictureReply } from './users.dto';
@@ -43,7 +44,7 @@ const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
     RequireScope('read'),
     Header('Cache-Control', 'private, no-cache'),
     ApiProduces('image/png'),
-    ApiOkResponse({ schema: BINARY, description: 'The picture as PNG' }),
+    ApiOkResponse({ schema: BINARY, description: 'The picture as PNG', headers: headers('Cache-Control') }),
     ApiErrors('invalid_request', 'not_found', missing, 'unsupported_picture', 'storage_unavailable'),
   );
 const Removes = () =>
