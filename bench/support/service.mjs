@@ -105,7 +105,7 @@ async function engineOf(service) {
 function environment() {
   const require = createRequire(import.meta.url);
   const config = /** @type {{ CONFIG_VARIABLES: readonly string[] }} */ (
-    require(join(ROOT, 'dist/libs/config'))
+    require(join(ROOT, 'dist/libs/config/config.js'))
   );
   const own = config.CONFIG_VARIABLES;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.includes(name)));

@@ -107,7 +107,7 @@ def hold(operation, body, held):
             body[name] = short if allows(operation, name, short) else "a fox"
     if allows(operation, "user_id", body.get("user_id")) and choose.random() < KNOWN_SHARE:
         body["user_id"] = choose.choice(KNOWN["staying"]["user_id"])
-    # What no schema of this version of OpenAPI tells: events only with an address, each LoRA once.
+    # What the document does not tell: events only with an address, each LoRA once.
     if body.get("webhook_events") is not None:
         body.setdefault("webhook_url", held["webhook_url"])
     if body.get("loras") and allows(operation, "loras", body["loras"]):

@@ -4,6 +4,8 @@ import { Config, hasKeys } from '@app/config';
 import { SCOPES } from '../auth/api.key';
 import { KEY_SCHEME } from '../auth/scope.decorators';
 import { aboutService } from '../service.version';
+import { toOpenApi31 } from './openapi.31';
+import { describeHeaders } from './response.headers';
 
 const ABOUT_KEYS =
   `A key of the service. It has some of the scopes ${SCOPES.join(', ')}; \`x-scope\` of a route is the one that it needs. ` +
@@ -23,6 +25,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
         'GET routes answer HEAD too. Other methods are answered 405 `method_not_allowed` with `Allow`, other paths 404.',
     )
     .setVersion(version)
+    .setOpenAPIVersion('3.1.0')
     .addTag('images', 'Pictures: made and stored')
     .addTag('jobs', 'Requests on their way to a picture: followed, listed, cancelled')
     .addTag('users', 'Avatars and photos to draw from')
@@ -33,6 +36,8 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     operationIdFactory: (_controller, method) => method,
   });
   closeRequests(document);
+  describeHeaders(document);
+  toOpenApi31(document);
   return keys ? document : withoutKeys(document);
 }
 

@@ -1,9 +1,10 @@
 import { Body, Controller, HttpCode, Post, Res, applyDecorators } from '@nestjs/common';
-import { ApiHeader, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiHeader, ApiOkResponse, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { isFinished } from '@app/jobs';
 import { RequireScope } from '../auth/scope.decorators';
+import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { DRAWING_ERRORS } from '../errors/error.groups';
 import { TakesJson } from '../http/json.body';
@@ -38,10 +39,12 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
       status: 202,
       type: JobReply,
       description: 'The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why',
-      headers: {
-        Location: { description: 'Address of the job', schema: { type: 'string' } },
-        'Preference-Applied': { description: 'The preference', schema: { type: 'string' } },
-      },
+      headers: headers('Location', 'Preference-Applied', 'Idempotency-Replayed'),
+    }),
+    ApiOkResponse({
+      type: PictureReply,
+      description: 'The picture',
+      headers: headers('Preference-Applied', 'Idempotency-Replayed'),
     }),
     ApiErrors(...missing, ...DRAWING_ERRORS),
   );

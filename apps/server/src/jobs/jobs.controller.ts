@@ -16,9 +16,11 @@ import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/jobs';
 import { assertOwn, CallerKey, type ApiKey } from '../auth/api.key';
 import { RequireScope } from '../auth/scope.decorators';
+import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { JOB_ERRORS, LOOKUP_ERRORS } from '../errors/error.groups';
 import { describeValue } from '../validation/describe.value';
+import { JOB_EVENT } from './event.schema';
 import { STREAM_HEADERS } from './event.stream';
 import { EventStreams } from './event.streams';
 import { JobPresenter } from './job.presenter';
@@ -68,7 +70,8 @@ const StreamsEvents = () =>
     }),
     ApiOkResponse({
       description: 'The events',
-      content: { 'text/event-stream': { schema: { type: 'string' }, example: EXAMPLE } },
+      headers: headers('Cache-Control'),
+      content: { 'text/event-stream': { schema: JOB_EVENT, example: EXAMPLE } },
     }),
     ApiResponse({
       status: 204,
@@ -101,7 +104,7 @@ export class JobsController {
   @Get()
   @RequireScope('read')
   @NotStored()
-  @ApiOkResponse({ type: JobsReply, description: 'A page of jobs' })
+  @ApiOkResponse({ type: JobsReply, description: 'A page of jobs', headers: headers('Cache-Control') })
   @ApiErrors(...LOOKUP_ERRORS)
   async listJobs(@Query() request: JobsRequest, @CallerKey() access?: ApiKey): Promise<JobsReply> {
     assertOwn(access, request.user_id, 'user_id');
@@ -121,7 +124,7 @@ export class JobsController {
   @RequireScope('read')
   @OfJob()
   @NotStored()
-  @ApiOkResponse({ type: JobReply, description: 'The job as it is now' })
+  @ApiOkResponse({ type: JobReply, description: 'The job as it is now', headers: headers('Cache-Control') })
   @ApiErrors(...JOB_ERRORS)
   async getJob(@Param('id', idOfJob) id: string, @CallerKey() access?: ApiKey): Promise<JobReply> {
     return this.presenter.job(await this.jobs.get(id, access?.userId));
@@ -132,7 +135,7 @@ export class JobsController {
   @RequireScope('draw')
   @OfJob()
   @NotStored()
-  @ApiOkResponse({ type: JobReply, description: 'The job, cancelled' })
+  @ApiOkResponse({ type: JobReply, description: 'The job, cancelled', headers: headers('Cache-Control') })
   @ApiErrors(...JOB_ERRORS, 'job_finished')
   async cancelJob(@Param('id', idOfJob) id: string, @CallerKey() access?: ApiKey): Promise<JobReply> {
     if (access?.userId !== undefined) await this.jobs.get(id, access.userId);

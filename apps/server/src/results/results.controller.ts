@@ -15,6 +15,7 @@ import { ServiceError } from '@app/errors';
 import { Storage, type StoredObject } from '@app/storage';
 import { apiKeyOf, assertScope } from '../auth/api.key';
 import { SelfChecked } from '../auth/scope.decorators';
+import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { LOOKUP_ERRORS } from '../errors/error.groups';
 import { HttpLimits } from '../http/http.limits';
@@ -50,8 +51,14 @@ export class ResultsController {
     description: 'Of a signed link: what proves that this service made it, for this key and time',
   })
   @ApiProduces('image/png')
-  @ApiOkResponse({ description: 'The picture', schema: { type: 'string', format: 'binary' } })
-  @ApiResponse({ status: 304, description: 'If-None-Match names the picture that is stored' })
+  @ApiOkResponse({
+    ...{ description: 'The picture', schema: { type: 'string', format: 'binary' } },
+    headers: headers('ETag', 'Last-Modified', 'Cache-Control'),
+  })
+  @ApiResponse({
+    ...{ status: 304, description: 'If-None-Match names the picture that is stored' },
+    headers: headers('ETag', 'Last-Modified', 'Cache-Control'),
+  })
   @ApiErrors(...LOOKUP_ERRORS)
   async get(
     @Param('key') segments: string[],

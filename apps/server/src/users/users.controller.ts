@@ -14,6 +14,7 @@ import {
 import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { RequireScope } from '../auth/scope.decorators';
+import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { LOOKUP_ERRORS, USER_PICTURE_ERRORS } from '../errors/error.groups';
 import { DisconnectSignal } from '../http/client.disconnect';
@@ -30,7 +31,7 @@ const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
     RequireScope('read'),
     Header('Cache-Control', 'private, no-cache'),
     ApiProduces('image/png'),
-    ApiOkResponse({ schema: BINARY, description: 'The picture as PNG' }),
+    ApiOkResponse({ schema: BINARY, description: 'The picture as PNG', headers: headers('Cache-Control') }),
     ApiErrors(...LOOKUP_ERRORS, missing, 'unsupported_picture'),
   );
 const Removes = () => applyDecorators(RequireScope('users'), ApiErrors(...LOOKUP_ERRORS));

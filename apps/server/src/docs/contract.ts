@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+import { NestFactory } from '@nestjs/core';
+import { loadConfig } from '@app/config';
+import { packageRoot } from '@app/models';
+import { AppModule } from '../app.module';
+import { describeApi } from './openapi';
+
+export const CONTRACT_FILE = join(packageRoot(), 'openapi.json');
+
+/** The text of openapi.json: the API document of a service with keys. Nothing is started for it, and no engine. */
+export async function contractText(): Promise<string> {
+  const nobody = [{ name: 'contract', sha256: '0'.repeat(64), scopes: ['read'] }];
+  const config = loadConfig({ MODEL_PATH: 'demo', API_KEYS: JSON.stringify(nobody) });
+  const app = await NestFactory.create(AppModule.forRoot(config), {
+    preview: true, // reads modules and controllers, makes no provider
+    logger: ['error'],
+    abortOnError: false,
+  });
+  return `${JSON.stringify(describeApi(app), undefined, 2)}\n`;
+}
