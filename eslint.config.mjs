@@ -64,7 +64,7 @@ export default tseslint.config(
         {
           object: 'process',
           property: 'env',
-          message: 'libs/config/config.ts is the one reader of variables.',
+          message: 'libs/config is the one reader of variables.',
         },
       ],
     },
