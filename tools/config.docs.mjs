@@ -51,14 +51,15 @@ function valueOf(expression) {
 function ruleOf(property) {
   for (const { expression } of ts.getDecorators(property) ?? []) {
     if (!ts.isCallExpression(expression)) continue;
-    const [first, second] = expression.arguments.map((argument) =>
-      ts.isNumericLiteral(argument) ? Number(argument.text).toLocaleString('en-US') : argument,
-    );
     switch (expression.expression.getText()) {
       case 'Flag':
         return '`true` or `false`';
-      case 'Whole':
-        return `a whole number from ${first} to ${second}`;
+      case 'Whole': {
+        const [least, most] = expression.arguments.map((bound) =>
+          Number(valueOf(bound)).toLocaleString('en-US'),
+        );
+        return `a whole number from ${least} to ${most}`;
+      }
       case 'OneOf':
         return `one of ${expression.arguments.map((argument) => `\`${valueOf(argument)}\``).join(', ')}`;
     }

@@ -24,7 +24,6 @@ const seen = (written: string) =>
       line
         .split(/\r|\u001b\[1G/)
         .at(-1)!
-        // eslint-disable-next-line no-control-regex -- that is what terminals are told with
         .replace(/\u001b(\[[?\d;]*[A-Za-z]|[78])/g, ''),
     )
     .filter((line) => line.trim() !== '');

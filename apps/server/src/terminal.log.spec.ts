@@ -12,7 +12,6 @@ describe(terminalLog.name, () => {
   /** Without colours and the time. */
   const lines = () =>
     written
-      // eslint-disable-next-line no-control-regex -- that is what terminals are told with
       .replace(/\u001b\[\d+m/g, '')
       .replace(/\[\d\d:\d\d:\d\d\] /g, '')
       .split('\n')
