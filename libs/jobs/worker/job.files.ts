@@ -69,17 +69,10 @@ export class JobFiles {
 
   /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
   async load(picture: PictureJob): Promise<GenerateRequest> {
-    // eslint-disable-next-line @typescript-eslint/no-unused-vars -- what is left is the engine's
-    const {
-      id,
-      route,
-      userId,
-      key,
-      loras: named,
-      referenceKey,
-      ipAdapterScale: strength,
-      ...options
-    } = picture;
+    /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
+    const { id, route, userId, key, ...drawn } = picture;
+    /* eslint-enable @typescript-eslint/no-unused-vars */
+    const { loras: named, referenceKey, ipAdapterScale: strength, ...options } = drawn;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
     if (!referenceKey) return { ...options, loras };
