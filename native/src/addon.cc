@@ -13,8 +13,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   load_back_ends();
   const auto mismatch = abi_mismatch();
   if (!mismatch.empty())
-    throw coded_error(env, "abi_mismatch", "This is not the engine that the addon was built for (" + mismatch +
-                                               "): run `npm run engine`");
+    throw coded_error(env, "abi_mismatch",
+                      "This is not the engine that the addon was built for (" + mismatch + "): run `npm run engine`");
   export_process(env, exports);
   exports.Set("Session", define_session(env));
   export_machine(env, exports);

@@ -24,14 +24,22 @@ std::string message_of(const char* raw) {
   return dash == std::string::npos ? line : line.substr(dash + 3);
 }
 
-// What the engine and ggml's back ends say where memory lacks; only errors count, for pinned memory that is not to be had
-// is a warning and the engine goes on without. The one warning is the engine's last word before it gives up or aborts.
-// Where each was seen: docs/engine.md.
+// What the engine and ggml's back ends say where memory lacks; only errors count, for pinned memory that is not to be
+// had is a warning and the engine goes on without. The one warning is the engine's last word before it gives up or
+// aborts. Where each was seen: docs/engine.md.
 bool tells_out_of_memory(LogLevel level, const std::string& line) {
-  static const char* const errors[] = {"out of memory",        "insufficient memory",        "failed to allocate",
-                                       "alloc compute ",       "alloc params ",              "resource allocation failed",
-                                       "OutOfDeviceMemory",    "OutOfHostMemory",            "cudaMalloc failed",
-                                       "too less memory",      "fail to memory allocation",  "bad_alloc"};
+  static const char* const errors[] = {"out of memory",
+                                       "insufficient memory",
+                                       "failed to allocate",
+                                       "alloc compute ",
+                                       "alloc params ",
+                                       "resource allocation failed",
+                                       "OutOfDeviceMemory",
+                                       "OutOfHostMemory",
+                                       "cudaMalloc failed",
+                                       "too less memory",
+                                       "fail to memory allocation",
+                                       "bad_alloc"};
   const auto said = [&line](const char* part) { return has(line, part); };
   if (level == LogLevel::warn) return said("cannot make enough memory available");
   return level == LogLevel::error && std::any_of(std::begin(errors), std::end(errors), said);

@@ -81,7 +81,8 @@ bool flag(const Napi::Object& from, const char* name) {
 int side(const Napi::Object& from, const char* name) {
   const auto value = from.Get(name);
   const double n = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
-  if (!(n >= 64 && n <= 4096) || std::fmod(n, 64) != 0) throw unexpected("a multiple of 64 from 64 to 4096", name, value);
+  if (!(n >= 64 && n <= 4096) || std::fmod(n, 64) != 0)
+    throw unexpected("a multiple of 64 from 64 to 4096", name, value);
   return (int)n;
 }
 
@@ -149,8 +150,7 @@ LoadSpec read_load_options(const Napi::Value& value) {
   spec.unet_direct_convolution = flag(from, "unetDirectConvolution");
   spec.offload_encoders = flag(from, "offloadEncoders");
   if (given(from, "loraMode")) spec.merge_loras = one_of(from, "loraMode", {"runtime", "merged"}) == "merged";
-  if (given(from, "textEncoderType"))
-    spec.text_encoder_type = one_of(from, "textEncoderType", {"native", "q8_0"});
+  if (given(from, "textEncoderType")) spec.text_encoder_type = one_of(from, "textEncoderType", {"native", "q8_0"});
   if (given(from, "imageEncoderType"))
     spec.image_encoder_type = one_of(from, "imageEncoderType", {"native", "f16", "q8_0"});
   if (!spec.ip_adapter.empty() && spec.clip_vision.empty())
@@ -169,11 +169,10 @@ GenerateSpec read_generate_options(const Napi::Value& value) {
   spec.guidance_scale = (float)number(from, "guidanceScale", 0, 30);
   spec.seed = whole(from, "seed", 0, 4294967295LL);
   if (given(from, "sampler"))
-    spec.sampler = one_of(from, "sampler",
-                          {"euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "lcm"});
+    spec.sampler =
+        one_of(from, "sampler", {"euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "lcm"});
   if (given(from, "scheduler"))
-    spec.scheduler =
-        one_of(from, "scheduler", {"discrete", "karras", "exponential", "ays", "sgm_uniform", "simple"});
+    spec.scheduler = one_of(from, "scheduler", {"discrete", "karras", "exponential", "ays", "sgm_uniform", "simple"});
   if (given(from, "cache"))
     spec.cache = one_of(from, "cache", {"none", "easycache", "ucache", "dbcache", "taylorseer", "spectrum"});
   if (given(from, "clipSkip")) {

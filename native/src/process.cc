@@ -65,8 +65,8 @@ void leave_at_once(int status, void*) {
   if (EnginePermit::taken()) _exit(status);
 }
 
-// exit() calls what was registered last first: globals that the engine made since would go before us. The objects of the
-// thread that exits go before all of them, and what they register is the newest.
+// exit() calls what was registered last first: globals that the engine made since would go before us. The objects of
+// the thread that exits go before all of them, and what they register is the newest.
 struct NewestAtExit {
   ~NewestAtExit() { on_exit(leave_at_once, nullptr); }
 };

@@ -60,7 +60,8 @@ class PromiseWorker {
 
   PromiseWorker(Napi::Env env, const Napi::Value& listener, Job job)
       : deferred_(Napi::Promise::Deferred::New(env)), job_(std::move(job)), listens_(listener.IsFunction()) {
-    auto callback = listens_ ? listener.As<Napi::Function>() : Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
+    auto callback =
+        listens_ ? listener.As<Napi::Function>() : Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
     channel_ = Channel::New(env, callback, "engine job", 0, 1, this, finalize, (void*)nullptr);
   }
 
@@ -98,8 +99,10 @@ class PromiseWorker {
 
   void settle(Napi::Env env) {
     try {
-      if (failure_) deferred_.Reject(coded_error(env, failure_->code, failure_->message).Value());
-      else deferred_.Resolve(job_.to_js(env, result_));
+      if (failure_)
+        deferred_.Reject(coded_error(env, failure_->code, failure_->message).Value());
+      else
+        deferred_.Resolve(job_.to_js(env, result_));
     } catch (const Napi::Error& error) {
       deferred_.Reject(error.Value());
     } catch (const std::exception& error) {

@@ -22,10 +22,10 @@ std::string type_rules(const LoadSpec& spec) {
 
 sd_cache_mode_t cache_mode(const std::string& name) {
   static const std::pair<const char*, sd_cache_mode_t> modes[] = {{"easycache", SD_CACHE_EASYCACHE},
-                                                                 {"ucache", SD_CACHE_UCACHE},
-                                                                 {"dbcache", SD_CACHE_DBCACHE},
-                                                                 {"taylorseer", SD_CACHE_TAYLORSEER},
-                                                                 {"spectrum", SD_CACHE_SPECTRUM}};
+                                                                  {"ucache", SD_CACHE_UCACHE},
+                                                                  {"dbcache", SD_CACHE_DBCACHE},
+                                                                  {"taylorseer", SD_CACHE_TAYLORSEER},
+                                                                  {"spectrum", SD_CACHE_SPECTRUM}};
   for (const auto& [known, mode] : modes)
     if (name == known) return mode;
   return SD_CACHE_DISABLED;
@@ -55,14 +55,13 @@ bool is_flat(const std::vector<uint8_t>& pixels) {
 }
 
 // In pixels of the latent, 8 of the picture's: half of the picture, so that decoding takes a quarter of the memory, but
-// not below the engine's own choice of 32, where tiles know too little of each other, nor so large that they do not fit.
+// not below the engine's own choice of 32, where tiles know too little of each other, nor so large that they do not
+// fit.
 int tile_side(int side) { return std::clamp(side / 16, 32, 64); }
 
 std::optional<Failure> missing_file(const LoadSpec& spec) {
-  const std::pair<const char*, const std::string*> files[] = {{"model", &spec.model},
-                                                              {"vae", &spec.vae},
-                                                              {"clipVision", &spec.clip_vision},
-                                                              {"ipAdapter", &spec.ip_adapter}};
+  const std::pair<const char*, const std::string*> files[] = {
+      {"model", &spec.model}, {"vae", &spec.vae}, {"clipVision", &spec.clip_vision}, {"ipAdapter", &spec.ip_adapter}};
   for (const auto& [name, path] : files)
     if (!path->empty() && !std::ifstream(*path, std::ios::binary))
       return Failure{"load_failed", "Expected a readable file for " + std::string(name) + " but it cannot be opened"};
@@ -106,8 +105,8 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   if (spec.threads > 0) params.n_threads = spec.threads;
   params.diffusion_flash_attn = spec.flash_attention;
   params.vae_conv_direct = spec.vae_direct_convolution;
-  // Which the engine does by itself for the VAE of a checkpoint: as published it overflows F16, and pictures are black. One
-  // in a file of its own may be repaired or not, and is drawn with all the same.
+  // Which the engine does by itself for the VAE of a checkpoint: as published it overflows F16, and pictures are black.
+  // One in a file of its own may be repaired or not, and is drawn with all the same.
   params.force_sdxl_vae_conv_scale = true;
   params.diffusion_conv_direct = spec.unet_direct_convolution;
   const auto types = type_rules(spec);
@@ -182,11 +181,10 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   const auto start = std::chrono::steady_clock::now();
   Images images;
   const bool ok = generate_image(context_.get(), &params, &images.data, &images.count);
-  picture.engine_ms =
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  picture.engine_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 
   if (merges_loras_) follow_merges(spec, watch);  // also of a picture that came to nothing
-  if (cancelled_) return was_cancelled;  // the engine answers "false" to both: who asked decides
+  if (cancelled_) return was_cancelled;           // the engine answers "false" to both: who asked decides
   if (!ok || images.count < 1 || !images.data || !images.data->data) {
     const auto errors = watch.errors();
     return Failure{watch.out_of_memory() ? "out_of_memory" : "generation_failed",
@@ -195,8 +193,8 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   const auto& image = *images.data;
   if (image.channel != 3 || (int)image.width != spec.width || (int)image.height != spec.height)
     return Failure{"generation_failed", "The engine made a picture of " + std::to_string(image.width) + "x" +
-                                            std::to_string(image.height) + " with " +
-                                            std::to_string(image.channel) + " channels"};
+                                            std::to_string(image.height) + " with " + std::to_string(image.channel) +
+                                            " channels"};
   picture.pixels.assign(image.data, image.data + size_t(image.width) * image.height * 3);
   picture.decoded_in_tiles = spec.vae_tiling || watch.retried_in_tiles();
   picture.width = spec.width;
@@ -233,11 +231,9 @@ std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatc
   for (const auto& lora : spec.loras) {
     const auto count = this->count(lora.path, watch);
     if (count.applied == 0 && watch.out_of_memory()) return no_memory;
-    if (count.applied == 0)
-      return Failure{"lora_not_applied", "Nothing of the LoRA " + lora.path + " fits the model"};
+    if (count.applied == 0) return Failure{"lora_not_applied", "Nothing of the LoRA " + lora.path + " fits the model"};
     picture.loras.push_back({lora.path, count});
   }
-  if (is_flat(picture.pixels))
-    return Failure{"flat_picture", "The picture is flat: every pixel has the same colour"};
+  if (is_flat(picture.pixels)) return Failure{"flat_picture", "The picture is flat: every pixel has the same colour"};
   return std::nullopt;
 }

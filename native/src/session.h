@@ -32,8 +32,8 @@ using StepListener = std::function<void(Step)>;
 
 // One loaded model: owns the engine's context. No N-API in here.
 //
-// Threads: `load` and `generate` block, on a worker's thread; `cancel` and `watch_previews` may be called from any. Only one of
-// load/generate runs in the process at a time, because the engine's callbacks are global (EnginePermit).
+// Threads: `load` and `generate` block, on a worker's thread; `cancel` and `watch_previews` may be called from any.
+// Only one of load/generate runs in the process at a time, because the engine's callbacks are global (EnginePermit).
 // The addon's wrapper and a running job each hold a shared_ptr: the context lives until the last lets go.
 class Session {
  public:
@@ -61,8 +61,9 @@ class Session {
 
   std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context_;
   const bool has_ip_adapter_, merges_loras_;
-  // The LoRAs that the weights hold, with their strengths, and what the engine told while it added them. It adds them part
-  // by part, when a picture comes to that part, and says nothing of those that are in already. Used by `generate` only.
+  // The LoRAs that the weights hold, with their strengths, and what the engine told while it added them. It adds them
+  // part by part, when a picture comes to that part, and says nothing of those that are in already. Used by `generate`
+  // only.
   std::vector<LoraSpec> merged_;
   std::map<std::string, LoraCount> merged_counts_;
   std::atomic<bool> cancelled_{false}, previews_{false};

@@ -75,11 +75,11 @@ Napi::Value promised(Napi::Env env, Start start) {
 class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Session",
-                       {StaticMethod<&SessionWrap::load>("load"), InstanceMethod<&SessionWrap::generate>("generate"),
-                        InstanceMethod<&SessionWrap::watch_previews>("watchPreviews"),
-                        InstanceMethod<&SessionWrap::cancel>("cancel"), InstanceMethod<&SessionWrap::close>("close"),
-                        InstanceAccessor<&SessionWrap::has_ip_adapter>("hasIpAdapter")});
+    return DefineClass(
+        env, "Session",
+        {StaticMethod<&SessionWrap::load>("load"), InstanceMethod<&SessionWrap::generate>("generate"),
+         InstanceMethod<&SessionWrap::watch_previews>("watchPreviews"), InstanceMethod<&SessionWrap::cancel>("cancel"),
+         InstanceMethod<&SessionWrap::close>("close"), InstanceAccessor<&SessionWrap::has_ip_adapter>("hasIpAdapter")});
   }
 
   explicit SessionWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionWrap>(info) {
@@ -95,23 +95,23 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
     const auto env = info.Env();
     return promised(env, [&]() -> Napi::Value {
       const auto spec = read_load_options(info[0]);
-      if (!info.This().IsFunction()) throw coded_error(env, "invalid_argument", "Expected Session.load to be called on Session");
+      if (!info.This().IsFunction())
+        throw coded_error(env, "invalid_argument", "Expected Session.load to be called on Session");
       auto permit = take_permit(env);
       auto constructor = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info.This().As<Napi::Function>()));
       using Worker = PromiseWorker<std::shared_ptr<Session>, Step>;
-      return Worker::start(
-          env, info[1],
-          {[spec, permit](std::shared_ptr<Session>& session, const std::function<void(Step)>& emit) {
-             return Session::load(spec, emit, session);
-           },
-           [] {},
-           [constructor, permit](Napi::Env env, std::shared_ptr<Session>& session) -> Napi::Value {
-             loaded_ = std::move(session);
-             return constructor->New({});
-           },
-           [](Napi::Env env, Step& step) -> Napi::Value {
-             return Napi::Number::New(env, step.steps > 0 ? 100.0 * step.step / step.steps : 0);
-           }});
+      return Worker::start(env, info[1],
+                           {[spec, permit](std::shared_ptr<Session>& session, const std::function<void(Step)>& emit) {
+                              return Session::load(spec, emit, session);
+                            },
+                            [] {},
+                            [constructor, permit](Napi::Env env, std::shared_ptr<Session>& session) -> Napi::Value {
+                              loaded_ = std::move(session);
+                              return constructor->New({});
+                            },
+                            [](Napi::Env env, Step& step) -> Napi::Value {
+                              return Napi::Number::New(env, step.steps > 0 ? 100.0 * step.step / step.steps : 0);
+                            }});
     });
   }
 
@@ -126,13 +126,13 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
       // Held until the promise settles: a wrapper that nobody else holds is not collected under its own picture.
       auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info.This().As<Napi::Object>()));
       using Worker = PromiseWorker<Picture, Step>;
-      return Worker::start(env, info[1],
-                           {[spec, session, permit](Picture& picture, const std::function<void(Step)>& emit) {
-                              return session->generate(*spec, emit, picture);
-                            },
-                            [session] { session->cancel(); },
-                            [self](Napi::Env env, Picture& picture) { return picture_to_js(env, picture); },
-                            step_to_js});
+      return Worker::start(
+          env, info[1],
+          {[spec, session, permit](Picture& picture, const std::function<void(Step)>& emit) {
+             return session->generate(*spec, emit, picture);
+           },
+           [session] { session->cancel(); },
+           [self](Napi::Env env, Picture& picture) { return picture_to_js(env, picture); }, step_to_js});
     });
   }
 
