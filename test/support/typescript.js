@@ -13,7 +13,7 @@ const { join } = require('node:path');
 const { ModuleKind, ScriptTarget, transpileModule } = require('typescript');
 
 const libs = join(__dirname, '../../libs');
-const { _resolveFilename: resolve } = Module;
+const resolve = Module._resolveFilename.bind(Module);
 Module._resolveFilename = (request, ...rest) => resolve(request.replace(/^@app\//, `${libs}/`), ...rest);
 
 /** @type {Extension} */
