@@ -7,7 +7,7 @@ import { temporaryFolder } from '../support/demo';
 import { isAlive, Service } from '../support/service';
 
 const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
-const LONG = { prompt: 'a fox', num_inference_steps: 150 };
+const LONG = { prompt: 'a fox', size: '192x192', num_inference_steps: 150, guidance_scale: 1 };
 
 interface Failure {
   error: { code: string; message: string };

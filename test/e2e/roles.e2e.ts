@@ -9,8 +9,8 @@ import { S3_GATEWAY, startS3Gateway, type S3Gateway } from '../support/s3.gatewa
 import { Service } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
-const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, seed: 7 };
-const LONG = { prompt: 'a fox', num_inference_steps: 150 };
+const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, guidance_scale: 1, seed: 7 };
+const LONG = { prompt: 'a fox', size: '192x192', num_inference_steps: 150, guidance_scale: 1 };
 const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
 
 const BOTH = {
@@ -85,7 +85,7 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
     expect(api.enginePid).toBeUndefined();
     expect((await api.putPicture('/v1/users/ada/avatar', PANDA)).status).toBe(200);
     await api.until(async () => (await report(api)).details.workers?.count === 2, 'sees both workers');
-    const body = { user_id: 'ada', prompt: 'a fox', size: '64x64', num_inference_steps: 2 };
+    const body = { ...SMALL, user_id: 'ada', num_inference_steps: 2 };
     const id = await api.submit('/v1/images/memory', body);
     const told = await allEvents(`${api.url}/v1/jobs/${id}/events`);
     expect(told.filter(({ event }) => event === 'state').map(({ data }) => data.state)).toEqual([

@@ -5,7 +5,7 @@ import { temporaryFolder } from '../support/demo';
 import { isAlive, Service } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
-const SMALL = { prompt: 'a frog', size: '64x64', num_inference_steps: 1 };
+const SMALL = { prompt: 'a frog', size: '64x64', num_inference_steps: 1, guidance_scale: 1 };
 
 describe('The engine processes', () => {
   const DATA_DIR = temporaryFolder();
