@@ -9,7 +9,7 @@ import sharp from 'sharp';
 import { Webhook } from 'standardwebhooks';
 import { temporaryFolder } from '../support/demo';
 import { allEvents } from '../support/event.source';
-import { Service, type Job } from '../support/service';
+import { FEW_PICTURES, NO_REFERENCES, Service, type Job } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
 /** The cheapest picture: prompts cost most of its time, and without guidance only one is encoded. */
@@ -26,6 +26,7 @@ interface Failure {
 describe('Jobs', () => {
   const DATA_DIR = temporaryFolder();
   const variables = {
+    ...NO_REFERENCES, // one picture but
     DATA_DIR,
     WEBHOOK_SECRET: SECRET,
     WEBHOOK_URL_ALLOW: '127.0.0.1',
@@ -267,7 +268,12 @@ describe('Jobs', () => {
 
   it('should draw with two engine processes at once, and list both', async () => {
     await service.stop();
-    service = await Service.startReady({ ...variables, ENGINE_PROCESSES: '2', ENGINE_THREADS: '1' });
+    service = await Service.startReady({
+      ...variables,
+      ...FEW_PICTURES,
+      ENGINE_PROCESSES: '2',
+      ENGINE_THREADS: '1',
+    });
     await service.until(async () => (await engineState()) === 'ready', 'is ready');
     const ids = [await service.submit(ROUTE, LONG), await service.submit(ROUTE, LONG)];
     for (const id of ids) await service.jobUntil(id, 'running');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { temporaryFolder } from '../support/demo';
 import { readEvents } from '../support/event.source';
 import { key } from '../support/keys';
-import { Service } from '../support/service';
+import { NO_REFERENCES, Service } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
 /** The cheapest picture: prompts cost most of its time, and without guidance only one is encoded. */
@@ -35,7 +35,7 @@ describe('Keys', () => {
 
   beforeAll(async () => {
     list(ann, bob, chat);
-    service = await Service.startReady({ DATA_DIR, API_KEYS_FILE });
+    service = await Service.startReady({ DATA_DIR, API_KEYS_FILE, ...NO_REFERENCES });
   });
   afterAll(() => service?.stop('SIGKILL'));
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { temporaryFolder } from '../support/demo';
-import { Service } from '../support/service';
+import { FEW_PICTURES, NO_REFERENCES, Service } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
 const SMALL = { size: '64x64', num_inference_steps: 1, guidance_scale: 1, seed: 7 };
@@ -21,7 +21,7 @@ describe('What the log holds', () => {
       'idempotency-key': `${secret}-idempotency`,
       cookie: `session=${secret}`,
     };
-    service = await Service.startReady({ DATA_DIR: folders[0], LOG_LEVEL: 'trace' });
+    service = await Service.startReady({ DATA_DIR: folders[0], ...NO_REFERENCES, LOG_LEVEL: 'trace' });
     const post = (body: object) => service!.post(ROUTE, { ...SMALL, ...body }, undefined, headers);
     const get = (path: string) => fetch(service!.url + path, { headers });
 
@@ -59,7 +59,7 @@ describe('What the log holds', () => {
   });
 
   it('should be the prompts of accepted jobs with LOG_PROMPTS, in a line with their id', async () => {
-    service = await Service.startReady({ DATA_DIR: folders[1], LOG_PROMPTS: 'true' });
+    service = await Service.startReady({ DATA_DIR: folders[1], ...FEW_PICTURES, LOG_PROMPTS: 'true' });
     const body = { ...SMALL, prompt: 'a telltale fox', negative_prompt: 'a telltale hare' };
     const id = await service.submit(ROUTE, body, { 'x-request-id': 'abc-1', 'idempotency-key': 'k' });
     expect(await service.submit(ROUTE, body, { 'idempotency-key': 'k' })).toBe(id);

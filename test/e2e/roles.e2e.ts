@@ -6,7 +6,7 @@ import { allEvents, followEvents } from '../support/event.source';
 import { REDIS_SERVER, RedisServer } from '../support/redis.server';
 import { describeWith } from '../support/requires';
 import { S3_GATEWAY, startS3Gateway, type S3Gateway } from '../support/s3.gateway';
-import { Service } from '../support/service';
+import { NO_REFERENCES, Service } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
 const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, guidance_scale: 1, seed: 7 };
@@ -66,6 +66,7 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
     S3_ENDPOINT: gateway.endpoint,
     AWS_ACCESS_KEY_ID: gateway.accessKeyId,
     AWS_SECRET_ACCESS_KEY: gateway.secretAccessKey,
+    ...NO_REFERENCES, // one picture but
     ENGINE_THREADS: '1',
     DRAIN_SECONDS: '600', // more than a picture of these tests can take
   });
