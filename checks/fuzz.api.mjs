@@ -116,7 +116,7 @@ async function fill(service) {
     await service.putPicture(user, 'avatar', PICTURES[0]);
     await service.putPicture(user, 'photo', PICTURES[1]);
   }
-  const options = { prompt: 'a fox', num_inference_steps: 1, size: '64x64' };
+  const options = { prompt: 'a fox', num_inference_steps: 1, guidance_scale: 1, size: '64x64' };
   const picture = await service.draw('generations', options);
   const { pathname } = new URL(picture.data[0].url);
   const failing = await service.submit('generations', { ...options, deadline_seconds: 1 });

@@ -1,7 +1,7 @@
 """
 What schemathesis must know of this service: which requests it may send, what exists, and what an error is.
 
-Pictures are held to one step, 64x64, a short prompt and a short deadline, and most are not waited for: the run is about
+Pictures are held to one step, 64x64, no guidance, a short prompt and a short deadline, and most are not waited for: the run is about
 HTTP. Only values that the document allows are replaced, so that wrong ones arrive as they were made. Addresses lead to
 the script.
 
@@ -27,6 +27,7 @@ PICTURES = [pathlib.Path(file).read_bytes() for file in KNOWN["files"]]
 HELD = {
     "num_inference_steps": 1,
     "size": "64x64",
+    "guidance_scale": 1,  # or the negative prompt would be encoded, too
     "reference_image_url": KNOWN["address"],
     "webhook_url": KNOWN["address"],
 }
@@ -35,7 +36,7 @@ SMALLEST = {
     "/v1/images/subject": {"user_id": "ann"},
     "/v1/images/generations": {"prompt": "a fox"},
 }
-ALWAYS = ("num_inference_steps", "size", "deadline_seconds")
+ALWAYS = ("num_inference_steps", "size", "guidance_scale", "deadline_seconds")
 LONGEST_PROMPT = 60  # characters; thousands take a minute to encode
 WAIT_SHARE = 0.01
 KNOWN_SHARE = 0.5

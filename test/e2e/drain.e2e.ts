@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { temporaryFolder } from '../support/demo';
 import { followEvents } from '../support/event.source';
-import { isAlive, Service, type Job } from '../support/service';
+import { FEW_PICTURES, isAlive, Service, type Job } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
-/** Takes some seconds, of which the text encoders take about two. */
-const picture = (seed: number) => ({ prompt: 'a fox', size: '64x64', num_inference_steps: 20, seed });
-const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, seed: 7 };
+const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, guidance_scale: 1, seed: 7 };
+/** Takes some seconds. */
+const picture = (seed: number) => ({ ...SMALL, num_inference_steps: 20, seed });
 /** Longer than any of these tests waits. */
-const LONG = { prompt: 'a fox', num_inference_steps: 150 };
+const LONG = { prompt: 'a fox', size: '192x192', num_inference_steps: 150, guidance_scale: 1 };
 /** More than a running picture of these tests can take. */
 const PATIENT = { DRAIN_SECONDS: '600' };
 const CLEAN = { code: 0, signal: null };
@@ -45,7 +45,7 @@ describe('A service that is told to end', () => {
 
   /** Starts another process on the same folder; resolves when it has ended these jobs, each stored once. */
   const drawnByTheNext = async (...ids: string[]) => {
-    service = await Service.startReady({ DATA_DIR });
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES });
     const ends: Pick<Job, 'state' | 'attempts'>[] = [];
     for (const id of ids) {
       const { state, attempts } = await service.jobUntil(id, 'succeeded', 'failed', 'cancelled');
@@ -56,7 +56,7 @@ describe('A service that is told to end', () => {
   };
 
   it('should finish the running picture, tell everybody else, and leave what waits to the next', async () => {
-    service = await Service.startReady({ DATA_DIR, ...PATIENT });
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES, ...PATIENT });
     const engine = service.enginePid!;
     const caller = service.post(ROUTE, picture(1));
     const running = await drawn();
@@ -91,7 +91,7 @@ describe('A service that is told to end', () => {
   });
 
   it('should end soon when it is told twice, and still lose nothing', async () => {
-    service = await Service.startReady({ DATA_DIR, ...PATIENT });
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES, ...PATIENT });
     const ids = [
       await service.submit(ROUTE, picture(2)),
       await service.submit(ROUTE, SMALL),
@@ -115,7 +115,7 @@ describe('A service that is told to end', () => {
   });
 
   it('should give back what takes longer than DRAIN_SECONDS, and tell who waited for it', async () => {
-    service = await Service.startReady({ DATA_DIR, DRAIN_SECONDS: '1' });
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES, DRAIN_SECONDS: '1' });
     const key = { 'idempotency-key': 'patient' };
     const caller = service.post(ROUTE, picture(3), undefined, key);
     const id = await drawn();
@@ -128,11 +128,11 @@ describe('A service that is told to end', () => {
   });
 
   it('should end at once while the model loads and a job waits for it', async () => {
-    service = await Service.startReady({ DATA_DIR });
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES });
     const ids = [await service.submit(ROUTE, LONG), await service.submit(ROUTE, SMALL)];
     await drawn();
     await service.killGroup();
-    service = await Service.start({ DATA_DIR, ...PATIENT });
+    service = await Service.start({ DATA_DIR, ...PATIENT }); // which converts weights while it loads: for seconds
     expect((await get('/health/ready')).status).toBe(503);
     await fetch(`${service.url}/v1/jobs/${ids[0]}`, { method: 'DELETE' });
     expect(await service.stop('SIGTERM')).toEqual(CLEAN);
@@ -140,7 +140,7 @@ describe('A service that is told to end', () => {
   });
 
   it('should finish the running picture on Ctrl-C too, which the engine gets as well and npm passes on', async () => {
-    service = await Service.startReady({ DATA_DIR, ...PATIENT });
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES, ...PATIENT });
     const engine = service.enginePid!;
     const caller = service.post(ROUTE, picture(4));
     await drawn();
@@ -153,7 +153,7 @@ describe('A service that is told to end', () => {
   });
 
   it('should end at once when it is idle, whoever is connected', async () => {
-    service = await Service.startReady({ DATA_DIR, ...PATIENT });
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES, ...PATIENT });
     expect((await get('/health/live')).status).toBe(200); // and the connection is kept
     const asked = performance.now();
     expect(await service.stop('SIGINT')).toEqual(CLEAN);

@@ -9,13 +9,13 @@ import sharp from 'sharp';
 import { Webhook } from 'standardwebhooks';
 import { temporaryFolder } from '../support/demo';
 import { allEvents } from '../support/event.source';
-import { Service, type Job } from '../support/service';
+import { FEW_PICTURES, NO_REFERENCES, Service, type Job } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
-/** The cheapest picture. */
-const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, seed: 7 };
+/** The cheapest picture: prompts cost most of its time, and without guidance only one is encoded. */
+const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, guidance_scale: 1, seed: 7 };
 /** Longer than any of these tests waits. */
-const LONG = { prompt: 'a fox', num_inference_steps: 150 };
+const LONG = { prompt: 'a fox', size: '192x192', num_inference_steps: 150, guidance_scale: 1 };
 const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
 const SECRET = `whsec_${randomBytes(24).toString('base64')}`;
 
@@ -26,6 +26,7 @@ interface Failure {
 describe('Jobs', () => {
   const DATA_DIR = temporaryFolder();
   const variables = {
+    ...NO_REFERENCES, // one picture but
     DATA_DIR,
     WEBHOOK_SECRET: SECRET,
     WEBHOOK_URL_ALLOW: '127.0.0.1',
@@ -124,7 +125,8 @@ describe('Jobs', () => {
     const leaver = new AbortController();
     const left = service.post(ROUTE, SMALL, leaver.signal, key).catch(() => 'left');
     const others = Array.from({ length: 49 }, () => service.post(ROUTE, SMALL, undefined, key));
-    setTimeout(() => leaver.abort(), 1000);
+    await service.until(async () => (await engineState()) === 'busy', 'draws');
+    leaver.abort();
     const replies = (await Promise.all((await Promise.all(others)).map((response) => response.json()))) as {
       id: string;
     }[];
@@ -235,7 +237,7 @@ describe('Jobs', () => {
   it('should finish every accepted job after everything was killed at once, each stored once', async () => {
     await service.putPicture('/v1/users/ada/avatar', PANDA);
     const before = results();
-    const memory = { user_id: 'ada', prompt: 'a fox', size: '64x64', num_inference_steps: 1 };
+    const memory = { ...SMALL, user_id: 'ada' };
     const ids = [
       await service.submit(ROUTE, SMALL),
       await service.submit('/v1/images/memory', memory),
@@ -266,7 +268,12 @@ describe('Jobs', () => {
 
   it('should draw with two engine processes at once, and list both', async () => {
     await service.stop();
-    service = await Service.startReady({ ...variables, ENGINE_PROCESSES: '2', ENGINE_THREADS: '1' });
+    service = await Service.startReady({
+      ...variables,
+      ...FEW_PICTURES,
+      ENGINE_PROCESSES: '2',
+      ENGINE_THREADS: '1',
+    });
     await service.until(async () => (await engineState()) === 'ready', 'is ready');
     const ids = [await service.submit(ROUTE, LONG), await service.submit(ROUTE, LONG)];
     for (const id of ids) await service.jobUntil(id, 'running');

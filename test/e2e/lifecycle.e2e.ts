@@ -4,10 +4,10 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { temporaryFolder } from '../support/demo';
-import { isAlive, Service } from '../support/service';
+import { FEW_PICTURES, isAlive, Service } from '../support/service';
 
 const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
-const LONG = { prompt: 'a fox', num_inference_steps: 150 };
+const LONG = { prompt: 'a fox', size: '192x192', num_inference_steps: 150, guidance_scale: 1 };
 
 interface Failure {
   error: { code: string; message: string };
@@ -22,7 +22,7 @@ describe('The life of the service', () => {
   });
 
   it('should leave no engine behind when it is killed while it draws', async () => {
-    service = await Service.startReady({ DATA_DIR });
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES });
     const engine = service.enginePid!;
     const running = service.post('/v1/images/generations', LONG).catch(() => 'lost');
     await new Promise((resolve) => setTimeout(resolve, 1500));
@@ -33,7 +33,7 @@ describe('The life of the service', () => {
   });
 
   it('should answer 422 in place of a picture when it runs without an IP-Adapter', async () => {
-    service = await Service.startReady({ DATA_DIR, ENABLE_IP_ADAPTER: 'false' });
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES, ENABLE_IP_ADAPTER: 'false' });
     await service.putPicture('/v1/users/ada/avatar', PANDA);
     const requests: [string, object][] = [
       ['/v1/images/memory', { user_id: 'ada', prompt: 'a fox' }],

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { temporaryFolder } from '../support/demo';
-import { Service } from '../support/service';
+import { FEW_PICTURES, NO_REFERENCES, Service } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
-const SMALL = { size: '64x64', num_inference_steps: 1, seed: 7 };
+const SMALL = { size: '64x64', num_inference_steps: 1, guidance_scale: 1, seed: 7 };
 const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
 
 describe('What the log holds', () => {
@@ -21,11 +21,12 @@ describe('What the log holds', () => {
       'idempotency-key': `${secret}-idempotency`,
       cookie: `session=${secret}`,
     };
-    service = await Service.startReady({ DATA_DIR: folders[0], LOG_LEVEL: 'trace' });
+    service = await Service.startReady({ DATA_DIR: folders[0], ...NO_REFERENCES, LOG_LEVEL: 'trace' });
     const post = (body: object) => service!.post(ROUTE, { ...SMALL, ...body }, undefined, headers);
     const get = (path: string) => fetch(service!.url + path, { headers });
 
-    const drawn = await post({ prompt: `a ${secret}`, negative_prompt: `no ${secret}` });
+    // With guidance, as only then the negative prompt is encoded.
+    const drawn = await post({ prompt: `a ${secret}`, negative_prompt: `no ${secret}`, guidance_scale: 4 });
     expect(drawn.status).toBe(200);
     const { data } = (await drawn.json()) as { data: { url: string }[] };
     expect((await get(`${new URL(data[0].url).pathname}?signature=${secret}`)).status).toBe(200);
@@ -41,9 +42,9 @@ describe('What the log holds', () => {
       `%s%n <lora:${secret}:9> (((${secret}:2) embedding:${secret} \\`,
       `${secret} `.repeat(90),
     ])
-      expect((await service.post(ROUTE, { ...SMALL, prompt, guidance_scale: 1 })).status).toBe(200);
+      expect((await service.post(ROUTE, { ...SMALL, prompt })).status).toBe(200);
     // The engine's last words.
-    const id = await service.submit(ROUTE, { prompt: secret, num_inference_steps: 100 });
+    const id = await service.submit(ROUTE, { ...SMALL, prompt: secret, num_inference_steps: 100 });
     await service.jobUntil(id, 'running');
     process.kill(service.enginePid!, 'SIGABRT');
     await service.until(
@@ -58,7 +59,7 @@ describe('What the log holds', () => {
   });
 
   it('should be the prompts of accepted jobs with LOG_PROMPTS, in a line with their id', async () => {
-    service = await Service.startReady({ DATA_DIR: folders[1], LOG_PROMPTS: 'true' });
+    service = await Service.startReady({ DATA_DIR: folders[1], ...FEW_PICTURES, LOG_PROMPTS: 'true' });
     const body = { ...SMALL, prompt: 'a telltale fox', negative_prompt: 'a telltale hare' };
     const id = await service.submit(ROUTE, body, { 'x-request-id': 'abc-1', 'idempotency-key': 'k' });
     expect(await service.submit(ROUTE, body, { 'idempotency-key': 'k' })).toBe(id);

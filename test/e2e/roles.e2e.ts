@@ -6,11 +6,11 @@ import { allEvents, followEvents } from '../support/event.source';
 import { REDIS_SERVER, RedisServer } from '../support/redis.server';
 import { describeWith } from '../support/requires';
 import { S3_GATEWAY, startS3Gateway, type S3Gateway } from '../support/s3.gateway';
-import { Service } from '../support/service';
+import { NO_REFERENCES, Service } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
-const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, seed: 7 };
-const LONG = { prompt: 'a fox', num_inference_steps: 150 };
+const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, guidance_scale: 1, seed: 7 };
+const LONG = { prompt: 'a fox', size: '192x192', num_inference_steps: 150, guidance_scale: 1 };
 const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
 
 const BOTH = {
@@ -66,6 +66,7 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
     S3_ENDPOINT: gateway.endpoint,
     AWS_ACCESS_KEY_ID: gateway.accessKeyId,
     AWS_SECRET_ACCESS_KEY: gateway.secretAccessKey,
+    ...NO_REFERENCES, // one picture but
     ENGINE_THREADS: '1',
     DRAIN_SECONDS: '600', // more than a picture of these tests can take
   });
@@ -85,7 +86,7 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
     expect(api.enginePid).toBeUndefined();
     expect((await api.putPicture('/v1/users/ada/avatar', PANDA)).status).toBe(200);
     await api.until(async () => (await report(api)).details.workers?.count === 2, 'sees both workers');
-    const body = { user_id: 'ada', prompt: 'a fox', size: '64x64', num_inference_steps: 2 };
+    const body = { ...SMALL, user_id: 'ada', num_inference_steps: 2 };
     const id = await api.submit('/v1/images/memory', body);
     const told = await allEvents(`${api.url}/v1/jobs/${id}/events`);
     expect(told.filter(({ event }) => event === 'state').map(({ data }) => data.state)).toEqual([

@@ -49,7 +49,8 @@ describeWith(S3_GATEWAY, 'Pictures in a bucket', () => {
         Body: readFileSync(CAKE),
       }),
     );
-    const body = { user_id: 'user123', prompt: 'a fox', size: '64x64', num_inference_steps: 1 };
+    const small = { size: '64x64', num_inference_steps: 1, guidance_scale: 1 };
+    const body = { user_id: 'user123', prompt: 'a fox', ...small };
     const response = await service.post('/v1/images/memory', body);
     const reply = (await response.json()) as { id: string; data: { s3_uri: string; url: string }[] };
     expect({ status: response.status, reply }).toMatchObject({ status: 200 });

@@ -2,15 +2,15 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { temporaryFolder } from '../support/demo';
-import { isAlive, Service } from '../support/service';
+import { isAlive, NO_REFERENCES, Service } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
-const SMALL = { prompt: 'a frog', size: '64x64', num_inference_steps: 1 };
+const SMALL = { prompt: 'a frog', size: '64x64', num_inference_steps: 1, guidance_scale: 1 };
 
 describe('The engine processes', () => {
   const DATA_DIR = temporaryFolder();
   let service: Service;
-  beforeAll(async () => (service = await Service.startReady({ DATA_DIR })));
+  beforeAll(async () => (service = await Service.startReady({ DATA_DIR, ...NO_REFERENCES })));
   afterAll(() => service?.stop('SIGKILL'));
 
   it('should be killed when they hang, and their picture be drawn by another', async () => {
