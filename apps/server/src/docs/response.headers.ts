@@ -50,14 +50,13 @@ interface Reply {
 export function describeHeaders({ paths, components = {} }: OpenAPIObject): void {
   components.headers = { ...HEADERS } as typeof components.headers;
   for (const [path, item] of Object.entries(paths)) {
-    for (const { responses } of Object.values(item) as { responses: Record<string, Reply> }[]) {
+    for (const { responses } of Object.values(item as Record<string, { responses: Record<string, Reply> }>)) {
       for (const [status, reply] of Object.entries(responses)) {
-        const named = Object.keys(reply.headers ?? {}).map((name) => [
-          name,
-          name in HEADERS ? reference(name) : reply.headers![name],
-        ]);
+        const named = Object.entries(reply.headers ?? {}).map(
+          ([name, header]) => [name, name in HEADERS ? reference(name) : header] as const,
+        );
         reply.headers = {
-          ...(Object.fromEntries(named) as object),
+          ...Object.fromEntries<unknown>(named),
           ...(status === '401' && headers('WWW-Authenticate')),
           ...headers('x-request-id'),
           ...(!NOT_COUNTED.test(path) && headers('RateLimit', 'RateLimit-Policy')),
