@@ -34,9 +34,9 @@ describeWith(machine, 'SDXL on a card', () => {
   };
 
   it.each([
-    ['8 GB', 'Small:8192:8.9', /the encoders go to the card for each picture.*up to 1472x1472 in tiles/],
-    ['12 GB', 'Middle:12288:8.6', /the encoders go to the card .* up to 1280x1280 are decoded at once/],
-    ['24 GB', 'Large:24576:8.9', /all weights stay on the card.* up to 2048x2048 are decoded at once/],
+    ['8 GB', 'Small:8192:8.9', /the encoders go to the card for each picture.*up to 1536x1536 in tiles/],
+    ['12 GB', 'Middle:12288:8.6', /the encoders go to the card .* up to 1088x1088 are decoded at once/],
+    ['24 GB', 'Large:24576:8.9', /all weights stay on the card.* up to 1792x1792 are decoded at once/],
   ])('should draw 1024x1024 with avatar and LoRA on %s, once, as planned', async (_, cards, plan) => {
     const { service, books } = await start(cards);
     expect((await service.pipeline()).engines[0].memory_plan).toMatch(plan);
