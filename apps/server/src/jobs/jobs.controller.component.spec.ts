@@ -216,9 +216,9 @@ describe(JobsController.name, () => {
     const { JobReply } = document.components!.schemas as Record<string, { properties: object }>;
     expect(JobReply.properties).toMatchObject({
       state: { enum: expect.arrayContaining(['queued', 'running', 'expired']) as string[] },
-      position: { type: 'number', nullable: true },
-      result: { nullable: true },
-      error: { nullable: true },
+      position: { type: ['number', 'null'] },
+      result: { type: ['object', 'null'] },
+      error: { type: ['object', 'null'] },
     });
     const events = document.paths['/v1/jobs/{id}/events'].get!;
     expect(events.responses['200']).toMatchObject({ content: { 'text/event-stream': {} } });

@@ -17,7 +17,7 @@ describe(PictureBody.name, () => {
       .toBuffer();
   });
   beforeEach(async () => {
-    api = await startApi({}, { bodyTimeout: 1_500, linger: LINGER, pictures: 2 });
+    api = await startApi({}, { bodyTimeout: 4_000, linger: LINGER, pictures: 2 });
   });
   afterEach(() => api.close());
 
