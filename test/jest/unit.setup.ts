@@ -6,6 +6,9 @@ const refuse = (what: string) => (): never => {
   throw new Error(`A unit spec ${what}: name it *.component.spec.ts`);
 };
 
+// Far more than any needs: on a loaded machine time decides nothing.
+jest.setTimeout(60_000);
+
 beforeAll(() => {
   jest.spyOn(Server.prototype, 'listen').mockImplementation(refuse('opens a port'));
   jest.spyOn(ChildProcess.prototype, 'spawn' as never).mockImplementation(refuse('starts a process'));
