@@ -9,11 +9,11 @@
 const { readFileSync } = require('node:fs');
 /** @type {Internals} */
 const Module = /** @type {any} */ (require('node:module'));
-const { join } = require('node:path');
+const path = require('node:path');
 const { ModuleKind, ScriptTarget, transpileModule } = require('typescript');
 
-const libs = join(__dirname, '../../libs');
-const resolve = Module._resolveFilename.bind(Module);
+const libs = path.join(__dirname, '../../libs');
+const resolve = Module._resolveFilename;
 Module._resolveFilename = (request, ...rest) => resolve(request.replace(/^@app\//, `${libs}/`), ...rest);
 
 /** @type {Extension} */

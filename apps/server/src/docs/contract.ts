@@ -16,5 +16,12 @@ export async function contractText(): Promise<string> {
     logger: ['error'],
     abortOnError: false,
   });
-  return `${JSON.stringify(describeApi(app), undefined, 2)}\n`;
+  return `${JSON.stringify(describeApi(app), typeFirst, 2)}\n`;
+}
+
+/** Swagger puts the type of a schema where it was made: first in one document, last in the next. */
+function typeFirst(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('type' in value)) return value;
+  const { type, ...others } = value;
+  return { type, ...others };
 }

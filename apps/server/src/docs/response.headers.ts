@@ -48,7 +48,7 @@ interface Reply {
 
 /** Adds the headers that routes need not name, and makes known ones references. */
 export function describeHeaders({ paths, components = {} }: OpenAPIObject): void {
-  components.headers = { ...HEADERS } as typeof components.headers;
+  components.headers = { ...HEADERS };
   for (const [path, item] of Object.entries(paths)) {
     for (const { responses } of Object.values(item as Record<string, { responses: Record<string, Reply> }>)) {
       for (const [status, reply] of Object.entries(responses)) {
