@@ -5,7 +5,7 @@ import type { GenerateListeners } from './pipeline.types';
 export interface EngineListeners {
   /** Also where no device of its fits, and loading fails. */
   opened?(facts: EngineFacts): void;
-  /** The device that it is about to load the model onto. */
+  /** The device that it will load the model onto. */
   chosen?(device: Device): void;
   /** 0..100, from 0 again for each of the model's files. */
   loading?(percent: number): void;

@@ -9,6 +9,7 @@ import type {
   EngineInfo,
   EnginePicture,
   LoadCommand,
+  OpenCommand,
   GenerateOptions,
   GenerateProgress,
 } from './engine.protocol';
@@ -29,7 +30,7 @@ const NO_BACKTRACE = { GGML_NO_BACKTRACE: '1' };
 export const ENGINE_MAIN = join(__dirname, '../../apps/engine/src/main.js');
 
 /**
- * One engine process, from start to death. It is started once, loads once, and draws one picture at a time.
+ * One engine process, from start to death. It is started and opened once, loads once, and draws one picture at a time.
  * When it dies, whatever runs rejects with EngineCrashed. One that hangs is killed.
  */
 export class EngineProcess {
@@ -103,8 +104,18 @@ export class EngineProcess {
     if (!this.ended) await once(this.events, 'end');
   }
 
-  load(command: Omit<LoadCommand, 'type' | 'heartbeat'>): Promise<EngineInfo> {
-    return this.ask({ type: 'load', heartbeat: HEARTBEAT, ...command }, (event) => {
+  /** Chooses the device. After it the process waits for its model, as long as that takes. */
+  async open(command: Omit<OpenCommand, 'type' | 'heartbeat'>): Promise<void> {
+    await this.ask({ type: 'open', heartbeat: HEARTBEAT, ...command }, (event) => {
+      if (event.type !== 'chosen') return undefined;
+      this.watchdog.rest();
+      return true;
+    });
+  }
+
+  load(command: Omit<LoadCommand, 'type'>): Promise<EngineInfo> {
+    if (this.alive) this.watchdog.enter('loading');
+    return this.ask({ type: 'load', ...command }, (event) => {
       if (event.type !== 'loaded') return undefined;
       this.watchdog.rest();
       return event.info;
@@ -181,7 +192,7 @@ export class EngineProcess {
 
   /** Sends a command and hears the events about it until `read` finds the answer in one. */
   private ask<Answer>(
-    command: Extract<EngineCommand, { type: 'load' | 'generate' }>,
+    command: Extract<EngineCommand, { type: 'open' | 'load' | 'generate' }>,
     read: (event: EngineEvent) => Answer | undefined,
   ): Promise<Answer> {
     const begun = this.alive;
@@ -209,7 +220,6 @@ export class EngineProcess {
     this.watchdog.heard();
     if (event.type === 'alive') this.watchdog.expectHeartbeats();
     else if (event.type === 'opened') this.listeners.opened?.(event);
-    else if (event.type === 'chosen') this.listeners.chosen?.(event.device);
     else if (event.type === 'loading') {
       this.watchdog.enter('loading');
       this.listeners.loading?.(event.percent);
@@ -218,7 +228,10 @@ export class EngineProcess {
       this.listeners.warming?.();
     } else if (event.type === 'warmed') this.hasStepped = true;
     else if (event.type === 'log') this.log(event.level === 'error' ? 'error' : 'warn', event.line);
-    else this.events.emit('event', event);
+    else {
+      if (event.type === 'chosen') this.listeners.chosen?.(event.device);
+      this.events.emit('event', event);
+    }
   }
 
   private log(level: 'warn' | 'error', line: string): void {

@@ -13,6 +13,16 @@ import type {
 
 /** What the service and its engine process say to each other, over Node's IPC with `serialization: 'advanced'`. */
 
+/** Before the model is known: a device that cannot be used is told before anything is downloaded for it. */
+export interface OpenCommand {
+  readonly type: 'open';
+  /** As in ENGINE_DEVICES; undefined: the first GPU, else the processor. */
+  readonly device?: string;
+  readonly requireGpu: boolean;
+  /** Milliseconds between two signs of life. */
+  readonly heartbeat: number;
+}
+
 export interface LoadCommand {
   readonly type: 'load';
   readonly options: Pick<
@@ -30,21 +40,17 @@ export interface LoadCommand {
     | 'vaeDirectConvolution'
     | 'unetDirectConvolution'
   >;
-  /** As in ENGINE_DEVICES; undefined: the first GPU, else the processor. */
-  readonly device?: string;
-  readonly requireGpu: boolean;
   /** Undefined: what the model takes is not known before it is loaded. */
   readonly memory?: MemoryWish;
   /** Draw a first picture before it counts as loaded, also where that is not needed to compile anything. */
   readonly probe: boolean;
-  /** Milliseconds between two signs of life. */
-  readonly heartbeat: number;
   /** Engine processes that share the processors: without `threads` each takes its part of the physical cores. */
   readonly sharers: number;
 }
 
 /** Service -> engine. `id` names a picture; what is said about another one than the running is ignored. */
 export type EngineCommand =
+  | OpenCommand
   | LoadCommand
   | { readonly type: 'generate'; readonly id: number; readonly options: GenerateOptions }
   | { readonly type: 'previews'; readonly id: number; readonly on: boolean }
@@ -97,10 +103,10 @@ export interface EngineInfo {
 /** A picture, and how long the engine had rested before it: milliseconds since the end of the one before, if any. */
 export type EnginePicture = Generated & { readonly idle?: number };
 
-/** Engine -> service. Without `id`: about loading. */
+/** Engine -> service. Without `id`: about opening and loading. */
 export type EngineEvent =
   | ({ readonly type: 'opened' } & EngineFacts)
-  /** The device that it loads the model onto. */
+  /** The device that it will load the model onto: the answer to `open`. */
   | { readonly type: 'chosen'; readonly device: Device }
   | { readonly type: 'loading'; readonly percent: number }
   /** A sign of life, from when the addon and the device are there. */

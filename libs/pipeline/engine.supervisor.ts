@@ -148,51 +148,66 @@ export class EngineSupervisor {
     return { state: 'failed', reason, pause };
   }
 
+  /**
+   * From nothing to a loaded engine. Rejects with the reason; then the process is gone. The device comes first: what is
+   * wrong with it shows in a second, and the model may take an hour to download.
+   */
   private async bringUp(): Promise<void> {
-    const files = await this.model.find((progress) =>
-      this.update({ state: 'loading', percent: percent(progress), reason: progressLine(progress) }),
-    );
-    const { share } = this.setup;
-    await (share ? share.inTurn(() => this.open(files)) : this.open(files));
+    const { device, share, terminal } = this.setup;
+    const engine = this.startProcess();
+    try {
+      await engine.open({ device, requireGpu: this.config.REQUIRE_GPU });
+      const files = await this.model.find((progress) =>
+        this.update({ state: 'loading', percent: percent(progress), reason: progressLine(progress) }),
+      );
+      await (share ? share.inTurn(() => this.load(engine, files)) : this.load(engine, files));
+    } catch (error) {
+      engine.kill();
+      throw error;
+    } finally {
+      terminal?.stop();
+    }
   }
 
-  /** From nothing to a loaded engine. Rejects with the reason; then the process is gone. */
-  private async open(files: ModelFiles): Promise<void> {
-    if (this.stopping.signal.aborted) return;
+  private startProcess(): EngineProcess {
     const { variables, main, terminal } = this.setup;
-    const loading = (done: number) => {
-      this.update({ state: 'loading', percent: Math.round(done), reason: 'loading the model' });
-      terminal?.report({ phase: 'load', file: 'the model', done, total: 100 });
-    };
-    loading(0);
-    const { open } = this.restarts;
-    const first =
-      open === undefined ? 'drawing a first picture' : `drawing a probe picture, after ${open} deaths`;
     const opened = (facts: EngineFacts) => void (this.facts = facts);
     const chosen = (device: Device) => {
       this.device = device;
       this.bounds.onCpu = !device.gpu;
     };
+    const loading = (done: number) => this.loading(done);
     const warming = () => {
       terminal?.stop();
-      this.update({ state: 'warming', reason: first });
+      this.update({ state: 'warming', reason: this.firstPicture });
     };
     const log = (level: 'warn' | 'error', line: string) =>
       this.logger[EXPECTED.test(line) ? 'debug' : level](`engine: ${line}`);
+    this.engine = new EngineProcess({ opened, chosen, loading, warming, log }, this.bounds, variables, main);
+    return this.engine;
+  }
+
+  private get firstPicture(): string {
+    const { open } = this.restarts;
+    return open === undefined ? 'drawing a first picture' : `drawing a probe picture, after ${open} deaths`;
+  }
+
+  private loading(done: number): void {
+    this.update({ state: 'loading', percent: Math.round(done), reason: 'loading the model' });
+    this.setup.terminal?.report({ phase: 'load', file: 'the model', done, total: 100 });
+  }
+
+  private async load(engine: EngineProcess, files: ModelFiles): Promise<void> {
     const begun = performance.now();
-    const engine = new EngineProcess({ opened, chosen, loading, warming, log }, this.bounds, variables, main);
-    this.engine = engine;
+    this.loading(0);
     try {
-      const { settings, plan, promised } = await engine.load({
-        ...(await this.loadCommand(files)),
-        probe: open !== undefined,
-      });
-      terminal?.stop();
+      const probe = this.restarts.open !== undefined;
+      const info = await engine.load({ ...(await this.loadCommand(files)), probe });
       if (engine.stepped) this.restarts.stepped();
-      this.settings = settings;
-      this.memory.plan = plan;
-      this.setup.share?.promise(this.setup.id, promised ?? 0);
-      if (plan) this.logger.log(plan.sentence);
+      this.settings = info.settings;
+      this.memory.plan = info.plan;
+      this.setup.share?.promise(this.setup.id, info.promised ?? 0);
+      if (info.plan) this.logger.log(info.plan.sentence);
       this.update({ state: 'ready' });
       const load_ms = Math.round(performance.now() - begun);
       this.logger.log(
@@ -200,14 +215,12 @@ export class EngineSupervisor {
         `Ready: ${files.name} on ${this.device?.name} (${this.device?.description})`,
       );
     } catch (error) {
-      terminal?.stop();
-      engine.kill();
       this.model.doubt(files);
       throw error;
     }
   }
 
-  private async loadCommand(files: ModelFiles): Promise<Omit<LoadCommand, 'type' | 'heartbeat' | 'probe'>> {
+  private async loadCommand(files: ModelFiles): Promise<Omit<LoadCommand, 'type' | 'probe'>> {
     const { config, setup } = this;
     const { checkpoint, vae, ipAdapter, clipVision, loraDir } = files;
     const options = {
@@ -224,7 +237,7 @@ export class EngineSupervisor {
     // What is wrong with a file the engine says, with its own words for it.
     const weights = await weightSizes(files, types).catch(() => undefined);
     return {
-      ...{ options, device: setup.device, requireGpu: config.REQUIRE_GPU, sharers: setup.sharers },
+      ...{ options, sharers: setup.sharers },
       memory: weights && {
         ...{ plan: config.VRAM_PLAN, weights, loras: loraDir !== undefined, goal: defaultSize(config) },
         ...setup.share?.left(setup.id),

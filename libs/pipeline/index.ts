@@ -1,7 +1,14 @@
 export { OutOfMemory } from './device.memory';
 export { EngineCrashed } from './engine.errors';
 export type { EngineLease } from './engine.lease';
-export type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan, MemoryWish } from './engine.protocol';
+export type {
+  EngineCommand,
+  EngineEvent,
+  LoadCommand,
+  MemoryPlan,
+  MemoryWish,
+  OpenCommand,
+} from './engine.protocol';
 export { PipelineModule } from './pipeline.module';
 export { PipelineService } from './pipeline.service';
 export {

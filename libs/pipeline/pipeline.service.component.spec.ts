@@ -259,6 +259,25 @@ describe(PipelineService.name, () => {
     expect(pipeline.status()).toMatchObject({ state: 'ready', everReady: true });
   });
 
+  it('should say what is wrong with a device, and look for no model', async () => {
+    create({ ENGINE_DEVICES: 'absent' }).onApplicationBootstrap();
+    await enginesAre('failed');
+    expect(pipeline.status()).toMatchObject({ reason: 'No device "absent"', everReady: false });
+    expect(find).not.toHaveBeenCalled();
+  });
+
+  it('should outlive an engine that dies while the model is looked for', async () => {
+    let found!: (files: ModelFiles) => void;
+    find.mockReturnValueOnce(new Promise((resolve) => (found = resolve)));
+    create().onApplicationBootstrap();
+    while (find.mock.calls.length === 0) await sleep(5);
+    const { pid } = started();
+    process.kill(pid!, 'SIGKILL');
+    found(FILES);
+    await draw('draw');
+    expect(started().pid).not.toBe(pid);
+  });
+
   it('should let a caller leave the line', async () => {
     await start();
     const lease = await pipeline.acquire();

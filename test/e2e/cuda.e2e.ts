@@ -21,6 +21,11 @@ interface Trouble {
   readonly problem?: RegExp;
 }
 
+/** A model that would have to be downloaded, from where nobody is: what is wrong with the card is told before. */
+const FAR = { MODEL_PATH: 'nobody/nothing', HF_ENDPOINT: 'http://127.0.0.1:9' };
+/** From listening until the card's trouble is told, in milliseconds: on an idle machine less than one second. */
+const TOLD_MS = 5_000;
+
 const TROUBLES: readonly [string, Trouble][] = [
   [
     'cannot be named',
@@ -151,8 +156,10 @@ describeWith(machine, 'The CUDA engine', () => {
     const library = join(machine.libraries, trouble.without ?? '');
     if (trouble.without) renameSync(library, `${library}.away`);
     try {
-      const { service, books } = await machine.start(trouble.variables, trouble.cards);
+      const { service, books } = await machine.start({ ...FAR, ...trouble.variables }, trouble.cards);
+      const listens = performance.now();
       const { reason, engines } = await failed(service);
+      expect(performance.now() - listens).toBeLessThan(TOLD_MS);
       expect(reason).toMatch(trouble.reason);
       const [{ back_ends }] = engines;
       expect(back_ends).toContainEqual({ name: 'cpu', devices: 1 });

@@ -15,7 +15,8 @@ describe('The engine process', () => {
     const { checkpoint: model } = await demoModel();
     engine = new EngineProcess({}, new PhaseBounds(600_000), {}, MAIN);
     const options = { model, textEncoderType: 'q8_0' } as const;
-    const info = await engine.load({ options, requireGpu: false, probe: false, sharers: 2 });
+    await engine.open({ requireGpu: false });
+    const info = await engine.load({ options, probe: false, sharers: 2 });
     expect(info.hasIpAdapter).toBe(false);
   }, 120_000);
   afterAll(async () => {

@@ -28,13 +28,29 @@ const planOf = (gpu) =>
     ? { offloadEncoders: false, whole: (gpu * 100) ** 2, inTiles: (gpu * 100) ** 2, sentence: '' }
     : undefined;
 
-/** @param {EngineCommand & { type: 'load' }} command */
-function load({ options, device: wanted, sharers, probe }) {
+/** @type {string | undefined} */
+let wanted;
+
+const gpu = process.env.CUDA_VISIBLE_DEVICES;
+const device = {
+  ...{ name: gpu ? `CUDA${gpu}` : 'CPU', gpu: gpu !== undefined },
+  description: JSON.stringify({ pid: process.pid }),
+};
+
+/** @param {EngineCommand & { type: 'open' }} command */
+function open(command) {
   const version = { source: 'prebuilt cpu', commit: '2bb7294', version: 'master-898-2bb7294', system: '' };
   say({ type: 'opened', version, devices: [{ name: 'CPU', description: '', gpu: false }], backEnds: [] });
+  wanted = command.device;
+  if (wanted === 'absent') return say({ type: 'failed', code: 'load_failed', message: 'No device "absent"' });
+  say({ type: 'chosen', device });
+}
+
+/** @param {EngineCommand & { type: 'load' }} command */
+function load({ options, sharers, probe }) {
   if (options.model === 'broken')
     return say({ type: 'failed', code: 'load_failed', message: 'It is broken' });
-  const { CUDA_VISIBLE_DEVICES: gpu, CUDA_DEVICE_ORDER: order } = process.env;
+  const { CUDA_DEVICE_ORDER: order } = process.env;
   const description = JSON.stringify({
     pid: process.pid,
     sharers,
@@ -43,8 +59,7 @@ function load({ options, device: wanted, sharers, probe }) {
     probe,
     wanted,
   });
-  const device = { name: gpu ? `CUDA${gpu}` : 'CPU', description, gpu: gpu !== undefined };
-  say({ type: 'chosen', device });
+  say({ type: 'chosen', device: { ...device, description } });
   if (probe) {
     say({ type: 'warming' });
     say({ type: 'warmed' });
@@ -128,6 +143,7 @@ const PROMPTS = {
 
 process.on('message', (message) => {
   const command = /** @type {EngineCommand} */ (message);
+  if (command.type === 'open') return open(command);
   if (command.type === 'load') return load(command);
   const drawing = drawings.get(command.id);
   if (command.type === 'cancel') drawing?.cancel?.();

@@ -3,7 +3,7 @@
  * when a CUDA call or an assertion fails; this process is there to be lost instead of the service.
  */
 import { constants, setPriority } from 'node:os';
-import type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan } from '@app/pipeline';
+import type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan, OpenCommand } from '@app/pipeline';
 import type { Device, EngineVersion, Session } from '#native';
 import { chooseDevice } from './device.choice';
 import { type DeviceSettings, isPrebuilt, settingsFor } from './device.settings';
@@ -23,6 +23,8 @@ const fail = (error: unknown, id?: number): void => {
 };
 
 let addon: Addon;
+/** That the model is loaded onto. */
+let device: Device;
 let session: Session | undefined;
 /** The picture that the engine draws. */
 let running: number | undefined;
@@ -52,7 +54,6 @@ function warnOfCache({ name }: Device): void {
 
 /** Undefined where nobody measured what is needed: the figures are the pinned CUDA engine's, with flash attention. */
 function planFor(
-  device: Device,
   version: EngineVersion,
   settings: DeviceSettings,
   wish: LoadCommand['memory'],
@@ -63,19 +64,23 @@ function planFor(
   return memory && planMemory({ ...wish, free: memory.free, vaeDirectConvolution }, wish);
 }
 
-async function load(command: LoadCommand): Promise<void> {
+function open(command: OpenCommand): void {
   addon = openAddon();
   const found = { version: addon.engineVersion(), backEnds: addon.backEnds(), devices: addon.devices() };
   say({ type: 'opened', ...found });
-  const device = chooseDevice(found, command);
+  device = chooseDevice(found, command);
   say({ type: 'chosen', device });
   warnOfCache(device);
   // Opening both blocks this thread, for seconds where CUDA has to be read from a disk.
   setInterval(() => say({ type: 'alive' }), command.heartbeat);
   // On a CPU the engine takes every core; the API must still answer at once.
   if (!device.gpu) setPriority(constants.priority.PRIORITY_LOW);
-  const settings = settingsFor(device, found.version, command.options);
-  const plan = planFor(device, found.version, settings, command.memory);
+}
+
+async function load(command: LoadCommand): Promise<void> {
+  const version = addon.engineVersion();
+  const settings = settingsFor(device, version, command.options);
+  const plan = planFor(version, settings, command.memory);
   // The processor by its name, too: without one the engine takes the first GPU.
   const options = {
     ...command.options,
@@ -91,7 +96,7 @@ async function load(command: LoadCommand): Promise<void> {
     told = Math.floor(percent / 10);
     say({ type: 'loading', percent });
   });
-  if (device.gpu || command.probe) await warmUp(session, device, plan);
+  if (device.gpu || command.probe) await warmUp(session, plan);
   const free = plan && addon.deviceMemory(device.name)?.free;
   const promised = plan && free && Math.max(0, free - plan.leaves);
   say({
@@ -101,7 +106,7 @@ async function load(command: LoadCommand): Promise<void> {
 }
 
 /** On a GPU the first picture compiles kernels for this very card, for minutes: not at a user's expense. Elsewhere a probe. */
-async function warmUp(loaded: Session, device: Device, plan?: MemoryPlan): Promise<void> {
+async function warmUp(loaded: Session, plan?: MemoryPlan): Promise<void> {
   say({ type: 'warming' });
   const options = warmUpPicture(device, loaded.hasIpAdapter, plan);
   await loaded.generate(options).catch((error: unknown) => {
@@ -127,6 +132,12 @@ async function generate({ id, options }: Extract<EngineCommand, { type: 'generat
 
 process.on('message', (command: EngineCommand) => {
   switch (command.type) {
+    case 'open':
+      try {
+        return open(command);
+      } catch (error) {
+        return fail(error);
+      }
     case 'load':
       return void load(command).catch((error: unknown) => fail(error));
     case 'generate':
