@@ -1,5 +1,5 @@
 import { JobDesk } from '../../test/support/job.desk';
-import type { Timings } from './worker/job.files';
+import type { PictureResult, Timings } from './worker/job.files';
 import { Estimates } from './estimates';
 import type { JobRecord } from './job.record';
 
@@ -22,10 +22,10 @@ describe(Estimates.name, () => {
     const { id } = await desk.submit('run', { picture: size });
     return (await desk.jobs.start(id))!;
   };
-  const measured = async (timings: Timings, size: Size = {}) => {
+  const measured = async (timings: Timings, size: Size = {}, others: Partial<PictureResult> = {}) => {
     const { id, picture } = await run(size);
     const result = { key: picture.key, s3_uri: '', seed: 1, size: '', timings, warnings: [] };
-    await desk.jobs.succeed(id, 1, result);
+    await desk.jobs.succeed(id, 1, { ...result, ...others });
   };
   /** Milliseconds from now. */
   const of = async (job: JobRecord) => {
@@ -88,6 +88,22 @@ describe(Estimates.name, () => {
     expect((await of(await desk.submit('plain'))).end).toBe(400);
     const reference = await desk.submit('reference', { picture: { referenceKey: 'inputs/b.png' } });
     expect((await of(reference)).end).toBe(400 + 1100);
+  });
+
+  it('should count changes of the merged LoRAs as often as they come, and for what they take', async () => {
+    const changed = { mergedAnew: true } as const;
+    // 5,000 more, some in each part.
+    await measured(timed(2_400, 3_100), {}, changed);
+    const job = await desk.submit('a');
+    expect((await of(job)).end).toBe(5_500);
+    for (let i = 0; i < 3; i++) await measured(timed(400, 100));
+    jest.advanceTimersByTime(1_001);
+    // One of four.
+    expect((await of(job)).end).toBe(1_001 + 500 + 1_250);
+    const large = await desk.submit('large', { picture: { width: 128 } });
+    const { start, end } = await of(large);
+    // The weights are no larger for it.
+    expect(end! - start!).toBe(1_000 + 1_250);
   });
 
   it('should go by the other kind where its own was never made', async () => {

@@ -27,6 +27,9 @@ interface Measured {
   /** Everything but the sampling. */
   readonly fixed: number;
   readonly step: number;
+  readonly steps: number;
+  /** A change of the merged LoRAs is in the times. */
+  readonly mergedAnew: boolean;
 }
 
 type Size = Pick<Work, 'width' | 'height' | 'reference'>;
@@ -88,11 +91,17 @@ export class Estimates {
     await this.refresh();
     const measured = nearest(await this.samples, { width, height, reference });
     if (measured.length === 0) return undefined;
+    const usual = measured.filter(({ mergedAnew }) => !mergedAnew);
+    const typical = usual.length > 0 ? usual : measured;
+    const takes = (pictures: number, steps: number) =>
+      pictures * median(typical.map((x) => x.fixed)) + steps * median(typical.map((x) => x.step));
+    // Which of the jobs will change the merged LoRAs is not known: as many as did, each for what that took beyond the rest.
+    const changes = measured.filter(({ mergedAnew }) => mergedAnew);
+    const more = changes.map(({ fixed, step, steps }) => Math.max(0, fixed + steps * step - takes(1, steps)));
+    const change = changes.length === 0 ? 0 : (changes.length / measured.length) * median(more);
     // Work grows with the pixels; exact where this size was measured.
     const scale = (width * height) / (measured[0].width * measured[0].height);
-    return (
-      scale * (jobs * median(measured.map((x) => x.fixed)) + steps * median(measured.map((x) => x.step)))
-    );
+    return scale * takes(jobs, steps) + jobs * change;
   }
 
   private async refresh(): Promise<void> {
@@ -121,7 +130,9 @@ function measure({ picture, result }: JobRecord): Measured[] {
   const { width, height, steps, referenceKey } = picture;
   const { text_ms, image_ms, sampling_ms, decode_ms, encode_ms, store_ms } = result.timings;
   const fixed = text_ms + image_ms + decode_ms + encode_ms + store_ms;
-  return [{ width, height, reference: referenceKey !== undefined, fixed, step: sampling_ms / steps }];
+  const { mergedAnew = false } = result;
+  const reference = referenceKey !== undefined;
+  return [{ width, height, reference, fixed, step: sampling_ms / steps, steps, mergedAnew }];
 }
 
 /** The samples of this size and kind; else those of the one whose pixels are nearest. */

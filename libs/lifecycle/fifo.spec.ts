@@ -47,6 +47,20 @@ describe(Fifo.name, () => {
     expect(line.length).toBe(0);
   });
 
+  it('should let those who are preferred go first, a few times', async () => {
+    const line = new Fifo<string, string>();
+    const served: string[] = [];
+    const join = (name: string) => void line.join(undefined, name).then(() => served.push(name));
+    ['other', 'a1', 'a2', 'a3', 'b', 'a4', 'a5', 'a6'].forEach(join);
+    const prefersA = (wish = '') => wish.startsWith('a');
+    while (line.length > 0) {
+      line.serve(() => 'thing', undefined, prefersA);
+      await Promise.resolve();
+    }
+    await Promise.resolve();
+    expect(served).toEqual(['a1', 'a2', 'a3', 'a4', 'other', 'a5', 'a6', 'b']);
+  });
+
   it('should pass over those whose wish is not met, who keep their place', async () => {
     const line = new Fifo<string, number>();
     const [large, small, other] = [9, 1, 1].map((wish) => line.join(undefined, wish));

@@ -1,7 +1,11 @@
 import { ServiceError } from '@app/errors';
 
+/** Times that those who are preferred may go before somebody who waits longer. */
+const MOST_PASSED = 4;
+
 interface Waiter<Thing, Wish> {
   readonly wish?: Wish;
+  passed: number;
   serve(thing: Thing): void;
   dismiss(error: ServiceError): void;
 }
@@ -25,6 +29,7 @@ export class Fifo<Thing, Wish = never> {
       };
       const waiter: Waiter<Thing, Wish> = {
         wish,
+        passed: 0,
         serve: (thing) => {
           leave();
           resolve(thing);
@@ -40,11 +45,27 @@ export class Fifo<Thing, Wish = never> {
     });
   }
 
-  /** Hands what `give` returns to whoever waits longest of those whose wish is met; false when nobody is there. */
-  serve(give: () => Thing, meets: (wish?: Wish) => boolean = () => true): boolean {
-    const next = [...this.waiters].find(({ wish }) => meets(wish));
+  /**
+   * Hands what `give` returns to whoever waits longest of those whose wish is met; false when nobody is there. Who is
+   * preferred goes first, until somebody has been passed a few times.
+   */
+  serve(
+    give: () => Thing,
+    meets: (wish?: Wish) => boolean = () => true,
+    prefers: (wish?: Wish) => boolean = () => false,
+  ): boolean {
+    const able = [...this.waiters].filter(({ wish }) => meets(wish));
+    const preferred = able.findIndex(({ wish }) => prefers(wish));
+    const before = able.slice(0, Math.max(0, preferred));
+    const passes = before.every(({ passed }) => passed < MOST_PASSED);
+    const next = able.at(passes ? Math.max(0, preferred) : 0);
+    if (passes) for (const waiter of before) waiter.passed++;
     next?.serve(give());
     return next !== undefined;
+  }
+
+  some(holds: (wish?: Wish) => boolean): boolean {
+    return [...this.waiters].some(({ wish }) => holds(wish));
   }
 
   /** Who waits for this leaves with the error that `refuse` returns. */

@@ -3,7 +3,7 @@ import { ServiceError } from '@app/errors';
 import type { DeviceMemory } from './device.memory';
 import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.protocol';
-import type { EngineProcess } from './engine.process';
+import { type EngineProcess, loraSet } from './engine.process';
 import type { GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
 
 /** What a lease needs of the pipeline that gives it. */
@@ -51,6 +51,8 @@ export class EngineLease {
     const lacksMemory = memory.watch();
     const planned = memory.decodesInTiles(request);
     const vaeTiling = inTiles || planned;
+    const mergedAnew =
+      this.lender.config.LORA_MODE === 'merged' && this.engine.loras !== loraSet(request.loras);
     let decoding = false;
     try {
       const picture = await this.engine.generate(
@@ -68,7 +70,7 @@ export class EngineLease {
         },
       );
       memory.drew(request);
-      return this.toPicture(picture, request, planned);
+      return { ...this.toPicture(picture, request, planned), mergedAnew };
     } catch (error) {
       if (stopping.aborted) throw stopping.reason;
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
@@ -85,7 +87,11 @@ export class EngineLease {
     this.lender.free();
   }
 
-  private toPicture(picture: EnginePicture, request: GenerateRequest, planned: boolean): GeneratedPicture {
+  private toPicture(
+    picture: EnginePicture,
+    request: GenerateRequest,
+    planned: boolean,
+  ): Omit<GeneratedPicture, 'mergedAnew'> {
     const { pixels, width, height, timings, idle } = picture;
     const warnings = this.checkLoras(request, picture);
     // Not where VAE_TILING or the plan of the memory asked for it: then every such picture is.

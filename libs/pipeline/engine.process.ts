@@ -38,6 +38,8 @@ export class EngineProcess {
   private readonly events = new EventEmitter<{ event: [EngineEvent]; end: [] }>();
   private readonly words = new EngineWords();
   private readonly watchdog: EngineWatchdog;
+  /** The LoRAs of its last picture, see `loraSet`: with LORA_MODE=merged they are in the weights still. */
+  loras = loraSet();
   private pictures = 0;
   /** The picture that it draws; that of the one before may still be on its way. */
   private drawing?: number;
@@ -132,6 +134,7 @@ export class EngineProcess {
       (on) => this.send({ type: 'previews', id, on }),
     );
     this.drawing = id;
+    this.loras = loraSet(options.loras);
     this.watch(options.reference ? 'image' : 'text', options);
     const picture = this.ask({ type: 'generate', id, options }, (event) => {
       if (event.type === 'generated') return event.picture;
@@ -251,5 +254,12 @@ export class EngineProcess {
     this.events.emit('end');
   }
 }
+
+/** One text for the same LoRAs at the same strengths. */
+export const loraSet = (loras: GenerateOptions['loras'] = []): string =>
+  loras
+    .map(({ path, scale = 1 }) => `${scale} ${path}`)
+    .sort()
+    .join();
 
 const idOf = (message: EngineCommand | EngineEvent) => ('id' in message ? message.id : undefined);

@@ -5,8 +5,8 @@ import { percent, progressLine, weightSizes, type ModelFiles, type TerminalProgr
 import type { CardShare } from './card.share';
 import { DeviceMemory } from './device.memory';
 import { EngineCrashed } from './engine.errors';
-import type { EngineFacts, EngineInfo, LoadCommand, Device } from './engine.protocol';
-import { EngineProcess } from './engine.process';
+import type { EngineFacts, EngineInfo, GenerateOptions, LoadCommand, Device } from './engine.protocol';
+import { EngineProcess, loraSet } from './engine.process';
 import type { ModelFinder } from './model.finder';
 import { PhaseBounds } from './phase.bounds';
 import type { EngineState, EngineStatus } from './pipeline.types';
@@ -92,6 +92,11 @@ export class EngineSupervisor {
 
   get free(): boolean {
     return this.current.state === 'ready' && this.engine?.alive === true && this.reserved !== this.engine;
+  }
+
+  /** Draws with these LoRAs without a change of its weights. */
+  hasMerged(loras: GenerateOptions['loras']): boolean {
+    return this.config.LORA_MODE !== 'merged' || this.engine?.loras === loraSet(loras);
   }
 
   get everReady(): boolean {

@@ -278,6 +278,23 @@ describe(PipelineService.name, () => {
     expect(started().pid).not.toBe(pid);
   });
 
+  it('should prefer the engine that has the LoRAs merged', async () => {
+    await start({ ENGINE_PROCESSES: '2', LORA_MODE: 'merged' });
+    await enginesAre('ready', 'ready');
+    const loras = [{ name: 'a', path: '/a', scale: 1, tensors: 0 }];
+    const drawWith = async (engine: EngineLease, merged = loras) =>
+      (await engine.generate({ ...request('draw'), loras: merged })).mergedAnew;
+    const [first, second] = [await pipeline.acquire(), await pipeline.acquire()];
+    expect([await drawWith(first, []), await drawWith(second)]).toEqual([false, true]);
+    expect(pipeline.hasMerged([{ path: '/a', scale: 0.5 }])).toBe(false);
+    for (let i = 0; i < 2; i++) {
+      const engine = await pipeline.acquire({ loras });
+      expect(engine.id).toBe(1);
+      expect(await drawWith(engine)).toBe(false);
+    }
+    expect((await pipeline.acquire()).id).toBe(0);
+  });
+
   it('should let a caller leave the line', async () => {
     await start();
     const lease = await pipeline.acquire();

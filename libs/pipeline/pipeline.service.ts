@@ -113,6 +113,11 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.able.every(({ memory }) => memory.fits(size));
   }
 
+  /** Whether some engine draws with these LoRAs without a change of its weights, which loads them all anew. */
+  hasMerged(loras: EngineWish['loras']): boolean {
+    return this.supervisors.some((supervisor) => supervisor.hasMerged(loras));
+  }
+
   /** Whether an engine that is there or coming, and none of these, is planned to have the memory for it. */
   drawsElsewhere(size: Size, than: ReadonlySet<number>): boolean {
     return this.others(than, size).some(({ memory }) => memory.plan);
@@ -148,13 +153,17 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   private serve(): void {
     // What fits depends on what is free when an engine is started: the next one of the same card may have less.
     this.line.dismiss((wish) => this.refusal(wish));
-    for (const supervisor of this.supervisors) {
+    const suits = (supervisor: EngineSupervisor) => (wish?: EngineWish) =>
+      this.willDo(supervisor, wish) && supervisor.hasMerged(wish?.loras);
+    const free = this.supervisors.filter((supervisor) => supervisor.free);
+    const suited = free.filter((supervisor) => this.line.some(suits(supervisor)));
+    for (const supervisor of new Set([...suited, ...free])) {
       if (this.line.length === 0) return;
-      if (supervisor.free)
-        this.line.serve(
-          () => this.reserve(supervisor),
-          (wish) => this.willDo(supervisor, wish),
-        );
+      this.line.serve(
+        () => this.reserve(supervisor),
+        (wish) => this.willDo(supervisor, wish),
+        suits(supervisor),
+      );
     }
   }
 

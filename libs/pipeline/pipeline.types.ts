@@ -51,6 +51,8 @@ export interface GenerateListeners {
 export interface EngineWish {
   /** Of the picture; absent: any. */
   readonly size?: Size;
+  /** Of the picture: an engine that has them merged into its weights is preferred. */
+  readonly loras?: GenerateOptions['loras'];
   /** Engines that come last: only where no other is there or coming. */
   readonly avoid?: ReadonlySet<number>;
   readonly signal?: AbortSignal;
@@ -63,6 +65,8 @@ export interface GeneratedPicture extends Pick<
 > {
   /** Sentences for the caller, such as a LoRA that was applied in part. */
   readonly warnings: readonly string[];
+  /** Its LoRAs had to be merged into the weights first, or others taken out of them. */
+  readonly mergedAnew: boolean;
 }
 
 export type PipelineState = 'starting' | 'loading' | 'warming' | 'ready' | 'busy' | 'failed' | 'stopped';

@@ -10,6 +10,7 @@ import {
   type PipelineStatus,
 } from '@app/pipeline';
 import { drainingError, Fifo } from '@app/lifecycle';
+import { loraSet } from '../../libs/pipeline/engine.process';
 
 /** What callers need of a lease. */
 type Lease = Pick<EngineLease, 'id' | 'generate' | 'release'>;
@@ -30,6 +31,8 @@ export class PipelineStub {
   /** Awaited inside `generate`; replace it to hold or fail a job, or to tell its listeners something. */
   work: (signal?: AbortSignal, listeners?: GenerateListeners) => Promise<void> = () => Promise.resolve();
 
+  /** The set of LoRAs that the engines have merged; absent: they merge none. */
+  merged?: string;
   /** Pixels of the largest picture, by engine; absent: any. */
   mostOf: Readonly<Record<number, number>> = {};
 
@@ -48,6 +51,10 @@ export class PipelineStub {
 
   drawsEverywhere(size: EngineWish['size']): boolean {
     return this.engines.every(({ id }) => this.fits(id, size));
+  }
+
+  hasMerged(loras: EngineWish['loras'] = []): boolean {
+    return this.merged === undefined || this.merged === loraSet(loras);
   }
 
   drawsElsewhere(size: EngineWish['size'], than: ReadonlySet<number>): boolean {
@@ -95,6 +102,7 @@ export class PipelineStub {
           () => this.lease(id),
           ({ size, avoid = NONE } = {}) =>
             this.fits(id, size) && !(avoid.has(id) && this.drawsElsewhere(size, avoid)),
+          (wish) => this.hasMerged(wish?.loras),
         );
   }
 
@@ -119,6 +127,7 @@ export class PipelineStub {
   ): Promise<GeneratedPicture> {
     this.requests.push(request);
     this.drawers.push(id);
+    if (this.merged !== undefined) this.merged = loraSet(request.loras);
     const signal = AbortSignal.any([this.stopping.signal, ...(listeners.signal ? [listeners.signal] : [])]);
     await this.work(signal, listeners);
     const { width, height } = request;
@@ -129,6 +138,7 @@ export class PipelineStub {
       timings: { text: 2.6, image: 3, sampling: 4, decode: 5, engine: 12 },
       idle: 1.2,
       warnings: ['a warning'],
+      mergedAnew: false,
     };
   }
 }

@@ -1,4 +1,9 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findLora } from '@app/models';
+import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
 import { JobDesk, until } from '../../../test/support/job.desk';
 import { OutOfMemory } from '@app/pipeline';
 import { EngineCrashed } from '@app/pipeline';
@@ -172,6 +177,48 @@ describe(Dispatcher.name, () => {
       const job = await desk.submit('too much', { picture: large });
       for (let engine = 0; engine < 2; engine++) (await desk.drawing()).fail(new OutOfMemory('No', false));
       expect(await desk.ended(job)).toMatchObject({ state: 'failed', error: { code: 'out_of_memory' } });
+    });
+  });
+
+  describe('with merged LoRAs', () => {
+    let folder: string;
+    const withLora = async (name: string) => {
+      const { sha256 } = await findLora(folder, name);
+      return { picture: { loras: [{ name, scale: 1, sha256 }] } };
+    };
+
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'loras-'));
+      for (const name of ['one', 'other'])
+        await writeSafetensors(join(folder, `${name}.safetensors`), loraLayer('a', 2, 2));
+      desk.pipeline.loraDir = folder;
+    });
+    afterEach(() => rm(folder, { recursive: true }));
+
+    const drawAll = async () => {
+      const [one, other] = [await withLora('one'), await withLora('other')];
+      const jobs = [await desk.submit('a1', one)];
+      const first = await desk.drawing();
+      for (const name of ['b1', 'a2', 'a3', 'b2', 'a4', 'a5', 'a6'])
+        jobs.push(await desk.submit(name, name.startsWith('a') ? one : other));
+      await sleep(MOMENT);
+      first.finish();
+      while (desk.drawn.length < jobs.length) {
+        const drawing = await desk.drawing();
+        await sleep(MOMENT);
+        drawing.finish();
+      }
+      await desk.ended(jobs.at(-1)!);
+      return desk.drawn.join(' ');
+    };
+
+    it('should draw those that are merged first, and let others wait for a few pictures only', async () => {
+      desk.pipeline.merged = '';
+      expect(await drawAll()).toBe('a1 a2 a3 b1 b2 a4 a5 a6');
+    });
+
+    it('should draw in turn where LoRAs are not merged', async () => {
+      expect(await drawAll()).toBe('a1 b1 a2 a3 b2 a4 a5 a6');
     });
   });
 

@@ -30,7 +30,7 @@ const PAUSE = 1_000;
 export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   private readonly logger = new Logger('Dispatcher');
   private readonly runs = new Set<JobRun>();
-  /** Waits for a larger engine. */
+  /** Waits for a larger engine, or for an engine's LoRAs to change. */
   private aside?: JobRun;
   private loop: Promise<void> = Promise.resolve();
 
@@ -93,7 +93,10 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     }
   }
 
-  /** A picture that only the larger engines draw does not keep the others waiting. Resolves when it is aside, one at a time. */
+  /**
+   * A picture that only the larger engines draw does not keep the others waiting, nor for a while one whose LoRAs are yet
+   * to be merged. Resolves when it is aside, one at a time.
+   */
   private async setAside(run: JobRun): Promise<void> {
     await run.picky;
     while (this.aside) await this.aside.begun;

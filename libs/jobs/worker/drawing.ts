@@ -37,6 +37,7 @@ export class Drawing {
     const { pipeline } = this.tools;
     return pipeline.acquire({
       size: this.request,
+      loras: this.request.loras,
       avoid: new Set([...this.died, ...this.full]),
       signal: this.signal,
     });

@@ -31,6 +31,7 @@ const picture: GeneratedPicture = {
   height: 64,
   timings: { text: 2.6, image: 3, sampling: 4, decode: 5, engine: 12 },
   warnings: ['a warning'],
+  mergedAnew: false,
 };
 
 describe(JobFiles.name, () => {
@@ -121,6 +122,13 @@ describe(JobFiles.name, () => {
     expect(timings.queue_ms).toBeGreaterThanOrEqual(99);
     for (const ms of Object.values(timings)) expect(Number.isInteger(ms)).toBe(true);
     expect(timings.total_ms).toBeGreaterThanOrEqual(1000);
+  });
+
+  it('should note a change of the merged LoRAs, which is in the times', async () => {
+    expect(await files.store(job, picture, clock())).not.toHaveProperty('mergedAnew');
+    expect(await files.store(job, { ...picture, mergedAnew: true }, clock())).toMatchObject({
+      mergedAnew: true,
+    });
   });
 
   it('should store nothing once the job was cancelled', async () => {

@@ -51,6 +51,8 @@ export interface PictureResult {
   readonly size: string;
   readonly timings: Timings;
   readonly warnings: readonly string[];
+  /** Its times have those of a change of the merged LoRAs in them. */
+  readonly mergedAnew?: true;
 }
 
 /** When the job was accepted and when its turn came; milliseconds since 1970. */
@@ -111,6 +113,7 @@ export class JobFiles {
       size: `${picture.width}x${picture.height}`,
       timings,
       warnings: picture.warnings,
+      ...(picture.mergedAnew && { mergedAnew: true }),
     };
   }
 

@@ -36,7 +36,7 @@ export class JobRun {
   readonly id: string;
   /** An engine has taken the job, or none will. */
   readonly begun: Promise<void>;
-  /** Only some of the engines have the memory for its picture: it waits for one of them. */
+  /** Others may be drawn first: it waits for an engine that has the memory for its picture, or for one to merge its LoRAs. */
   readonly picky: Promise<void>;
   /** Nothing of the job is done here any more. Never rejects. */
   readonly ended: Promise<void>;
@@ -156,16 +156,16 @@ export class JobRun {
     return false;
   }
 
-  private async acquire(size: Size, drawing: Drawing): Promise<EngineLease | undefined> {
+  private async acquire(request: GenerateRequest, drawing: Drawing): Promise<EngineLease | undefined> {
     const { pipeline, drawnElsewhere } = this.tools;
-    if (!pipeline.drawsEverywhere(size)) this.isPicky();
+    if (!pipeline.drawsEverywhere(request) || !pipeline.hasMerged(request.loras)) this.isPicky();
     try {
       return await drawing.acquire();
     } catch (error) {
       if (this.stop.reason) return undefined;
       if (isDraining(error)) this.stop.end('shutdown');
       else if (!(error instanceof OutOfMemory)) throw error;
-      else if (await drawnElsewhere(size)) this.stop.end('elsewhere');
+      else if (await drawnElsewhere(request)) this.stop.end('elsewhere');
       else await this.refuse(error);
       return undefined;
     }
