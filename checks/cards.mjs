@@ -6,6 +6,7 @@ import { readArguments } from '../bench/support/arguments.mjs';
 import { benchmark, verdict } from '../bench/support/benchmark.mjs';
 import { makeMachine } from './cards/machine.mjs';
 import { neighbour, surprise } from './cards/neighbour.mjs';
+import { starvation } from './cards/starvation.mjs';
 import { agrees, cardRows, countLaunches, deviation, fillCard } from './cards/table.mjs';
 import { kill, lora, mixed } from './cards/trouble.mjs';
 
@@ -13,6 +14,7 @@ const RUN = {
   table,
   neighbour,
   surprise,
+  starvation,
   kill,
   lora,
   mixed: (/** @type {import('./cards/machine.mjs').Machine} */ machine) => mixed(machine, pictures),

@@ -12,8 +12,8 @@ export { MIB };
 
 /**
  * @typedef {{ files: import('../../bench/weights/weights.mjs').Weights, start(cards: string, variables?: Record<string, string>,
- *   options?: { ready?: boolean, taken?: number }): Promise<Running> }} Machine `cards` as in CUDA_STANDIN_CARDS; `taken`:
- *   bytes that another program holds before the load
+ *   options?: { ready?: boolean, taken?: number, onLine?: (line: string) => void }): Promise<Running> }} Machine `cards` as
+ *   in CUDA_STANDIN_CARDS; `taken`: bytes that another program holds before the load; `onLine` gets each line of the log
  * @typedef {{ service: import('../../bench/support/service.mjs').Service, books: CudaCards, stop(): Promise<void>,
  *   draw(kind: Kind, size: string, more?: Record<string, unknown>): Promise<Drawn> }} Running `more` goes into the request
  */
@@ -49,7 +49,7 @@ export async function makeMachine() {
 
   return {
     files,
-    async start(cards, variables = {}, { ready = true, taken = 0 } = {}) {
+    async start(cards, variables = {}, { ready = true, taken = 0, onLine } = {}) {
       const own = await mkdtemp(join(folder, 'service-'));
       const books = new CudaCards(`${own}.cards`);
       books.set('taken', taken);
@@ -57,7 +57,7 @@ export async function makeMachine() {
         ...{ ...model, REQUIRE_GPU: 'true', CUDA_STANDIN_CARDS: cards, CUDA_STANDIN_STATE: books.file },
         ...{ LORA_STRICT: 'true', ...variables },
       };
-      const service = await startService(all, { folder: own, root: tree.folder, ready });
+      const service = await startService(all, { folder: own, root: tree.folder, ready, onLine });
       if (ready) await service.putPicture(USER, 'avatar', 'panda-on-purple').catch(() => {});
       const stop = async () => {
         await service.killGroup();

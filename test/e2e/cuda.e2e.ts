@@ -183,6 +183,14 @@ describeWith(machine, 'The CUDA engine', () => {
     expect(books.read().uploaded).toBe(0);
   });
 
+  it('should not be ready where the engine keeps weights off the card, unasked', async () => {
+    const { service } = await machine.start({ LD_PRELOAD: machine.vaeInRam() });
+    const { reason } = await failed(service);
+    expect(reason).toBe(
+      "The engine left weights in the processor's memory instead of on CUDA0, where pictures would be slow: vae",
+    );
+  });
+
   it('should warn once of a folder for compiled kernels that cannot be written', async () => {
     const { service } = await machine.start({ CUDA_CACHE_PATH: '/proc/kernels' }, 'Small:1000:8.6');
     await failed(service);

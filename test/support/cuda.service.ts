@@ -38,6 +38,16 @@ export class CudaMachine implements Server {
     buildCudaStandin(this.tree.libraries);
   }
 
+  /** For LD_PRELOAD: the engine leaves the VAE's weights in the processor's memory. */
+  vaeInRam(): string {
+    const [library, root] = [join(this.folder, 'vae.in.ram.so'), join(__dirname, '../..')];
+    const source = join(__dirname, 'cuda-standin/vae.in.ram.cc');
+    const how = ['-std=c++17', '-fPIC', '-shared', '-I', join(root, 'native/engine'), source, '-o', library];
+    const { status, stderr } = spawnSync('c++', how, { encoding: 'utf8' });
+    if (status !== 0) throw new Error(stderr);
+    return library;
+  }
+
   /** Where the stand-in's libraries lie: what is taken away there is not on the machine. */
   get libraries(): string {
     return this.tree.libraries;
