@@ -17,7 +17,7 @@ const require = createRequire(import.meta.url);
 const { planMemory } = /** @type {typeof import('../../apps/engine/src/memory.plan.js')} */ (
   require(join(ROOT, 'dist/apps/engine/src/memory.plan.js'))
 );
-const { peakOf, tileOf } = /** @type {typeof import('../../apps/engine/src/memory.needs.js')} */ (
+const { lorasOf, peakOf, tileOf } = /** @type {typeof import('../../apps/engine/src/memory.needs.js')} */ (
   require(join(ROOT, 'dist/apps/engine/src/memory.needs.js'))
 );
 const { weightSizes } = /** @type {typeof import('../../libs/models/weight.sizes.js')} */ (
@@ -80,7 +80,8 @@ export async function planOf(machine, card, taken = 0) {
   const files = { name: 'SDXL', checkpoint: model, vae, ipAdapter, clipVision };
   const weights = await weightSizes(files, { text: 'native', image: 'native' });
   if (!weights) throw new Error('The weights tell no sizes');
-  const memory = { free: card * MIB - CONTEXT - taken, weights, loras: true, vaeDirectConvolution: true };
+  const loras = lorasOf({ loras: 0 }); // of rank 32, and smaller than what is set aside at least
+  const memory = { free: card * MIB - CONTEXT - taken, weights, loras, vaeDirectConvolution: true };
   try {
     const plan = planMemory(memory, { plan: 'auto', goal: { width: 1024, height: 1024 } });
     return { memory, plan, says: plan.sentence };

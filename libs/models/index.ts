@@ -1,4 +1,4 @@
-export { LORA_NAME, findLora, listLoras } from './loras';
+export { LORA_NAME, findLora, largestLora, listLoras } from './loras';
 export { TerminalProgress, percent, progressLine, type OnProgress } from './model.progress';
 export { ModelsModule } from './models.module';
 export { ModelsService, type ModelFiles } from './models.service';

@@ -10,7 +10,7 @@ import {
   partlyMatchingLora,
   writeSafetensors,
 } from '../../test/support/safetensors';
-import { findLora, listLoras } from './loras';
+import { findLora, largestLora, listLoras } from './loras';
 
 describe('LoRAs of a folder', () => {
   let root: string;
@@ -33,6 +33,15 @@ describe('LoRAs of a folder', () => {
       .update(await readFile(file))
       .digest('hex');
   const at = (name: string) => join(folder, `${name}.safetensors`);
+
+  it('should know the bytes of the largest', async () => {
+    expect(await largestLora(folder)).toBe(0);
+    await partlyMatchingLora(at('watercolor'));
+    await writeFile(at('large'), Buffer.alloc(200_000));
+    await writeFile(join(folder, 'notes.txt'), Buffer.alloc(300_000));
+    expect(await largestLora(folder)).toBe(200_000);
+    expect(await largestLora(join(root, 'absent'))).toBe(0);
+  });
 
   it('should list them by name with the number of their tensors and their hash', async () => {
     await partlyMatchingLora(at('watercolor'));

@@ -51,6 +51,16 @@ export async function findLora(folder: string | undefined, name: string): Promis
   throw notFound(`There is no LoRA "${shorten(name)}". ${offer(there)}`);
 }
 
+/** Bytes of the largest of a folder; what cannot be read counts nothing. */
+export async function largestLora(folder: string): Promise<number> {
+  const size = (name: string) =>
+    stat(join(folder, name + EXTENSION)).then(
+      (file) => file.size,
+      () => 0,
+    );
+  return Math.max(0, ...(await Promise.all((await names(folder).catch(() => [])).map(size))));
+}
+
 async function readAll<T>(
   folder: string | undefined,
   readOne: (folder: string, name: string) => Promise<T>,

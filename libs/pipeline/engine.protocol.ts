@@ -70,7 +70,8 @@ export type PlanWish = 'auto' | 'fast' | 'small';
 export interface MemoryWish extends Partial<Share> {
   readonly plan: PlanWish;
   readonly weights: WeightSizes;
-  readonly loras: boolean;
+  /** Bytes of the largest LoRA; undefined: there are none. */
+  readonly loras?: number;
   /** The picture that should be decoded at once. */
   readonly goal: Size;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { defaultSize, isDemo, type Config } from '@app/config';
-import { percent, progressLine, weightSizes, type ModelFiles, type TerminalProgress } from '@app/models';
+import { largestLora, percent, progressLine, weightSizes, type ModelFiles, type TerminalProgress } from '@app/models';
 import type { CardShare } from './card.share';
 import { DeviceMemory } from './device.memory';
 import { EngineCrashed } from './engine.errors';
@@ -244,7 +244,8 @@ export class EngineSupervisor {
     return {
       ...{ options, sharers: setup.sharers },
       memory: weights && {
-        ...{ plan: config.VRAM_PLAN, weights, loras: loraDir !== undefined, goal: defaultSize(config) },
+        ...{ plan: config.VRAM_PLAN, weights, goal: defaultSize(config) },
+        loras: loraDir === undefined ? undefined : await largestLora(loraDir),
         ...setup.share?.left(setup.id),
       },
     };

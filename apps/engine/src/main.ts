@@ -8,6 +8,7 @@ import type { Device, EngineVersion, Session } from '#native';
 import { chooseDevice } from './device.choice';
 import { type DeviceSettings, isPrebuilt, settingsFor } from './device.settings';
 import { kernelCacheProblem } from './kernel.cache';
+import { lorasOf } from './memory.needs';
 import { type CardPlan, planMemory } from './memory.plan';
 import { warmUpPicture } from './warm.up';
 
@@ -61,7 +62,9 @@ function planFor(
   const { flashAttention, vaeDirectConvolution } = settings;
   if (!wish || !flashAttention || !device.name.startsWith('CUDA') || !isPrebuilt(version)) return undefined;
   const memory = addon.deviceMemory(device.name);
-  return memory && planMemory({ ...wish, free: memory.free, vaeDirectConvolution }, wish);
+  return (
+    memory && planMemory({ ...wish, loras: lorasOf(wish), free: memory.free, vaeDirectConvolution }, wish)
+  );
 }
 
 function open(command: OpenCommand): void {

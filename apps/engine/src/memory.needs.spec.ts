@@ -1,4 +1,4 @@
-import { type CardMemory, peakOf, type PictureMemory } from './memory.needs';
+import { type CardMemory, lorasOf, NEEDS, peakOf, type PictureMemory } from './memory.needs';
 
 const MIB = 2 ** 20;
 /** A process' context on the stand-in's cards. */
@@ -9,7 +9,7 @@ const TILED = { inTiles: true, decodedBefore: 0 };
 const card = (mib: number): CardMemory => ({
   free: (mib - CONTEXT) * MIB,
   weights: { text: 1_555 * MIB, image: 2_411 * MIB, rest: 5_734 * MIB },
-  ...{ vaeDirectConvolution: true, loras: true },
+  ...{ vaeDirectConvolution: true, loras: NEEDS.loras },
 });
 
 describe(peakOf.name, () => {
@@ -30,5 +30,13 @@ describe(peakOf.name, () => {
     const usual = { pixels, inTiles: false, reference: false, loras: false, decodedBefore: 0 };
     const told = CONTEXT + peakOf(card(mib), offload, { ...usual, ...others }) / MIB;
     expect(Math.abs(told / seen - 1)).toBeLessThan(0.01);
+  });
+});
+
+describe(lorasOf.name, () => {
+  it('should set aside what the largest LoRA takes, and not less than usual ones do', () => {
+    expect([undefined, 0, 40 * MIB, 900 * MIB].map((loras) => lorasOf({ loras }) / MIB)).toEqual([
+      0, 200, 200, 900,
+    ]);
   });
 });

@@ -1,6 +1,8 @@
 import type { MemoryWish } from '@app/pipeline';
 
-export interface CardMemory extends Pick<MemoryWish, 'weights' | 'loras'> {
+export interface CardMemory extends Pick<MemoryWish, 'weights'> {
+  /** Bytes that are set aside for them. */
+  readonly loras: number;
   /** Bytes that nobody uses. The process has its context on the card already. */
   readonly free: number;
   readonly vaeDirectConvolution: boolean;
@@ -29,7 +31,7 @@ export const NEEDS = {
   reserve: 512 * MIB,
   /** A picture of any size: at most 20 were seen. */
   picture: 24 * MIB,
-  /** LoRAs of rank 32 on all layers are 162 MiB. */
+  /** LoRAs of rank 32 on all layers are 162 MiB; one may be added while the engine runs. */
   loras: 200 * MIB,
   samplingPerPixel: 491,
   /** With the convolutions of the VAE scaled, as the engine does for SDXL: that is 1,024 of these. */
@@ -45,9 +47,13 @@ export const TILE = { largest: 512 * 512, narrow: 512 * 256 } as const;
 export const tileOf = (pixels: number) =>
   Math.min(pixels, TILE.largest, Math.max(TILE.narrow, Math.ceil(pixels / 4)));
 
+/** For the largest LoRA that there is, if there is a folder for them. */
+export const lorasOf = ({ loras }: Pick<MemoryWish, 'loras'>) =>
+  loras === undefined ? 0 : Math.max(NEEDS.loras, loras);
+
 /** What stays on the card whatever is drawn, in a process that may have had LoRAs. */
 export function resting({ weights: { text, image, rest }, loras }: CardMemory, offload: boolean): number {
-  return rest + (offload ? 0 : text + image) + NEEDS.picture + (loras ? NEEDS.loras : 0);
+  return rest + (offload ? 0 : text + image) + NEEDS.picture + loras;
 }
 
 export const decodingOf = ({ vaeDirectConvolution: direct }: CardMemory, pixels: number) =>
@@ -59,7 +65,7 @@ export const scratchOf = (sampled: number, decoded: number) =>
 /** The most bytes of the card that the process holds while it draws a picture, without its context. */
 export function peakOf(card: CardMemory, offloadEncoders: boolean, picture: PictureMemory): number {
   const { pixels, inTiles, reference, loras, decodedBefore } = picture;
-  const rest = resting({ ...card, loras }, offloadEncoders);
+  const rest = resting({ ...card, loras: loras ? card.loras : 0 }, offloadEncoders);
   const atOnce = inTiles ? tileOf(pixels) : pixels;
   const sampling = pixels * NEEDS.samplingPerPixel + scratchOf(pixels, decodedBefore);
   const decoding = decodingOf(card, atOnce) + scratchOf(pixels, Math.max(atOnce, decodedBefore));

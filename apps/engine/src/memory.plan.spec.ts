@@ -1,4 +1,4 @@
-import type { CardMemory } from './memory.needs';
+import { type CardMemory, NEEDS } from './memory.needs';
 import { planMemory } from './memory.plan';
 
 const MIB = 2 ** 20;
@@ -9,7 +9,7 @@ const CONTEXT = 400;
 const goal = { width: 1_024, height: 1_024 };
 
 const card = (mib: number, others: Partial<CardMemory> = {}): CardMemory => ({
-  ...{ free: (mib - CONTEXT) * MIB, weights, vaeDirectConvolution: true, loras: true },
+  ...{ free: (mib - CONTEXT) * MIB, weights, vaeDirectConvolution: true, loras: NEEDS.loras },
   ...others,
 });
 const auto = (mib: number, others?: Partial<CardMemory>) =>
@@ -53,6 +53,10 @@ describe(planMemory.name, () => {
 
   it('should ask for more where pictures are decoded without direct convolution', () => {
     expect(auto(16_384, { vaeDirectConvolution: false }).whole).toBeLessThan(auto(16_384).whole);
+  });
+
+  it('should set more aside where a LoRA is large', () => {
+    expect(auto(12_288, { loras: 900 * MIB }).whole).toBeLessThan(auto(12_288).whole);
   });
 
   it('should share a card with engines to come where their parts suffice, and take it where not', () => {
