@@ -159,9 +159,9 @@ async function failedReason(running) {
  * @param {Launches[string]} known
  * @returns {{ outcome: Outcome, times: number }} `times` that the picture was drawn
  */
-export function outcomeOf({ status, code, message, launches, warnings }, known) {
+export function outcomeOf({ status, message, launches, warnings }, known) {
   if (status !== 200) {
-    const refused = code === 'out_of_memory' && /\d+x\d+/.test(message) && launches === 0;
+    const refused = launches === 0 && /memory.*\d+x\d+/.test(message);
     return { outcome: refused ? 'refused' : 'failed', times: launches / known['at once'] };
   }
   const again = warnings.some((warning) => warning.includes('decoded in tiles'));

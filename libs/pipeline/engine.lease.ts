@@ -3,7 +3,8 @@ import { ServiceError } from '@app/errors';
 import type { DeviceMemory } from './device.memory';
 import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.protocol';
-import { type EngineProcess, loraSet } from './engine.process';
+import type { EngineProcess } from './engine.process';
+import { loraSet } from './lora.set';
 import type { GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
 
 /** What a lease needs of the pipeline that gives it. */

@@ -1,8 +1,8 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { join } from 'node:path';
 import { EngineCrashed, EngineFailure } from './engine.errors';
+import { ENGINE_MAIN, forkEngine } from './engine.fork';
 import type {
   EngineCommand,
   EngineEvent,
@@ -14,6 +14,7 @@ import type {
   GenerateProgress,
 } from './engine.protocol';
 import { EngineWords } from './engine.words';
+import { loraSet } from './lora.set';
 import { EngineWatchdog, HEARTBEAT } from './engine.watchdog';
 import { onChange } from './previews.wish';
 import { textPieces, type PhaseBounds, type WatchedPhase } from './phase.bounds';
@@ -23,11 +24,6 @@ import type { EngineListeners, PictureListeners } from './engine.listeners';
 const LAST_WORDS_MS = 1_000;
 /** From SIGKILL until a process that a driver holds is given up: it dies when the driver lets go. */
 const KILL_MS = 5_000;
-
-/** Else an abort of ggml starts gdb where that is installed, and the process is dead seconds later. */
-const NO_BACKTRACE = { GGML_NO_BACKTRACE: '1' };
-
-export const ENGINE_MAIN = join(__dirname, '../../apps/engine/src/main.js');
 
 /**
  * One engine process, from start to death. It is started and opened once, loads once, and draws one picture at a time.
@@ -57,13 +53,7 @@ export class EngineProcess {
       this.exit ??= `hung: ${why}`;
       this.kill();
     });
-    this.child = fork(main, {
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      execArgv: [],
-      // eslint-disable-next-line no-restricted-properties -- handed on whole, not read: the loader and the driver have theirs
-      env: { ...process.env, ...NO_BACKTRACE, ...variables },
-    });
+    this.child = forkEngine(main, variables);
     this.watchdog.enter('starting');
     this.child.on('message', (event: EngineEvent) => this.hear(event));
     // A child that cannot be spoken to is of no use, even where it lives on.
@@ -254,12 +244,5 @@ export class EngineProcess {
     this.events.emit('end');
   }
 }
-
-/** One text for the same LoRAs at the same strengths. */
-export const loraSet = (loras: GenerateOptions['loras'] = []): string =>
-  loras
-    .map(({ path, scale = 1 }) => `${scale} ${path}`)
-    .sort()
-    .join();
 
 const idOf = (message: EngineCommand | EngineEvent) => ('id' in message ? message.id : undefined);

@@ -1,12 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
-import { defaultSize, isDemo, type Config } from '@app/config';
-import { largestLora, percent, progressLine, weightSizes, type ModelFiles, type TerminalProgress } from '@app/models';
+import { defaultSize, type Config } from '@app/config';
+import {
+  largestLora,
+  percent,
+  progressLine,
+  weightSizes,
+  type ModelFiles,
+  type TerminalProgress,
+} from '@app/models';
 import type { CardShare } from './card.share';
 import { DeviceMemory } from './device.memory';
 import { EngineCrashed } from './engine.errors';
 import type { EngineFacts, EngineInfo, GenerateOptions, LoadCommand, Device } from './engine.protocol';
-import { EngineProcess, loraSet } from './engine.process';
+import { EngineProcess } from './engine.process';
+import { loadOptions } from './load.options';
+import { loraSet } from './lora.set';
 import type { ModelFinder } from './model.finder';
 import { PhaseBounds } from './phase.bounds';
 import type { EngineState, EngineStatus } from './pipeline.types';
@@ -182,19 +191,17 @@ export class EngineSupervisor {
       this.bounds.onCpu = !device.gpu;
     };
     const loading = (done: number) => this.loading(done);
+    const { open } = this.restarts;
+    const first =
+      open === undefined ? 'drawing a first picture' : `drawing a probe picture, after ${open} deaths`;
     const warming = () => {
       terminal?.stop();
-      this.update({ state: 'warming', reason: this.firstPicture });
+      this.update({ state: 'warming', reason: first });
     };
     const log = (level: 'warn' | 'error', line: string) =>
       this.logger[EXPECTED.test(line) ? 'debug' : level](`engine: ${line}`);
     this.engine = new EngineProcess({ opened, chosen, loading, warming, log }, this.bounds, variables, main);
     return this.engine;
-  }
-
-  private get firstPicture(): string {
-    const { open } = this.restarts;
-    return open === undefined ? 'drawing a first picture' : `drawing a probe picture, after ${open} deaths`;
   }
 
   private loading(done: number): void {
@@ -215,10 +222,8 @@ export class EngineSupervisor {
       if (info.plan) this.logger.log(info.plan.sentence);
       this.update({ state: 'ready' });
       const load_ms = Math.round(performance.now() - begun);
-      this.logger.log(
-        { load_ms },
-        `Ready: ${files.name} on ${this.device?.name} (${this.device?.description})`,
-      );
+      const { name, description } = this.device ?? {};
+      this.logger.log({ load_ms }, `Ready: ${files.name} on ${name} (${description})`);
     } catch (error) {
       this.model.doubt(files);
       throw error;
@@ -227,17 +232,7 @@ export class EngineSupervisor {
 
   private async loadCommand(files: ModelFiles): Promise<Omit<LoadCommand, 'type' | 'probe'>> {
     const { config, setup } = this;
-    const { checkpoint, vae, ipAdapter, clipVision, loraDir } = files;
-    const options = {
-      ...{ model: checkpoint, vae, ipAdapter, clipVision },
-      threads: config.ENGINE_THREADS,
-      textEncoderType: config.TEXT_ENCODER_TYPE ?? (isDemo(config) ? 'q8_0' : 'native'),
-      imageEncoderType: config.IMAGE_ENCODER_TYPE ?? (isDemo(config) ? 'q8_0' : 'native'),
-      loraMode: config.LORA_MODE,
-      flashAttention: config.FLASH_ATTENTION,
-      vaeDirectConvolution: config.VAE_DIRECT_CONVOLUTION,
-      unetDirectConvolution: config.UNET_DIRECT_CONVOLUTION,
-    };
+    const options = loadOptions(config, files);
     const types = { text: options.textEncoderType, image: options.imageEncoderType };
     // What is wrong with a file the engine says, with its own words for it.
     const weights = await weightSizes(files, types).catch(() => undefined);
@@ -245,7 +240,7 @@ export class EngineSupervisor {
       ...{ options, sharers: setup.sharers },
       memory: weights && {
         ...{ plan: config.VRAM_PLAN, weights, goal: defaultSize(config) },
-        loras: loraDir === undefined ? undefined : await largestLora(loraDir),
+        loras: files.loraDir === undefined ? undefined : await largestLora(files.loraDir),
         ...setup.share?.left(setup.id),
       },
     };

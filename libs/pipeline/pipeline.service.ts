@@ -12,7 +12,7 @@ import { ModelsService, TerminalProgress } from '@app/models';
 import { CardShare } from './card.share';
 import { EngineSupervisor, type EngineSetup } from './engine.supervisor';
 import { EngineLease } from './engine.lease';
-import { ENGINE_MAIN } from './engine.process';
+import { ENGINE_MAIN } from './engine.fork';
 import type { OutOfMemory } from './device.memory';
 import { ModelFinder } from './model.finder';
 import type { EngineStatus, EngineWish, PipelineState, PipelineStatus } from './pipeline.types';

@@ -10,7 +10,7 @@ import {
   type PipelineStatus,
 } from '@app/pipeline';
 import { drainingError, Fifo } from '@app/lifecycle';
-import { loraSet } from '../../libs/pipeline/engine.process';
+import { loraSet } from '../../libs/pipeline/lora.set';
 
 /** What callers need of a lease. */
 type Lease = Pick<EngineLease, 'id' | 'generate' | 'release'>;
