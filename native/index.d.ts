@@ -140,7 +140,7 @@ export interface Generated {
   readonly width: number;
   readonly height: number;
   readonly loras: readonly AppliedLora[];
-  /** Asked for, or the engine's own second attempt where it lacked memory. */
+  /** Asked for, or the engine's own second attempt when memory ran out. */
   readonly decodedInTiles: boolean;
   /** Milliseconds per phase; `engine` is generate_image from call to return. */
   readonly timings: {
@@ -157,7 +157,7 @@ export interface Generated {
  * `invalid_argument` (a message "Expected X for NAME but received Y"), `load_failed`, `engine_busy`,
  * `cancelled`, `closed`, `generation_failed` (the engine gave up), `flat_picture`,
  * `ip_adapter_not_applied`, `lora_not_applied`, `out_of_memory`. Opening the addon over another engine than it was built
- * for throws `abi_mismatch`. Where the engine lacks memory it may also abort the process; its standard error then says
+ * for throws `abi_mismatch`. When the engine runs out of memory it may also abort the process; its standard error then says
  * `out of memory: ` and in which words the engine did.
  */
 export interface EngineError extends Error {

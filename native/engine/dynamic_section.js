@@ -56,7 +56,7 @@ const textAt = (elf, at) => elf.toString('latin1', at, elf.indexOf(0, at));
 
 /**
  * @param {string} file
- * @param {RegExp} [unneeded] matches the names of libraries that it shall not ask for any more
+ * @param {RegExp} [unneeded] matches the names of libraries that it must not ask for any more
  */
 function adaptLibrary(file, unneeded = /$^/) {
   const elf = fs.readFileSync(file);

@@ -78,7 +78,7 @@ function fetchEngine(variant, folder, localWheels) {
 }
 
 /**
- * Of runs that were killed; a run that still goes on keeps its folder.
+ * Of runs that were killed; a run that is still active keeps its folder.
  *
  * @param {string} folder
  */

@@ -1,6 +1,6 @@
 'use strict';
 /**
- * Brings the engine and builds the addon: run by `npm ci`, and by hand as `npm run engine`. `--list` only tells what
+ * Brings the engine and builds the addon: run by `npm ci`, and by hand as `npm run engine`. `--list` only shows what
  * there is for this machine.
  *
  *   ENGINE_VARIANT  cpu | cuda12 | vulkan | none. Default: cuda12 with an NVIDIA driver, else cpu. none: nothing is
@@ -49,7 +49,7 @@ function chooseVariant() {
 }
 
 /**
- * Before anything is fetched: what cannot be loaded here is refused, what cannot draw here is told.
+ * Before anything is fetched: what cannot be loaded here is refused, what cannot draw here is reported.
  *
  * @param {Variant} variant
  */
@@ -60,9 +60,9 @@ function requireMachine(variant) {
       `${reason}: set SD_CPP_ROOT to an installed stable-diffusion.cpp, or ENGINE_VARIANT=none to go without.`,
     );
   }
-  const lacks = missing(variant);
-  if (lacks.length === 0) return;
-  console.log(`engine: to draw with the ${variant} engine, this machine still lacks ${lacks.join(' and ')}`);
+  const needs = missing(variant);
+  if (needs.length === 0) return;
+  console.log(`engine: to draw with the ${variant} engine, this machine still needs ${needs.join(' and ')}`);
 }
 
 function hasPip() {

@@ -7,7 +7,7 @@ const { VARIANTS, VARIANT_NAMES, glibc, missing, unusable } = require('./variant
 
 /** @typedef {import('./variants').Variant} Variant */
 
-const HEAD = ['variant', 'draws on', 'download', 'on disk', 'state', 'this machine lacks'];
+const HEAD = ['variant', 'draws on', 'download', 'on disk', 'state', 'missing here'];
 const RIGHT_ALIGNED = [2, 3];
 
 /**
@@ -40,9 +40,9 @@ function list(root, chosen, source) {
   const rows = VARIANT_NAMES.map((variant) => {
     const { draws, download, disk } = VARIANTS[variant];
     const state = stateOf(variant, path.join(root, 'native/.engine', variant));
-    const lacks = [unusable(variant), ...missing(variant)].filter(Boolean).join('; ') || 'nothing';
+    const absent = [unusable(variant), ...missing(variant)].filter(Boolean).join('; ') || 'nothing';
     const use = used === variant ? `${state}, in use` : state;
-    return [variant, draws, `${download} MB`, `${disk} MB`, use, lacks];
+    return [variant, draws, `${download} MB`, `${disk} MB`, use, absent];
   });
   const widths = HEAD.map((_, column) => Math.max(...[HEAD, ...rows].map((row) => row[column].length)));
   /** @type {(cell: string, column: number) => string} */

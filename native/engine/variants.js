@@ -1,8 +1,8 @@
 'use strict';
 /**
- * The prebuilt engines, and what this machine lacks of what they need.
+ * The prebuilt engines, and what this machine is missing of what they need.
  *
- * Sizes were measured: the wheels, what is kept of them, and both at once, with some to spare. glibc is the newest
+ * Sizes were measured: the wheels, what is kept of them, and both at once, with some margin. glibc is the newest
  * version that a library of the variant asks for (readelf -V), which is older than what the wheels' names promise;
  * test/native/variants.spec.ts holds it against the libraries that are here.
  */
@@ -88,7 +88,7 @@ function unusable(variant) {
  * @param {Variant} variant
  */
 function missing(variant) {
-  return VARIANTS[variant].needs.map((need) => need()).filter((lack) => lack !== undefined);
+  return VARIANTS[variant].needs.map((need) => need()).filter((sentence) => sentence !== undefined);
 }
 
 function avx2() {

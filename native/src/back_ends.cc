@@ -109,7 +109,7 @@ class Reason {
     if (reason.complaint_.empty() && (level == kWarn || level == kError)) reason.complaint_ = line;
     log_line(level_of(level), line);
   }
-  // "  Device 0: NAME, compute capability 8.6, VMM: …": nothing else tells it.
+  // "  Device 0: NAME, compute capability 8.6, VMM: …": nothing else reports it.
   void read_capability(const std::string& line) {
     static const std::string label = ", compute capability ";
     const auto at = line.rfind(label);

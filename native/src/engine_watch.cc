@@ -24,7 +24,7 @@ std::string message_of(const char* raw) {
   return dash == std::string::npos ? line : line.substr(dash + 3);
 }
 
-// What the engine and ggml's back ends say where memory lacks; only errors count, for pinned memory that is not to be
+// What the engine and ggml's back ends say when memory runs out; only errors count, for pinned memory that is not to be
 // had is a warning and the engine goes on without. The one warning is the engine's last word before it gives up or
 // aborts. Where each was seen: docs/engine.md.
 bool tells_out_of_memory(LogLevel level, const std::string& line) {
@@ -144,7 +144,7 @@ void EngineWatch::read_line(LogLevel level, const std::string& line) {
 }
 
 void EngineWatch::read_complaint(LogLevel level, const std::string& line) {
-  if (has(line, "ran out of memory; retrying with")) {  // whatever the level: it goes on
+  if (has(line, "ran out of memory; retrying with")) {  // whatever the level: it continues
     retried_in_tiles_ = true;
     return;
   }

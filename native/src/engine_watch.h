@@ -45,7 +45,7 @@ class EngineWatch {
  public:
   struct Listeners {
     std::function<void(Step)> step;
-    // Asked at every callback: the moments at which the engine can be told to stop.
+    // Asked at every callback: the moments at which the engine can be stopped.
     std::function<void()> interrupt;
     // Asked between steps. Not given: nobody wants previews.
     std::function<bool()> wants_previews = {};

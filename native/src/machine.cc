@@ -10,7 +10,7 @@
 
 namespace {
 
-// Of "CUDA0"; undefined where no back end tells.
+// Of "CUDA0"; undefined where no back end says.
 Napi::Value capability_of(Napi::Env env, const std::string& device) {
   int number = 0;
   if (std::sscanf(device.c_str(), "CUDA%d", &number) != 1) return env.Undefined();

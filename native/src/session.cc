@@ -221,9 +221,9 @@ LoraCount Session::count(const std::string& path, const EngineWatch& watch) cons
   return merges_loras_ ? merged_counts_.at(path) : watch.lora(path);
 }
 
-// The engine answers "ok" in each of these cases; also where it was memory that an adapter or a LoRA lacked.
+// The engine answers "ok" in each of these cases; also where memory ran out for an adapter or a LoRA.
 std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const {
-  const Failure no_memory{"out_of_memory", "The engine lacked memory: " + watch.errors()};
+  const Failure no_memory{"out_of_memory", "The engine ran out of memory: " + watch.errors()};
   if (!spec.reference.empty() && !watch.adapter_applied()) {
     if (watch.out_of_memory()) return no_memory;
     return Failure{"ip_adapter_not_applied", "The engine did not use the reference picture: " + watch.errors()};

@@ -61,7 +61,7 @@ class Session {
 
   std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context_;
   const bool has_ip_adapter_, merges_loras_;
-  // The LoRAs that the weights hold, with their strengths, and what the engine told while it added them. It adds them
+  // The LoRAs that the weights hold, with their strengths, and what the engine logged while it added them. It adds them
   // part by part, when a picture comes to that part, and says nothing of those that are in already. Used by `generate`
   // only.
   std::vector<LoraSpec> merged_;

@@ -259,7 +259,7 @@ with zipfile.ZipFile(sys.argv[1], 'w') as archive:
     }
   });
 
-  it('should say before the download what this machine lacks for drawing, and go on', () => {
+  it('should say before the download what this machine needs for drawing, and continue', () => {
     const { stdout } = install({
       PATH: tools(...EVERYTHING),
       ENGINE_VARIANT: 'vulkan',
@@ -267,7 +267,7 @@ with zipfile.ZipFile(sys.argv[1], 'w') as archive:
       VK_DRIVER_FILES: '/nowhere.json',
     });
     expect(stdout.split('\n').slice(0, 2)).toEqual([
-      'engine: to draw with the vulkan engine, this machine still lacks libvulkan.so.1 (Debian: libvulkan1) and ' +
+      'engine: to draw with the vulkan engine, this machine still needs libvulkan.so.1 (Debian: libvulkan1) and ' +
         'a Vulkan driver (Debian: mesa-vulkan-drivers)',
       'engine: fetching stable-diffusion.cpp (vulkan, 36 MB)',
     ]);
@@ -297,14 +297,14 @@ with zipfile.ZipFile(sys.argv[1], 'w') as archive:
     const { status, stdout, stderr } = install({ PATH: '/nowhere', ...variables }, '--list');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const [head, ...lines] = stdout.split('\n').map((line) => line.split(/ {2,}/));
-    const names = ['variant', 'draws on', 'download', 'on disk', 'state', 'this machine lacks'];
+    const names = ['variant', 'draws on', 'download', 'on disk', 'state', 'missing here'];
     expect(head).toEqual(names);
     const rows = Object.fromEntries(lines.slice(0, 3).map(([name, ...cells]) => [name, cells]));
     return { rows: rows as Record<Variant, string[]>, remarks: lines.slice(4).join('\n') };
   }
 
   describe('-- --list', () => {
-    it('should tell variants, sizes and what this machine lacks', () => {
+    it('should tell variants, sizes and what is missing on this machine', () => {
       const files = { 'libcuda.so.1': 'works', 'libvulkan.so.1': 'works', 'libgomp.so.1': 'works' } as const;
       const { rows, remarks } = list({ LD_LIBRARY_PATH: libraries('whole', files), VK_DRIVER_FILES: folder });
       expect(rows).toEqual({
