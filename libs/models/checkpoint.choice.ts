@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 
-/** Names that are the model of a repository or folder, whatever lies beside them. */
+/** Names that are the model of a repository or folder, whatever else is there. */
 const KNOWN = ['sd_xl_base_1.0.safetensors'];
 
 /** Files that are no whole checkpoint, or the base model with its first VAE. */

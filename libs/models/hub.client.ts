@@ -79,7 +79,7 @@ export class HubClient {
     return { files, folders };
   }
 
-  /** Size, content hash and commit, as the hub tells them before it redirects to where the bytes lie. */
+  /** Size, content hash and commit, as the hub reports them before it redirects to where the bytes are. */
   async describe(reference: HubReference & { path: string }, variable: string): Promise<HubFile> {
     let url = this.address(reference.repo, reference.revision, reference.path);
     for (let hops = 0; hops < 5; hops++) {

@@ -13,7 +13,7 @@ const FRUITLESS = 3;
 /**
  * Brings `file` to `target`. Resumes what an earlier run left (parts are named by the content's hash, so a file that
  * changed on the hub starts a part of its own), verifies size and sha256, and renames into place.
- * `variable` is whom a failure is told about.
+ * `variable` is what a failure is blamed on.
  */
 export async function download(
   client: HubClient,
@@ -60,7 +60,7 @@ async function fetchAll(
       await append(response.body, part, whole, file, hash, onProgress);
     } catch (error) {
       if (error instanceof ModelError || isDisk(error)) throw error;
-      // What came before the break is on disk and in the hash; the loop goes on from there.
+      // What came before the break is on disk and in the hash; the loop continues from there.
     }
     if ((await part.size()) > file.size) {
       throw new ModelError(`${variable}: the hub sent more bytes for ${file.path} than it said.`);
@@ -69,7 +69,7 @@ async function fetchAll(
     if (fruitless === FRUITLESS) {
       throw new ModelError(
         `${variable}: the download of ${file.path} broke off at ${await part.size()} of ${file.size} bytes, again and again. ` +
-          'Check the network and start again: it goes on from there.',
+          'Check the network and start again: the download continues from there.',
       );
     }
     if (fruitless > 0) await pause(client.retryDelayMs);

@@ -29,7 +29,7 @@ export class HubDownloads {
     }
   }
 
-  /** Told before the first byte of the first file, not after the last that fits. */
+  /** Reported before the first byte of the first file, not after the last that fits. */
   async expectRoom(): Promise<void> {
     await mkdir(this.home, { recursive: true });
     const { bavail, bsize } = await statfs(this.home);

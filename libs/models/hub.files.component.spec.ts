@@ -127,7 +127,7 @@ describe(HubFiles.name, () => {
   it('should keep what came when the network stays away, and say so', async () => {
     hub.faults.push({ cut: 100_000 }, ...new Array<{ cut: number }>(20).fill({ cut: 0 }));
     await expect(get()).rejects.toThrow(
-      /^MODEL_PATH: the download .* broke off at \d+ of 300000 bytes.*goes on from there/,
+      /^MODEL_PATH: the download .* broke off at \d+ of 300000 bytes.*continues from there/,
     );
     hub.faults.length = 0;
     const before = hub.downloads.length;

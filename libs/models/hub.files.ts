@@ -45,7 +45,7 @@ export class HubFiles {
     }
   }
 
-  /** `variable` is whom a failure is told about. */
+  /** `variable` is what a failure is blamed on. */
   async get(reference: HubReference, variable: string, onProgress: OnProgress): Promise<string> {
     await this.prepare([{ reference, variable }]);
     try {

@@ -14,7 +14,7 @@ export interface Lora {
   readonly path: string;
   /** Tensors in the file. The engine counts as many as applied when the LoRA is for this model. */
   readonly tensors: number;
-  /** Of the whole file, hexadecimal: tells whether a job gets the weights that it was accepted with. */
+  /** Of the whole file, hexadecimal: shows whether a job gets the weights that it was accepted with. */
   readonly sha256: string;
 }
 
@@ -32,7 +32,7 @@ const logger = new Logger('Loras');
 /** By path, the stamp of the file that was warned of: the folder is listed for every GET /v1/loras. */
 const warned = new Map<string, string>();
 
-/** LoRAs of a folder by name. Files that are none are told in the log, not offered. No folder: no LoRAs. */
+/** LoRAs of a folder by name. Files that are no LoRAs are logged, not offered. No folder: no LoRAs. */
 export const listLoras = (folder: string | undefined): Promise<Lora[]> => readAll(folder, read);
 
 /** Throws ServiceError `lora_not_found`, naming what there is. Links in the folder may lead out: it is the operator's. */
@@ -119,7 +119,7 @@ function offer(there: readonly string[]): string {
   return `There are: ${there.slice(0, NAMES_IN_MESSAGE).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}.`;
 }
 
-/** A folder that goes away, such as a volume that is not mounted, is the operator's to mend. */
+/** A folder that goes away, such as a volume that is not mounted, is for the operator to fix. */
 const entries = (folder: string): Promise<string[]> =>
   readdir(folder).catch((cause: unknown) => {
     const sentence = 'The folder of the LoRAs (LORA_DIR) cannot be read';

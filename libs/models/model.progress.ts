@@ -127,7 +127,7 @@ export class TerminalProgress {
     this.bar?.update(done, payload);
   }
 
-  /** Loading is told by its end, and by readiness meanwhile. */
+  /** Loading is reported at its end, and by readiness meanwhile. */
   private print(progress: ModelProgress, fresh: boolean): void {
     if (progress.phase === 'load') return;
     const finished = progress.done >= progress.total;

@@ -62,7 +62,7 @@ export class PartFile {
     return part;
   }
 
-  /** Bytes that a process left for `target`, as far as can be told at once, and `claim` would take over. */
+  /** Bytes that a process left for `target`, as far as can be seen at once, and `claim` would take over. */
   static async left(target: string): Promise<number> {
     const [largest] = (await parts(target)).filter(({ writer }) => writer !== 'alive');
     return largest?.size ?? 0;
@@ -96,7 +96,7 @@ export class PartFile {
     for (const { path } of gone) await rm(path, { force: true });
   }
 
-  /** Keeps the bytes for a later claim to go on with. */
+  /** Keeps the bytes for a later claim to continue. */
   release(): void {
     clearInterval(this.signs);
     inUse.delete(this.path);
