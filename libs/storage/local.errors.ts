@@ -21,7 +21,7 @@ const REMEDIES: Record<string, string> = {
   ENOENT: 'the folder DATA_DIR is gone',
   ENOTDIR: 'DATA_DIR must be a folder',
   EEXIST: 'DATA_DIR must be a folder',
-  EXDEV: 'DATA_DIR must lie on one file system',
+  EXDEV: 'DATA_DIR must be on one file system',
   EIO: 'the disk of DATA_DIR has a fault',
 };
 

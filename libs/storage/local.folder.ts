@@ -37,7 +37,7 @@ export async function makeFolder(root: string, segments: readonly string[]): Pro
     const there = await lstat(folder);
     if (there.isDirectory()) continue;
     const name = segments.slice(0, index + 1).join('/');
-    if (there.isFile()) throw nameTaken(`${name} is an object, so no object can lie below it`);
+    if (there.isFile()) throw nameTaken(`${name} is an object, so no object can be below it`);
     throw new ServiceError(
       'storage_unavailable',
       `DATA_DIR/${name} must be a folder: symbolic links are not followed.`,

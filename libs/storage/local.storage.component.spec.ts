@@ -38,7 +38,7 @@ describe(LocalStorage.name, () => {
       await put('avatars/bob', 'picture');
       await expect(put('avatars/bob/x.png')).rejects.toMatchObject({
         code: 'invalid_request',
-        message: 'The storage key is not free: avatars/bob is an object, so no object can lie below it.',
+        message: 'The storage key is not free: avatars/bob is an object, so no object can be below it.',
       });
       expect(await readFile(join(root, 'avatars/bob'), 'utf8')).toBe('picture');
       expect(await leftovers()).toEqual([]);
@@ -48,7 +48,7 @@ describe(LocalStorage.name, () => {
       await put('avatars/bob/x.png');
       await expect(put('avatars/bob')).rejects.toMatchObject({
         code: 'invalid_request',
-        message: 'The storage key is not free: objects lie below avatars/bob/.',
+        message: 'The storage key is not free: there are objects below avatars/bob/.',
       });
       expect(await keys()).toEqual(['avatars/bob/x.png']);
       expect(await leftovers()).toEqual([]);
@@ -179,7 +179,7 @@ describe(LocalStorage.name, () => {
       await expect(LocalStorage.open(root)).rejects.toMatchObject(unavailable);
     });
 
-    it('should not tell callers where the files lie', async () => {
+    it('should not tell callers where the files are', async () => {
       await writeFile(join(root, 'file'), '');
       const failure = await LocalStorage.open(join(root, 'file/data')).catch((error: Error) => error);
       expect(failure).toMatchObject(unavailable);

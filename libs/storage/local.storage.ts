@@ -132,7 +132,7 @@ export class LocalStorage extends Storage {
         // A delete removed the folder as empty between the two calls, or a crash left an empty one of this name.
         if (errno(error) === 'ENOENT') continue;
         if (errno(error) !== 'EISDIR') throw error;
-        if (!(await removeFolder(join(this.root, key)))) throw nameTaken(`objects lie below ${key}/`);
+        if (!(await removeFolder(join(this.root, key)))) throw nameTaken(`there are objects below ${key}/`);
       }
     }
   }

@@ -9,7 +9,7 @@ import { isAbsent } from './local.errors';
 const LEFTOVER_MS = 60 * 60 * 1000;
 
 /**
- * Files that are not objects yet. They lie on the objects' file system, so that one rename makes them
+ * Files that are not objects yet. They are on the objects' file system, so that one rename makes them
  * objects, but in a folder of their own, so that no listing and no reader ever meets one.
  */
 export class TemporaryFiles {

@@ -2,7 +2,7 @@ import { ServiceError } from '@app/errors';
 
 const CREDENTIALS = 'check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
 const REACH = 'check S3_ENDPOINT and the network to it';
-const REGION = 'check AWS_REGION and S3_ENDPOINT: the bucket lies in another region';
+const REGION = 'check AWS_REGION and S3_ENDPOINT: the bucket is in another region';
 
 /** What to check, by the name or system code of the error. */
 const REMEDIES: Record<string, string> = {
@@ -25,7 +25,7 @@ const REMEDIES: Record<string, string> = {
   EAI_AGAIN: REACH,
 };
 
-/** Replies to HEAD have no body, so that only the status tells. */
+/** Replies to HEAD have no body, so only the status says anything. */
 const BY_STATUS: Record<number, string> = {
   301: REGION,
   400: REGION,

@@ -143,7 +143,7 @@ function describe(
 ): ObjectInfo {
   // Every S3 server sends all three; without them callers could answer neither lengths nor cache headers.
   if (size === undefined || !lastModified || !etag)
-    throw new Error('the reply lacks the length, the date or the ETag of the object');
+    throw new Error('the reply has no length, date or ETag of the object');
   return { key, size, lastModified, etag };
 }
 

@@ -39,7 +39,7 @@ export function storageContract(name: string, make: () => Promise<Storage>): voi
       const object = await storage.open('generated/1.png');
       expect(object).toMatchObject({ key: 'generated/1.png', size: LARGE });
       expect(object!.etag).toMatch(/^"[^"]+"$/);
-      // S3 tells whole seconds.
+      // S3 reports whole seconds.
       expect(object!.lastModified.getTime()).toBeGreaterThanOrEqual(start - 1000);
       expect(object!.lastModified.getTime()).toBeLessThanOrEqual(Date.now() + 1000);
       expect((await buffer(object!.body)).equals(body)).toBe(true);

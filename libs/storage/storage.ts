@@ -17,7 +17,7 @@ export interface StoredObject extends ObjectInfo {
 }
 
 /**
- * Where pictures lie: the users' avatars and photos, and the results. Two drivers (local disk, S3) pass one
+ * Where pictures are stored: the users' avatars and photos, and the results. Two drivers (local disk, S3) pass one
  * contract suite (storage.contract.ts). This class is also the injection token.
  *
  * Keys are relative, use `/`, and hold no empty, `.` or `..` segment (all rules: key.ts); a driver refuses
