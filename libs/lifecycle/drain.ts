@@ -30,7 +30,7 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
     return this.end.signal;
   }
 
-  /** Twice is fine. */
+  /** Idempotent. */
   begin(): void {
     if (this.draining.aborted) return;
     this.beginning.abort(drainingError());

@@ -69,7 +69,7 @@ function isPublic(address: Address): boolean {
   return address instanceof ipaddr.IPv4 || address.match(GLOBAL_IPV6);
 }
 
-/** Private, reserved, or on another port than those of the web: callers are not told which. */
+/** Private, reserved, or on another port than those of the web: callers do not learn which. */
 export class RefusedAddressError extends Error {
   override readonly name = RefusedAddressError.name;
 

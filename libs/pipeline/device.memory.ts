@@ -13,7 +13,7 @@ const MEMORY_EVENTS = '/sys/fs/cgroup/memory.events';
 export class OutOfMemory extends ServiceError {
   constructor(
     sentence: string,
-    /** It was only lacking to decode the picture at once. */
+    /** It only ran out when the picture was decoded at once. */
     readonly tilesMayFit: boolean,
     cause?: Error,
   ) {
@@ -48,7 +48,7 @@ export class DeviceMemory {
     return this.tiling === 'retry' && this.plan !== undefined && pixels(size) > this.plan.whole;
   }
 
-  /** Before a picture is drawn; what this returns tells whether an error of that picture was want of memory. */
+  /** Before a picture is drawn; what this returns decides whether an error of that picture was that memory ran out. */
   watch(): (error: unknown) => error is EngineFailure | EngineCrashed {
     const before = this.kills();
     return (error): error is EngineFailure | EngineCrashed => {
@@ -80,7 +80,7 @@ export class DeviceMemory {
     return pixels(half) < pixels(size) ? `; try ${text(half)}` : ', and there is no smaller one';
   }
 
-  /** Processes that the kernel killed in this container for want of memory. */
+  /** Processes that the kernel killed in this container because memory ran out. */
   private kills(): number {
     try {
       return Number(/^oom_kill (\d+)$/m.exec(readFileSync(this.events, 'utf8'))?.[1] ?? 0);

@@ -1,4 +1,4 @@
-/** An answer of the engine that is a "no": `code` is the addon's (native/index.d.ts). */
+/** A refusal by the engine: `code` is the addon's (native/index.d.ts). */
 export class EngineFailure extends Error {
   constructor(
     readonly code: string,

@@ -171,7 +171,7 @@ export class EngineProcess {
     this.watchdog.enter(phase, phase === 'text' ? textPieces(prompt, negativePrompt) : width * height);
   }
 
-  /** The engine is through with a picture. Not with the next one, which may be asked for before this one's pixels came. */
+  /** The engine has finished a picture. Not with the next one, which may be asked for before this one's pixels came. */
   private over(id: number, completed = true): void {
     if (this.drawing !== id) return;
     this.drawing = undefined;

@@ -95,7 +95,7 @@ export interface EngineInfo {
     Pick<LoadOptions, 'flashAttention' | 'vaeDirectConvolution' | 'unetDirectConvolution'>
   >;
   readonly hasIpAdapter: boolean;
-  /** What its device's memory is used for; undefined where that cannot be told. */
+  /** What its device's memory is used for; undefined where that is not known. */
   readonly plan?: MemoryPlan;
   /** Bytes that it may still take by its plan. */
   readonly promised?: number;

@@ -37,7 +37,7 @@ export interface EngineSetup {
   readonly terminal?: TerminalProgress;
 }
 
-/** What the engine warns of with every model of this kind, and nobody can mend. */
+/** What the engine warns of with every model of this kind, and nobody can fix. */
 const EXPECTED = /^Using upstream GGML|^No valid VAE specified/;
 
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
@@ -48,7 +48,7 @@ export class EngineSupervisor {
   private readonly bounds: PhaseBounds;
   private readonly restarts = new RestartPolicy();
   private engine?: EngineProcess;
-  /** Held by a lease; one that died and was replaced is of no matter to its successor. */
+  /** Held by a lease; one that died and was replaced does not concern its successor. */
   private reserved?: EngineProcess;
   private current: EngineState = { state: 'starting' };
   private device: EngineState['device'];
@@ -112,7 +112,7 @@ export class EngineSupervisor {
     return this.wasReady;
   }
 
-  /** Takes the engine, which must be `free`; it is again once `release` was called, which is to be called once. */
+  /** Takes the engine, which must be `free`; it is free again after `release`, which must be called once. */
   reserve(): { readonly engine: EngineProcess; readonly release: () => void } {
     const { engine } = this;
     if (!engine || !this.free) throw new Error('The engine is not free');

@@ -6,7 +6,7 @@ export const HEARTBEAT = 1_000;
 const MISSED = 10;
 
 /**
- * Notices that an engine process hangs: it is too long in one phase, or its JS thread says nothing. It is told of all
+ * Notices that an engine process hangs: it is too long in one phase, or its JS thread says nothing. It hears of everything
  * that comes from the process, and calls `onHung` once, with the reason.
  */
 export class EngineWatchdog {
@@ -33,7 +33,7 @@ export class EngineWatchdog {
     this.silent = 0;
   }
 
-  /** A phase begins, or goes visibly on and gets its time anew; another one before it is over, and measured. */
+  /** A phase begins, or makes visible progress and gets its time again; the one before it is over, and measured. */
   enter(phase: WatchedPhase, size = 1): void {
     if (this.current?.phase !== phase || phase === 'step') {
       this.leave();

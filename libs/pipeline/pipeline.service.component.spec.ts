@@ -44,7 +44,7 @@ describe(PipelineService.name, () => {
     expect(error).toBeInstanceOf(EngineCrashed);
     return error as EngineCrashed;
   };
-  /** Begins to draw, and resolves once the engine has told of it. */
+  /** Begins to draw, and resolves once the engine has reported it. */
   const begin = async (lease: EngineLease, listeners: GenerateListeners = {}) => {
     const aborter = new AbortController();
     let picture: Promise<unknown> = Promise.resolve();

@@ -87,7 +87,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.config.ENABLE_IP_ADAPTER && (files === undefined || files.ipAdapter !== undefined);
   }
 
-  /** Where this model's LoRAs lie, once known. */
+  /** Where this model's LoRAs are stored, once known. */
   get loraDir(): string | undefined {
     return this.model.files?.loraDir;
   }
@@ -201,7 +201,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     await Promise.all(this.supervisors.map((supervisor) => supervisor.stop()));
   }
 
-  /** Before the model is found; a file goes by its name, its folder is nobody's business. */
+  /** Before the model is found; a file is named without its folder, which callers must not see. */
   private wantedModel(): string {
     const { MODEL_FILE, MODEL_PATH } = this.config;
     if (MODEL_FILE) return basename(MODEL_FILE);

@@ -1,4 +1,4 @@
-/** A function that asks for the wish, one question at a time, and tells when it has become another; it is "no" at first. */
+/** A function that asks for the wish, one question at a time, and reports when the answer has changed; it is "no" at first. */
 export function onChange(wish: () => Promise<boolean>, tell: (on: boolean) => void): () => void {
   let told = false;
   let asking = false;

@@ -92,11 +92,11 @@ async function load(command: LoadCommand): Promise<void> {
     ...settings,
     offloadEncoders: plan?.offloadEncoders,
   };
-  let told = -1;
+  let reported = -1;
   session = await addon.Session.load(options, (percent) => {
     // The engine reads its files in turn and counts each from 0; tens of messages say enough.
-    if (Math.floor(percent / 10) === told) return;
-    told = Math.floor(percent / 10);
+    if (Math.floor(percent / 10) === reported) return;
+    reported = Math.floor(percent / 10);
     say({ type: 'loading', percent });
   });
   if (device.gpu || command.probe) await warmUp(session, plan);
