@@ -140,7 +140,7 @@ describe('loadConfig', () => {
       expect.stringContaining('must be set together'),
     ]);
     expect(problemsOf({ S3_GENERATED_PREFIX: 'avatars/' })).toEqual([
-      expect.stringContaining('must lie apart'),
+      expect.stringContaining('must be separate'),
     ]);
     expect(problemsOf({ MAX_PIXELS: '4096' })).toEqual([
       expect.stringContaining('MAX_PIXELS must be at least'),

@@ -45,11 +45,11 @@ const storage: Problems = (config) => {
   return [
     when(
       prefixes.some((prefix) => prefix.startsWith(INPUTS)),
-      `S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must not lie in ${INPUTS}`,
+      `S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must not be inside ${INPUTS}`,
     ),
     when(
       prefixes.some((one, i) => prefixes.some((other, j) => i !== j && other.startsWith(one))),
-      'S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must lie apart, none inside another',
+      'S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must be separate, none inside another',
     ),
     when(
       Boolean(config.AWS_ACCESS_KEY_ID) !== Boolean(config.AWS_SECRET_ACCESS_KEY),

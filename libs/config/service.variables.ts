@@ -109,7 +109,7 @@ export class ServiceVariables {
   @Matches(/^rediss?:\/\/\S+$/, { message: 'REDIS_URL must be an address such as redis://localhost:6379' })
   REDIS_URL?: string;
 
-  /** Seconds that running pictures get to finish when the process is told to end; what waits is left to the next one. */
+  /** Seconds that running pictures get to finish when the process is asked to end; what waits is left to the next one. */
   @Whole(0, 3600)
   DRAIN_SECONDS = 25;
 }

@@ -3,7 +3,7 @@ import type { JobRecord } from './job.record';
 import { JobStore, type Work } from './job.store';
 import { Capabilities } from './capabilities/capabilities';
 
-/** When a job begins and ends, as far as can be told. */
+/** When a job begins and ends, as far as is known. */
 export interface Estimate {
   /** 1 is next; only of queued jobs. */
   readonly position?: number;

@@ -11,7 +11,7 @@ export interface JobPreview {
 }
 
 export type JobEvent =
-  /** `attempts` as in the record; tells the second run from the first. */
+  /** `attempts` as in the record; distinguishes the second run from the first. */
   | { readonly type: 'state'; readonly state: JobState; readonly attempts?: number }
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'preview'; readonly preview: JobPreview };

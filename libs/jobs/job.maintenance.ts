@@ -104,7 +104,7 @@ export class JobMaintenance implements OnApplicationBootstrap, BeforeApplication
   }
 }
 
-/** Where the copy of a job's reference picture lies. */
+/** Where the copy of a job's reference picture is stored. */
 export const inputKey = (jobId: string): string => `${INPUTS}${jobId}.png`;
 const idOfInput = (key: string) => key.slice(INPUTS.length, -'.png'.length);
 

@@ -7,7 +7,7 @@ export interface JobLease {
   readonly lost: AbortSignal;
   /** The job is finished, or was found to be: it never comes again. */
   done(): Promise<void>;
-  /** The job shall be handed out again, by its old place, not before `delay` milliseconds. */
+  /** The job is to be handed out again, by its old place, not before `delay` milliseconds. */
   release(delay?: number): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export abstract class JobQueue {
    */
   abstract start(rescue: Rescue): Promise<void>;
 
-  /** After the record was accepted. Twice is fine. */
+  /** After the record was accepted. Idempotent. */
   abstract add(job: JobRecord): Promise<void>;
 
   /** A queued job was cancelled or expired. Fine when it is not there, or handed out already. */

@@ -94,7 +94,7 @@ const LEAVES: Provider[] = [
   { provide: Capabilities, useExisting: FleetCapabilities },
 ];
 
-/** Jobs, for every module: REDIS_URL says where they lie, ROLE who draws them. Needs ConfigModule. */
+/** Jobs, for every module: REDIS_URL says where they are kept, ROLE who draws them. Needs ConfigModule. */
 @Module({})
 export class JobsModule {
   static forRoot({ ROLE, REDIS_URL }: Config): DynamicModule {

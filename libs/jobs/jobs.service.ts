@@ -96,7 +96,7 @@ export class Jobs implements OnApplicationShutdown {
     return this.store.list(query);
   }
 
-  /** Resolves once the job is cancelled: nothing of it will be kept. Twice is fine; throws `job_finished`, `job_not_found`. */
+  /** Resolves once the job is cancelled: nothing of it will be kept. Idempotent; throws `job_finished`, `job_not_found`. */
   async cancel(id: string, message = 'The job was cancelled'): Promise<JobRecord> {
     const cancelled = await this.change(id, to.cancel(message, Date.now()));
     if (cancelled) return cancelled;

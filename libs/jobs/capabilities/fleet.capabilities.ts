@@ -59,7 +59,7 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     );
   }
 
-  /** A worker that lacks the memory leaves the job to another. */
+  /** A worker without the memory leaves the job to another. */
   get mostPixels(): number {
     return this.known.length === 0
       ? Infinity

@@ -67,7 +67,7 @@ export class MemoryJobEvents extends JobEvents {
     return Promise.resolve();
   }
 
-  /** Whoever still listens goes on listening. */
+  /** Whoever still listens continues to. */
   forget(jobId: string): Promise<void> {
     const channel = this.channels.get(jobId);
     if (channel) {

@@ -14,7 +14,7 @@ const NEVER = new AbortController().signal;
 
 /**
  * Dispatch for the one process that owns DATA_DIR. The queue itself is the queued records, in their order; only which
- * of them are handed out, or shall wait a while, is remembered here, and forgotten with the process.
+ * of them are handed out, or must wait a while, is remembered here, and forgotten with the process.
  */
 export class SqliteJobQueue extends JobQueue {
   /** Handed out, or given back for later: the timer that ends the delay. */

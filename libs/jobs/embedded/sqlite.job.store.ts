@@ -12,7 +12,7 @@ import type { JobsDatabase } from './jobs.database';
 import { columns, fromRow, toJson, type JobRow } from './job.row';
 import { prepareStatements, type Statements } from './job.statements';
 
-/** The records in DATA_DIR. See jobs.schema.ts for what lies where. */
+/** The records in DATA_DIR. See jobs.schema.ts for what is where. */
 export class SqliteJobStore extends JobStore {
   private readonly statements: Statements;
 

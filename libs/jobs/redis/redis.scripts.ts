@@ -39,7 +39,7 @@ return {'accepted', record}
 
 /**
  * Replaces or removes a record that is still at revision ARGV[1], else answers 0. An empty ARGV[2] removes it; ARGV[3]
- * is the least that the virtual time shall be, or empty; ARGV[4] the id whose idempotency key becomes free, or empty.
+ * is the least that the virtual time must be, or empty; ARGV[4] the id whose idempotency key becomes free, or empty.
  * Keys: record, virtual time, idempotency key, then a set per change of an index; after ARGV[4] a score, empty to
  * remove, and a member for each of these.
  */

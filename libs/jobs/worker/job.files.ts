@@ -24,7 +24,7 @@ export interface PictureJob extends Omit<GenerateRequest, 'reference' | 'loras'>
   readonly route: PictureRoute;
   readonly userId?: string;
   readonly loras: readonly JobLora[];
-  /** Where the copy of its reference picture lies: a PNG of 224 x 224 pixels. Absent: it has none. */
+  /** Where the copy of its reference picture is stored: a PNG of 224 x 224 pixels. Absent: it has none. */
   readonly referenceKey?: string;
   /** Where the result goes; made from `id`, so a second run overwrites itself. */
   readonly key: string;

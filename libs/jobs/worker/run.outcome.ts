@@ -94,6 +94,6 @@ export class RunOutcome {
   }
 }
 
-/** The pipeline says so, perhaps before this run is told to stop. */
+/** The pipeline says so, perhaps before this run is asked to stop. */
 export const isDraining = (error: unknown): boolean =>
   error instanceof ServiceError && error.code === 'draining';
