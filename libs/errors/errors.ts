@@ -41,7 +41,7 @@ export const ERRORS = {
     status: 403,
     type: 'permission_error',
     retry: false,
-    meaning: 'the key lacks the scope that the message names',
+    meaning: 'the key does not have the scope that the message names',
   },
   not_found: missing('there is nothing here, or nothing that the key may see'),
   avatar_not_found: missing('the user has no avatar'),

@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   const server: Server = app.getHttpServer();
   endOnSignals(app);
   try {
-    // The model loads meanwhile: /health/ready tells how far it is.
+    // The model loads meanwhile: /health/ready reports how far it is.
     await app.listen(config.PORT, config.HOST);
   } catch (error) {
     await app.close();
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** What the operator can mend is a sentence; anything else is a defect and keeps its stack. */
+/** What the operator can fix is a sentence; anything else is a defect and keeps its stack. */
 function explain(error: unknown): string {
   if (error instanceof ConfigError) return error.message;
   const { code, address, port } = error as { code?: string; address?: string; port?: number };

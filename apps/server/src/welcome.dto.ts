@@ -7,7 +7,7 @@ export class WelcomeReply {
 
   /**
    * Its version.
-   * @example "0.1.0"
+   * @example "0.2.0"
    */
   readonly version!: string;
 

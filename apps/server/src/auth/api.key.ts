@@ -27,7 +27,7 @@ export const grant = (request: IncomingMessage, access: ApiKey): void => void ac
 /** undefined: anonymous; where there are keys, only routes that are open to all see such a request. */
 export const apiKeyOf = (request: IncomingMessage): ApiKey | undefined => accesses.get(request);
 
-/** accessOf, as a parameter of a controller's method. */
+/** apiKeyOf, as a parameter of a controller's method. */
 export const CallerKey = createParamDecorator((_: unknown, context: ExecutionContext) =>
   apiKeyOf(context.switchToHttp().getRequest<IncomingMessage>()),
 );

@@ -40,7 +40,7 @@ export function readKeyList(json: string, variable: string): KeyEntry[] {
   });
 }
 
-/** Callers are told apart by name, and a key has one owner. */
+/** Callers are distinguished by name, and a key has one owner. */
 export function assertDistinct(entries: readonly KeyEntry[]): void {
   const distinct = (of: (entry: KeyEntry) => string) => new Set(entries.map(of)).size === entries.length;
   if (distinct(({ name }) => name) && distinct(({ hash }) => hash.toString('hex'))) return;

@@ -15,7 +15,7 @@ const NOT_COUNTED = /^\/(?:health|metrics)(?:\/|$)/i;
 
 /**
  * Requests a minute, by key where a known one came, else by address: so a wrong key counts against the address. Counts
- * lie in Redis where there is one; while it is away, nobody is limited.
+ * are kept in Redis where there is one; while it is away, nobody is limited.
  */
 @Injectable()
 export class RateLimit {

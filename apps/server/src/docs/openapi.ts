@@ -19,7 +19,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .setTitle(name)
     .setDescription(
       `${description}.\n\nEvery error has the shape \`{"error":{"message","type","param","code"},"request_id"}\`. ` +
-        'Permanent ones carry `x-should-retry: false`, passing ones `Retry-After`. Every reply has an `x-request-id`: ' +
+        'Permanent ones carry `x-should-retry: false`, transient ones `Retry-After`. Every reply has an `x-request-id`: ' +
         'that of the request, else one of the service. `RateLimit` and `RateLimit-Policy` tell how many requests may ' +
         'still come.\n\n' +
         'GET routes answer HEAD too. Other methods are answered 405 `method_not_allowed` with `Allow`, other paths 404.',

@@ -25,7 +25,7 @@ export class ErrorDetail {
   readonly code!: string;
 }
 
-/** Permanent errors carry `x-should-retry: false`, passing ones `Retry-After`. */
+/** Permanent errors carry `x-should-retry: false`, transient ones `Retry-After`. */
 export class ErrorReply {
   /** What went wrong. */
   readonly error!: ErrorDetail;

@@ -51,7 +51,7 @@ export class HealthController {
 
   /**
    * Whether this process does its work: each engine's state, load per cent, device and whether it is a GPU; whether jobs
-   * can be kept. With ROLE=api always ready, with its dependencies as data. A process that is told to end is not ready.
+   * can be kept. With ROLE=api always ready, with its dependencies as data. A process that is asked to end is not ready.
    */
   @Get('ready')
   @HealthCheck()

@@ -36,7 +36,7 @@ export const TakesJson = () => UseInterceptors(JsonBody);
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** What went wrong is not told in the parser's words: they quote the body. */
+/** What went wrong is not repeated in the parser's words: they quote the body. */
 function parseJson(body: Buffer, contentType = ''): unknown {
   const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType) ?? [];
   if (!/^utf-?8$/i.test(charset)) {

@@ -13,7 +13,7 @@ interface Layer {
   match(path: string): boolean;
 }
 
-/** Nest binds middleware to routes of every method; CONNECT tells them from routes that somebody wrote. */
+/** Nest binds middleware to routes of every method; CONNECT distinguishes them from routes that somebody wrote. */
 const layers = (host: HttpAdapterHost): Layer[] =>
   host.httpAdapter
     .getInstance<{ router: { stack: Layer[] } }>()

@@ -32,7 +32,7 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
       required: false,
       description:
         'For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes ' +
-        'it. Passing errors and cancelled jobs free the key.',
+        'it. Transient errors and cancelled jobs free the key.',
       schema: { type: 'string', minLength: 1, maxLength: 255 },
     }),
     ApiResponse({
@@ -106,7 +106,7 @@ export class ImagesController {
       throw new ServiceError(code, message, param);
     }
     response.status(202).setHeader('Location', `/v1/jobs/${job.id}`);
-    // The document tells both shapes by their status.
+    // The document describes both shapes, by status.
     return (await this.presenter.job(job)) as unknown as PictureReply;
   }
 }

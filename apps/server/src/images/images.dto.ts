@@ -54,7 +54,7 @@ export class PictureOptions {
   @Whole(1, MAX_STEPS, { default: DEFAULT_STEPS })
   readonly num_inference_steps?: number;
 
-  /** Start of the noise: the same seed, options and machine give the same picture. Left out: random, and told. */
+  /** Start of the noise: the same seed, options and machine give the same picture. Left out: random, and in the reply. */
   @Optional()
   @Whole(0, MAX_SEED, { example: 42 })
   readonly seed?: number;
@@ -114,7 +114,7 @@ export class PictureOptions {
   @ApiPropertyOptional({ pattern: HTTP.source, example: 'https://example.com/hooks/pictures' })
   readonly webhook_url?: string;
 
-  /** What `webhook_url` is told. Left out: when the job succeeded, failed (or expired) or was cancelled. */
+  /** What is sent to `webhook_url`. Left out: when the job succeeded, failed (or expired) or was cancelled. */
   @Optional()
   @ListOf(WEBHOOK_EVENTS.length, EVENTS_RULE)
   @IsIn(WEBHOOK_EVENTS, { each: true, message: EVENTS_RULE })
@@ -162,7 +162,7 @@ export class GenerationRequest extends PictureOptions {
 
 export class PictureData {
   /**
-   * Where the picture lies; the bucket is `local` on local disk.
+   * Where the picture is stored; the bucket is `local` on local disk.
    * @example "s3://local/generated/user123/memory_0123456789abcdef01234567.png"
    */
   readonly s3_uri!: string;

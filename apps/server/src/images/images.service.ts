@@ -16,7 +16,7 @@ export interface PictureOutcome {
   readonly job: JobRecord;
   /** The Idempotency-Key had its job already. */
   readonly replayed: boolean;
-  /** The preference of the caller that was followed, as Preference-Applied tells it. */
+  /** The preference of the caller that was followed, as Preference-Applied names it. */
   readonly preference?: string;
 }
 
@@ -131,7 +131,7 @@ export class ImagesService {
       if (forNobody) {
         const why = left
           ? 'The client closed the connection'
-          : 'The service shut down, and told the client to come again';
+          : 'The service shut down, and asked the client to retry';
         await this.jobs.cancel(job.id, why).catch(() => {});
       }
       throw error;

@@ -46,7 +46,7 @@ const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as cons
 @Injectable()
 export class JobDrafter {
   private readonly reading = pLimit(AT_ONCE);
-  /** Apart: strangers' servers may be as slow as they like, and nobody's avatar shall wait for them. */
+  /** Apart: strangers' servers may be as slow as they like, and nobody's avatar must wait for them. */
   private readonly fetching = pLimit(AT_ONCE);
 
   constructor(

@@ -105,7 +105,7 @@ export class EventStream {
     this.write(stateText(job), false);
   }
 
-  /** States alternate: the same one again is the event of what the record told already. */
+  /** States alternate: the same one again is the event of what the record said already. */
   private knows({ state, attempts }: Told): boolean {
     return (
       this.told?.state === state &&

@@ -62,7 +62,7 @@ export class EventStreams implements OnModuleDestroy {
     const { after, previews, userId, revoked } = options;
     const job = await this.jobs.get(id, userId);
     if (after === END_ID && isFinished(job)) {
-      // EventSource comes back after every end; this is how it is told to stay away.
+      // EventSource comes back after every end; this is how it learns to stay away.
       response.status(204).end();
       return;
     }
@@ -109,7 +109,7 @@ export class EventStreams implements OnModuleDestroy {
       await this.jobs.finished(id, end);
       await this.conclude(id, readers);
     } catch {
-      // It waits, or nobody is left, or its end cannot be told here any more.
+      // It waits, or nobody is left, or its end cannot be sent from here any more.
     }
     for (const stream of readers) stream.leave();
   }

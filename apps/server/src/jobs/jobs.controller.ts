@@ -130,7 +130,7 @@ export class JobsController {
     return this.presenter.job(await this.jobs.get(id, access?.userId));
   }
 
-  /** Cancels a job that waits or runs; nothing of it is kept. Twice is fine. */
+  /** Cancels a job that waits or runs; nothing of it is kept. Idempotent. */
   @Delete(':id')
   @RequireScope('draw')
   @OfJob()

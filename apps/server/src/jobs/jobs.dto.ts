@@ -74,7 +74,7 @@ export class ProgressReply {
 
 export class WebhookDeliveryReply {
   /**
-   * What the receiver is told.
+   * What the receiver is sent.
    * @example "job.succeeded"
    */
   readonly event!: WebhookEvent;
@@ -167,7 +167,7 @@ export class JobReply {
   /** Why there is no picture; null unless `failed`, `cancelled` or `expired`. */
   readonly error!: ErrorDetail | null;
 
-  /** What its `webhook_url` was told; null when it has none. */
+  /** What was sent to its `webhook_url`; null when it has none. */
   readonly webhook!: WebhookReply | null;
 }
 

@@ -14,7 +14,7 @@ export const PROBES = /^\/(?:health|metrics)(?:\/|$)/i;
 /** On shutdown replies get this long to end, in milliseconds. */
 const PATIENCE = 1_000;
 
-/** With METRICS_PORT a second server over the same application; what each of the two answers is told by the port. */
+/** With METRICS_PORT a second server over the same application; the port decides what each of the two answers. */
 @Injectable()
 export class MetricsServer implements OnApplicationBootstrap, OnApplicationShutdown {
   private server?: Server;

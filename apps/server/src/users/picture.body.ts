@@ -38,7 +38,7 @@ export const TakesPicture = () =>
     }),
   );
 
-/** Pictures are told apart by content, so a body without a Content-Type (`curl -T`) is welcome. */
+/** Pictures are recognised by content, so a body without a Content-Type (`curl -T`) is welcome. */
 function mayBePicture({ headers }: Request): boolean {
   const type = headers['content-type']?.split(';', 1)[0].trim().toLowerCase();
   return type === undefined || PICTURE_TYPES.includes(type);

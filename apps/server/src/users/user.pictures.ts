@@ -10,7 +10,7 @@ export type UserPicture = 'avatar' | 'photo';
 /** Spellings of the key in order of preference; the service itself writes only the first. */
 const ENDINGS = ['.png', '.jpg', '.jpeg', '.webp'];
 
-/** Where a user's avatar and photo lie in the storage. */
+/** Where a user's avatar and photo are stored. */
 @Injectable()
 export class UserPictures {
   constructor(

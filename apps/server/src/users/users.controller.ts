@@ -63,7 +63,7 @@ export class UsersController {
     return png(await this.users.get('avatar', user_id, caller));
   }
 
-  /** Removes the user's avatar; fine when there is none. */
+  /** Removes the user's avatar, if there is one. */
   @Delete('avatar')
   @HttpCode(204)
   @Removes()
@@ -93,7 +93,7 @@ export class UsersController {
     return png(await this.users.get('photo', user_id, caller));
   }
 
-  /** Removes the user's photo; fine when there is none. */
+  /** Removes the user's photo, if there is one. */
   @Delete('photo')
   @HttpCode(204)
   @Removes()

@@ -14,7 +14,7 @@ export class UserPictureReply {
   readonly user_id!: string;
 
   /**
-   * Where the picture lies.
+   * Where the picture is stored.
    * @example "s3://pictures/avatars/user123.png"
    */
   readonly s3_uri!: string;

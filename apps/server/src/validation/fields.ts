@@ -147,7 +147,7 @@ export const UserId = () =>
 // By code points, as the document counts.
 const CALLER = /^[^\u0000-\u001f\u007f]{1,128}$/u;
 
-/** Anything that tells callers apart. */
+/** Anything that distinguishes callers. */
 export const Caller = () =>
   field(
     { type: 'string', minLength: 1, maxLength: 128, pattern: CALLER.source, example: 'team-a' },
