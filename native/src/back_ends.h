@@ -16,9 +16,10 @@ struct BackEnd {
   std::optional<double> least_capability;
 };
 
-// Loads the engine's loadable back ends, once in the process, and reports what became of each. Must come before anything
-// asks the engine for devices: until then it has none, not even the processor. (The engine's own search looks for names
-// that these files do not have, in folders where they are not.) Empty where the back ends are linked into the engine.
+// Loads the engine's loadable back ends, once in the process, and reports what became of each. Must come before
+// anything asks the engine for devices: until then it has none, not even the processor. (The engine's own search looks
+// for names that these files do not have, in folders where they are not.) Empty where the back ends are linked into the
+// engine.
 const std::vector<BackEnd>& load_back_ends();
 
 struct DeviceMemory {
