@@ -42,7 +42,7 @@ await benchmark(async () => {
     ipc: true,
   });
   await service.putPicture(USER, 'avatar', 'panda-on-purple');
-  const engine = await service.enginePid();
+  const engine = service.enginePid();
   if (engine === undefined) throw new Error('The API has no engine process');
 
   /** @type {Sample[]} */

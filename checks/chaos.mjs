@@ -80,7 +80,7 @@ await benchmark(async () => {
   const deaths = [];
   while (deaths.length < kills && performance.now() < until) {
     await sleep(random() * longest);
-    const pid = await service.enginePid();
+    const pid = service.enginePid();
     if (pid === undefined) continue;
     const ready = news.nextReady();
     const killed = performance.now();

@@ -220,7 +220,7 @@ async function follow(service, who, done) {
 /** @param {Service} service @param {string} who */
 async function remember(service, who) {
   memory[who] = (await residentMb(service.child.pid, 'VmHWM')) / 1000;
-  const engine = await service.enginePid();
+  const engine = service.enginePid();
   if (engine) memory.engine = (await residentMb(engine, 'VmHWM')) / 1000;
 }
 

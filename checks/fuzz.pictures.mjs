@@ -29,7 +29,7 @@ await benchmark(async () => {
   const folder = await temporaryFolder();
   const outside = await servePictures();
   const service = await startService({ ...DEMO, REFERENCE_URL_ALLOW: '127.0.0.1' }, { folder });
-  const engine = await service.enginePid();
+  const engine = service.enginePid();
   const inputs = inputsOf(service, folder, outside);
   const pictureAt = await hostilePictures(seed);
 
@@ -60,7 +60,7 @@ await benchmark(async () => {
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
 
-  const alive = service.child.exitCode === null && (await service.enginePid()) === engine;
+  const alive = service.child.exitCode === null && service.enginePid() === engine;
   const most = await residentMb(service.child.pid, 'VmHWM').catch(() => NaN);
   console.log(`${next} pictures of seed ${seed}. Answers by status:`);
   console.table(answers);

@@ -108,7 +108,7 @@ function request(seed) {
 
 /** Ends the engine once it samples; waits for the next one, and for the job. @param {Service} service */
 async function kill(service) {
-  const pid = await service.enginePid();
+  const pid = service.enginePid();
   if (!pid) throw new Error('Expected an engine process');
   const id = await service.submit('generations', request(99));
   let job = await service.job(id);
@@ -122,7 +122,7 @@ async function kill(service) {
   const died = performance.now();
   const since = () => performance.now() - died;
   const next = async () => {
-    const now = await service.enginePid();
+    const now = service.enginePid();
     return now !== undefined && now !== pid && (await health(service)).status === 'up';
   };
   while (!(await next())) {

@@ -131,11 +131,11 @@ export async function jobEnd({ service }, id) {
 
 /** Kills the engine and waits for the next one. @param {Running} running */
 export async function renew({ service }) {
-  const old = await service.enginePid();
+  const old = service.enginePid();
   if (old === undefined) throw new Error('There is no engine to kill');
   process.kill(old, 'SIGKILL');
   const back = async () => {
-    const pid = await service.enginePid();
+    const pid = service.enginePid();
     return pid !== undefined && pid !== old && (await service.get('/health/ready')).status === 200;
   };
   await until(back, 'the next engine is ready');

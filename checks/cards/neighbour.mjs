@@ -81,7 +81,7 @@ export async function surprise(machine) {
  */
 async function taking(running, size, taken, known) {
   const { service, books } = running;
-  const engine = await service.enginePid();
+  const engine = service.enginePid();
   const { launches } = books.read();
   const id = await service.submit(...requestOf(KIND, size));
   await until(async () => ((await service.job(id)).progress?.step ?? 0) > 0, 'draws');
@@ -96,6 +96,6 @@ async function taking(running, size, taken, known) {
     understood: !error || (error.code === 'out_of_memory' && /\d+x\d+/.test(error.message)),
     times,
     next: /** @type {string} */ (outcomeOf(next, known).outcome),
-    survived: (await service.enginePid()) === engine,
+    survived: service.enginePid() === engine,
   };
 }

@@ -117,10 +117,10 @@ async function starve(machine, kind, variables) {
  */
 async function attemptWith(running, kind, left) {
   const { service, books } = running;
-  const engine = await service.enginePid();
+  const engine = service.enginePid();
   books.set('taken', Math.max(0, books.read().memory - books.held() - left * MIB));
   const { status, code, message, warnings } = await running.draw(kind, SIZE);
-  const survived = (await service.enginePid()) === engine;
+  const survived = service.enginePid() === engine;
   books.set('taken', 0);
   const newest = (await service.get('/v1/jobs?limit=1')).body.toString();
   const { data } = /** @type {{ data: { id: string }[] }} */ (JSON.parse(newest));

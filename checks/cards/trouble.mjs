@@ -15,7 +15,7 @@ export async function kill(machine) {
   const [route, options] = requestOf('avatar + LoRA', '1024x1024');
   const id = await service.submit(route, { ...options, num_inference_steps: 4 });
   await until(async () => ((await service.job(id)).progress?.step ?? 0) > 0, 'draws');
-  const [held, pid] = [books.held(), await service.enginePid()];
+  const [held, pid] = [books.held(), service.enginePid()];
   process.kill(pid ?? 0, 'SIGKILL');
   const begun = performance.now();
   await until(() => books.held() < held / 2, 'the memory is free');
@@ -52,7 +52,7 @@ export async function kill(machine) {
 export async function mixed(machine, pictures) {
   const running = await machine.start('Card:24576:8.9', { RESULT_TTL: '60' });
   const { service, books } = running;
-  const engine = await service.enginePid();
+  const engine = service.enginePid();
   const first = Math.min(50, Math.ceil(pictures / 6));
   const rows = [];
   let failed = 0;

@@ -1,6 +1,7 @@
 'use strict';
 /** The books of the CUDA stand-in's cards (cuda-standin/README.md), for tests and benchmarks. */
 const { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } = require('node:fs');
+const { isAlive } = require('./service.process');
 
 /**
  * What the stand-in counts, as in cuda-standin/state.h: 64-bit words.
@@ -55,22 +56,9 @@ class CudaCards {
     let sum = 0;
     for (let at = CARD * CARDS; at < bytes.length; at += HOLDER) {
       const [pid, of, used] = [0, 1, 2].map((word) => Number(bytes.readBigUInt64LE(at + word * WORD)));
-      if (pid !== 0 && of === card && lives(pid)) sum += used;
+      if (pid !== 0 && of === card && isAlive(pid)) sum += used;
     }
     return sum;
-  }
-}
-
-/**
- * A zombie holds nothing.
- *
- * @param {number} pid
- */
-function lives(pid) {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
   }
 }
 

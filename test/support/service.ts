@@ -1,12 +1,9 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DEMO_CACHE } from './demo';
+import { DEMO, ServiceProcess } from './service.process';
 
-const ROOT = join(__dirname, '../..');
+export { isAlive } from './service.process';
+
 const READY_MS = 120_000;
 
 /** For a service that draws after no reference: the image encoder's weights are not converted, which saves half of the load. */
@@ -15,50 +12,37 @@ export const NO_REFERENCES = { IMAGE_ENCODER_TYPE: 'native' };
 /** For one that draws a picture or two: with no weights converted it loads in a second, not six, and takes twice as long for prompts. */
 export const FEW_PICTURES = { ...NO_REFERENCES, TEXT_ENCODER_TYPE: 'native' };
 
-/** The built service as its users run it: a process of its own, with the real engine under it. */
+/** The built service and what tests ask it for. */
 export class Service {
-  readonly lines: string[] = [];
-  url = '';
+  private constructor(
+    private readonly process: ServiceProcess,
+    readonly lines: readonly string[],
+  ) {}
 
-  private constructor(private readonly child: ChildProcess) {
-    for (const stream of [child.stdout!, child.stderr!])
-      createInterface({ input: stream }).on('line', (line) => this.lines.push(line));
+  /** Starts with the demo checkpoint; resolves when it listens. `root`: the folder with its dist/. */
+  static async start(variables: Variables, root?: string): Promise<Service> {
+    const lines: string[] = [];
+    const onLine = (line: string) => void lines.push(line);
+    return new Service(await ServiceProcess.start({ ...DEMO, ...variables }, { root, onLine }), lines);
   }
 
-  /** Starts on a free port with the demo checkpoint; resolves when it listens. `root`: the folder with its dist/. */
-  static async start(variables: Record<string, string>, root = ROOT): Promise<Service> {
-    const defaults = { MODEL_PATH: 'demo', DEMO_CACHE, PORT: '0', RATE_LIMIT_PER_ADDRESS: '0' };
-    const env = { PATH: process.env.PATH, ...defaults, ...variables };
-    const child = spawn(process.execPath, [join(root, 'dist/apps/server/src/main.js')], {
-      cwd: variables.DATA_DIR, // no .env of the developer's
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true, // a process group of its own, for killGroup
-    });
-    const kill = () => child.kill('SIGKILL');
-    process.once('exit', kill);
-    child.once('exit', () => process.off('exit', kill));
-    const service = new Service(child);
-    await service.until(() => {
-      service.url = /Listening on (http:\S+?)"/.exec(service.lines.join('\n'))?.[1] ?? '';
-      return service.url !== '';
-    }, 'listens');
-    return service;
-  }
-
-  static async startReady(variables: Record<string, string>, root = ROOT): Promise<Service> {
+  static async startReady(variables: Variables, root?: string): Promise<Service> {
     const service = await Service.start(variables, root);
     await service.ready();
     return service;
   }
 
+  get url(): string {
+    return this.process.url;
+  }
+
   get pid(): number {
-    return this.child.pid!;
+    return this.process.pid;
   }
 
   /** The engine process, or undefined while there is none. */
   get enginePid(): number | undefined {
-    return childrenOf(this.pid).find((pid) => commandOf(pid).includes('apps/engine'));
+    return this.process.enginePid;
   }
 
   /** What readiness tells of the engines, whether they are ready or not. */
@@ -77,7 +61,7 @@ export class Service {
     milliseconds = READY_MS,
   ): Promise<void> {
     for (const end = Date.now() + milliseconds; !(await condition()); await sleep(50)) {
-      if (this.child.exitCode !== null) throw new Error(`The service ended:\n${this.lines.join('\n')}`);
+      if (!this.process.alive) throw new Error(`The service ended:\n${this.lines.join('\n')}`);
       if (Date.now() > end) throw new Error(`Not in ${milliseconds} ms: ${what}\n${this.lines.join('\n')}`);
     }
   }
@@ -123,21 +107,17 @@ export class Service {
     return fetch(this.url + path, { method: 'PUT', headers, body: readFileSync(file) });
   }
 
-  /** The service and its engines at once, as a machine dies. */
-  async killGroup(): Promise<void> {
-    process.kill(-this.pid, 'SIGKILL');
-    if (this.child.signalCode === null) await once(this.child, 'exit');
+  killGroup(): Promise<void> {
+    return this.process.killGroup();
   }
 
   /** Resolves to how the process ended. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<{ code: number | null; signal: string | null }> {
-    if (this.child.exitCode === null && this.child.signalCode === null) {
-      this.child.kill(signal);
-      await once(this.child, 'exit');
-    }
-    return { code: this.child.exitCode, signal: this.child.signalCode };
+  stop(signal?: NodeJS.Signals): Promise<{ code: number | null; signal: string | null }> {
+    return this.process.stop(signal);
   }
 }
+
+type Variables = Readonly<Record<string, string>>;
 
 /** A job as the API shows it; what tests look at. */
 export interface Job {
@@ -167,34 +147,4 @@ interface EngineState {
   readonly device?: string;
   readonly description?: string;
   readonly gpu?: boolean;
-}
-
-/** Whether a process is there and not a zombie. */
-export function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
-function childrenOf(parent: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return new RegExp(`^PPid:\\s+${parent}$`, 'm').test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-      } catch {
-        return false; // gone meanwhile
-      }
-    });
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return '';
-  }
 }
