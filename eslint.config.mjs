@@ -10,38 +10,59 @@ const FLOORS = [
   ['pipeline'],
   ['jobs'],
 ];
-/** @type {(...patterns: [names: string[] | RegExp, message: string][]) => import('eslint').Linter.RulesRecord} */
+/** The same inside the server, whose root knows all. */
+const SERVER_FLOORS = [
+  ['errors', 'validation'],
+  ['auth', 'http'],
+  ['docs'],
+  ['health', 'loras', 'metrics', 'results', 'users'],
+  ['jobs'],
+  ['webhooks'],
+  ['images'],
+];
+/** @type {(...patterns: [names: RegExp, message: string][]) => import('eslint').Linter.RulesRecord} */
 const forbid = (...patterns) => ({
-  'no-restricted-imports': [
+  '@typescript-eslint/no-restricted-imports': [
     'error',
     {
-      patterns: patterns.map(([names, message]) =>
-        Array.isArray(names) ? { group: names, message } : { regex: names.source, message },
-      ),
+      patterns: patterns.map(([names, message]) => ({
+        regex: names.source,
+        message,
+        allowTypeImports: names === addon[0],
+      })),
     },
   ],
 });
-/** @type {[string[], string]} */
+/** @type {[RegExp, string]} */
 const addon = [
-  ['#native', '**/native/index*'],
+  /^#native$|(^|\/)native\/index/,
   'Only apps/engine imports the addon: a crash of the engine must not reach the server.',
 ];
-/** @type {[string[], string]} */
-const apps = [['**/apps/**'], 'Libraries do not import apps.'];
-/** Each library with what lies below it; its own files go by relative paths. */
-const floors = FLOORS.flatMap((floor, i) =>
-  floor.map((lib) => {
-    const below = new Set(FLOORS.slice(0, i).flat());
-    const closed = FLOORS.flat().filter((other) => !below.has(other));
-    /** @type {[RegExp, string]} */
-    const upwards = [
-      // The figures of the model family import nothing: even libs/config stands on them.
-      new RegExp(`^(?!@app/models/family$)@app/(?:${closed.join('|')})(?:/|$)`),
-      `libs/${lib} imports ${[...below].join(', ') || 'no library'}, and models/family.`,
-    ];
-    return { files: [`libs/${lib}/**/*.ts`], rules: forbid(addon, apps, upwards) };
-  }),
-);
+/** @type {[RegExp, string]} */
+const apps = [/(^|\/)apps\//, 'Libraries do not import apps.'];
+/** Each folder with those below it, and those that are closed to it: its own files go by `./`. @param {string[][]} floors */
+const rooms = (floors) =>
+  floors.flatMap((floor, i) => {
+    const below = new Set(floors.slice(0, i).flat());
+    return floor.map((name) => ({ name, below, closed: floors.flat().filter((other) => !below.has(other)) }));
+  });
+const libraries = rooms(FLOORS).map(({ name, below, closed }) => {
+  /** @type {[RegExp, string]} */
+  const upwards = [
+    // The figures of the model family import nothing: even libs/config stands on them.
+    new RegExp(`^(?!@app/models/family$)@app/(?:${closed.join('|')})(?:/|$)`),
+    `libs/${name} imports ${[...below].join(', ') || 'no library'}, and models/family.`,
+  ];
+  return { files: [`libs/${name}/**/*.ts`], rules: forbid(addon, apps, upwards) };
+});
+const server = rooms(SERVER_FLOORS).map(({ name, below, closed }) => ({
+  files: [`apps/server/src/${name}/**/*.ts`],
+  ignores: ['**/*.spec.ts'],
+  rules: forbid(addon, [
+    new RegExp(`^\\.\\./(?:(?:${closed.join('|')})/|[^/]+$)`),
+    `${name} imports ${[...below].join(', ') || 'no other folder'} of the server.`,
+  ]),
+}));
 
 /** Plain JavaScript, whose JSDoc types are checked. */
 const SCRIPTS = ['**/*.js', '**/*.cjs', '**/*.mjs'];
@@ -70,7 +91,8 @@ export default tseslint.config(
     },
   },
   { files: ['apps/server/**/*.ts'], rules: forbid(addon) },
-  ...floors,
+  ...server,
+  ...libraries,
   // Bodies of replies are any.
   { files: ['**/*.spec.ts'], rules: { '@typescript-eslint/no-unsafe-assignment': 'off' } },
   { files: ['**/*.js', '**/*.cjs'], rules: { '@typescript-eslint/no-require-imports': 'off' } },

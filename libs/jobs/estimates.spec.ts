@@ -1,5 +1,5 @@
 import { JobDesk } from '../../test/support/job.desk';
-import type { PictureResult, Timings } from './worker/job.files';
+import type { PictureResult, Timings } from './picture.job';
 import { Estimates } from './estimates';
 import type { JobRecord } from './job.record';
 

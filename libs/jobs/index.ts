@@ -19,5 +19,6 @@ export type { JobPage, JobQuery } from './job.store';
 export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
-export { JobFiles, type JobLora, type PictureRoute, type Timings } from './worker/job.files';
+export type { JobLora, PictureRoute, Timings } from './picture.job';
+export { JobFiles } from './worker/job.files';
 export { dueDeliveries } from './webhook.outbox';

@@ -1,5 +1,5 @@
 import { JobDesk } from '../../test/support/job.desk';
-import type { PictureResult } from './worker/job.files';
+import type { PictureResult } from './picture.job';
 import { inputKey, JobMaintenance } from './job.maintenance';
 
 const SECOND = 1000;

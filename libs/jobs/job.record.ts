@@ -1,6 +1,6 @@
 import type { ErrorCode } from '@app/errors';
 import type { Place } from './fair.share';
-import type { PictureJob, PictureResult } from './worker/job.files';
+import type { PictureJob, PictureResult } from './picture.job';
 
 /**
  * The format of a record. Fields are only ever added, and whoever writes a record back keeps fields that it does not

@@ -1,5 +1,5 @@
 import type { Change, JobDraft, JobRecord, JobState } from './job.record';
-import type { PictureRoute } from './worker/job.files';
+import type { PictureRoute } from './picture.job';
 
 export interface Admission {
   /** Jobs that may be queued or running at a time. */

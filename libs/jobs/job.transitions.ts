@@ -1,5 +1,5 @@
 import { ERRORS, ServiceError } from '@app/errors';
-import type { PictureResult } from './worker/job.files';
+import type { PictureResult } from './picture.job';
 import { isFinished, type Change, type JobError, type JobRecord, type JobState } from './job.record';
 import { note } from './webhook.outbox';
 

@@ -1,6 +1,6 @@
 import { draft } from '../../test/support/jobs';
 import { JobDesk } from '../../test/support/job.desk';
-import type { PictureResult } from './worker/job.files';
+import type { PictureResult } from './picture.job';
 import { Jobs } from './jobs.service';
 
 const key = (fingerprint: string) => ({ idempotency: { key: 'once', fingerprint } });

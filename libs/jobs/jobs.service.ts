@@ -3,7 +3,7 @@ import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Storage } from '@app/storage';
 import { Drain } from '@app/lifecycle';
-import type { PictureResult } from './worker/job.files';
+import type { PictureResult } from './picture.job';
 import type { Progress } from '@app/pipeline';
 import { Estimates, type Estimate } from './estimates';
 import { JobEvents } from './job.events';

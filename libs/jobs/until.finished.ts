@@ -1,6 +1,5 @@
 import type { JobEvents } from './job.events';
 import { isFinished, type JobRecord } from './job.record';
-import type { Jobs } from './jobs.service';
 
 /** A message can get lost, the record cannot: whoever waits reads it this often, in milliseconds. */
 const POLL_INTERVAL = 5_000;
@@ -8,7 +7,7 @@ const POLL_INTERVAL = 5_000;
 /** See Jobs.finished. */
 export async function untilFinished(
   id: string,
-  jobs: Pick<Jobs, 'get'>,
+  jobs: { get(id: string): Promise<JobRecord> },
   events: JobEvents,
   signal: AbortSignal,
   draining: AbortSignal,

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-const WRITE = join(__dirname, '../../dist/apps/server/src/docs/contract.write.js');
+const WRITE = join(__dirname, '../../dist/apps/server/src/contract.write.js');
 
 describe('openapi.json', () => {
   it('should be what the code gives', () => {

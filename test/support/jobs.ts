@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { JOB_VERSION, type JobDraft, type JobRecord } from '@app/jobs';
-import type { PictureJob } from '../../libs/jobs/worker/job.files';
+import type { PictureJob } from '../../libs/jobs/picture.job';
 
 type Overrides = Omit<Partial<JobDraft>, 'picture'> & { readonly picture?: Partial<PictureJob> };
 

@@ -5,8 +5,8 @@ import { Config } from '@app/config';
 import { Public } from './auth/scope.decorators';
 import { ApiErrorsWithoutKey } from './errors/api.errors.dto';
 import { PROBES } from './metrics/metrics.server';
-import { listRoutes } from './http/routes';
-import { aboutService } from './service.version';
+import { listRoutes } from './errors/routes';
+import { aboutService } from './docs/service.version';
 import { WelcomeReply } from './welcome.dto';
 
 @ApiTags('service')

@@ -6,7 +6,8 @@ import { findLora } from '@app/models';
 import { MemoryStorage } from '../../../test/support/memory.storage';
 import { PipelineStub } from '../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
-import { JobFiles, type PictureJob } from './job.files';
+import type { PictureJob } from '../picture.job';
+import { JobFiles } from './job.files';
 import type { GeneratedPicture } from '@app/pipeline';
 import { encodePng } from '@app/pictures';
 

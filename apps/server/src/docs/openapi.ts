@@ -3,7 +3,7 @@ import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swag
 import { Config, hasKeys } from '@app/config';
 import { SCOPES } from '../auth/api.key';
 import { KEY_SCHEME } from '../auth/scope.decorators';
-import { aboutService } from '../service.version';
+import { aboutService } from './service.version';
 import { toOpenApi31 } from './openapi.31';
 import { describeHeaders } from './response.headers';
 

@@ -9,7 +9,7 @@ import { ERRORS, ServiceError, type ErrorCode, type ErrorRule } from '@app/error
 import { startApi, type Api } from '../../../../test/support/api';
 import { ErrorFilter } from './error.filter';
 import { requestLog } from '../logging';
-import { listRoutes } from '../http/routes';
+import { listRoutes } from './routes';
 
 describe(ErrorFilter.name, () => {
   let thrown: unknown;

@@ -3,7 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { Request, Response } from 'express';
 import { ERRORS, ServiceError } from '@app/errors';
 import { errorBody, retryHeader } from './error.body';
-import { methodsAt } from '../http/routes';
+import { methodsAt } from './routes';
 
 /** Whatever goes wrong, in any layer, is answered in one shape: {"error":{…},"request_id":"…"}. */
 @Catch()

@@ -10,7 +10,8 @@ import { DRAWING_ERRORS } from '../errors/error.groups';
 import { TakesJson } from '../http/json.body';
 import { JobPresenter } from '../jobs/job.presenter';
 import { JobReply } from '../jobs/jobs.dto';
-import { GenerationRequest, MemoryRequest, PictureReply, SubjectRequest } from './images.dto';
+import { PictureReply } from '../jobs/picture.dto';
+import { GenerationRequest, MemoryRequest, SubjectRequest } from './images.dto';
 import { ImagesService, type PictureOutcome } from './images.service';
 import { PictureContext, type RequestContext } from './request.context';
 

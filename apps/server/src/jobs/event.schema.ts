@@ -1,7 +1,7 @@
 import { getSchemaPath, type ApiResponseSchemaHost } from '@nestjs/swagger';
 import { JOB_STATES } from '@app/jobs';
 import { ErrorDetail } from '../errors/api.errors.dto';
-import { PictureReply } from '../images/images.dto';
+import { PictureReply } from './picture.dto';
 import { ProgressReply } from './jobs.dto';
 
 type Schema = ApiResponseSchemaHost['schema'];

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { isFinished, Jobs, type JobRecord } from '@app/jobs';
 import type { Progress } from '@app/pipeline';
 import { errorDetail } from '../errors/error.body';
-import type { PictureReply } from '../images/images.dto';
+import type { PictureReply } from './picture.dto';
 import { Links } from '../results/links';
 import type { JobReply, ProgressReply, WebhookReply } from './jobs.dto';
 

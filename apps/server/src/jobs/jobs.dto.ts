@@ -2,7 +2,7 @@ import { ApiPropertyOptional } from '@nestjs/swagger';
 import type { JobState, PictureRoute, WebhookEvent } from '@app/jobs';
 import { JOB_STATES } from '@app/jobs';
 import { ErrorDetail } from '../errors/api.errors.dto';
-import { PictureReply } from '../images/images.dto';
+import { PictureReply } from './picture.dto';
 import { FlagText, OneOf, OptionalText, UserId, WholeText } from '../validation/fields';
 import { IsCursor } from './jobs.cursor';
 

@@ -2,7 +2,7 @@ import { Webhook } from 'standardwebhooks';
 import { type Agent, fetch } from 'undici';
 import type { Config } from '@app/config';
 import { AddressPolicy, guardedAgent, RefusedAddressError } from '@app/outbound';
-import { aboutService } from '../service.version';
+import { aboutService } from '../docs/service.version';
 
 export interface WebhookMessage {
   /** The same at every attempt, so that receivers notice what they already have. */

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { loadConfig } from '@app/config';
 import { packageRoot } from '@app/models';
-import { AppModule } from '../app.module';
-import { describeApi } from './openapi';
+import { AppModule } from './app.module';
+import { describeApi } from './docs/openapi';
 
 export const CONTRACT_FILE = join(packageRoot(), 'openapi.json');
 
