@@ -5,12 +5,13 @@
  * and ends.
  */
 import { once } from 'node:events';
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { readArguments } from '../bench/support/arguments.mjs';
 import { benchmark, temporaryFolder } from '../bench/support/benchmark.mjs';
+import { BLOBS, partOf, sizeOf, sizeOfAll } from './fullsize.disk.mjs';
 import { startHub } from './fullsize.hub.mjs';
 import { expect, failures, gb, memory, print, seconds, timed } from './fullsize.report.mjs';
 import { residentMb } from '../bench/support/observe.mjs';
@@ -33,8 +34,6 @@ const BESIDE_THE_CHECKPOINT = [
   'model_index.json',
   ...['scheduler/', 'text_encoder/', 'unet/', 'vae/'],
 ];
-/** Where DATA_DIR has what came from the hub. */
-const BLOBS = 'models/hub/models--stabilityai--stable-diffusion-xl-base-1.0/blobs';
 /** What a start does before it is ready, by how its reason begins. @type {[RegExp, string][]} */
 const PHASES = [
   [/^Verifying/, 'resume: hash what is on disk'],
@@ -235,23 +234,4 @@ async function picture(service, options) {
   const seen = `${options.size}: ${(drawn.wall / 1000).toFixed(1)} s`;
   console.log(`        ${seen} ${JSON.stringify(drawn.timings)}`);
   return { ...drawn, png: await service.png(drawn) };
-}
-
-/** @param {string} path */
-async function sizeOf(path) {
-  return (await stat(path).catch(() => undefined))?.size ?? 0;
-}
-
-/** Bytes of the checkpoint that are on disk. @param {string} data */
-async function partOf(data) {
-  const names = await readdir(join(data, BLOBS)).catch(() => []);
-  const part = names.find((name) => name.endsWith('.part'));
-  return part ? sizeOf(join(data, BLOBS, part)) : 0;
-}
-
-/** @param {string} folder */
-async function sizeOfAll(folder) {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return (await Promise.all(files.map(sizeOf))).reduce((sum, size) => sum + size, 0);
 }

@@ -10,14 +10,10 @@ import {
   type Work,
 } from '../job.store';
 import { nextDeliveryAt } from '../webhook.outbox';
+import { parse, RedisJobLists } from './redis.job.lists';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
 import { difference, idOfWaiting, RedisKeys, sumWork, waitingMember, waitingTail } from './redis.keys';
 import { runScript } from './redis.scripts';
-
-/** Records that a page of a list may look at: with a rare filter a page may hold fewer jobs than asked for. */
-const MAX_LOOKED_AT = 2_000;
-/** Records that are read at a time where a second filter drops some. */
-const CHUNK = 200;
 
 interface Revision {
   readonly job: JobRecord;
@@ -39,6 +35,7 @@ export type QueuedRecords = Pick<RedisJobStore, 'find' | 'waiting' | 'running' |
  */
 export class RedisJobStore extends JobStore {
   private readonly keys: RedisKeys;
+  private readonly lists: RedisJobLists;
 
   constructor(
     private readonly redis: RedisConnection,
@@ -46,6 +43,7 @@ export class RedisJobStore extends JobStore {
   ) {
     super();
     this.keys = new RedisKeys(prefix);
+    this.lists = new RedisJobLists(redis, this.keys);
   }
 
   async accept({ cost, ...draft }: JobDraft, { limit, limitPerCaller }: Admission): Promise<Acceptance> {
@@ -117,23 +115,8 @@ export class RedisJobStore extends JobStore {
     }
   }
 
-  async list({ before, limit, ...filter }: JobQuery): Promise<JobPage> {
-    const key = await this.narrowest(filter);
-    const exact = Object.values(filter).filter((wanted) => wanted !== undefined).length <= 1;
-    const chunk = exact ? limit + 1 : CHUNK;
-    const jobs: JobRecord[] = [];
-    let bound = before === undefined ? '+inf' : `(${before}`;
-    for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; lookedAt += chunk) {
-      const ids = await this.redis.run('read', (client) =>
-        client.zrevrangebyscore(key, bound, '-inf', 'WITHSCORES', 'LIMIT', 0, chunk),
-      );
-      const records = await this.findAll(ids.filter((_, index) => index % 2 === 0));
-      jobs.push(...records.filter((job) => matches(job, filter)));
-      if (jobs.length > limit) return { jobs: jobs.slice(0, limit), next: jobs[limit - 1].place.seq };
-      if (ids.length < 2 * chunk) return { jobs };
-      bound = `(${ids.at(-1)}`;
-    }
-    return { jobs, next: Number(bound.slice(1)) };
+  list(query: JobQuery): Promise<JobPage> {
+    return this.lists.page(query);
   }
 
   async ahead(id: string): Promise<readonly Work[] | undefined> {
@@ -218,27 +201,6 @@ export class RedisJobStore extends JobStore {
     return done === 1;
   }
 
-  private async findAll(ids: readonly string[]): Promise<JobRecord[]> {
-    const records = await this.redis.run('read', (client) =>
-      Promise.all(ids.map((id) => client.hget(this.keys.job(id), 'record'))),
-    );
-    return records.filter((json) => json !== null).map(parse);
-  }
-
-  /** The smallest of the sets that hold all jobs asked for. */
-  private async narrowest({ userId, state, route }: Omit<JobQuery, 'limit'>): Promise<string> {
-    const { keys } = this;
-    const candidates = [keys.all];
-    if (userId !== undefined) candidates.push(keys.user(userId));
-    if (state !== undefined) candidates.push(keys.state(state));
-    if (route !== undefined) candidates.push(keys.route(route));
-    if (candidates.length <= 2) return candidates.at(-1)!;
-    const sizes = await this.redis.run('read', (client) =>
-      Promise.all(candidates.map((key) => client.zcard(key))),
-    );
-    return candidates[sizes.indexOf(Math.min(...sizes))];
-  }
-
   private due(key: string, until: number | string, limit: number): Promise<string[]> {
     return this.redis.run('read', (client) => client.zrangebyscore(key, '-inf', until, 'LIMIT', 0, limit));
   }
@@ -254,10 +216,3 @@ export class RedisJobStore extends JobStore {
 }
 
 type ScriptCall = Parameters<typeof runScript> extends [unknown, ...infer Rest] ? Rest : never;
-
-const parse = (json: string): JobRecord => JSON.parse(json) as JobRecord;
-
-const matches = (job: JobRecord, { userId, state, route }: Omit<JobQuery, 'limit'>): boolean =>
-  (userId === undefined || job.picture.userId === userId) &&
-  (state === undefined || job.state === state) &&
-  (route === undefined || job.picture.route === route);

@@ -12,11 +12,12 @@
  * The empty prompt is asked to stay as it is, so that guidance strengthens the effect as it does for the word "black".
  * No random numbers: the bytes follow from the checkpoint.
  */
-import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { openCheckpoint, safetensors } from './half.safetensors.mjs';
+import { multiply, orthonormal, solve, transpose } from './matrices.mjs';
 
-/** @typedef {Float64Array | number[]} Vector */
 /** @typedef {{ weight: Float64Array, bias: Float64Array }} Layer */
-/** @typedef {[name: string, shape: number[], values: Vector]} Tensor */
+/** @typedef {import('./half.safetensors.mjs').Tensor} Tensor */
 
 /** Token ids of CLIP's vocabulary, one a concept, for the words that the demo knows. */
 // prettier-ignore
@@ -118,36 +119,7 @@ function fit(pairs) {
   for (let i = 0; i < dim; i++) trace += xx[i * dim + i];
   const ridged = xx.slice();
   for (let i = 0; i < dim; i++) ridged[i * dim + i] += (RIDGE * trace) / dim;
-  return { B: solve(ridged, cx), xx };
-}
-
-/**
- * Rows of `right` times the inverse of `symmetric`, by Cholesky.
- *
- * @param {Float64Array} symmetric
- * @param {Float64Array} right
- */
-function solve(symmetric, right) {
-  const L = symmetric.slice();
-  for (let j = 0; j < dim; j++) {
-    for (let k = 0; k < j; k++)
-      for (let i = j; i < dim; i++) L[i * dim + j] -= L[i * dim + k] * L[j * dim + k];
-    const root = Math.sqrt(L[j * dim + j]);
-    for (let i = j; i < dim; i++) L[i * dim + j] /= root;
-  }
-  const result = right.slice();
-  for (let r = 0; r < dim; r++) {
-    const row = result.subarray(r * dim, (r + 1) * dim);
-    for (let i = 0; i < dim; i++) {
-      for (let k = 0; k < i; k++) row[i] -= L[i * dim + k] * row[k];
-      row[i] /= L[i * dim + i];
-    }
-    for (let i = dim - 1; i >= 0; i--) {
-      for (let k = i + 1; k < dim; k++) row[i] -= L[k * dim + i] * row[k];
-      row[i] /= L[i * dim + i];
-    }
-  }
-  return result;
+  return { B: solve(ridged, cx, dim), xx };
 }
 
 /**
@@ -163,27 +135,8 @@ function reduce({ B, xx }) {
     { length: dim * RANK },
     (_, i) => power[Math.floor(i / RANK) * dim + (i % RANK) * 31],
   );
-  for (let round = 0; round < 60; round++) U = orthonormal(multiply(power, U, dim, dim, RANK));
+  for (let round = 0; round < 60; round++) U = orthonormal(multiply(power, U, dim, dim, RANK), RANK);
   return { U, D: multiply(transpose(U, dim, RANK), B, RANK, dim, dim) };
-}
-
-/**
- * Gram and Schmidt on columns.
- *
- * @param {Float64Array} M
- */
-function orthonormal(M) {
-  for (let c = 0; c < RANK; c++) {
-    for (let before = 0; before < c; before++) {
-      let product = 0;
-      for (let i = 0; i < dim; i++) product += M[i * RANK + c] * M[i * RANK + before];
-      for (let i = 0; i < dim; i++) M[i * RANK + c] -= product * M[i * RANK + before];
-    }
-    let square = 0;
-    for (let i = 0; i < dim; i++) square += M[i * RANK + c] ** 2;
-    for (let i = 0; i < dim; i++) M[i * RANK + c] /= Math.sqrt(square);
-  }
-  return M;
 }
 
 /**
@@ -256,115 +209,9 @@ function linear({ weight, bias }, x) {
   return result;
 }
 
-/**
- * (rows x inner) times (inner x columns).
- *
- * @param {Float64Array} a
- * @param {Float64Array} b
- * @param {number} rows
- * @param {number} inner
- * @param {number} columns
- */
-function multiply(a, b, rows, inner, columns) {
-  const result = new Float64Array(rows * columns);
-  for (let r = 0; r < rows; r++) {
-    for (let k = 0; k < inner; k++) {
-      const factor = a[r * inner + k];
-      for (let c = 0; c < columns; c++) result[r * columns + c] += factor * b[k * columns + c];
-    }
-  }
-  return result;
-}
-
-/**
- * @param {Float64Array} a
- * @param {number} rows
- * @param {number} columns
- */
-function transpose(a, rows, columns) {
-  return Float64Array.from({ length: a.length }, (_, i) => a[(i % rows) * columns + Math.floor(i / rows)]);
-}
-
 /** @param {number} token */
 function word(token) {
   return Array.from(
     checkpoint.read('conditioner.embedders.1.model.token_embedding.weight', token * 1280, WORD),
   );
-}
-
-/** @param {string} path */
-function openCheckpoint(path) {
-  const file = openSync(path, 'r');
-  /** @type {(at: number, length: number) => Buffer} */
-  const bytes = (at, length) => {
-    const buffer = Buffer.alloc(length);
-    readSync(file, buffer, 0, length, at);
-    return buffer;
-  };
-  const length = Number(bytes(0, 8).readBigUInt64LE());
-  const header = /** @type {Record<string, { data_offsets: [number, number] }>} */ (
-    JSON.parse(bytes(8, length).toString())
-  );
-  return {
-    names: Object.keys(header).sort(),
-    close: () => closeSync(file),
-    /** @type {(name: string, first?: number, count?: number) => Float64Array} */
-    read(name, first = 0, count) {
-      const [begin, end] = header[name].data_offsets;
-      const data = bytes(8 + length + begin + first * 2, count ? count * 2 : end - begin);
-      return Float64Array.from({ length: data.length / 2 }, (_, i) => fromHalf(data.readUInt16LE(i * 2)));
-    },
-  };
-}
-
-/** @param {Tensor[]} list */
-function safetensors(list) {
-  /** @type {Record<string, { dtype: string, shape: number[], data_offsets: [number, number] }>} */
-  const header = {};
-  /** @type {Map<string, number>} */
-  const shared = new Map();
-  const chunks = [];
-  let end = 0;
-  for (const [name, shape, values] of list) {
-    const data = Buffer.alloc(values.length * 2);
-    values.forEach((x, i) => data.writeUInt16LE(toHalf(x), i * 2));
-    // The `down` matrices are alike: they share their bytes.
-    const key = data.toString('latin1');
-    const at = shared.get(key) ?? end;
-    if (at === end) {
-      shared.set(key, at);
-      chunks.push(data);
-      end += data.length;
-    }
-    header[name] = { dtype: 'F16', shape, data_offsets: [at, at + data.length] };
-  }
-  const json = Buffer.from(JSON.stringify(header));
-  const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]);
-  const size = Buffer.alloc(8);
-  size.writeBigUInt64LE(BigInt(padded.length));
-  return Buffer.concat([size, padded, ...chunks]);
-}
-
-/** @param {number} half */
-function fromHalf(half) {
-  const exponent = (half >> 10) & 31;
-  const fraction = half & 1023;
-  const size = exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);
-  return half & 0x8000 ? -size : size;
-}
-
-/**
- * Nearest half; the values here are far from overflow.
- *
- * @param {number} value
- */
-function toHalf(value) {
-  const sign = value < 0 ? 0x8000 : 0;
-  let size = Math.abs(value);
-  if (size < 2 ** -14) return sign | Math.round(size * 2 ** 24);
-  let exponent = 15;
-  for (; size >= 2; size /= 2) exponent++;
-  for (; size < 1; size *= 2) exponent--;
-  const fraction = Math.round((size - 1) * 1024);
-  return sign | ((exponent << 10) + fraction);
 }
