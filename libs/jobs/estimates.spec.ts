@@ -34,7 +34,7 @@ describe(Estimates.name, () => {
   };
 
   beforeEach(() => {
-    jest.useFakeTimers({ now: NOW });
+    jest.useFakeTimers({ now: NOW, doNotFake: ['setImmediate'] });
     capabilities.engines = 1;
     desk = new JobDesk({}, capabilities);
   });

@@ -4,7 +4,11 @@ import { inputKey, JobMaintenance } from './job.maintenance';
 
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
-const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const pass = async (ms: number) => {
+  await jest.advanceTimersByTimeAsync(ms);
+  for (let n = 0; n < 200; n++) await turn(); // records are written a turn later
+};
 
 describe(JobMaintenance.name, () => {
   let desk: JobDesk;
@@ -19,7 +23,7 @@ describe(JobMaintenance.name, () => {
   const state = async (id: string) => (await desk.store.find(id))?.state;
   const put = (key: string) => desk.storage.put(key, Buffer.from('png'));
 
-  beforeEach(() => jest.useFakeTimers({ now: 1_800_000_000_000 }));
+  beforeEach(() => jest.useFakeTimers({ now: 1_800_000_000_000, doNotFake: ['setImmediate'] }));
   afterEach(async () => {
     await maintenance.beforeApplicationShutdown();
     jest.useRealTimers();
@@ -69,6 +73,36 @@ describe(JobMaintenance.name, () => {
       expect(await desk.events.read(old.id)).toEqual([]);
       expect([await state(young.id), await state(open.id)]).toEqual(['cancelled', 'queued']);
       expect(desk.storage.keys).toEqual([key]);
+    });
+
+    it('should keep a job until its webhook was delivered or given up', async () => {
+      await begin({ JOB_TTL: 100 });
+      const webhook = { url: 'https://example.com', events: ['job.cancelled' as const], deliveries: [] };
+      const { id } = await desk.submit('told', { webhook });
+      await desk.jobs.cancel(id);
+      await pass(HOUR);
+      expect(await state(id)).toBe('cancelled');
+      expect(await desk.jobs.claimWebhook(id, 0)).toMatchObject({ id });
+      await desk.jobs.settleWebhook(id, 0, 1, '204');
+      await pass(11 * SECOND);
+      expect(await state(id)).toBeUndefined();
+    });
+
+    it('should let others in between while it forgets thousands', async () => {
+      await begin({ JOB_TTL: 100 });
+      await Promise.all(
+        Array.from({ length: 1_000 }, async (_, n) => desk.jobs.cancel((await desk.submit(`${n}`)).id)),
+      );
+      const left = async () => (await desk.store.list({ limit: 1_000 })).jobs.length;
+      await pass(105 * SECOND);
+      jest.advanceTimersByTime(10 * SECOND);
+      const seen = new Set<number>();
+      for (let n = 0; n < 200; n++) {
+        await turn();
+        seen.add(await left());
+      }
+      expect(seen).toContain(0);
+      expect(seen.size).toBeGreaterThan(20);
     });
 
     it('should forget any number of them in a round', async () => {

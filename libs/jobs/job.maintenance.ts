@@ -70,16 +70,19 @@ export class JobMaintenance implements OnApplicationBootstrap, BeforeApplication
   }
 
   private async expire(): Promise<void> {
-    for (const id of await this.store.overdue(Date.now())) await this.jobs.expire(id);
+    const ids = await this.store.overdue(Date.now());
+    await Promise.all(ids.map((id) => this.jobs.expire(id)));
   }
 
   private async forget(): Promise<void> {
     for (;;) {
       const ids = await this.store.finishedBefore(Date.now() - this.config.JOB_TTL * SECOND);
-      for (const id of ids) {
-        const job = await this.store.find(id);
-        if (job) await this.jobs.remove(job);
-      }
+      await Promise.all(
+        ids.map(async (id) => {
+          const job = await this.store.find(id);
+          if (job) await this.jobs.remove(job);
+        }),
+      );
       if (ids.length === 0 || this.stopping.signal.aborted) return;
     }
   }

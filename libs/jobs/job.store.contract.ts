@@ -427,6 +427,21 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         await store.remove(second.id);
         expect(await store.finishedBefore(now)).toEqual([first.id]);
       });
+
+      it('should not find finished jobs of which somebody is still to be told', async () => {
+        const [told, tellings] = [await accept(webhook()), await accept(webhook())];
+        for (const { id } of [told, tellings])
+          await store.update(id, (job) => ({
+            ...job,
+            ...webhook(now),
+            state: 'failed',
+            finishedAt: now - 30,
+          }));
+        await store.update(told.id, (job) => ({ ...job, ...webhook(undefined) }));
+        expect(await store.finishedBefore(now)).toEqual([told.id]);
+        await store.update(tellings.id, (job) => ({ ...job, ...webhook(undefined) }));
+        expect(await store.finishedBefore(now)).toEqual([told.id, tellings.id]);
+      });
     });
 
     it('should remove a job from wherever it was found, also twice', async () => {

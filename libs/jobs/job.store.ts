@@ -85,7 +85,7 @@ export abstract class JobStore {
   /** Jobs with a pending webhook delivery whose `nextAt` (the earliest) is over, earliest first; at most 20. */
   abstract webhooksDue(now: number): Promise<readonly string[]>;
 
-  /** Jobs that finished before `time`, oldest first; at most 100. */
+  /** Jobs that finished before `time` and have no pending webhook delivery, oldest first; at most 100. */
   abstract finishedBefore(time: number): Promise<readonly string[]>;
 
   /** Removes a record, its key and its place; fine when there is none. */

@@ -11,7 +11,7 @@ describe(`${Jobs.name}.finished`, () => {
   beforeEach(async () => {
     desk = new JobDesk();
     job = await desk.submit('awaited');
-    jest.useFakeTimers();
+    jest.useFakeTimers({ doNotFake: ['setImmediate'] });
   });
   afterEach(async () => {
     jest.useRealTimers();

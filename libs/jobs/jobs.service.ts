@@ -110,10 +110,12 @@ export class Jobs implements OnApplicationShutdown {
     for (;;) {
       const { jobs } = await this.store.list({ userId, limit: 100 });
       if (jobs.length === 0) return;
-      for (const job of jobs) {
-        await this.change(job.id, to.cancel(`The data of user ${userId} was deleted`, Date.now()));
-        await this.remove(job);
-      }
+      await Promise.all(
+        jobs.map(async (job) => {
+          await this.change(job.id, to.cancel(`The data of user ${userId} was deleted`, Date.now()));
+          await this.remove(job);
+        }),
+      );
     }
   }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts } from './ports';
 import type { Server } from './requires';
@@ -62,7 +63,9 @@ export class RedisServer {
 }
 
 async function listen(port: number, folder?: string): Promise<ChildProcess> {
-  const kept = folder ? `--appendonly yes --appendfsync always --dir ${folder}` : '--appendonly no';
+  const kept = folder
+    ? `--appendonly yes --appendfsync always --dir ${folder}`
+    : `--appendonly no --rdb-del-sync-files yes --dir ${tmpdir()}`;
   const options = `--port ${port} --bind 127.0.0.1 --maxmemory-policy noeviction ${kept}`;
   const child = spawn('redis-server', [...options.split(' '), '--save', ''], { stdio: 'ignore' });
   let ended = false;

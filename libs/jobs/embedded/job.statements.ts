@@ -69,7 +69,7 @@ export const prepareStatements = (database: JobsDatabase) => ({
     'SELECT id FROM jobs WHERE webhook_at IS NOT NULL AND webhook_at <= ? ORDER BY webhook_at LIMIT 20',
   ),
   finishedBefore: database.prepare<[time: number], Id>(
-    'SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT 100',
+    'SELECT id FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND finished_at < ? AND webhook_at IS NULL ORDER BY finished_at LIMIT 100',
   ),
 });
 

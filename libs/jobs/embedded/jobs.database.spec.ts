@@ -45,6 +45,32 @@ describe(JobsDatabase.name, () => {
     }
   });
 
+  it('should commit once what is asked for at once, each counting for itself', async () => {
+    const exec = jest.spyOn(Database.prototype, 'exec');
+    const database = JobsDatabase.open(folder);
+    database.write('crash', () => database.prepare('CREATE TABLE numbers (n)').run());
+    const insert = database.prepare<[number]>('INSERT INTO numbers VALUES (?)');
+    const add = (n: number) =>
+      database.writeTogether(() => {
+        insert.run(n);
+        if (n === 2) throw new Error('not this one');
+        return n;
+      });
+    exec.mockClear();
+    const outcomes = await Promise.allSettled([add(1), add(2), add(3)]);
+    expect(outcomes.map((outcome) => ('value' in outcome ? outcome.value : String(outcome.reason)))).toEqual([
+      1,
+      'Error: not this one',
+      3,
+    ]);
+    expect(exec.mock.calls.filter(([sql]) => sql === 'COMMIT')).toHaveLength(1);
+    expect(database.prepare<[], { n: number }>('SELECT n FROM numbers').all()).toEqual([{ n: 1 }, { n: 3 }]);
+    const late = add(4);
+    database.close();
+    await expect(late).rejects.toMatchObject({ code: 'storage_unavailable' });
+    exec.mockRestore();
+  });
+
   it('should refuse the file of a newer version, and leave it alone', () => {
     JobsDatabase.open(folder).close();
     const newer = new Database(file());

@@ -21,8 +21,13 @@ export type Statement<Parameters extends unknown[], Row = never> = Omit<
   all(...parameters: Parameters): Row[];
 };
 
+type Outcome = { readonly value: unknown } | { readonly error: Error };
+
 /** Pages of 4 KiB in the log after which it is copied into the file: rarely enough not to show in the 99th percentile. */
 const CHECKPOINT_PAGES = 4000;
+
+/** Writes in one commit: while these are made, a few milliseconds, the event loop stands. */
+const MOST_TOGETHER = 50;
 
 /**
  * `jobs.db` in DATA_DIR, held by one process at a time: the lock is the kernel's, so it goes with the process,
@@ -31,6 +36,8 @@ const CHECKPOINT_PAGES = 4000;
 export class JobsDatabase implements OnApplicationShutdown {
   private durability?: Durability;
   private closed = false;
+  private readonly together: { readonly work: () => unknown; readonly settle: (outcome: Outcome) => void }[] =
+    [];
 
   private constructor(private readonly database: Database.Database) {}
 
@@ -86,6 +93,44 @@ export class JobsDatabase implements OnApplicationShutdown {
         throw error;
       }
     });
+  }
+
+  /**
+   * As `write('power loss', work)`, a moment later: what is asked for in one turn of the event loop waits for the disk
+   * once. Each `work` counts or fails by itself; a commit that fails, fails all.
+   */
+  writeTogether<T>(work: () => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const settle = (outcome: Outcome) =>
+        'error' in outcome ? reject(outcome.error) : resolve(outcome.value as T);
+      if (this.together.push({ work, settle }) === 1) setImmediate(() => this.commitTogether());
+    });
+  }
+
+  private commitTogether(): void {
+    const group = this.together.splice(0, MOST_TOGETHER);
+    if (this.together.length > 0) setImmediate(() => this.commitTogether());
+    let outcomes: Outcome[];
+    try {
+      outcomes = this.write('power loss', () => group.map(({ work }) => this.attempt(work)));
+    } catch (error) {
+      outcomes = group.map(() => ({ error: error as Error }));
+    }
+    group.forEach(({ settle }, i) => settle(outcomes[i]));
+  }
+
+  /** What it wrote is gone if it throws, and nothing else. */
+  private attempt(work: () => unknown): Outcome {
+    this.database.exec('SAVEPOINT attempt');
+    try {
+      return { value: work() };
+    } catch (error) {
+      if (!this.database.inTransaction) throw error; // a full disk takes back all
+      this.database.exec('ROLLBACK TO attempt');
+      return { error: databaseUnavailable(error) as Error };
+    } finally {
+      if (this.database.inTransaction) this.database.exec('RELEASE attempt');
+    }
   }
 
   onApplicationShutdown(): void {

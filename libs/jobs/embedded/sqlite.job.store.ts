@@ -22,8 +22,7 @@ export class SqliteJobStore extends JobStore {
   }
 
   accept(draft: JobDraft, admission: Admission): Promise<Acceptance> {
-    return this.write(
-      'power loss',
+    return this.database.writeTogether(
       () => this.replay(draft) ?? this.refuse(draft, admission) ?? this.insert(draft),
     );
   }
@@ -39,14 +38,20 @@ export class SqliteJobStore extends JobStore {
     });
   }
 
-  update(id: string, change: Change): Promise<JobRecord | undefined> {
-    return settle(() => {
-      const job = this.database.read(() => this.record(id));
+  async update(id: string, change: Change): Promise<JobRecord | undefined> {
+    const work = () => {
+      const job = this.record(id);
       const changed = job && change(job);
-      if (!changed) return undefined;
-      // A running job whose start is lost begins anew, and a webhook whose delivery is lost comes twice: both may.
-      const ends = isFinished(changed) && !isFinished(job);
-      return this.database.write(ends ? 'power loss' : 'crash', () => this.replace(job, changed));
+      return changed && { job, changed };
+    };
+    const wanted = this.database.read(work);
+    if (!wanted) return undefined;
+    const ends = isFinished(wanted.changed) && !isFinished(wanted.job);
+    // A running job whose start is lost begins anew, and a webhook whose delivery is lost comes twice: both may.
+    if (!ends) return this.write('crash', () => this.replace(wanted.job, wanted.changed));
+    return this.database.writeTogether(() => {
+      const now = work(); // another's change may have come first
+      return now && this.replace(now.job, now.changed);
     });
   }
 
@@ -102,7 +107,7 @@ export class SqliteJobStore extends JobStore {
   }
 
   remove(id: string): Promise<void> {
-    return this.write('power loss', () => {
+    return this.database.writeTogether(() => {
       const job = this.record(id);
       if (!job) return;
       this.freeKey(job);

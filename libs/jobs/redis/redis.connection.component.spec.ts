@@ -1,9 +1,11 @@
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { Logger } from '@nestjs/common';
+import { Redis } from 'ioredis';
 import { freePorts } from '../../../test/support/ports';
 import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
 import { describeWith } from '../../../test/support/requires';
+import { TcpProxy } from '../../../test/support/tcp.proxy';
 import { RedisConnection } from './redis.connection';
 
 const connections: RedisConnection[] = [];
@@ -74,6 +76,67 @@ describeWith(REDIS_SERVER, `${RedisConnection.name} on a real server`, () => {
     }
   });
 
+  describe('whose address leads to another server', () => {
+    let other: RedisServer;
+    let proxy: TcpProxy;
+    const portOf = ({ url }: RedisServer) => Number(new URL(url).port);
+    const write = (redis: RedisConnection) => redis.run('write', (client) => client.set('a', '1'));
+    beforeEach(async () => {
+      other = await RedisServer.start();
+      proxy = await TcpProxy.to(portOf(server));
+    });
+    afterEach(async () => {
+      proxy.close();
+      await other.stop();
+    });
+
+    /** Each kind of connection, and how it shows that it reached the other server. */
+    const subscribed = (redis: RedisConnection) => {
+      const heard: string[] = [];
+      const subscriber = redis.subscriber();
+      subscriber.on('message', (_, message: string) => heard.push(message));
+      const publish = async () => {
+        await connect(other.url).run('write', (client) => client.publish('news', 'there'));
+        expect(heard).toContain('there');
+      };
+      return { subscriber, publish };
+    };
+
+    it('should find it when the old one lives on as a replica', async () => {
+      const redis = connect(`redis://127.0.0.1:${proxy.port}`);
+      const patient = new Redis(redis.url, redis.patient);
+      await write(redis);
+      await patient.set('a', '1');
+      proxy.leadTo(portOf(other));
+      await connect(server.url).run('write', (client) => client.replicaof('127.0.0.1', portOf(other)));
+      try {
+        await eventually(() => write(redis));
+        await eventually(() => patient.set('b', '2'));
+        expect(await connect(other.url).run('read', (client) => client.mget('a', 'b'))).toEqual(['1', '2']);
+      } finally {
+        patient.disconnect();
+        await connect(server.url).run('write', (client) => client.replicaof('NO', 'ONE'));
+      }
+    });
+
+    it('should find it when the old one is gone without a word', async () => {
+      const redis = connect(`redis://127.0.0.1:${proxy.port}`);
+      const { subscriber, publish } = subscribed(redis);
+      await subscriber.subscribe('news');
+      await write(redis);
+      proxy.leadTo(portOf(other));
+      proxy.silence();
+      try {
+        const gone = performance.now();
+        await eventually(() => write(redis));
+        await eventually(publish, 15_000);
+        expect(performance.now() - gone).toBeLessThan(20_000);
+      } finally {
+        subscriber.disconnect();
+      }
+    }, 40_000);
+  });
+
   it('should never send a refused command late', async () => {
     const redis = connect(server.url);
     await ping(redis);
@@ -111,8 +174,8 @@ describeWith(REDIS_SERVER, `${RedisConnection.name} on a real server`, () => {
   });
 });
 
-async function eventually<T>(attempt: () => T | Promise<T>): Promise<T> {
-  for (const giveUpAt = performance.now() + 8_000; ;) {
+async function eventually<T>(attempt: () => T | Promise<T>, patience = 8_000): Promise<T> {
+  for (const giveUpAt = performance.now() + patience; ;) {
     try {
       return await attempt();
     } catch (error) {

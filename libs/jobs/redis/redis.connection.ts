@@ -19,12 +19,23 @@ const QUIET = 5_000;
  */
 export const DEFAULT_PREFIX = '{sdxl}:';
 
+/** A server that owes an answer for so long is gone, whatever the kernel still believes of the connection; milliseconds. */
+const SILENCE = COMMAND_TIMEOUT + 1_000;
+/** The same for BullMQ, which lets the server wait for jobs for up to 10 seconds. */
+const PATIENT_SILENCE = 20_000;
+/** Subscribers ask for nothing, so they would wait for news of a server that is gone. */
+const PING_INTERVAL = 5_000;
+
+/** Replies of a server that is not the one to write to, or no longer: its address leads to another by now, or soon. */
+const ELSEWHERE = /\b(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)\b/;
+
 /** What every connection shares: it comes back by itself, however long Redis is away. */
 const ENDLESS = {
   // Random, or all processes would come back in step.
   retryStrategy: (attempt: number) => Math.min(100 * 2 ** attempt, MAX_BACK_OFF) * (0.5 + Math.random() / 2),
   connectTimeout: COMMAND_TIMEOUT,
   keepAlive: 10_000,
+  reconnectOnError: ({ message }: Error) => ELSEWHERE.test(message),
 } satisfies RedisOptions;
 
 /**
@@ -42,6 +53,7 @@ export class RedisConnection {
     this.client = new Redis(url, {
       ...ENDLESS,
       commandTimeout: COMMAND_TIMEOUT,
+      socketTimeout: SILENCE,
       enableOfflineQueue: false,
       // Sent again after a reconnect, a command that Redis had carried out would count twice.
       autoResendUnfulfilledCommands: false,
@@ -57,14 +69,18 @@ export class RedisConnection {
 
   /** Options for BullMQ, whose commands wait until Redis is back. */
   get patient() {
-    return { ...ENDLESS, url: this.url, maxRetriesPerRequest: null };
+    return { ...ENDLESS, url: this.url, maxRetriesPerRequest: null, socketTimeout: PATIENT_SILENCE };
   }
 
   /** Another connection that waits until Redis is back, with its subscriptions. */
   subscriber(): Redis {
     const { url, ...options } = this.patient;
-    const client = new Redis(url, options);
+    const client = new Redis(url, { ...options, socketTimeout: SILENCE });
     client.on('error', (error) => this.failed(error));
+    const pings = setInterval(() => {
+      if (client.status === 'ready') client.ping().catch(() => {}); // the connection is made anew
+    }, PING_INTERVAL).unref();
+    client.once('end', () => clearInterval(pings));
     return client;
   }
 

@@ -2,6 +2,7 @@ import { Logger } from '@nestjs/common';
 import { draft } from '../../../test/support/jobs';
 import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
 import { describeWith } from '../../../test/support/requires';
+import type { Change } from '../job.record';
 import { storeContract } from '../job.store.contract';
 import { cancel, start } from '../job.transitions';
 import { RedisConnection } from './redis.connection';
@@ -65,6 +66,40 @@ describeWith(REDIS_SERVER, `${RedisJobStore.name} on a real server`, () => {
     for (const key of await redis.run('read', (client) => client.keys('*')))
       expect(key).toMatch(/^\{other\}:/);
     expect(await store.find(mine.id)).toBeUndefined();
+  });
+
+  it('should take jobs whose records are gone out of its sets when it reads them', async () => {
+    const caller = 'ann';
+    const ids: string[] = [];
+    const lose = async (...changes: Change[]) => {
+      const mine = draft({ caller, deadlineAt: 1, picture: { userId: 'bob' } });
+      ids.push(mine.id);
+      await store.accept(mine, admission);
+      for (const change of changes) await store.update(mine.id, change);
+      await redis.run('write', (client) => client.del(`{sdxl}:job:${mine.id}`));
+    };
+    const running = start(Date.now());
+    for (let n = 0; n < 101; n++) await lose(running, cancel('Cancelled', 1));
+    for (let n = 0; n < 101; n++) await lose();
+    await lose(running);
+    const there = draft({ deadlineAt: 1 });
+    await store.accept(there, admission);
+
+    const full = { limit: 100_000, limitPerCaller: 2 };
+    expect(await store.accept(draft({ caller }), full)).toMatchObject({ outcome: 'accepted' });
+    expect(await store.count()).toEqual({ queued: 2, running: 0 });
+    expect(await store.finishedBefore(2)).toEqual([]);
+    for (let n = 0; n < 2; n++) expect(await store.overdue(2)).toEqual([there.id]);
+    expect((await store.waiting()).map(({ id }) => id)).toHaveLength(2);
+    const lists = [{ userId: 'bob' }, { route: there.picture.route }, { state: 'cancelled' as const }];
+    for (const list of lists) await store.list({ ...list, limit: 500 });
+    expect((await store.list({ userId: 'bob', limit: 500 })).jobs).toEqual([]);
+    expect((await store.list({ limit: 500 })).jobs).toHaveLength(2);
+    const left = await redis.run('read', async (client) => {
+      const sets = (await client.keys('*')).filter((key) => !/:(seq|virtual-time|job:.*)$/.test(key));
+      return (await Promise.all(sets.map((key) => client.zrange(key, '0', '-1')))).flat().join();
+    });
+    expect(ids.filter((id) => left.includes(id))).toEqual([]);
   });
 
   it('should lose no change of several processes at once', async () => {

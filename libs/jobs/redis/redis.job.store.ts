@@ -10,20 +10,14 @@ import {
   type Work,
 } from '../job.store';
 import { nextDeliveryAt } from '../webhook.outbox';
-import { parse, RedisJobLists } from './redis.job.lists';
+import { parse, RedisJobIndex, type Waiting } from './redis.job.index';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
-import { difference, idOfWaiting, RedisKeys, sumWork, waitingMember, waitingTail } from './redis.keys';
+import { difference, RedisKeys, sumWork, waitingMember, waitingTail } from './redis.keys';
 import { runScript } from './redis.scripts';
 
 interface Revision {
   readonly job: JobRecord;
   readonly rev: string;
-}
-
-/** A queued job as its place knows it. */
-export interface Waiting {
-  readonly id: string;
-  readonly start: number;
 }
 
 /** What the queue reads of the records; it writes none. */
@@ -35,7 +29,7 @@ export type QueuedRecords = Pick<RedisJobStore, 'find' | 'waiting' | 'running' |
  */
 export class RedisJobStore extends JobStore {
   private readonly keys: RedisKeys;
-  private readonly lists: RedisJobLists;
+  private readonly index: RedisJobIndex;
 
   constructor(
     private readonly redis: RedisConnection,
@@ -43,10 +37,19 @@ export class RedisJobStore extends JobStore {
   ) {
     super();
     this.keys = new RedisKeys(prefix);
-    this.lists = new RedisJobLists(redis, this.keys);
+    this.index = new RedisJobIndex(redis, this.keys);
   }
 
-  async accept({ cost, ...draft }: JobDraft, { limit, limitPerCaller }: Admission): Promise<Acceptance> {
+  async accept(draft: JobDraft, admission: Admission): Promise<Acceptance> {
+    const acceptance = await this.admit(draft, admission);
+    if (acceptance.outcome !== 'queue_full' && acceptance.outcome !== 'caller_full') return acceptance;
+    return (await this.index.repair(draft.caller)) ? this.admit(draft, admission) : acceptance;
+  }
+
+  private async admit(
+    { cost, ...draft }: JobDraft,
+    { limit, limitPerCaller }: Admission,
+  ): Promise<Acceptance> {
     const { keys } = this;
     const { id, caller, idempotency } = draft;
     const [outcome, json] = await this.script<[string, string?]>(
@@ -116,7 +119,7 @@ export class RedisJobStore extends JobStore {
   }
 
   list(query: JobQuery): Promise<JobPage> {
-    return this.lists.page(query);
+    return this.index.page(query);
   }
 
   async ahead(id: string): Promise<readonly Work[] | undefined> {
@@ -136,15 +139,15 @@ export class RedisJobStore extends JobStore {
   }
 
   async overdue(now: number): Promise<readonly string[]> {
-    return this.due(this.keys.deadlines, now, 100);
+    return this.index.due(this.keys.deadlines, now, 100);
   }
 
   async webhooksDue(now: number): Promise<readonly string[]> {
-    return this.due(this.keys.webhooks, now, 20);
+    return this.index.due(this.keys.webhooks, now, 20);
   }
 
   async finishedBefore(time: number): Promise<readonly string[]> {
-    return this.due(this.keys.finished, `(${time}`, 100);
+    return this.index.due(this.keys.finished, `(${time}`, 100);
   }
 
   /** Writes, because a server that only answers reads (a replica, a full memory) takes no jobs. */
@@ -153,19 +156,12 @@ export class RedisJobStore extends JobStore {
   }
 
   /** All queued jobs in the fair order; for the queue, which keeps BullMQ in step with them. */
-  async waiting(): Promise<Waiting[]> {
-    const flat = await this.redis.run('read', (client) =>
-      client.zrange(this.keys.waiting, '0', '-1', 'WITHSCORES'),
-    );
-    const waiting: Waiting[] = [];
-    for (let index = 0; index < flat.length; index += 2) {
-      waiting.push({ id: idOfWaiting(flat[index]), start: Number(flat[index + 1]) });
-    }
-    return waiting;
+  waiting(): Promise<Waiting[]> {
+    return this.index.waiting();
   }
 
-  async running(): Promise<readonly string[]> {
-    return this.redis.run('read', (client) => client.zrange(this.keys.state('running'), '0', '-1'));
+  running(): Promise<readonly string[]> {
+    return this.index.running();
   }
 
   async virtualTime(): Promise<number> {
@@ -199,10 +195,6 @@ export class RedisJobStore extends JobStore {
       ],
     );
     return done === 1;
-  }
-
-  private due(key: string, until: number | string, limit: number): Promise<string[]> {
-    return this.redis.run('read', (client) => client.zrangebyscore(key, '-inf', until, 'LIMIT', 0, limit));
   }
 
   private async script<Reply>(action: 'read' | 'write', ...call: ScriptCall): Promise<Reply> {

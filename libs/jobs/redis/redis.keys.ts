@@ -36,7 +36,7 @@ export class RedisKeys {
   get webhooks() {
     return `${this.prefix}webhooks`;
   }
-  /** Finished jobs by the time. */
+  /** Finished jobs by the time, once nobody is to be told of them any more. */
   get finished() {
     return `${this.prefix}finished`;
   }
@@ -74,11 +74,11 @@ export class RedisKeys {
       entries.push({ key: this.waiting, score: place.start, member });
       entries.push({ key: this.deadlines, score: job.deadlineAt, member: id });
     }
-    if (job.finishedAt !== undefined) {
-      entries.push({ key: this.finished, score: job.finishedAt, member: id });
-    }
     const delivery = nextDeliveryAt(job);
     if (delivery !== undefined) entries.push({ key: this.webhooks, score: delivery, member: id });
+    else if (job.finishedAt !== undefined) {
+      entries.push({ key: this.finished, score: job.finishedAt, member: id });
+    }
     return entries;
   }
 

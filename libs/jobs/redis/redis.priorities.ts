@@ -1,6 +1,7 @@
 import { PRIORITY_LIMIT, type Queue } from 'bullmq';
 import type { RedisConnection } from './redis.connection';
-import type { QueuedRecords, Waiting } from './redis.job.store';
+import type { Waiting } from './redis.job.index';
+import type { QueuedRecords } from './redis.job.store';
 import { unlessGone } from './redis.job.lease';
 
 /** How far the virtual time may leave the base behind: half of BullMQ's priorities, so as many stay for jobs ahead. */
