@@ -107,6 +107,11 @@ export class JobsDatabase implements OnApplicationShutdown {
     });
   }
 
+  /** Something waits to be written together. */
+  get writing(): boolean {
+    return this.together.length > 0;
+  }
+
   private commitTogether(): void {
     const group = this.together.splice(0, MOST_TOGETHER);
     if (this.together.length > 0) setImmediate(() => this.commitTogether());

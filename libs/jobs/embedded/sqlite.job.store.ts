@@ -48,7 +48,9 @@ export class SqliteJobStore extends JobStore {
     if (!wanted) return undefined;
     const ends = isFinished(wanted.changed) && !isFinished(wanted.job);
     // A running job whose start is lost begins anew, and a webhook whose delivery is lost comes twice: both may.
-    if (!ends) return this.write('crash', () => this.replace(wanted.job, wanted.changed));
+    // In turn: a job that is being cancelled does not begin meanwhile.
+    if (!ends && !this.database.writing)
+      return this.write('crash', () => this.replace(wanted.job, wanted.changed));
     return this.database.writeTogether(() => {
       const now = work(); // another's change may have come first
       return now && this.replace(now.job, now.changed);
