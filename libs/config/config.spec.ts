@@ -83,6 +83,13 @@ describe('loadConfig', () => {
     ['REFERENCE_URL_ALLOW', 'http://x'],
     ['ROLE', 'boss'],
     ['REDIS_URL', '"redis://secret-host"'],
+    ['REDIS_URL', 'redis://secret-host/jobs'],
+    ['REDIS_URL', 'redis://secret-host/-1'],
+    ['REDIS_URL', 'redis://secret-host/1st'],
+    ['REDIS_URL', 'redis://secret-host?db=one'],
+    ['REDIS_URL', 'redis://secret-host,other-host/1'],
+    ['REDIS_URL', 'redis://:half%an-escape@secret-host'],
+    ['REDIS_URL', 'redis+sentinel://secret-host:26379'],
     ['HF_TOKEN', 'hf_secret\u200b'],
     ['PORT', '8000\r'],
     ['MAX_WAIT', '5 '],
@@ -130,6 +137,11 @@ describe('loadConfig', () => {
         expect.stringContaining('each device once'),
       );
   });
+
+  it.each([
+    ...['redis://localhost', 'rediss://ann:p%40ss@redis.example:6380/15?family=6', 'redis://[::1]:6379/'],
+    ...['redis+sentinel://:secret@one,two:26380/mymaster/1', 'rediss+sentinel://one/main?sentinelPassword=x'],
+  ])('should take REDIS_URL=%s', (REDIS_URL) => expect(problemsOf({ REDIS_URL })).toEqual([]));
 
   it('should tell every problem at once', () => {
     expect(problemsOf({ PORT: 'x', LOG_LEVEL: 'x' })).toHaveLength(2);
