@@ -90,6 +90,7 @@ describe('loadConfig', () => {
     ['REDIS_URL', 'redis://secret-host,other-host/1'],
     ['REDIS_URL', 'redis://:half%an-escape@secret-host'],
     ['REDIS_URL', 'redis+sentinel://secret-host:26379'],
+    ['AWS_SESSION_TOKEN', 'not-a-secret'],
     ['HF_TOKEN', 'hf_secret\u200b'],
     ['PORT', '8000\r'],
     ['MAX_WAIT', '5 '],

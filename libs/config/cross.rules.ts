@@ -55,6 +55,10 @@ const storage: Problems = (config) => {
       Boolean(config.AWS_ACCESS_KEY_ID) !== Boolean(config.AWS_SECRET_ACCESS_KEY),
       'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together',
     ),
+    when(
+      config.AWS_SESSION_TOKEN && !config.AWS_ACCESS_KEY_ID,
+      'AWS_SESSION_TOKEN must be set with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+    ),
   ];
 };
 

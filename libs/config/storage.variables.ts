@@ -8,7 +8,7 @@ export class StorageVariables extends JobVariables {
 
   /**
    * Seconds that a link to a picture opens it; at most a week, as S3 has it. With a bucket links lead to it and are
-   * presigned (those made with an instance role's credentials end with these); else, where callers need keys, links lead
+   * presigned (those made with temporary credentials end with these); else, where callers need keys, links lead
    * to this service and are signed by it. Unset: nothing is presigned, and what this service signs opens for a day.
    * Without a bucket and without keys links do not expire.
    * @example 3600
@@ -77,6 +77,10 @@ export class StorageVariables extends JobVariables {
   /** With AWS_ACCESS_KEY_ID. */
   @IsOptional()
   AWS_SECRET_ACCESS_KEY?: string;
+
+  /** The third part of temporary credentials, beside the two keys. It expires with them: a role renews itself. */
+  @IsOptional()
+  AWS_SESSION_TOKEN?: string;
 
   /** Folder of the avatars that memory draws from. */
   @Prefix()

@@ -8,12 +8,15 @@ const REQUEST_TIMEOUT = 30_000;
 /** A client for the bucket's server: AWS, or any other at S3_ENDPOINT. `endpoint`: another name of that server. */
 export function s3Client(config: Config, endpoint = config.S3_ENDPOINT): S3Client {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config;
+  const { AWS_SESSION_TOKEN: sessionToken } = config;
   return new S3Client({
     region: config.AWS_REGION,
     // Other servers rarely have a DNS name per bucket.
     ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
     // Left out, the SDK walks its own chain: environment, profile, instance role.
-    ...(accessKeyId && secretAccessKey ? { credentials: { accessKeyId, secretAccessKey } } : {}),
+    ...(accessKeyId && secretAccessKey
+      ? { credentials: { accessKeyId, secretAccessKey, sessionToken } }
+      : {}),
     // The SDK's newer default checksums travel in trailers that other servers refuse or store as content.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
