@@ -90,7 +90,14 @@ describe('loadConfig', () => {
     ['REDIS_URL', 'redis://secret-host,other-host/1'],
     ['REDIS_URL', 'redis://:half%an-escape@secret-host'],
     ['REDIS_URL', 'redis+sentinel://secret-host:26379'],
+    ['HF_TOKEN', 'hf_not\na-secret'],
+    ['HF_TOKEN', '\ufeffhf_not-a-secret'],
+    ['HF_TOKEN', '\u201chf_not-a-secret\u201d'],
+    ['HF_TOKEN', 'hf_not-a-secret\u2026'],
+    ['AWS_SESSION_TOKEN', 'not\ra-secret'],
+    ['AWS_SESSION_TOKEN', 'not-a-secret\n'],
     ['AWS_SESSION_TOKEN', 'not-a-secret'],
+    ['AWS_REGION', 'eu\nsecret'],
     ['HF_TOKEN', 'hf_secret\u200b'],
     ['PORT', '8000\r'],
     ['MAX_WAIT', '5 '],
@@ -138,6 +145,19 @@ describe('loadConfig', () => {
         expect.stringContaining('each device once'),
       );
   });
+
+  it.each(['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'])(
+    'should refuse %s that no header can hold',
+    (name) => {
+      const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'key', AWS_SESSION_TOKEN: 'token' };
+      expect(problemsOf(keys)).toEqual([]);
+      for (const value of ['two\nlines', 'two words', 'na\u00efve', 'ends\n']) {
+        expect(problemsOf({ ...keys, [name]: value })).toEqual([
+          expect.stringMatching(new RegExp(`^${name} must `)),
+        ]);
+      }
+    },
+  );
 
   it.each([
     ...['redis://localhost', 'rediss://ann:p%40ss@redis.example:6380/15?family=6', 'redis://[::1]:6379/'],

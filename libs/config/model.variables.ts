@@ -1,5 +1,5 @@
 import { IsNotEmpty, IsOptional, Matches } from 'class-validator';
-import { Flag, HttpUrl, Whole } from './rules';
+import { Flag, HeaderText, HttpUrl, Whole } from './rules';
 import { ServiceVariables } from './service.variables';
 
 /** What is loaded, where it comes from, and what is drawn when a request does not say. */
@@ -65,6 +65,7 @@ export class ModelVariables extends ServiceVariables {
 
   /** For gated or private repositories. */
   @IsOptional()
+  @HeaderText()
   HF_TOKEN?: string;
 
   /**

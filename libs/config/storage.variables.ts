@@ -1,6 +1,6 @@
 import { IsNotEmpty, IsOptional, Matches, MinLength } from 'class-validator';
 import { JobVariables } from './job.variables';
-import { Hosts, HttpUrl, Prefix, Whole } from './rules';
+import { HeaderText, Hosts, HttpUrl, Prefix, Whole } from './rules';
 
 /** Where pictures come from, where they are stored, and how callers get them. */
 export class StorageVariables extends JobVariables {
@@ -67,19 +67,22 @@ export class StorageVariables extends JobVariables {
   S3_PUBLIC_ENDPOINT?: string;
 
   /** The bucket's region. */
-  @IsNotEmpty({ message: 'AWS_REGION must be a region name, such as us-east-1' })
+  @Matches(/^[\w.-]+$/, { message: 'AWS_REGION must be a region name, such as us-east-1' })
   AWS_REGION = 'us-east-1';
 
   /** With AWS_SECRET_ACCESS_KEY. Unset: the SDK's own chain (instance role, profile, ...). */
   @IsOptional()
+  @HeaderText()
   AWS_ACCESS_KEY_ID?: string;
 
   /** With AWS_ACCESS_KEY_ID. */
   @IsOptional()
+  @HeaderText()
   AWS_SECRET_ACCESS_KEY?: string;
 
   /** The third part of temporary credentials, beside the two keys. It expires with them: a role renews itself. */
   @IsOptional()
+  @HeaderText()
   AWS_SESSION_TOKEN?: string;
 
   /** Folder of the avatars that memory draws from. */
