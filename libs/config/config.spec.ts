@@ -98,6 +98,7 @@ describe('loadConfig', () => {
     ['AWS_SESSION_TOKEN', 'not-a-secret\n'],
     ['AWS_SESSION_TOKEN', 'not-a-secret'],
     ['AWS_REGION', 'eu\nsecret'],
+    ['S3_PATH_STYLE', 'path'],
     ['HF_TOKEN', 'hf_secret\u200b'],
     ['PORT', '8000\r'],
     ['MAX_WAIT', '5 '],
@@ -163,6 +164,23 @@ describe('loadConfig', () => {
     ...['redis://localhost', 'rediss://ann:p%40ss@redis.example:6380/15?family=6', 'redis://[::1]:6379/'],
     ...['redis+sentinel://:secret@one,two:26380/mymaster/1', 'rediss+sentinel://one/main?sentinelPassword=x'],
   ])('should take REDIS_URL=%s', (REDIS_URL) => expect(problemsOf({ REDIS_URL })).toEqual([]));
+
+  it('should refuse an address of the storage that names the bucket already', () => {
+    const at = (S3_ENDPOINT: string, more: NodeJS.ProcessEnv = {}) =>
+      problemsOf({ S3_BUCKET_NAME: 'pictures', S3_ENDPOINT, ...more });
+    expect(at('https://s3.example.com/pictures/')).toEqual([
+      'S3_ENDPOINT must not end in the bucket, which S3_BUCKET_NAME adds to it',
+    ]);
+    expect(at('https://pictures.s3.example.com')).toEqual([
+      expect.stringMatching(/^S3_ENDPOINT must not begin with the bucket.*set S3_PATH_STYLE=true$/),
+    ]);
+    expect(
+      problemsOf({ S3_BUCKET_NAME: 'pictures', S3_PUBLIC_ENDPOINT: 'https://cdn.example.com/pictures' }),
+    ).toEqual(['S3_PUBLIC_ENDPOINT must not end in the bucket, which S3_BUCKET_NAME adds to it']);
+    expect(at('https://pictures.example.com', { S3_PATH_STYLE: 'true' })).toEqual([]);
+    expect(at('https://s3.example.com/gateway')).toEqual([]);
+    expect(at('https://picturesque.example.com')).toEqual([]);
+  });
 
   it('should tell every problem at once', () => {
     expect(problemsOf({ PORT: 'x', LOG_LEVEL: 'x' })).toHaveLength(2);

@@ -59,8 +59,25 @@ const storage: Problems = (config) => {
       config.AWS_SESSION_TOKEN && !config.AWS_ACCESS_KEY_ID,
       'AWS_SESSION_TOKEN must be set with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
     ),
+    bucketInAddress(config, 'S3_ENDPOINT'),
+    bucketInAddress(config, 'S3_PUBLIC_ENDPOINT'),
   ];
 };
+
+/** The driver adds the bucket to the address; named twice, objects would be below BUCKET/BUCKET/. */
+function bucketInAddress(config: Config, variable: 'S3_ENDPOINT' | 'S3_PUBLIC_ENDPOINT') {
+  const { [variable]: address, S3_BUCKET_NAME: bucket, S3_PATH_STYLE: style } = config;
+  if (!address || !bucket) return undefined;
+  const url = /^https?:\/\/([^/?#]*)([^?#]*)/i.exec(address);
+  const [, host = '', path = ''] = url ?? [];
+  if (path.split('/').filter(Boolean).at(-1) === bucket)
+    return `${variable} must not end in the bucket, which S3_BUCKET_NAME adds to it`;
+  // A server may be called as its bucket is: then whoever says how it is addressed knows.
+  return when(
+    style === undefined && host.toLowerCase().startsWith(`${bucket}.`),
+    `${variable} must not begin with the bucket, which S3_BUCKET_NAME adds to it; if the server itself is called so, set S3_PATH_STYLE=true`,
+  );
+}
 
 const processes: Problems = (config) => [
   when(

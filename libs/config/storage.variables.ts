@@ -1,6 +1,6 @@
 import { IsNotEmpty, IsOptional, Matches, MinLength } from 'class-validator';
 import { JobVariables } from './job.variables';
-import { HeaderText, Hosts, HttpUrl, Prefix, Whole } from './rules';
+import { Flag, HeaderText, Hosts, HttpUrl, Prefix, Whole } from './rules';
 
 /** Where pictures come from, where they are stored, and how callers get them. */
 export class StorageVariables extends JobVariables {
@@ -65,6 +65,16 @@ export class StorageVariables extends JobVariables {
   @IsOptional()
   @HttpUrl()
   S3_PUBLIC_ENDPOINT?: string;
+
+  /**
+   * Where the bucket's name goes in addresses of the server. true: into the path (`https://s3.example.com/my-pictures/`),
+   * which AWS and most servers take; false: before the host (`https://my-pictures.s3.example.com/`), which some insist on.
+   * Default: true with S3_ENDPOINT, except at Alibaba (aliyuncs.com) and Tencent (myqcloud.com).
+   * @example false
+   */
+  @IsOptional()
+  @Flag()
+  S3_PATH_STYLE?: boolean;
 
   /** The bucket's region. */
   @Matches(/^[\w.-]+$/, { message: 'AWS_REGION must be a region name, such as us-east-1' })
