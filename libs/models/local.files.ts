@@ -1,20 +1,39 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { errnoOf, ifThere } from './absent';
 import { chooseCheckpoint, isDiffusers } from './checkpoint.choice';
 import { ModelError } from './model.error';
 import { readSafetensors } from './safetensors';
 
 export type Kind = 'file' | 'folder' | undefined;
 
+/** What is under the path; rejects where that cannot be known now. */
 export async function kindOf(path: string): Promise<Kind> {
-  const info = await stat(path).catch(() => undefined);
+  const info = await ifThere(stat(path));
   return info?.isFile() ? 'file' : info?.isDirectory() ? 'folder' : undefined;
 }
 
+/** The same, and a failure is a ModelError about `variable`. */
+export async function kindAt(path: string, variable: string): Promise<Kind> {
+  try {
+    return await kindOf(path);
+  } catch (error) {
+    throw unreadable(variable, 'its path', error);
+  }
+}
+
+const unreadable = (variable: string, what: string, error: unknown) =>
+  new ModelError(
+    `${variable}: ${what} cannot be read (${errnoOf(error) ?? 'unknown error'}). Check the disk, and the rights of this process.`,
+    { cause: error },
+  );
+
 /** The checkpoint of a folder, by the rules of checkpoint.choice.ts. */
 export async function checkpointIn(folder: string, variable: string): Promise<string> {
-  const names = await readdir(folder);
-  const kinds = await Promise.all(names.map((name) => kindOf(join(folder, name))));
+  const names = await readdir(folder).catch((error) => {
+    throw unreadable(variable, 'the folder', error);
+  });
+  const kinds = await Promise.all(names.map((name) => kindAt(join(folder, name), variable)));
   const files = names
     .filter((name, i) => kinds[i] === 'file' && /\.(safetensors|gguf|ckpt)$/i.test(name))
     .sort();
@@ -45,8 +64,7 @@ export async function expectWeights(path: string, variable: string): Promise<str
     if (error instanceof ModelError) {
       throw new ModelError(`${variable}: ${error.message}`, { cause: error });
     }
-    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new ModelError(`${variable}: ${basename(path)} cannot be read (${reason}).`, { cause: error });
+    throw unreadable(variable, basename(path), error);
   }
   return path;
 }

@@ -3,7 +3,7 @@ import { type Config, isDemo } from '@app/config';
 import { type DemoFiles, demoFolder } from './demo';
 import { CLIP_VISION, IP_ADAPTER, SDXL_BASE, SDXL_VAE } from './family';
 import { HUB_FORM, type HubReference, parseHubReference } from './hub.reference';
-import { checkpointIn, kindOf } from './local.files';
+import { checkpointIn, kindAt } from './local.files';
 import { ModelError } from './model.error';
 
 /** Where one file of the model comes from, and the variable that an error about it names. */
@@ -57,7 +57,7 @@ export async function planModel(config: Config): Promise<ModelPlan> {
 export async function loraFolder(config: Config): Promise<string | undefined> {
   if (!config.ENABLE_LORA) return undefined;
   if (!config.LORA_DIR) return isDemo(config) ? join(demoFolder(), 'loras') : undefined;
-  if ((await kindOf(config.LORA_DIR)) !== 'folder') {
+  if ((await kindAt(config.LORA_DIR, 'LORA_DIR')) !== 'folder') {
     throw new ModelError('LORA_DIR must be a folder that exists: create it, correct it, or leave it unset.');
   }
   return resolve(config.LORA_DIR);
@@ -65,14 +65,14 @@ export async function loraFolder(config: Config): Promise<string | undefined> {
 
 async function wantCheckpoint(config: Config): Promise<Wanted> {
   if (config.MODEL_FILE) {
-    if ((await kindOf(config.MODEL_FILE)) !== 'file') {
+    if ((await kindAt(config.MODEL_FILE, 'MODEL_FILE')) !== 'file') {
       throw new ModelError('MODEL_FILE must be a checkpoint file that exists; unset it to use MODEL_PATH.');
     }
     return { variable: 'MODEL_FILE', from: { file: resolve(config.MODEL_FILE) } };
   }
   const variable = 'MODEL_PATH';
   if (isDemo(config)) return { variable, from: { demo: 'checkpoint' } };
-  if ((await kindOf(config.MODEL_PATH)) === 'folder') {
+  if ((await kindAt(config.MODEL_PATH, variable)) === 'folder') {
     return { variable, from: { file: await checkpointIn(config.MODEL_PATH, variable) } };
   }
   return locate(
@@ -94,7 +94,7 @@ async function want(
 }
 
 async function locate(text: string, variable: string, rule: string): Promise<Wanted> {
-  if ((await kindOf(text)) === 'file') return { variable, from: { file: resolve(text) } };
+  if ((await kindAt(text, variable)) === 'file') return { variable, from: { file: resolve(text) } };
   const hub = parseHubReference(text);
   // "models/sdxl.safetensors" reads like owner/name, but whoever writes it means a file.
   const meansFile = hub && !hub.path && /\.(safetensors|gguf|ckpt|pth?|bin)$/i.test(text);

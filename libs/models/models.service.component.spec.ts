@@ -5,6 +5,7 @@ import { Test } from '@nestjs/testing';
 import { Config, ConfigModule, loadConfig } from '@app/config';
 import { HubServer } from '../../test/support/hub.server';
 import { safetensors, writeSafetensors } from '../../test/support/safetensors';
+import { asStranger } from '../../test/support/stranger';
 import { demoFolder } from './demo';
 import { ModelsModule } from './models.module';
 import { ModelsService } from './models.service';
@@ -160,6 +161,16 @@ describe(ModelsService.name, () => {
       await expect(resolve({ MODEL_PATH: path })).rejects.toThrow(
         /^MODEL_PATH: sdxl\.safetensors is cut short/,
       );
+    });
+
+    it('should not take a folder that may not be entered for one that is not there', async () => {
+      const path = await file('sdxl.safetensors');
+      const reason = /^(MODEL_FILE|MODEL_PATH|LORA_DIR): its path cannot be read \(EACCES\)/;
+      await asStranger(root, async () => {
+        await expect(resolve({ MODEL_FILE: path })).rejects.toThrow(reason);
+        await expect(resolve({ MODEL_PATH: path })).rejects.toThrow(reason);
+        await expect(resolve({ MODEL_PATH: 'demo', LORA_DIR: join(root, 'loras') })).rejects.toThrow(reason);
+      });
     });
 
     it('should notice a file that only has the name of a model', async () => {
