@@ -90,6 +90,11 @@ describe('loadConfig', () => {
     ['REDIS_URL', 'redis://secret-host,other-host/1'],
     ['REDIS_URL', 'redis://:half%an-escape@secret-host'],
     ['REDIS_URL', 'redis+sentinel://secret-host:26379'],
+    ['MODEL_PATH', 'https://files.example.com/sdxl.safetensors'],
+    ['MODEL_PATH', 's3://bucket/sdxl.safetensors'],
+    ['VAE_PATH', 'https://huggingface.co.example.com/owner/name'],
+    ['MODEL_FILE', 'https://huggingface.co/owner/name/resolve/main/a.safetensors'],
+    ['LORA_DIR', 'file:///models/loras'],
     ['HF_TOKEN', 'hf_not\na-secret'],
     ['HF_TOKEN', '\ufeffhf_not-a-secret'],
     ['HF_TOKEN', '\u201chf_not-a-secret\u201d'],
@@ -164,6 +169,15 @@ describe('loadConfig', () => {
     ...['redis://localhost', 'rediss://ann:p%40ss@redis.example:6380/15?family=6', 'redis://[::1]:6379/'],
     ...['redis+sentinel://:secret@one,two:26380/mymaster/1', 'rediss+sentinel://one/main?sentinelPassword=x'],
   ])('should take REDIS_URL=%s', (REDIS_URL) => expect(problemsOf({ REDIS_URL })).toEqual([]));
+
+  it('should take addresses of the model hub and of its mirror', () => {
+    const file = '/owner/name/resolve/main/a.safetensors';
+    for (const MODEL_PATH of [`https://huggingface.co${file}`, `https://www.hf.co${file}`])
+      expect(problemsOf({ MODEL_PATH, HF_ENDPOINT: 'https://hub.example.com' })).toEqual([]);
+    expect(
+      problemsOf({ VAE_PATH: `http://hub.example.com:80${file}`, HF_ENDPOINT: 'http://hub.example.com:80/' }),
+    ).toEqual([]);
+  });
 
   it('should refuse an address of the storage that names the bucket already', () => {
     const at = (S3_ENDPOINT: string, more: NodeJS.ProcessEnv = {}) =>

@@ -6,7 +6,10 @@ import { ServiceVariables } from './service.variables';
 export class ModelVariables extends ServiceVariables {
   // --- the model ---
 
-  /** The checkpoint: a hub repository (`owner/name`, `owner/name@revision` or `owner/name:file`), a folder, a file, or `demo`. */
+  /**
+   * The checkpoint: a hub repository (`owner/name`, `owner/name@revision` or `owner/name:file`, or the address of its page),
+   * a folder, a file, or `demo`.
+   */
   @IsNotEmpty({ message: 'MODEL_PATH must be a hub repository, a folder, a file or "demo"' })
   MODEL_PATH = 'stabilityai/stable-diffusion-xl-base-1.0';
 

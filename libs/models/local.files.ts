@@ -58,8 +58,8 @@ export async function checkpointIn(folder: string, variable: string): Promise<st
 /** Notices what the engine would only answer with "no context", or with a crash: a cut or mistaken file. */
 export async function expectWeights(path: string, variable: string): Promise<string> {
   try {
+    await expectMagic(path);
     if (/\.safetensors$/i.test(path)) await readSafetensors(path);
-    else await expectMagic(path);
   } catch (error) {
     if (error instanceof ModelError) {
       throw new ModelError(`${variable}: ${error.message}`, { cause: error });
@@ -69,15 +69,33 @@ export async function expectWeights(path: string, variable: string): Promise<str
   return path;
 }
 
-/** Other formats are the engine's to judge; an empty file, or text instead of a GGUF file, is not worth its time. */
+/** The beginnings of what is copied or downloaded in a model's place. */
+const LFS_POINTER = /^version https:\/\/git-lfs/;
+const PAGE = /^\s*<(!doctype|html|\?xml)/i;
+
+/** Other formats are the engine's to judge; what is no model at all is not worth its time. */
 async function expectMagic(path: string): Promise<void> {
+  const start = await readStart(path);
+  const name = basename(path);
+  if (start.length < 4) throw new ModelError(`${name} is empty. Download or copy it again.`);
+  if (LFS_POINTER.test(start)) {
+    throw new ModelError(
+      `${name} is the pointer that Git LFS leaves in a file's place, not the file: run "git lfs pull" in its repository.`,
+    );
+  }
+  if (/\.gguf$/i.test(path) && !start.startsWith('GGUF')) {
+    throw new ModelError(`${name} is not a GGUF file. Download or copy it again.`);
+  }
+  if (PAGE.test(start)) {
+    throw new ModelError(`${name} is a web page, not a model. Download the file itself.`);
+  }
+}
+
+async function readStart(path: string): Promise<string> {
   const file = await open(path, 'r');
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
-    if (bytesRead < 4) throw new ModelError(`${basename(path)} is empty. Download or copy it again.`);
-    if (/\.gguf$/i.test(path) && buffer.toString('latin1') !== 'GGUF') {
-      throw new ModelError(`${basename(path)} is not a GGUF file. Download or copy it again.`);
-    }
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
+    return buffer.toString('latin1', 0, bytesRead);
   } finally {
     await file.close();
   }

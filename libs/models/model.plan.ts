@@ -1,8 +1,8 @@
 import { basename, join, resolve } from 'node:path';
-import { type Config, isDemo } from '@app/config';
+import { type Config, isDemo, isOnHub } from '@app/config';
 import { type DemoFiles, demoFolder } from './demo';
 import { CLIP_VISION, IP_ADAPTER, SDXL_BASE, SDXL_VAE } from './family';
-import { HUB_FORM, type HubReference, parseHubReference } from './hub.reference';
+import { HUB_FORM, type HubReference, parseHubAddress, parseHubReference } from './hub.reference';
 import { checkpointIn, kindAt } from './local.files';
 import { ModelError } from './model.error';
 
@@ -32,11 +32,11 @@ export interface ModelPlan {
 export async function planModel(config: Config): Promise<ModelPlan> {
   const checkpoint = await wantCheckpoint(config);
   const defaults = defaultsFor(checkpoint);
-  const vae = await want(config.VAE_PATH, 'VAE_PATH', defaults.vae);
+  const vae = await want(config, 'VAE_PATH', defaults.vae);
   const adapter = config.ENABLE_IP_ADAPTER
-    ? await want(config.IP_ADAPTER_PATH, 'IP_ADAPTER_PATH', defaults.ipAdapter)
+    ? await want(config, 'IP_ADAPTER_PATH', defaults.ipAdapter)
     : undefined;
-  const encoder = adapter && (await want(config.CLIP_VISION_PATH, 'CLIP_VISION_PATH', defaults.clipVision));
+  const encoder = adapter && (await want(config, 'CLIP_VISION_PATH', defaults.clipVision));
   if (adapter && !encoder) {
     throw new ModelError(
       `IP_ADAPTER_PATH needs CLIP_VISION_PATH, the adapter's image encoder (for SDXL's ViT-H adapters ${CLIP_VISION}). ` +
@@ -75,29 +75,35 @@ async function wantCheckpoint(config: Config): Promise<Wanted> {
   if ((await kindAt(config.MODEL_PATH, variable)) === 'folder') {
     return { variable, from: { file: await checkpointIn(config.MODEL_PATH, variable) } };
   }
-  return locate(
-    config.MODEL_PATH,
-    variable,
-    `"demo", a folder, a file that exists, or a hub name (${HUB_FORM})`,
-  );
+  return locate(config, variable, `"demo", a folder, a file that exists, or a hub name (${HUB_FORM})`);
 }
 
 /** The variable when it is set, else the source's default. */
 async function want(
-  text: string | undefined,
-  variable: string,
+  config: Config,
+  variable: 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH',
   fallback: Wanted['from'] | undefined,
 ): Promise<Wanted | undefined> {
-  if (text)
-    return locate(text, variable, `a file that exists, or a file of the hub (owner/name:path/in/repository)`);
+  if (config[variable])
+    return locate(
+      config,
+      variable,
+      `a file that exists, or a file of the hub (owner/name:path/in/repository)`,
+    );
   return fallback && { variable: `${variable} (its default)`, from: fallback };
 }
 
-async function locate(text: string, variable: string, rule: string): Promise<Wanted> {
+async function locate(
+  config: Config,
+  variable: 'MODEL_PATH' | 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH',
+  rule: string,
+): Promise<Wanted> {
+  const text = config[variable]!;
   if ((await kindAt(text, variable)) === 'file') return { variable, from: { file: resolve(text) } };
-  const hub = parseHubReference(text);
+  const onHub = isOnHub(text, config);
+  const hub = onHub ? parseHubAddress(text) : parseHubReference(text);
   // "models/sdxl.safetensors" reads like owner/name, but whoever writes it means a file.
-  const meansFile = hub && !hub.path && /\.(safetensors|gguf|ckpt|pth?|bin)$/i.test(text);
+  const meansFile = hub && !onHub && !hub.path && /\.(safetensors|gguf|ckpt|pth?|bin)$/i.test(text);
   if (!hub || meansFile) throw new ModelError(`${variable} must be ${rule}. There is no such file.`);
   return { variable, from: { hub } };
 }
