@@ -83,6 +83,27 @@ describe('loadConfig', () => {
     ['REFERENCE_URL_ALLOW', 'http://x'],
     ['ROLE', 'boss'],
     ['REDIS_URL', '"redis://secret-host"'],
+    ['REDIS_URL', 'redis://secret-host/jobs'],
+    ['REDIS_URL', 'redis://secret-host/-1'],
+    ['REDIS_URL', 'redis://secret-host/1st'],
+    ['REDIS_URL', 'redis://secret-host?db=one'],
+    ['REDIS_URL', 'redis://secret-host,other-host/1'],
+    ['REDIS_URL', 'redis://:half%an-escape@secret-host'],
+    ['REDIS_URL', 'redis+sentinel://secret-host:26379'],
+    ['MODEL_PATH', 'https://files.example.com/sdxl.safetensors'],
+    ['MODEL_PATH', 's3://bucket/sdxl.safetensors'],
+    ['VAE_PATH', 'https://huggingface.co.example.com/owner/name'],
+    ['MODEL_FILE', 'https://huggingface.co/owner/name/resolve/main/a.safetensors'],
+    ['LORA_DIR', 'file:///models/loras'],
+    ['HF_TOKEN', 'hf_not\na-secret'],
+    ['HF_TOKEN', '\ufeffhf_not-a-secret'],
+    ['HF_TOKEN', '\u201chf_not-a-secret\u201d'],
+    ['HF_TOKEN', 'hf_not-a-secret\u2026'],
+    ['AWS_SESSION_TOKEN', 'not\ra-secret'],
+    ['AWS_SESSION_TOKEN', 'not-a-secret\n'],
+    ['AWS_SESSION_TOKEN', 'not-a-secret'],
+    ['AWS_REGION', 'eu\nsecret'],
+    ['S3_PATH_STYLE', 'path'],
     ['HF_TOKEN', 'hf_secret\u200b'],
     ['PORT', '8000\r'],
     ['MAX_WAIT', '5 '],
@@ -129,6 +150,50 @@ describe('loadConfig', () => {
       expect(problemsOf({ ENGINE_DEVICES: devices })).toContainEqual(
         expect.stringContaining('each device once'),
       );
+  });
+
+  it.each(['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'])(
+    'should refuse %s that no header can hold',
+    (name) => {
+      const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'key', AWS_SESSION_TOKEN: 'token' };
+      expect(problemsOf(keys)).toEqual([]);
+      for (const value of ['two\nlines', 'two words', 'na\u00efve', 'ends\n']) {
+        expect(problemsOf({ ...keys, [name]: value })).toEqual([
+          expect.stringMatching(new RegExp(`^${name} must `)),
+        ]);
+      }
+    },
+  );
+
+  it.each([
+    ...['redis://localhost', 'rediss://ann:p%40ss@redis.example:6380/15?family=6', 'redis://[::1]:6379/'],
+    ...['redis+sentinel://:secret@one,two:26380/mymaster/1', 'rediss+sentinel://one/main?sentinelPassword=x'],
+  ])('should take REDIS_URL=%s', (REDIS_URL) => expect(problemsOf({ REDIS_URL })).toEqual([]));
+
+  it('should take addresses of the model hub and of its mirror', () => {
+    const file = '/owner/name/resolve/main/a.safetensors';
+    for (const MODEL_PATH of [`https://huggingface.co${file}`, `https://www.hf.co${file}`])
+      expect(problemsOf({ MODEL_PATH, HF_ENDPOINT: 'https://hub.example.com' })).toEqual([]);
+    expect(
+      problemsOf({ VAE_PATH: `http://hub.example.com:80${file}`, HF_ENDPOINT: 'http://hub.example.com:80/' }),
+    ).toEqual([]);
+  });
+
+  it('should refuse an address of the storage that names the bucket already', () => {
+    const at = (S3_ENDPOINT: string, more: NodeJS.ProcessEnv = {}) =>
+      problemsOf({ S3_BUCKET_NAME: 'pictures', S3_ENDPOINT, ...more });
+    expect(at('https://s3.example.com/pictures/')).toEqual([
+      'S3_ENDPOINT must not end in the bucket, which S3_BUCKET_NAME adds to it',
+    ]);
+    expect(at('https://pictures.s3.example.com')).toEqual([
+      expect.stringMatching(/^S3_ENDPOINT must not begin with the bucket.*set S3_PATH_STYLE=true$/),
+    ]);
+    expect(
+      problemsOf({ S3_BUCKET_NAME: 'pictures', S3_PUBLIC_ENDPOINT: 'https://cdn.example.com/pictures' }),
+    ).toEqual(['S3_PUBLIC_ENDPOINT must not end in the bucket, which S3_BUCKET_NAME adds to it']);
+    expect(at('https://pictures.example.com', { S3_PATH_STYLE: 'true' })).toEqual([]);
+    expect(at('https://s3.example.com/gateway')).toEqual([]);
+    expect(at('https://picturesque.example.com')).toEqual([]);
   });
 
   it('should tell every problem at once', () => {

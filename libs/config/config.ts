@@ -18,6 +18,13 @@ export const INPUTS = 'inputs/';
 
 export const isDemo = (config: Config): boolean => !config.MODEL_FILE && config.MODEL_PATH === 'demo';
 
+/** Whether it is the address of something on the model hub: on HF_ENDPOINT or, whatever mirror that is, on the hub itself. */
+export const isOnHub = (address: string, { HF_ENDPOINT }: Config): boolean =>
+  ['huggingface.co', 'hf.co', hostOf(HF_ENDPOINT)].includes(hostOf(address)?.replace(/^www\./, ''));
+
+const hostOf = (address: string): string | undefined =>
+  /^https?:\/\/([^/?#]+)/i.exec(address)?.[1].toLowerCase();
+
 /** Whether callers need keys. */
 export const hasKeys = ({ API_KEYS, API_KEYS_FILE }: Config): boolean =>
   API_KEYS !== undefined || API_KEYS_FILE !== undefined;

@@ -1,12 +1,16 @@
-import { Config, defaultSize, INPUTS, isOpenToOthers, signsLinks } from './config';
+import { Config, defaultSize, INPUTS, isOnHub, isOpenToOthers, signsLinks } from './config';
 import { MAX_SIDE, SIZE_STEP } from '@app/models/family';
 import { parseSize } from './size';
 
 /** What is wrong with variables that are right by themselves: a sentence each, which begins with the variable's name. */
 export const combinationProblems = (config: Config): string[] =>
-  [...addresses(config), ...sizes(config), ...storage(config), ...processes(config)].filter(
-    (problem) => problem !== undefined,
-  );
+  [
+    ...addresses(config),
+    ...models(config),
+    ...sizes(config),
+    ...storage(config),
+    ...processes(config),
+  ].filter((problem) => problem !== undefined);
 
 type Problems = (config: Config) => (string | undefined)[];
 
@@ -27,6 +31,21 @@ const addresses: Problems = (config) => [
     'HOST must be an address of this machine alone, such as 127.0.0.1, while there are no keys: set API_KEYS_FILE or API_KEYS (npm run key makes a key), or ALLOW_ANONYMOUS=true if everybody who reaches it may call',
   ),
 ];
+
+/** Said at the start: no later attempt would find a file under a web address. */
+const models: Problems = (config) => [
+  ...(['MODEL_PATH', 'VAE_PATH', 'IP_ADAPTER_PATH', 'CLIP_VISION_PATH'] as const).map((variable) =>
+    when(
+      isAddress(config[variable]) && !isOnHub(config[variable]!, config),
+      `${variable} must not be a web address, except on the model hub (HF_ENDPOINT): download the file and name it`,
+    ),
+  ),
+  ...(['MODEL_FILE', 'LORA_DIR'] as const).map((variable) =>
+    when(isAddress(config[variable]), `${variable} must be a path on this machine, not a web address`),
+  ),
+];
+
+const isAddress = (text: string | undefined) => /^[a-z][a-z0-9+.-]*:\/\//i.test(text ?? '');
 
 const sizes: Problems = (config) => {
   const { width, height } = defaultSize(config);
@@ -55,8 +74,29 @@ const storage: Problems = (config) => {
       Boolean(config.AWS_ACCESS_KEY_ID) !== Boolean(config.AWS_SECRET_ACCESS_KEY),
       'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together',
     ),
+    when(
+      config.AWS_SESSION_TOKEN && !config.AWS_ACCESS_KEY_ID,
+      'AWS_SESSION_TOKEN must be set with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+    ),
+    bucketInAddress(config, 'S3_ENDPOINT'),
+    bucketInAddress(config, 'S3_PUBLIC_ENDPOINT'),
   ];
 };
+
+/** The driver adds the bucket to the address; named twice, objects would be below BUCKET/BUCKET/. */
+function bucketInAddress(config: Config, variable: 'S3_ENDPOINT' | 'S3_PUBLIC_ENDPOINT') {
+  const { [variable]: address, S3_BUCKET_NAME: bucket, S3_PATH_STYLE: style } = config;
+  if (!address || !bucket) return undefined;
+  const url = /^https?:\/\/([^/?#]*)([^?#]*)/i.exec(address);
+  const [, host = '', path = ''] = url ?? [];
+  if (path.split('/').filter(Boolean).at(-1) === bucket)
+    return `${variable} must not end in the bucket, which S3_BUCKET_NAME adds to it`;
+  // A server may be called as its bucket is: then whoever says how it is addressed knows.
+  return when(
+    style === undefined && host.toLowerCase().startsWith(`${bucket}.`),
+    `${variable} must not begin with the bucket, which S3_BUCKET_NAME adds to it; if the server itself is called so, set S3_PATH_STYLE=true`,
+  );
+}
 
 const processes: Problems = (config) => [
   when(

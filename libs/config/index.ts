@@ -1,4 +1,4 @@
 export { ConfigModule } from './config.module';
-export { Config, INPUTS, defaultSize, hasKeys, isDemo, isOpenToOthers, signsLinks } from './config';
+export { Config, INPUTS, defaultSize, hasKeys, isDemo, isOnHub, isOpenToOthers, signsLinks } from './config';
 export { ConfigError, loadConfig } from './load.config';
 export { parseSize, type Size } from './size';

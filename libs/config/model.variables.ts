@@ -1,12 +1,15 @@
 import { IsNotEmpty, IsOptional, Matches } from 'class-validator';
-import { Flag, HttpUrl, Whole } from './rules';
+import { Flag, HeaderText, HttpUrl, Whole } from './rules';
 import { ServiceVariables } from './service.variables';
 
 /** What is loaded, where it comes from, and what is drawn when a request does not say. */
 export class ModelVariables extends ServiceVariables {
   // --- the model ---
 
-  /** The checkpoint: a hub repository (`owner/name`, `owner/name@revision` or `owner/name:file`), a folder, a file, or `demo`. */
+  /**
+   * The checkpoint: a hub repository (`owner/name`, `owner/name@revision` or `owner/name:file`, or the address of its page),
+   * a folder, a file, or `demo`.
+   */
   @IsNotEmpty({ message: 'MODEL_PATH must be a hub repository, a folder, a file or "demo"' })
   MODEL_PATH = 'stabilityai/stable-diffusion-xl-base-1.0';
 
@@ -65,6 +68,7 @@ export class ModelVariables extends ServiceVariables {
 
   /** For gated or private repositories. */
   @IsOptional()
+  @HeaderText()
   HF_TOKEN?: string;
 
   /**

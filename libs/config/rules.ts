@@ -38,6 +38,14 @@ export const OneOf =
     IsIn(values, { message: `${key} must be ${choice}` })(target, key);
   };
 
+/** What goes into a header of HTTP: a line break inside, or a letter of no such alphabet, would fail each request. */
+export const HeaderText = (): Rule =>
+  all(
+    Matches(/^[\x21-\x7e]+$/, {
+      message: '$property must be one line of plain letters, digits and signs: copy it anew',
+    }),
+  );
+
 /** Values separated by commas. */
 export const List = (): PropertyDecorator =>
   Transform(({ value }: { value: unknown }) =>

@@ -1,4 +1,5 @@
 import { IsNotEmpty, IsOptional, Matches } from 'class-validator';
+import { REDIS_ADDRESS } from './redis.address.rule';
 import { Flag, HttpUrl, List, OneOf, Whole } from './rules';
 
 /** Who reaches the service, and what this process does. */
@@ -102,11 +103,15 @@ export class ServiceVariables {
   ROLE: 'all' | 'api' | 'worker' = 'all';
 
   /**
-   * Set: jobs are kept in this Redis, and several processes share them. Unset: in DATA_DIR.
+   * Set: jobs are kept in this Redis, and several processes share them. Unset: in DATA_DIR. With sentinels:
+   * `redis+sentinel://HOST,HOST/NAME/DATABASE`, `?sentinelPassword=` where they want one. `rediss` in place of `redis`: TLS.
    * @example redis://localhost:6379
    */
   @IsOptional()
-  @Matches(/^rediss?:\/\/\S+$/, { message: 'REDIS_URL must be an address such as redis://localhost:6379' })
+  @Matches(REDIS_ADDRESS, {
+    message:
+      'REDIS_URL must be an address such as redis://localhost:6379/0, or redis+sentinel://localhost:26379/mymaster/0',
+  })
   REDIS_URL?: string;
 
   /** Seconds that running pictures get to finish when the process is asked to end; what waits is left to the next one. */

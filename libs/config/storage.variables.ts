@@ -1,6 +1,6 @@
 import { IsNotEmpty, IsOptional, Matches, MinLength } from 'class-validator';
 import { JobVariables } from './job.variables';
-import { Hosts, HttpUrl, Prefix, Whole } from './rules';
+import { Flag, HeaderText, Hosts, HttpUrl, Prefix, Whole } from './rules';
 
 /** Where pictures come from, where they are stored, and how callers get them. */
 export class StorageVariables extends JobVariables {
@@ -8,7 +8,7 @@ export class StorageVariables extends JobVariables {
 
   /**
    * Seconds that a link to a picture opens it; at most a week, as S3 has it. With a bucket links lead to it and are
-   * presigned (those made with an instance role's credentials end with these); else, where callers need keys, links lead
+   * presigned (those made with temporary credentials end with these); else, where callers need keys, links lead
    * to this service and are signed by it. Unset: nothing is presigned, and what this service signs opens for a day.
    * Without a bucket and without keys links do not expire.
    * @example 3600
@@ -66,17 +66,34 @@ export class StorageVariables extends JobVariables {
   @HttpUrl()
   S3_PUBLIC_ENDPOINT?: string;
 
+  /**
+   * Where the bucket's name goes in addresses of the server. true: into the path (`https://s3.example.com/my-pictures/`),
+   * which AWS and most servers take; false: before the host (`https://my-pictures.s3.example.com/`), which some insist on.
+   * Default: true with S3_ENDPOINT, except at Alibaba (aliyuncs.com) and Tencent (myqcloud.com).
+   * @example false
+   */
+  @IsOptional()
+  @Flag()
+  S3_PATH_STYLE?: boolean;
+
   /** The bucket's region. */
-  @IsNotEmpty({ message: 'AWS_REGION must be a region name, such as us-east-1' })
+  @Matches(/^[\w.-]+$/, { message: 'AWS_REGION must be a region name, such as us-east-1' })
   AWS_REGION = 'us-east-1';
 
   /** With AWS_SECRET_ACCESS_KEY. Unset: the SDK's own chain (instance role, profile, ...). */
   @IsOptional()
+  @HeaderText()
   AWS_ACCESS_KEY_ID?: string;
 
   /** With AWS_ACCESS_KEY_ID. */
   @IsOptional()
+  @HeaderText()
   AWS_SECRET_ACCESS_KEY?: string;
+
+  /** The third part of temporary credentials, beside the two keys. It expires with them: a role renews itself. */
+  @IsOptional()
+  @HeaderText()
+  AWS_SESSION_TOKEN?: string;
 
   /** Folder of the avatars that memory draws from. */
   @Prefix()

@@ -5,6 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import { ifThere } from './absent';
 import { diskError, ModelError } from './model.error';
 import type { OnProgress } from './model.progress';
 import { packageRoot } from './package.root';
@@ -113,11 +114,8 @@ async function mark(file: string, sha256: string): Promise<void> {
 }
 
 async function isUnpacked(file: string, sha256: string): Promise<boolean> {
-  try {
-    return (await readFile(markerOf(file), 'utf8')) === (await stamp(file, sha256));
-  } catch {
-    return false;
-  }
+  const marker = await ifThere(readFile(markerOf(file), 'utf8'));
+  return marker !== undefined && marker === (await ifThere(stamp(file, sha256)));
 }
 
 /** `sha256sum`'s format, so that people can check the folder with it. */

@@ -1,5 +1,6 @@
 import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { ifThere } from './absent';
 import type { HubFile } from './hub.client';
 import type { HubReference } from './hub.reference';
 import { replaceFile } from './replace.file';
@@ -58,8 +59,8 @@ export class HubCache {
 }
 
 async function readText(path: string): Promise<string | undefined> {
-  return (await readFile(path, 'utf8').catch(() => '')).trim() || undefined;
+  return (await ifThere(readFile(path, 'utf8')))?.trim() || undefined;
 }
 
 /** Follows links: a snapshot whose blob was deleted is not there. */
-const isFile = async (path: string) => (await stat(path).catch(() => undefined))?.isFile() ?? false;
+const isFile = async (path: string) => (await ifThere(stat(path)))?.isFile() ?? false;

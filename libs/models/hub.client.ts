@@ -1,5 +1,6 @@
 import { HubApiError, listFiles } from '@huggingface/hub';
 import { EnvHttpProxyAgent, RetryAgent, fetch, type RequestInit, type Response } from 'undici';
+import { hubError } from './hub.errors';
 import { ModelError } from './model.error';
 import type { HubReference } from './hub.reference';
 
@@ -22,6 +23,17 @@ export interface HubOptions {
   readonly token?: string;
   /** First pause before a failed request is tried again; it doubles. */
   readonly retryDelayMs?: number;
+}
+
+const NO_HEAD = [405, 501];
+/** Redirects before a file is described. */
+const MOST_HOPS = 5;
+
+/** What is known of a file so far. */
+interface Described {
+  commit?: string;
+  size?: number;
+  etag?: string;
 }
 
 /** What the hub calls a file or a commit becomes a name in the cache. */
@@ -79,34 +91,48 @@ export class HubClient {
     return { files, folders };
   }
 
-  /** Size, content hash and commit, as the hub reports them before it redirects to where the bytes are. */
+  /**
+   * Size, content hash and commit, as the hub reports them before it redirects to where the bytes are. A mirror may
+   * redirect to the hub first, or leave the size to whoever asks for bytes.
+   */
   async describe(reference: HubReference & { path: string }, variable: string): Promise<HubFile> {
-    let url = this.address(reference.repo, reference.revision, reference.path);
-    for (let hops = 0; hops < 5; hops++) {
-      const response = await this.get(url, variable, { method: 'HEAD', redirect: 'manual' });
-      const header = (name: string) => response.headers.get(name) ?? undefined;
-      const etag = header('x-linked-etag') ?? header('etag');
-      const location = header('location');
-      // A renamed repository answers with an address on the hub itself and without the file's hash.
-      if (location && !header('x-linked-etag') && this.isHub(new URL(location, url).href)) {
-        url = new URL(location, url).href;
-        continue;
-      }
-      const size = Number(header('x-linked-size') ?? header('content-length'));
-      const name = etag?.replace(/^W\//, '').replaceAll('"', '') ?? '';
-      if (!FILE_NAME.test(name) || !Number.isSafeInteger(size)) break;
-      return {
-        repo: reference.repo,
-        commit: FILE_NAME.test(header('x-repo-commit') ?? '') ? header('x-repo-commit')! : reference.revision,
-        path: reference.path,
-        size,
-        etag: name,
-        sha256: /^[0-9a-f]{64}$/.test(name) ? name : undefined,
-      };
+    const start = this.address(reference.repo, reference.revision, reference.path);
+    const known: Described = {};
+    let url: string | undefined = start;
+    for (let hops = 0; url && hops < MOST_HOPS; hops++) url = await this.look(url, known, variable);
+    if (!known.size || !known.etag) await this.probe(start, known, variable);
+    const { commit = reference.revision, size, etag } = known;
+    if (!size || !etag) {
+      throw new ModelError(
+        `${variable}: what answers at HF_ENDPOINT does not tell the file's size and ETag: it is no model hub, or a mirror ` +
+          'that leaves them out.',
+      );
     }
-    throw new ModelError(
-      `${variable}: the model hub does not tell the file's size and hash; is HF_ENDPOINT a hub?`,
-    );
+    const sha256 = /^[0-9a-f]{64}$/.test(etag) ? etag : undefined;
+    return { repo: reference.repo, commit, path: reference.path, size, etag, sha256 };
+  }
+
+  /** One HEAD. Resolves to the address that describes the file, where this one only leads there. */
+  private async look(url: string, known: Described, variable: string): Promise<string | undefined> {
+    const { headers, status } = await this.get(url, variable, { method: 'HEAD', redirect: 'manual' }, true);
+    // A link to the bytes may be signed for GET alone, and a mirror may not know HEAD.
+    if (status >= 400 && this.isHub(url) && !NO_HEAD.includes(status))
+      throw this.explain(undefined, status, variable);
+    if (status >= 400) return undefined;
+    const location = headers.get('location');
+    // A renamed repository, or a mirror.
+    const leads = location !== null && !headers.has('x-linked-etag');
+    learn(known, headers, !leads);
+    return leads ? new URL(location, url).href : undefined;
+  }
+
+  /** One byte of the file: its reply says of how many, also where HEAD is not answered. */
+  private async probe(url: string, known: Described, variable: string): Promise<void> {
+    const response = await this.get(url, variable, { headers: { range: 'bytes=0-0' } });
+    await response.body?.cancel();
+    learn(known, response.headers, true);
+    const total = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1];
+    known.size = Number(total ?? (response.status === 200 ? response.headers.get('content-length') : 0));
   }
 
   /** The file's bytes from `start` on: 206, or 200 and all of it where the server knows no ranges. */
@@ -120,16 +146,17 @@ export class HubClient {
     await this.agent.close();
   }
 
-  private async get(url: string, variable: string, init: RequestInit): Promise<Response> {
+  /** `lenient`: whatever status it answers. */
+  private async get(url: string, variable: string, init: RequestInit, lenient = false): Promise<Response> {
     let response: Response;
     try {
       response = await this.request(url, init);
     } catch (error) {
       throw this.explain(error, undefined, variable);
     }
-    if (response.status >= 400) {
+    if (response.status >= 400 && !lenient) {
       await response.body?.cancel();
-      throw this.explain(undefined, response.status, variable);
+      throw this.explain(undefined, response.status, variable, !this.isHub(response.url || url));
     }
     return response;
   }
@@ -154,30 +181,27 @@ export class HubClient {
     return `${this.endpoint}/${repo}/resolve/${encodeURIComponent(revision)}/${encoded}`;
   }
 
-  private explain(error: unknown, status: number | undefined, variable: string): ModelError {
-    const cause = (error as Error | undefined)?.cause as { statusCode?: number; code?: string } | undefined;
-    const code = status ?? cause?.statusCode;
-    const options = { cause: error };
-    if (code === 401 || code === 403) {
-      const what = this.options.token
-        ? 'HF_TOKEN has no access: accept the licence on its page with the account of the token'
-        : 'set HF_TOKEN to a token that has access';
-      return new ModelError(
-        `${variable}: the repository is private, gated or does not exist; ${what}.`,
-        options,
-      );
-    }
-    if (code === 404) {
-      return new ModelError(
-        `${variable}: the model hub has no such repository, revision or file. Expected a file, a folder, or a name as on the hub.`,
-        options,
-      );
-    }
-    const reason = code ? `it answered ${code}` : (cause?.code ?? 'no answer');
-    return new ModelError(
-      `${variable}: the model hub could not be reached (${reason}). Check the network and HF_ENDPOINT, or name a local file; ` +
-        'what is already downloaded is kept.',
-      options,
-    );
+  private explain(
+    error: unknown,
+    status: number | undefined,
+    variable: string,
+    elsewhere = false,
+  ): ModelError {
+    return hubError(error, status, variable, { hasToken: Boolean(this.options.token), elsewhere });
   }
+}
+
+/** Adds what the headers of a reply say of the file. */
+function learn(known: Described, headers: Response['headers'], describes: boolean): void {
+  const commit = headers.get('x-repo-commit') ?? '';
+  if (FILE_NAME.test(commit)) known.commit ??= commit;
+  if (!describes) return;
+  const name = (headers.get('x-linked-etag') ?? headers.get('etag') ?? '')
+    .replace(/^W\//, '')
+    .replaceAll('"', '');
+  if (FILE_NAME.test(name)) known.etag ??= name;
+  const size = Number(
+    headers.get('x-linked-size') ?? (headers.has('location') ? 0 : headers.get('content-length')),
+  );
+  if (Number.isSafeInteger(size) && size > 0) known.size ??= size;
 }

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import {
   mkdir,
   mkdtemp,
@@ -10,8 +11,12 @@ import {
   truncate,
   writeFile,
 } from 'node:fs/promises';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createSafeServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeCertificate } from '../../test/support/certificate';
 import { COMMIT, HubServer } from '../../test/support/hub.server';
 import { HubClient } from './hub.client';
 import { HubFiles } from './hub.files';
@@ -289,6 +294,90 @@ describe(HubFiles.name, () => {
       const size = bavail * bsize + 10e9;
       jest.spyOn(client, 'describe').mockResolvedValue({ ...FILE, commit: COMMIT, size, etag: SHA256 });
       await new HubFiles(client, home).prepare([{ reference: FILE, variable: 'MODEL_PATH' }]);
+    });
+  });
+
+  describe('through a mirror', () => {
+    const closing: (() => unknown)[] = [];
+    afterEach(() => closing.splice(0).forEach((close) => close()));
+
+    async function mirror(answer: RequestListener, token?: string): Promise<HubFiles> {
+      const server = createServer(answer);
+      closing.push(
+        () => server.close(),
+        () => server.closeAllConnections(),
+      );
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      return at(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, token);
+    }
+    function at(endpoint: string, token?: string): HubFiles {
+      const client = new HubClient({ endpoint, token, retryDelayMs: 1 });
+      clients.push(client);
+      return new HubFiles(client, home);
+    }
+    const fetched = async (files: HubFiles) => sumOf(await files.get(FILE, 'MODEL_PATH', () => undefined));
+    const ETAG = { etag: `"${SHA256}"` };
+    const whole: RequestListener = (_request, reply) => reply.writeHead(200, ETAG).end(MODEL);
+
+    it('should follow one that redirects everything to the hub', async () => {
+      const files = await mirror((request, reply) => {
+        // With a length of its own, which is none of the file's.
+        reply.writeHead(308, { location: hub.endpoint + request.url!, 'content-length': 9, etag: '"own"' });
+        reply.end(request.method === 'HEAD' ? undefined : 'elsewhere');
+      }, 'secret-token');
+      expect(await fetched(files)).toBe(SHA256);
+      expect(hub.seen.every(({ authorization }) => authorization === undefined)).toBe(true);
+    });
+
+    it('should name what to change where the hub wants a token that the mirror got', async () => {
+      hub.token = 'right';
+      const redirect: RequestListener = (request, reply) =>
+        reply.writeHead(302, { location: hub.endpoint + request.url! }).end();
+      await expect(fetched(await mirror(redirect, 'right'))).rejects.toThrow(
+        /^MODEL_PATH: the host to which HF_ENDPOINT redirects refused \(401\)\. .*set HF_ENDPOINT to the hub itself/,
+      );
+    });
+
+    it.each<[string, RequestListener]>([
+      [
+        'has no length',
+        (_request, reply) => reply.writeHead(200, { ...ETAG, 'transfer-encoding': 'chunked' }).end(),
+      ],
+      [
+        'has a length of nothing',
+        (_request, reply) => reply.writeHead(200, { ...ETAG, 'content-length': 0 }).end(),
+      ],
+      ['is not allowed', (_request, reply) => reply.writeHead(405).end()],
+    ])('should learn the size from the first byte where the reply to HEAD %s', async (_what, head) => {
+      const files = await mirror((request, reply) => {
+        if (request.method === 'HEAD') return head(request, reply);
+        reply.setHeader('content-length', MODEL.length);
+        whole(request, reply);
+      });
+      expect(await fetched(files)).toBe(SHA256);
+    });
+
+    it('should say what it lacks', async () => {
+      await expect(fetched(await mirror(whole))).rejects.toThrow(
+        /HF_ENDPOINT does not tell the file's size and ETag/,
+      );
+    });
+
+    it.each([
+      [undefined, /too many requests from here \(429\): wait some minutes, or set HF_TOKEN/],
+      ['token', /too many requests from here \(429\): wait some minutes\. /],
+    ])('should say that there were too many requests (token: %s)', async (token, message) => {
+      const files = await mirror((_request, reply) => reply.writeHead(429).end(), token);
+      await expect(fetched(files)).rejects.toThrow(message);
+    });
+
+    it('should name the variable for a certificate of an own authority', async () => {
+      const { key, cert } = makeCertificate(home);
+      const server = createSafeServer({ key: await readFile(key), cert: await readFile(cert) }, whole);
+      closing.push(() => server.close());
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      const files = at(`https://127.0.0.1:${(server.address() as AddressInfo).port}`);
+      await expect(fetched(files)).rejects.toThrow(/DEPTH_ZERO_SELF_SIGNED_CERT.*NODE_EXTRA_CA_CERTS/);
     });
   });
 });

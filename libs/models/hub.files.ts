@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { ifThere } from './absent';
 import { chooseCheckpoint, isDiffusers } from './checkpoint.choice';
 import { HubCache } from './hub.cache';
 import type { HubClient, HubFile } from './hub.client';
@@ -97,7 +98,7 @@ export class HubFiles {
 
 /** Under another name or revision the same bytes may be here. */
 const isWhole = async ({ file, blob }: Missing): Promise<boolean> =>
-  (await stat(blob).catch(() => undefined))?.size === file.size;
+  (await ifThere(stat(blob)))?.size === file.size;
 
 function undecided(candidates: readonly string[], diffusers: boolean, variable: string): ModelError {
   if (candidates.length > 0) {

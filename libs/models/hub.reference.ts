@@ -9,6 +9,23 @@ export interface HubReference {
 const PATTERN =
   /^(?<repo>[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)(?:@(?<revision>[\w./-]+))?(?::(?<path>[^:]+))?$/;
 
+/** A repository, or one of its files, as browsers show its address. */
+const PAGE =
+  /^https?:\/\/[^/]+\/(?<repo>[^/?#]+\/[^/?#]+)(?:\/(?<view>tree|resolve|blob|raw)\/(?<revision>[^/?#]+)(?:\/(?<path>[^?#]+?))?)?\/?(?:[?#].*)?$/i;
+
+/** The same from the address of a page or a download of the hub; undefined for its other pages. */
+export function parseHubAddress(text: string): HubReference | undefined {
+  const { repo, view, revision = 'main', path } = PAGE.exec(text)?.groups ?? {};
+  // Of a tree only the top is the repository; the other views are of one file.
+  if (!repo || (view && (view === 'tree') === Boolean(path))) return undefined;
+  try {
+    const name = `${repo}@${decodeURIComponent(revision)}`;
+    return parseHubReference(path ? `${name}:${decodeURIComponent(path)}` : name);
+  } catch {
+    return undefined; // half an escape
+  }
+}
+
 /** undefined when the text is no hub reference: a path, for one, or `name` without an owner. */
 export function parseHubReference(text: string): HubReference | undefined {
   const { repo, revision = 'main', path } = PATTERN.exec(text)?.groups ?? {};

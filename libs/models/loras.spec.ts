@@ -10,6 +10,7 @@ import {
   partlyMatchingLora,
   writeSafetensors,
 } from '../../test/support/safetensors';
+import { asStranger } from '../../test/support/stranger';
 import { findLora, largestLora, listLoras } from './loras';
 
 describe('LoRAs of a folder', () => {
@@ -136,6 +137,21 @@ describe('LoRAs of a folder', () => {
       await expect(findLora(folder, name)).rejects.toMatchObject({ code: 'lora_not_found' });
     },
   );
+
+  it('should not say of a LoRA that it is not there when nobody can know', async () => {
+    await writeSafetensors(at('style'), DEMO_LAYER);
+    const blocked = { code: 'storage_unavailable', message: expect.stringContaining('EACCES') as string };
+    await asStranger(root, () => expect(findLora(folder, 'style')).rejects.toMatchObject(blocked));
+    expect((await findLora(folder, 'style')).name).toBe('style');
+    // A file whose bytes the disk does not give: of this one the kernel says so.
+    await symlink('/proc/self/mem', at('faulty'));
+    await expect(findLora(folder, 'faulty')).rejects.toMatchObject({
+      code: 'storage_unavailable',
+      message: 'The file of the LoRA "faulty" cannot be read now (EIO)',
+    });
+    await symlink(at('loop'), at('loop'));
+    await expect(findLora(folder, 'loop')).rejects.toMatchObject({ code: 'lora_not_found' });
+  });
 
   it('should have none without a folder', async () => {
     expect(await listLoras(undefined)).toEqual([]);

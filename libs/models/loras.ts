@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
+import { errnoOf, isAbsent } from './absent';
 import { fileHash, fileStamp } from './file.hash';
 import { kindOf } from './local.files';
 import { ModelError } from './model.error';
@@ -35,15 +36,18 @@ const warned = new Map<string, string>();
 /** LoRAs of a folder by name. Files that are no LoRAs are logged, not offered. No folder: no LoRAs. */
 export const listLoras = (folder: string | undefined): Promise<Lora[]> => readAll(folder, read);
 
-/** Throws ServiceError `lora_not_found`, naming what there is. Links in the folder may lead out: it is the operator's. */
+/**
+ * Throws ServiceError `lora_not_found`, naming what there is; `storage_unavailable` where the disk does not say.
+ * Links in the folder may lead out: it is the operator's.
+ */
 export async function findLora(folder: string | undefined, name: string): Promise<Lora> {
-  if (folder && LORA_NAME.test(name) && (await kindOf(join(folder, name + EXTENSION))) === 'file') {
+  if (folder && LORA_NAME.test(name)) {
     try {
-      return await read(folder, name);
+      if ((await kindOf(join(folder, name + EXTENSION))) === 'file') return await read(folder, name);
     } catch (error) {
-      // An error of the disk names folders; a caller learns only what is wrong with the file.
-      const why = error instanceof ModelError ? error.message : 'its file cannot be read.';
-      throw notFound(`The LoRA "${name}" cannot be used: ${why}`, error);
+      if (error instanceof ModelError)
+        throw notFound(`The LoRA "${name}" cannot be used: ${error.message}`, error);
+      if (!isAbsent(error)) throw unreadable(name, error);
     }
   }
   // Their headers suffice: a caller who mistypes a name does not wait until all files are hashed.
@@ -125,6 +129,15 @@ const entries = (folder: string): Promise<string[]> =>
     const sentence = 'The folder of the LoRAs (LORA_DIR) cannot be read';
     throw new ServiceError('storage_unavailable', sentence, undefined, { cause });
   });
+
+/** An error of the disk names folders; a caller learns only that it is none of the request. */
+const unreadable = (name: string, cause: unknown) =>
+  new ServiceError(
+    'storage_unavailable',
+    `The file of the LoRA "${name}" cannot be read now (${errnoOf(cause) ?? 'unknown error'})`,
+    undefined,
+    { cause },
+  );
 
 const notFound = (message: string, cause?: unknown) =>
   new ServiceError('lora_not_found', message, 'loras', { cause });

@@ -7,6 +7,7 @@ export class ModelError extends Error {
 }
 
 const FULL = ['ENOSPC', 'EDQUOT'];
+const FAULTY = ['EIO', 'ESTALE', 'ENXIO', 'ETIMEDOUT', 'EREMOTEIO'];
 const REFUSED = ['EACCES', 'EPERM', 'EROFS'];
 
 /** Turns what a full or locked disk throws into a sentence about `variable`'s folder; other errors stay as they are. */
@@ -21,6 +22,11 @@ export function diskError(error: unknown, variable: string): unknown {
   }
   if (REFUSED.includes(code)) {
     return new ModelError(`${variable} must be a folder that this process can write to.`, { cause: error });
+  }
+  if (FAULTY.includes(code) && (error as NodeJS.ErrnoException).syscall) {
+    return new ModelError(`The disk of ${variable}'s folder gives no answer (${code}): check it.`, {
+      cause: error,
+    });
   }
   return error;
 }

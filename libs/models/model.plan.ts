@@ -1,9 +1,9 @@
 import { basename, join, resolve } from 'node:path';
-import { type Config, isDemo } from '@app/config';
+import { type Config, isDemo, isOnHub } from '@app/config';
 import { type DemoFiles, demoFolder } from './demo';
 import { CLIP_VISION, IP_ADAPTER, SDXL_BASE, SDXL_VAE } from './family';
-import { HUB_FORM, type HubReference, parseHubReference } from './hub.reference';
-import { checkpointIn, kindOf } from './local.files';
+import { HUB_FORM, type HubReference, parseHubAddress, parseHubReference } from './hub.reference';
+import { checkpointIn, kindAt } from './local.files';
 import { ModelError } from './model.error';
 
 /** Where one file of the model comes from, and the variable that an error about it names. */
@@ -32,11 +32,11 @@ export interface ModelPlan {
 export async function planModel(config: Config): Promise<ModelPlan> {
   const checkpoint = await wantCheckpoint(config);
   const defaults = defaultsFor(checkpoint);
-  const vae = await want(config.VAE_PATH, 'VAE_PATH', defaults.vae);
+  const vae = await want(config, 'VAE_PATH', defaults.vae);
   const adapter = config.ENABLE_IP_ADAPTER
-    ? await want(config.IP_ADAPTER_PATH, 'IP_ADAPTER_PATH', defaults.ipAdapter)
+    ? await want(config, 'IP_ADAPTER_PATH', defaults.ipAdapter)
     : undefined;
-  const encoder = adapter && (await want(config.CLIP_VISION_PATH, 'CLIP_VISION_PATH', defaults.clipVision));
+  const encoder = adapter && (await want(config, 'CLIP_VISION_PATH', defaults.clipVision));
   if (adapter && !encoder) {
     throw new ModelError(
       `IP_ADAPTER_PATH needs CLIP_VISION_PATH, the adapter's image encoder (for SDXL's ViT-H adapters ${CLIP_VISION}). ` +
@@ -57,7 +57,7 @@ export async function planModel(config: Config): Promise<ModelPlan> {
 export async function loraFolder(config: Config): Promise<string | undefined> {
   if (!config.ENABLE_LORA) return undefined;
   if (!config.LORA_DIR) return isDemo(config) ? join(demoFolder(), 'loras') : undefined;
-  if ((await kindOf(config.LORA_DIR)) !== 'folder') {
+  if ((await kindAt(config.LORA_DIR, 'LORA_DIR')) !== 'folder') {
     throw new ModelError('LORA_DIR must be a folder that exists: create it, correct it, or leave it unset.');
   }
   return resolve(config.LORA_DIR);
@@ -65,39 +65,45 @@ export async function loraFolder(config: Config): Promise<string | undefined> {
 
 async function wantCheckpoint(config: Config): Promise<Wanted> {
   if (config.MODEL_FILE) {
-    if ((await kindOf(config.MODEL_FILE)) !== 'file') {
+    if ((await kindAt(config.MODEL_FILE, 'MODEL_FILE')) !== 'file') {
       throw new ModelError('MODEL_FILE must be a checkpoint file that exists; unset it to use MODEL_PATH.');
     }
     return { variable: 'MODEL_FILE', from: { file: resolve(config.MODEL_FILE) } };
   }
   const variable = 'MODEL_PATH';
   if (isDemo(config)) return { variable, from: { demo: 'checkpoint' } };
-  if ((await kindOf(config.MODEL_PATH)) === 'folder') {
+  if ((await kindAt(config.MODEL_PATH, variable)) === 'folder') {
     return { variable, from: { file: await checkpointIn(config.MODEL_PATH, variable) } };
   }
-  return locate(
-    config.MODEL_PATH,
-    variable,
-    `"demo", a folder, a file that exists, or a hub name (${HUB_FORM})`,
-  );
+  return locate(config, variable, `"demo", a folder, a file that exists, or a hub name (${HUB_FORM})`);
 }
 
 /** The variable when it is set, else the source's default. */
 async function want(
-  text: string | undefined,
-  variable: string,
+  config: Config,
+  variable: 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH',
   fallback: Wanted['from'] | undefined,
 ): Promise<Wanted | undefined> {
-  if (text)
-    return locate(text, variable, `a file that exists, or a file of the hub (owner/name:path/in/repository)`);
+  if (config[variable])
+    return locate(
+      config,
+      variable,
+      `a file that exists, or a file of the hub (owner/name:path/in/repository)`,
+    );
   return fallback && { variable: `${variable} (its default)`, from: fallback };
 }
 
-async function locate(text: string, variable: string, rule: string): Promise<Wanted> {
-  if ((await kindOf(text)) === 'file') return { variable, from: { file: resolve(text) } };
-  const hub = parseHubReference(text);
+async function locate(
+  config: Config,
+  variable: 'MODEL_PATH' | 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH',
+  rule: string,
+): Promise<Wanted> {
+  const text = config[variable]!;
+  if ((await kindAt(text, variable)) === 'file') return { variable, from: { file: resolve(text) } };
+  const onHub = isOnHub(text, config);
+  const hub = onHub ? parseHubAddress(text) : parseHubReference(text);
   // "models/sdxl.safetensors" reads like owner/name, but whoever writes it means a file.
-  const meansFile = hub && !hub.path && /\.(safetensors|gguf|ckpt|pth?|bin)$/i.test(text);
+  const meansFile = hub && !onHub && !hub.path && /\.(safetensors|gguf|ckpt|pth?|bin)$/i.test(text);
   if (!hub || meansFile) throw new ModelError(`${variable} must be ${rule}. There is no such file.`);
   return { variable, from: { hub } };
 }

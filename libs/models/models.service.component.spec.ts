@@ -5,6 +5,7 @@ import { Test } from '@nestjs/testing';
 import { Config, ConfigModule, loadConfig } from '@app/config';
 import { HubServer } from '../../test/support/hub.server';
 import { safetensors, writeSafetensors } from '../../test/support/safetensors';
+import { asStranger } from '../../test/support/stranger';
 import { demoFolder } from './demo';
 import { ModelsModule } from './models.module';
 import { ModelsService } from './models.service';
@@ -162,6 +163,29 @@ describe(ModelsService.name, () => {
       );
     });
 
+    it.each([
+      [
+        'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 6938078334\n',
+        /Git LFS .*git lfs pull/,
+      ],
+      ['\n<!DOCTYPE html><html>', /is a web page, not a model/],
+    ])('should say what was copied in place of a model: %j', async (text, message) => {
+      for (const name of ['sdxl.ckpt', 'sdxl.safetensors', 'sdxl.bin']) {
+        await writeFile(join(root, name), text);
+        await expect(resolve({ MODEL_FILE: join(root, name) })).rejects.toThrow(message);
+      }
+    });
+
+    it('should not take a folder that may not be entered for one that is not there', async () => {
+      const path = await file('sdxl.safetensors');
+      const reason = /^(MODEL_FILE|MODEL_PATH|LORA_DIR): its path cannot be read \(EACCES\)/;
+      await asStranger(root, async () => {
+        await expect(resolve({ MODEL_FILE: path })).rejects.toThrow(reason);
+        await expect(resolve({ MODEL_PATH: path })).rejects.toThrow(reason);
+        await expect(resolve({ MODEL_PATH: 'demo', LORA_DIR: join(root, 'loras') })).rejects.toThrow(reason);
+      });
+    });
+
     it('should notice a file that only has the name of a model', async () => {
       await writeFile(join(root, 'sdxl.gguf'), '<html>');
       await expect(resolve({ MODEL_FILE: join(root, 'sdxl.gguf') })).rejects.toThrow(
@@ -227,6 +251,19 @@ describe(ModelsService.name, () => {
       expect(basename(files.checkpoint)).toBe('sdxl_vae.safetensors');
       expect(files.checkpoint.startsWith(join(root, 'hf'))).toBe(true);
       expect(hub.seen[0].url).toBe('/owner/name/resolve/v1/sdxl_vae.safetensors');
+    });
+
+    it('should take the address of a file, as browsers show it', async () => {
+      const more = { ENABLE_IP_ADAPTER: 'false' };
+      for (const host of [hub.endpoint, 'https://huggingface.co']) {
+        const files = await resolve(
+          env({ ...more, MODEL_PATH: `${host}/owner/name/blob/v1/sdxl_vae.safetensors?download=true` }),
+        );
+        expect([files.name, basename(files.checkpoint)]).toEqual(['owner/name', 'sdxl_vae.safetensors']);
+      }
+      expect(hub.seen[0].url).toBe('/owner/name/resolve/v1/sdxl_vae.safetensors');
+      const page = resolve(env({ ...more, MODEL_PATH: `${hub.endpoint}/owner/name/discussions/1` }));
+      await expect(page).rejects.toThrow(/^MODEL_PATH must be "demo", a folder/);
     });
 
     it('should say whose default cannot be had', async () => {

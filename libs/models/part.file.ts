@@ -2,6 +2,7 @@ import { mkdir, open, readdir, rename, rm, stat, utimes, type FileHandle } from 
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { ifThere } from './absent';
 
 /** Parts that this process is writing now. */
 const inUse = new Set<string>();
@@ -70,11 +71,7 @@ export class PartFile {
 
   /** Bytes on disk. */
   async size(): Promise<number> {
-    try {
-      return (await stat(this.path)).size;
-    } catch {
-      return 0;
-    }
+    return (await ifThere(stat(this.path)))?.size ?? 0;
   }
 
   /** Appends, or starts over from byte 0. */

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
+import { engineEnvironment } from './engine.environment';
 
 export const ENGINE_MAIN = join(__dirname, '../../apps/engine/src/main.js');
 
@@ -12,6 +13,6 @@ export const forkEngine = (main: string, variables: Readonly<Record<string, stri
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     execArgv: [],
-    // eslint-disable-next-line no-restricted-properties -- handed on whole, not read: the loader and the driver have theirs
-    env: { ...process.env, ...NO_BACKTRACE, ...variables },
+    // eslint-disable-next-line no-restricted-properties -- handed on, not read: the loader and the driver have theirs
+    env: { ...engineEnvironment(process.env), ...NO_BACKTRACE, ...variables },
   });

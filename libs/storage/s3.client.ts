@@ -5,15 +5,22 @@ import type { Config } from '@app/config';
 const CONNECT_TIMEOUT = 3_000;
 const REQUEST_TIMEOUT = 30_000;
 
+/** Servers of these domains refuse the bucket in the path. */
+const HOST_STYLE_ONLY = /(^|\.)(aliyuncs\.com|myqcloud\.com)$/i;
+
 /** A client for the bucket's server: AWS, or any other at S3_ENDPOINT. `endpoint`: another name of that server. */
 export function s3Client(config: Config, endpoint = config.S3_ENDPOINT): S3Client {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config;
+  const { AWS_SESSION_TOKEN: sessionToken } = config;
   return new S3Client({
     region: config.AWS_REGION,
+    ...(endpoint ? { endpoint } : {}),
     // Other servers rarely have a DNS name per bucket.
-    ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
+    forcePathStyle: config.S3_PATH_STYLE ?? (endpoint !== undefined && !refusesPathStyle(endpoint)),
     // Left out, the SDK walks its own chain: environment, profile, instance role.
-    ...(accessKeyId && secretAccessKey ? { credentials: { accessKeyId, secretAccessKey } } : {}),
+    ...(accessKeyId && secretAccessKey
+      ? { credentials: { accessKeyId, secretAccessKey, sessionToken } }
+      : {}),
     // The SDK's newer default checksums travel in trailers that other servers refuse or store as content.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
@@ -31,3 +38,5 @@ export function s3Client(config: Config, endpoint = config.S3_ENDPOINT): S3Clien
     },
   });
 }
+
+const refusesPathStyle = (endpoint: string) => HOST_STYLE_ONLY.test(new URL(endpoint).hostname);

@@ -1,7 +1,9 @@
 import { ServiceError } from '@app/errors';
+import { tlsRemedy } from '@app/outbound';
 
 const CREDENTIALS = 'check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
 const REACH = 'check S3_ENDPOINT and the network to it';
+const HOST_STYLE = 'set S3_PATH_STYLE=false: the server wants the bucket before its host';
 const REGION = 'check AWS_REGION and S3_ENDPOINT: the bucket is in another region';
 
 /** What to check, by the name or system code of the error. */
@@ -9,7 +11,11 @@ const REMEDIES: Record<string, string> = {
   NoSuchBucket: 'check S3_BUCKET_NAME: there is no such bucket',
   InvalidAccessKeyId: CREDENTIALS,
   SignatureDoesNotMatch: CREDENTIALS,
-  ExpiredToken: CREDENTIALS,
+  InvalidToken: `${CREDENTIALS}, and AWS_SESSION_TOKEN`,
+  ExpiredToken:
+    'the credentials have expired: set AWS_SESSION_TOKEN and the keys anew, or give the machine a role',
+  SecondLevelDomainForbidden: HOST_STYLE,
+  PathStyleDomainForbidden: HOST_STYLE,
   CredentialsProviderError: `${CREDENTIALS}, or give the machine a role: no credentials were found`,
   AccessDenied:
     "check the bucket's policy: it must allow s3:ListBucket, GetObject, PutObject and DeleteObject",
@@ -25,12 +31,13 @@ const REMEDIES: Record<string, string> = {
   EAI_AGAIN: REACH,
 };
 
-/** Replies to HEAD have no body, so only the status says anything. */
+/** Where a reply has no code of S3: some servers, and proxies before them. */
 const BY_STATUS: Record<number, string> = {
   301: REGION,
-  400: REGION,
   403: `${CREDENTIALS} and the bucket's policy`,
   404: REMEDIES.NoSuchBucket,
+  429: REMEDIES.SlowDown,
+  503: REMEDIES.SlowDown,
 };
 
 interface Failure {
@@ -45,13 +52,23 @@ export function isNoSuchKey(error: unknown): boolean {
   return name === 'NoSuchKey' || ($metadata?.httpStatusCode === 404 && name !== 'NoSuchBucket');
 }
 
+/** A reply without a word about its reason: only the status says anything. */
+export function isUnexplained(error: unknown): boolean {
+  const { name, code, $metadata } = error as Failure;
+  return $metadata?.httpStatusCode !== undefined && !REMEDIES[code ?? ''] && !REMEDIES[name ?? ''];
+}
+
 /** The ServiceError for a failed call. Names the variables to check, never their values. */
 export function s3Unavailable(action: string, error: unknown): ServiceError {
   if (error instanceof ServiceError) return error;
   const { name, code, $metadata } = error as Failure;
   const status = $metadata?.httpStatusCode;
   const remedy =
-    REMEDIES[code ?? ''] ?? REMEDIES[name ?? ''] ?? BY_STATUS[status ?? 0] ?? 'see the log for the cause';
+    REMEDIES[code ?? ''] ??
+    REMEDIES[name ?? ''] ??
+    tlsRemedy(code) ??
+    BY_STATUS[status ?? 0] ??
+    'see the log for the cause';
   const what = [code ?? name ?? 'unknown error', status].filter(Boolean).join(', ');
   return new ServiceError(
     'storage_unavailable',

@@ -1,9 +1,11 @@
-import type { Readable } from 'node:stream';
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadBucketCommand,
+  ListObjectsV2Command,
   paginateListObjectsV2,
   PutObjectCommand,
   type S3Client,
@@ -11,7 +13,7 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import { assertKey, assertPrefix, isKey } from './key';
-import { isNoSuchKey, s3Unavailable } from './s3.errors';
+import { isNoSuchKey, isUnexplained, s3Unavailable } from './s3.errors';
 import { Storage, tooLarge, type ObjectInfo, type StoredObject } from './storage';
 
 /** In Node the body is always a stream of Node. */
@@ -19,6 +21,9 @@ type Reply = Omit<GetObjectCommandOutput, 'Body'> & { Body: Readable };
 
 /** milliseconds; a health check that waits longer is no use to who asks */
 const CHECK_TIMEOUT = 5_000;
+
+/** Bytes of an object whose reply does not announce how many: they are counted before they are passed on. */
+const MOST_UNANNOUNCED = 128 * 1024 * 1024;
 
 /** Objects in a bucket. Pictures are a few MB: one PutObject each, which S3 makes visible whole or not at all. */
 export class S3Storage extends Storage implements OnApplicationShutdown {
@@ -35,7 +40,11 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
     assertKey(key);
     await attempt('write', () =>
       this.client.send(
-        new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body, ContentType: contentType }),
+        new PutObjectCommand({
+          ...{ Bucket: this.bucket, Key: key, Body: body, ContentType: contentType },
+          // Buckets with Object Lock insist on a checksum; this one every S3 server knows, and none stores as content.
+          ContentMD5: createHash('md5').update(body).digest('base64'),
+        }),
       ),
     );
   }
@@ -44,33 +53,17 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
     return attempt('read', async () => {
       const reply = await this.get(key);
       if (!reply) return undefined;
-      try {
+      if (reply.ContentLength !== undefined)
         return { ...describe(key, reply.ContentLength, reply), body: reply.Body };
-      } catch (error) {
-        reply.Body.destroy();
-        throw error;
-      }
+      const body = await bytesOf(reply, MOST_UNANNOUNCED);
+      return { ...describe(key, body.length, reply), body: Readable.from([body]) };
     });
   }
 
   async read(key: string, maxBytes: number): Promise<Buffer | undefined> {
     return attempt('read', async () => {
       const reply = await this.get(key);
-      if (!reply) return undefined;
-      try {
-        if ((reply.ContentLength ?? 0) > maxBytes) throw tooLarge(maxBytes);
-        const chunks: Buffer[] = [];
-        let received = 0;
-        for await (const chunk of reply.Body as AsyncIterable<Buffer>) {
-          received += chunk.length;
-          // A reply in chunks announces no length.
-          if (received > maxBytes) throw tooLarge(maxBytes);
-          chunks.push(chunk);
-        }
-        return Buffer.concat(chunks);
-      } finally {
-        reply.Body.destroy();
-      }
+      return reply && bytesOf(reply, maxBytes);
     });
   }
 
@@ -102,11 +95,16 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   }
 
   async check(): Promise<void> {
-    await attempt('be reached', () =>
-      this.client.send(new HeadBucketCommand({ Bucket: this.bucket }), {
-        abortSignal: AbortSignal.timeout(CHECK_TIMEOUT),
-      }),
-    );
+    const inTime = () => ({ abortSignal: AbortSignal.timeout(CHECK_TIMEOUT) });
+    await attempt('be reached', async () => {
+      try {
+        await this.client.send(new HeadBucketCommand({ Bucket: this.bucket }), inTime());
+      } catch (error) {
+        if (!isUnexplained(error)) throw error;
+        // The reply to HEAD has no body, which would say why.
+        await this.client.send(new ListObjectsV2Command({ Bucket: this.bucket, MaxKeys: 1 }), inTime());
+      }
+    });
   }
 
   async presign(key: string, seconds: number): Promise<string> {
@@ -123,7 +121,11 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
     assertKey(key);
     try {
       const reply = await this.client.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
-      return { ...reply, Body: reply.Body as Readable };
+      const body = reply.Body as Readable;
+      // Every reader wants the same of a reply: what one can use the other can serve.
+      if (reply.LastModified && reply.ETag) return { ...reply, Body: body };
+      body.destroy();
+      throw incomplete();
     } catch (error) {
       if (isNoSuchKey(error)) return undefined;
       throw error;
@@ -136,14 +138,35 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   }
 }
 
+async function bytesOf(
+  { Body: body, ContentLength: announced = 0 }: Reply,
+  maxBytes: number,
+): Promise<Buffer> {
+  try {
+    if (announced > maxBytes) throw tooLarge(maxBytes);
+    const chunks: Buffer[] = [];
+    let received = 0;
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      received += chunk.length;
+      // A reply in chunks announces no length.
+      if (received > maxBytes) throw tooLarge(maxBytes);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    body.destroy();
+  }
+}
+
+/** Every S3 server sends them; without them callers could answer neither lengths nor cache headers. */
+const incomplete = () => new Error('the reply has no length, date or ETag of the object');
+
 function describe(
   key: string,
   size: number | undefined,
   { LastModified: lastModified, ETag: etag }: { LastModified?: Date; ETag?: string },
 ): ObjectInfo {
-  // Every S3 server sends all three; without them callers could answer neither lengths nor cache headers.
-  if (size === undefined || !lastModified || !etag)
-    throw new Error('the reply has no length, date or ETag of the object');
+  if (size === undefined || !lastModified || !etag) throw incomplete();
   return { key, size, lastModified, etag };
 }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Logger } from '@nestjs/common';
-import { Redis, type RedisOptions } from 'ioredis';
+import type { Redis, RedisOptions } from 'ioredis';
+import { RedisClient } from './redis.client';
 import { redisUnavailable } from './redis.errors';
 
 /** milliseconds */
@@ -48,10 +49,13 @@ export class RedisConnection {
   private away = false;
   private warnedAt = -Infinity;
   private connecting?: Promise<unknown>;
+  /** Why there is no connection, as far as the last attempt to make one showed. */
+  private reason?: unknown;
 
   constructor(readonly url: string) {
-    this.client = new Redis(url, {
+    this.client = new RedisClient({
       ...ENDLESS,
+      url,
       commandTimeout: COMMAND_TIMEOUT,
       socketTimeout: SILENCE,
       enableOfflineQueue: false,
@@ -59,8 +63,13 @@ export class RedisConnection {
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
     });
-    this.client.on('error', (error) => this.failed(error));
+    this.client.on('error', (error) => {
+      // What ended a connection is followed by an error for each command that was under way on it.
+      if (!/^(Connection is closed|Stream isn't writeable)/.test(error.message)) this.reason = error;
+      this.failed(error);
+    });
     this.client.on('ready', () => {
+      this.reason = undefined;
       if (this.away) this.logger.log('Redis answers again');
       this.away = false;
       this.warnedAt = -Infinity;
@@ -74,8 +83,7 @@ export class RedisConnection {
 
   /** Another connection that waits until Redis is back, with its subscriptions. */
   subscriber(): Redis {
-    const { url, ...options } = this.patient;
-    const client = new Redis(url, { ...options, socketTimeout: SILENCE });
+    const client = new RedisClient({ ...this.patient, socketTimeout: SILENCE });
     client.on('error', (error) => this.failed(error));
     const pings = setInterval(() => {
       if (client.status === 'ready') client.ping().catch(() => {}); // the connection is made anew
@@ -144,9 +152,11 @@ export class RedisConnection {
   /** One wait for all commands. */
   private ready(): Promise<unknown> {
     if (this.client.status === 'ready') return Promise.resolve();
-    this.connecting ??= once(this.client, 'ready', { signal: AbortSignal.timeout(READY_TIMEOUT) }).finally(
-      () => (this.connecting = undefined),
-    );
+    this.connecting ??= once(this.client, 'ready', { signal: AbortSignal.timeout(READY_TIMEOUT) })
+      .catch((error) => {
+        throw this.reason ?? error;
+      })
+      .finally(() => (this.connecting = undefined));
     return this.connecting;
   }
 }
