@@ -222,6 +222,36 @@ describe(Dispatcher.name, () => {
     });
   });
 
+  it('should begin no job before an engine is ready: until then no LoRA is known', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'loras-'));
+    await writeSafetensors(join(folder, 'style.safetensors'), loraLayer('a', 2, 2));
+    const { sha256 } = await findLora(folder, 'style');
+    const restarted = new JobDesk();
+    restarted.pipeline.become('loading');
+    const job = await restarted.submit('early', {
+      picture: { loras: [{ name: 'style', scale: 1, sha256 }] },
+    });
+    restarted.dispatcher.onApplicationBootstrap();
+    await sleep(MOMENT);
+    expect(restarted.queue.taken).toEqual([]);
+    restarted.pipeline.loraDir = folder;
+    restarted.pipeline.become('ready');
+    (await restarted.drawing()).finish();
+    expect(await restarted.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
+    await restarted.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('should end while it waits for an engine', async () => {
+    const restarted = new JobDesk();
+    restarted.pipeline.become('loading');
+    restarted.dispatcher.onApplicationBootstrap();
+    await sleep(MOMENT);
+    restarted.drain.begin();
+    await restarted.dispatcher.onModuleDestroy();
+    await restarted.close();
+  });
+
   it('should go on once a queue that cannot be reached is back', async () => {
     const away = new JobDesk();
     jest.spyOn(away.queue, 'take').mockRejectedValueOnce(new Error('Connection is closed'));

@@ -84,6 +84,8 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     const { draining } = this.drain;
     await this.whileItFails(() => this.queue.start(this.rescuer.rescue));
     while (!draining.aborted) {
+      // Before that it is not known what there is, such as LoRAs; and other processes may be ready.
+      await this.pipeline.whenReady(draining);
       const lease = await this.whileItFails(() => this.queue.take(draining));
       if (!lease) continue;
       const run = this.begin(lease);
