@@ -140,6 +140,11 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return ['ready', 'busy'].includes(this.status().state);
   }
 
+  /** Calls it whenever an engine's state has changed. */
+  onChange(listener: () => void): void {
+    this.changes.on('change', listener);
+  }
+
   /** Resolves once pictures can be made, or `signal` is aborted; never, while neither comes. */
   async whenReady(signal?: AbortSignal): Promise<void> {
     while (!this.draws && !signal?.aborted) await once(this.changes, 'change', { signal }).catch(() => {});

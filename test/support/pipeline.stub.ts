@@ -56,6 +56,10 @@ export class PipelineStub {
     this.changes.emit('change');
   }
 
+  onChange(listener: () => void): void {
+    this.changes.on('change', listener);
+  }
+
   async whenReady(signal?: AbortSignal): Promise<void> {
     while (!this.draws && !signal?.aborted) await once(this.changes, 'change', { signal }).catch(() => {});
   }

@@ -242,6 +242,38 @@ describe(Dispatcher.name, () => {
     await rm(folder, { recursive: true });
   });
 
+  it('should take nothing and give back what is fetched ahead once no engine works any more', async () => {
+    await desk.submit('first');
+    const drawing = await desk.drawing();
+    const ahead = await desk.submit('ahead');
+    await until(() => desk.queue.taken.includes(ahead.id));
+    desk.pipeline.become('failed');
+    await until(() => desk.queue.released.length > 0);
+    expect(desk.queue.released).toEqual([{ id: ahead.id, delay: 0 }]);
+    // What waits for a job at that moment leaves, too.
+    const later = await desk.submit('later');
+    await sleep(MOMENT);
+    expect(desk.queue.taken).not.toContain(later.id);
+    desk.pipeline.become('ready');
+    drawing.finish();
+    for (const job of [ahead, later]) {
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
+    }
+  });
+
+  it('should give a job back that was drawn when the only engine died, and not wait for the next', async () => {
+    const job = await desk.submit('unlucky');
+    const drawing = await desk.drawing();
+    desk.pipeline.become('starting');
+    drawing.fail(new EngineCrashed('killed by SIGKILL', true, []));
+    await until(() => desk.queue.released.length > 0);
+    expect(await desk.store.find(job.id)).toMatchObject({ state: 'queued', crashes: 1 });
+    desk.pipeline.become('ready');
+    (await desk.drawing()).finish();
+    expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 2 });
+  });
+
   it('should end while it waits for an engine', async () => {
     const restarted = new JobDesk();
     restarted.pipeline.become('loading');
