@@ -92,6 +92,7 @@ export class JobRun {
   private async run(): Promise<void> {
     const { jobs, rescuer } = this.tools;
     let job = await jobs.find(this.id);
+    if (this.stop.reason === 'lost') return;
     if (!job || isFinished(job)) return this.lease.done();
     // A newer process wrote it and knows better what to do, also when its worker died.
     if (job.version > JOB_VERSION) return this.lease.release(LATER);
