@@ -135,9 +135,19 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return lease;
   }
 
-  /** Resolves once pictures can be made; never, while that does not come. */
-  async whenReady(): Promise<void> {
-    while (!['ready', 'busy'].includes(this.status().state)) await once(this.changes, 'change');
+  /** Some engine is ready, or busy. */
+  get draws(): boolean {
+    return ['ready', 'busy'].includes(this.status().state);
+  }
+
+  /** Calls it whenever an engine's state has changed. */
+  onChange(listener: () => void): void {
+    this.changes.on('change', listener);
+  }
+
+  /** Resolves once pictures can be made, or `signal` is aborted; never, while neither comes. */
+  async whenReady(signal?: AbortSignal): Promise<void> {
+    while (!this.draws && !signal?.aborted) await once(this.changes, 'change', { signal }).catch(() => {});
   }
 
   private get draining(): ServiceError {

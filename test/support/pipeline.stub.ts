@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import {
   OutOfMemory,
   PipelineService,
@@ -37,11 +38,30 @@ export class PipelineStub {
   mostOf: Readonly<Record<number, number>> = {};
 
   private readonly line = new Fifo<Lease, EngineWish>();
+  private readonly changes = new EventEmitter<{ change: [] }>();
   private readonly stopping = new AbortController();
   private readonly taken = new Set<number>();
 
   status(): PipelineStatus {
     return { ...this.state, engines: this.engines, everReady: this.everReady };
+  }
+
+  get draws(): boolean {
+    return ['ready', 'busy'].includes(this.state.state);
+  }
+
+  /** From now on it is in this state, and says so. */
+  become(state: PipelineStatus['state']): void {
+    this.state = { ...this.state, state };
+    this.changes.emit('change');
+  }
+
+  onChange(listener: () => void): void {
+    this.changes.on('change', listener);
+  }
+
+  async whenReady(signal?: AbortSignal): Promise<void> {
+    while (!this.draws && !signal?.aborted) await once(this.changes, 'change', { signal }).catch(() => {});
   }
 
   get most(): number {

@@ -61,6 +61,15 @@ describe(FleetCapabilities.name, () => {
     });
   });
 
+  it('should not say that there is no LoRA while no worker is there to know', async () => {
+    await open();
+    const unknown = { code: 'engine_not_ready', retryAfter: 10 };
+    await expect(capabilities.lora('grain')).rejects.toMatchObject(unknown);
+    there = [worker({ loras: [lora('grain')] })];
+    await jest.advanceTimersByTimeAsync(2000);
+    expect(await capabilities.lora('grain')).toEqual(lora('grain'));
+  });
+
   it('should not offer a LoRA that is another file elsewhere', async () => {
     await open({}, worker({ loras: [lora('grain', 'old')] }), worker({ loras: [lora('grain', 'new')] }));
     expect(await names()).toEqual([]);

@@ -79,7 +79,12 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     return Promise.resolve(everywhere);
   }
 
+  /** As Capabilities.lora; with no worker there, `engine_not_ready`: what it has is not known. */
   async lora(name: string): Promise<AvailableLora> {
+    if (this.known.length === 0) {
+      const sentence = 'There is no worker yet, so it is not known which LoRAs there are';
+      throw new ServiceError('engine_not_ready', sentence, undefined, { retryAfter: 10 });
+    }
     const there = await this.loras();
     const lora = there.find((one) => one.name === name);
     if (lora) return lora;

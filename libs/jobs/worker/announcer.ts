@@ -13,11 +13,12 @@ import { RedisWorkerPresence } from '../redis/redis.worker.presence';
 /** LoRAs come and go in LORA_DIR; milliseconds between announcements. */
 const INTERVAL = 30_000;
 
-/** Tells the API processes what this worker can draw, from when it can. */
+/** Tells the API processes what this worker can draw, from when it can; takes it back when its engines have failed. */
 @Injectable()
 export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger('Worker');
   private timer?: NodeJS.Timeout;
+  private announced = false;
   private withdrawn?: Promise<void>;
 
   constructor(
@@ -30,15 +31,27 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   onApplicationBootstrap(): void {
-    void this.pipeline.whenReady().then(() => {
-      if (this.withdrawn) return;
-      this.timer = setInterval(() => void this.announce(), INTERVAL).unref();
-      return this.announce();
-    });
+    this.pipeline.onChange(() => void this.follow());
+    void this.follow();
   }
 
   beforeApplicationShutdown(): Promise<void> {
     return this.withdraw();
+  }
+
+  /** An engine that died and is started again is no news: what this worker has stays the same. */
+  private async follow(): Promise<void> {
+    if (this.withdrawn) return;
+    const { draws } = this.pipeline;
+    if (draws && !this.announced) {
+      this.announced = true;
+      this.timer = setInterval(() => void this.announce(), INTERVAL).unref();
+      await this.announce();
+    } else if (this.announced && this.pipeline.status().state === 'failed') {
+      this.announced = false;
+      clearInterval(this.timer);
+      await this.presence.withdraw();
+    }
   }
 
   private withdraw(): Promise<void> {
@@ -57,7 +70,8 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
         sha256,
       }));
       const { model } = this.pipeline.status();
-      if (!this.withdrawn) await this.presence.announce({ model, ipAdapter, engines, loras, mostPixels });
+      if (this.announced && !this.withdrawn)
+        await this.presence.announce({ model, ipAdapter, engines, loras, mostPixels });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');
     }

@@ -222,6 +222,68 @@ describe(Dispatcher.name, () => {
     });
   });
 
+  it('should begin no job before an engine is ready: until then no LoRA is known', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'loras-'));
+    await writeSafetensors(join(folder, 'style.safetensors'), loraLayer('a', 2, 2));
+    const { sha256 } = await findLora(folder, 'style');
+    const restarted = new JobDesk();
+    restarted.pipeline.become('loading');
+    const job = await restarted.submit('early', {
+      picture: { loras: [{ name: 'style', scale: 1, sha256 }] },
+    });
+    restarted.dispatcher.onApplicationBootstrap();
+    await sleep(MOMENT);
+    expect(restarted.queue.taken).toEqual([]);
+    restarted.pipeline.loraDir = folder;
+    restarted.pipeline.become('ready');
+    (await restarted.drawing()).finish();
+    expect(await restarted.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
+    await restarted.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('should take nothing and give back what is fetched ahead once no engine works any more', async () => {
+    await desk.submit('first');
+    const drawing = await desk.drawing();
+    const ahead = await desk.submit('ahead');
+    await until(() => desk.queue.taken.includes(ahead.id));
+    desk.pipeline.become('failed');
+    await until(() => desk.queue.released.length > 0);
+    expect(desk.queue.released).toEqual([{ id: ahead.id, delay: 0 }]);
+    // What waits for a job at that moment leaves, too.
+    const later = await desk.submit('later');
+    await sleep(MOMENT);
+    expect(desk.queue.taken).not.toContain(later.id);
+    desk.pipeline.become('ready');
+    drawing.finish();
+    for (const job of [ahead, later]) {
+      (await desk.drawing()).finish();
+      expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 1 });
+    }
+  });
+
+  it('should give a job back that was drawn when the only engine died, and not wait for the next', async () => {
+    const job = await desk.submit('unlucky');
+    const drawing = await desk.drawing();
+    desk.pipeline.become('starting');
+    drawing.fail(new EngineCrashed('killed by SIGKILL', true, []));
+    await until(() => desk.queue.released.length > 0);
+    expect(await desk.store.find(job.id)).toMatchObject({ state: 'queued', crashes: 1 });
+    desk.pipeline.become('ready');
+    (await desk.drawing()).finish();
+    expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts: 2 });
+  });
+
+  it('should end while it waits for an engine', async () => {
+    const restarted = new JobDesk();
+    restarted.pipeline.become('loading');
+    restarted.dispatcher.onApplicationBootstrap();
+    await sleep(MOMENT);
+    restarted.drain.begin();
+    await restarted.dispatcher.onModuleDestroy();
+    await restarted.close();
+  });
+
   it('should go on once a queue that cannot be reached is back', async () => {
     const away = new JobDesk();
     jest.spyOn(away.queue, 'take').mockRejectedValueOnce(new Error('Connection is closed'));

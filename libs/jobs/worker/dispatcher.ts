@@ -33,6 +33,8 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
   /** Waits for a larger engine, or for an engine's LoRAs to change. */
   private aside?: JobRun;
   private loop: Promise<void> = Promise.resolve();
+  /** Aborted when no job can be begun any more: there is no engine, or this process ends. */
+  private able = new AbortController();
 
   constructor(
     private readonly queue: JobQueue,
@@ -44,7 +46,13 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     private readonly drain: Drain,
     @Optional() private readonly presence?: RedisWorkerPresence<WorkerCapabilities>,
   ) {
-    drain.draining.addEventListener('abort', () => this.drainRuns());
+    drain.draining.addEventListener('abort', () => {
+      this.able.abort();
+      this.drainRuns();
+    });
+    pipeline.onChange(() => {
+      if (!pipeline.draws) this.unready();
+    });
   }
 
   onApplicationBootstrap(): void {
@@ -84,13 +92,28 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     const { draining } = this.drain;
     await this.whileItFails(() => this.queue.start(this.rescuer.rescue));
     while (!draining.aborted) {
-      const lease = await this.whileItFails(() => this.queue.take(draining));
+      const lease = await this.take();
       if (!lease) continue;
       const run = this.begin(lease);
       await Promise.race([run.begun, this.setAside(run)]);
       // The pipeline may learn of a shutdown before this class does: the job that it gave back would come at once again.
       if (run.shutDown) return;
     }
+  }
+
+  /** Before an engine is ready it is not known what there is, such as LoRAs; and other processes may be ready. */
+  private async take(): Promise<JobLease | undefined> {
+    const { draining } = this.drain;
+    await this.pipeline.whenReady(draining);
+    if (draining.aborted) return undefined;
+    const { signal } = (this.able = new AbortController());
+    return this.whileItFails(() => this.queue.take(signal));
+  }
+
+  /** Takes nothing, and gives back what is not begun: a job must not wait here while other processes could draw it. */
+  private unready(): void {
+    this.able.abort();
+    for (const run of this.runs) run.unready();
   }
 
   /**

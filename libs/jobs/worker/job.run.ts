@@ -79,6 +79,11 @@ export class JobRun {
     return this.drawing;
   }
 
+  /** No engine is ready any more: unless its picture is begun, the job goes back to the queue, for another process. */
+  unready(): void {
+    if (!this.drawing) this.stop.end('unready');
+  }
+
   /** This process ends: it can run no other job either. */
   get shutDown(): boolean {
     return this.stop.reason === 'shutdown';
@@ -87,6 +92,7 @@ export class JobRun {
   private async run(): Promise<void> {
     const { jobs, rescuer } = this.tools;
     let job = await jobs.find(this.id);
+    if (this.stop.reason === 'lost') return;
     if (!job || isFinished(job)) return this.lease.done();
     // A newer process wrote it and knows better what to do, also when its worker died.
     if (job.version > JOB_VERSION) return this.lease.release(LATER);
@@ -102,7 +108,7 @@ export class JobRun {
     }
     if (this.stop.reason === 'lost') return;
     if (this.stop.reason === 'elsewhere') await this.lease.release(LATER);
-    else if (this.stop.reason === 'shutdown') await this.lease.release();
+    else if (this.stop.reason === 'shutdown' || this.stop.reason === 'unready') await this.lease.release();
     else await this.lease.done();
   }
 
@@ -129,6 +135,8 @@ export class JobRun {
 
   /** true: the engine died, and the job deserves another attempt. */
   private async attempt(request: GenerateRequest, drawing: Drawing): Promise<boolean> {
+    // An engine that died under it may be long in coming back.
+    if (!this.tools.pipeline.draws) this.unready();
     const engine = await this.acquire(request, drawing);
     if (!engine || this.stop.reason) {
       engine?.release();

@@ -47,6 +47,7 @@ export class RunOutcome {
       case 'lost':
       case 'over':
       case 'elsewhere':
+      case 'unready':
         return false;
       case 'shutdown':
         await this.persist(job.id, () => jobs.giveBack(job.id, job.attempts));

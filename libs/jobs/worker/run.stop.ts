@@ -7,7 +7,7 @@ import type { Jobs } from '../jobs.service';
 const POLL_INTERVAL = 2_000;
 
 /** Why a run ends without an outcome of its own. */
-export type StopReason = 'shutdown' | 'lost' | 'over' | 'deadline' | 'elsewhere';
+export type StopReason = 'shutdown' | 'lost' | 'over' | 'deadline' | 'elsewhere' | 'unready';
 
 interface Tools {
   readonly jobs: Jobs;
