@@ -89,10 +89,15 @@ export class JobRun {
     return this.stop.reason === 'shutdown';
   }
 
+  /** Another worker's by now. */
+  private get lost(): boolean {
+    return this.stop.reason === 'lost';
+  }
+
   private async run(): Promise<void> {
     const { jobs, rescuer } = this.tools;
     let job = await jobs.find(this.id);
-    if (this.stop.reason === 'lost') return;
+    if (this.lost) return;
     if (!job || isFinished(job)) return this.lease.done();
     // A newer process wrote it and knows better what to do, also when its worker died.
     if (job.version > JOB_VERSION) return this.lease.release(LATER);
@@ -106,7 +111,7 @@ export class JobRun {
     } finally {
       this.stop.close();
     }
-    if (this.stop.reason === 'lost') return;
+    if (this.lost) return;
     if (this.stop.reason === 'elsewhere') await this.lease.release(LATER);
     else if (this.stop.reason === 'shutdown' || this.stop.reason === 'unready') await this.lease.release();
     else await this.lease.done();
