@@ -430,13 +430,10 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
 
       it('should not find finished jobs of which somebody is still to be told', async () => {
         const [told, tellings] = [await accept(webhook()), await accept(webhook())];
-        for (const { id } of [told, tellings])
-          await store.update(id, (job) => ({
-            ...job,
-            ...webhook(now),
-            state: 'failed',
-            finishedAt: now - 30,
-          }));
+        for (const [i, { id }] of [told, tellings].entries()) {
+          const finishedAt = now - 30 + i;
+          await store.update(id, (job) => ({ ...job, ...webhook(now), state: 'failed', finishedAt }));
+        }
         await store.update(told.id, (job) => ({ ...job, ...webhook(undefined) }));
         expect(await store.finishedBefore(now)).toEqual([told.id]);
         await store.update(tellings.id, (job) => ({ ...job, ...webhook(undefined) }));

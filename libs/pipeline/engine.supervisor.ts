@@ -215,6 +215,7 @@ export class EngineSupervisor {
     try {
       const probe = this.restarts.open !== undefined;
       const info = await engine.load({ ...(await this.loadCommand(files)), probe });
+      this.setup.terminal?.stop();
       if (engine.stepped) this.restarts.stepped();
       this.settings = info.settings;
       this.memory.plan = info.plan;
