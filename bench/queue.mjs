@@ -79,6 +79,16 @@ function draft(n) {
   };
 }
 
+/**
+ * @param {readonly number[]} submissions milliseconds each
+ * @param {number} seconds
+ * @returns {Figures}
+ */
+function figures(submissions, seconds) {
+  const [p50, p99, max] = [0.5, 0.99, 1].map((share) => quantile(submissions, share));
+  return { rate: submissions.length / seconds, p50, p99, max };
+}
+
 await benchmark(async () => {
   const database = JobsDatabase.open(await temporaryFolder());
   atEnd(() => Promise.resolve(database.close()));
@@ -111,8 +121,7 @@ await benchmark(async () => {
       seconds += (performance.now() - began) / 1000;
       for (const id of running) await store.update(id, cancel('Ended', Date.now()));
     }
-    const [p50, p99, max] = [0.5, 0.99, 1].map((share) => quantile(submissions, share));
-    return { rate: submissions.length / seconds, p50, p99, max };
+    return figures(submissions, seconds);
   }
 
   /** Submissions alone, by callers who submit again as soon as they are answered. @returns {Promise<Figures>} */
@@ -139,8 +148,7 @@ await benchmark(async () => {
       seconds += (performance.now() - began) / 1000;
       await Promise.all(ids.map((id) => store.update(id, cancel('Ended', Date.now()))));
     }
-    const [p50, p99, max] = [0.5, 0.99, 1].map((share) => quantile(submissions, share));
-    return { rate: submissions.length / seconds, p50, p99, max };
+    return figures(submissions, seconds);
   }
 
   /** @param {string} name @param {() => Promise<Figures>} [once] */

@@ -4,7 +4,6 @@ import type { DeviceMemory } from './device.memory';
 import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.protocol';
 import type { EngineProcess } from './engine.process';
-import { loraSet } from './lora.set';
 import type { GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
 
 /** What a lease needs of the pipeline that gives it. */
@@ -14,6 +13,8 @@ export interface Lender {
   readonly memory: DeviceMemory;
   /** Aborted, with `draining` as its reason, when the service stops. */
   readonly stopping: AbortSignal;
+  /** See EngineSupervisor. */
+  hasMerged(loras: GenerateRequest['loras']): boolean;
   free(): void;
 }
 
@@ -52,8 +53,7 @@ export class EngineLease {
     const lacksMemory = memory.watch();
     const planned = memory.decodesInTiles(request);
     const vaeTiling = inTiles || planned;
-    const mergedAnew =
-      this.lender.config.LORA_MODE === 'merged' && this.engine.loras !== loraSet(request.loras);
+    const mergedAnew = !this.lender.hasMerged(request.loras);
     let decoding = false;
     try {
       const picture = await this.engine.generate(

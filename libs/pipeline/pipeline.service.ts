@@ -11,7 +11,7 @@ import type { ServiceError } from '@app/errors';
 import { ModelsService, TerminalProgress } from '@app/models';
 import { CardShare } from './card.share';
 import { EngineSupervisor, type EngineSetup } from './engine.supervisor';
-import { EngineLease } from './engine.lease';
+import { EngineLease, type Lender } from './engine.lease';
 import { ENGINE_MAIN } from './engine.fork';
 import type { OutOfMemory } from './device.memory';
 import { ModelFinder } from './model.finder';
@@ -180,7 +180,8 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   private reserve(supervisor: EngineSupervisor): EngineLease {
     const { engine, release: free } = supervisor.reserve();
     const { config, stopping } = this;
-    const lender = { config, memory: supervisor.memory, stopping: stopping.signal, free };
+    const hasMerged: Lender['hasMerged'] = (loras) => supervisor.hasMerged(loras);
+    const lender = { config, memory: supervisor.memory, stopping: stopping.signal, hasMerged, free };
     return new EngineLease(supervisor.id, engine, lender);
   }
 

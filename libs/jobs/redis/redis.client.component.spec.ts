@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { makeCertificate } from '../../../test/support/certificate';
 import { draft } from '../../../test/support/jobs';
+import { eventually } from '../../../test/support/eventually';
 import { freePorts } from '../../../test/support/ports';
 import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
 import { describeWith } from '../../../test/support/requires';
@@ -169,14 +170,3 @@ describeWith(REDIS_SERVER, `${RedisClient.name} on a real server`, () => {
 
   const ping = (redis: RedisConnection) => redis.run('read', (client) => client.ping());
 });
-
-async function eventually<T>(attempt: () => T | Promise<T>, patience = 8_000): Promise<T> {
-  for (const giveUpAt = performance.now() + patience; ;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (performance.now() > giveUpAt) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-}

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
+import { eventually } from '../../../test/support/eventually';
 import { freePorts } from '../../../test/support/ports';
 import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
 import { describeWith } from '../../../test/support/requires';
@@ -173,14 +174,3 @@ describeWith(REDIS_SERVER, `${RedisConnection.name} on a real server`, () => {
     expect(await redis.warnings()).toEqual([]);
   });
 });
-
-async function eventually<T>(attempt: () => T | Promise<T>, patience = 8_000): Promise<T> {
-  for (const giveUpAt = performance.now() + patience; ;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (performance.now() > giveUpAt) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-}

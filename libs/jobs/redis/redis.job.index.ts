@@ -98,8 +98,10 @@ export class RedisJobIndex {
     const there = await this.redis.run('read', (client) =>
       Promise.all(members.map((member) => client.exists(this.keys.job(idOf(member))))),
     );
-    const gone = members.filter((_, index) => there[index] === 0);
-    if (gone.length > 0) await this.redis.run('write', (client) => client.zrem(key, ...gone));
+    await this.drop(
+      key,
+      members.filter((_, index) => there[index] === 0),
+    );
     return members.filter((_, index) => there[index] === 1);
   }
 
@@ -107,9 +109,15 @@ export class RedisJobIndex {
     const records = await this.redis.run('read', (client) =>
       Promise.all(ids.map((id) => client.hget(this.keys.job(id), 'record'))),
     );
-    const gone = ids.filter((_, index) => records[index] === null);
-    if (gone.length > 0) await this.redis.run('write', (client) => client.zrem(key, ...gone));
+    await this.drop(
+      key,
+      ids.filter((_, index) => records[index] === null),
+    );
     return records.filter((json) => json !== null).map(parse);
+  }
+
+  private async drop(key: string, gone: readonly string[]): Promise<void> {
+    if (gone.length > 0) await this.redis.run('write', (client) => client.zrem(key, ...gone));
   }
 
   /** The smallest of the sets that hold all jobs asked for. */

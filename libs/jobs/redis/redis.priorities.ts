@@ -79,12 +79,9 @@ export class RedisPriorities {
   }
 
   private async moveBase(): Promise<number> {
-    const [base, virtualTime, waiting] = await Promise.all([
-      this.number(this.base),
-      this.records.virtualTime(),
-      this.records.waiting(),
-    ]);
+    const [base, virtualTime] = await Promise.all([this.number(this.base), this.records.virtualTime()]);
     if (virtualTime - base <= this.threshold) return base;
+    const waiting = await this.records.waiting();
     // A job that was given back may start before the virtual time.
     const moved = Math.max(base, Math.min(virtualTime, waiting[0]?.start ?? virtualTime));
     await this.redis.run('write', (client) => client.set(this.base, moved));
