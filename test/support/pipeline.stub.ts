@@ -50,6 +50,11 @@ export class PipelineStub {
     return ['ready', 'busy'].includes(this.state.state);
   }
 
+  /** How many wait for an engine. */
+  get waiting(): number {
+    return this.line.length;
+  }
+
   /** From now on it is in this state, and says so. */
   become(state: PipelineStatus['state']): void {
     this.state = { ...this.state, state };
