@@ -1,8 +1,12 @@
 'use strict';
 /**
  * Stands in for apps/engine where the jobs are measured and not the pictures: speaks its messages, and tells each step of
- * a grey picture at once.
+ * a grey picture at once. The device of SD_SICK_DEVICE is sick as the word in the file SD_SICK_FILE says: it does not
+ * load, has no memory, dies in each picture, or gets no answer.
  */
+const { readFileSync } = require('node:fs');
+const { setTimeout: sleep } = require('node:timers/promises');
+
 /** @typedef {import('../../libs/pipeline/engine.protocol').EngineCommand} EngineCommand */
 /** @typedef {import('../../libs/pipeline/engine.protocol').EngineEvent} EngineEvent */
 
@@ -14,6 +18,12 @@ const device = { name: gpu ? `CUDA${gpu}` : 'CPU', gpu: gpu !== undefined, descr
 const settings = { flashAttention: false, vaeDirectConvolution: false, unetDirectConvolution: false };
 const timings = { text: 0, image: 0, sampling: 0, decode: 0, engine: 0 };
 
+/** @returns {string} '' in good health */
+const sickness = () => {
+  const { SD_SICK_DEVICE, SD_SICK_FILE } = process.env;
+  return SD_SICK_FILE && SD_SICK_DEVICE === gpu ? readFileSync(SD_SICK_FILE, 'utf8') : '';
+};
+
 /** @param {EngineCommand & { type: 'open' }} command */
 function open({ heartbeat }) {
   const version = { source: 'prebuilt cpu', commit: '', version: 'stand-in', system: '' };
@@ -22,11 +32,23 @@ function open({ heartbeat }) {
   setInterval(() => say({ type: 'alive' }), heartbeat);
 }
 
+function load() {
+  if (sickness() === 'load') say({ type: 'failed', code: 'load_failed', message: 'The weights do not load' });
+  else if (sickness() !== 'silence') say({ type: 'loaded', info: { settings, hasIpAdapter: false } });
+}
+
 /** @param {EngineCommand & { type: 'generate' }} command */
-function draw({ id, options: { width, height, steps } }) {
+async function draw({ id, options: { width, height, steps } }) {
+  if (sickness() === 'memory') {
+    say({ type: 'failed', id, code: 'out_of_memory', message: 'The engine gave up: no memory' });
+    return;
+  }
   say({ type: 'progress', id, progress: { phase: 'text', step: 0, steps } });
-  for (let step = 0; step <= steps; step++)
+  for (let step = 0; step <= steps; step++) {
     say({ type: 'progress', id, progress: { phase: 'sampling', step, steps } });
+    if (sickness() === 'pictures' && step === 1) setTimeout(() => process.abort(), 20);
+  }
+  await sleep(Number(process.env.SD_PICTURE_MS ?? 0));
   say({ type: 'progress', id, progress: { phase: 'decoding', step: steps, steps } });
   say({ type: 'drawn', id });
   const pixels = Buffer.alloc(width * height * 3, 128);
@@ -40,7 +62,7 @@ function draw({ id, options: { width, height, steps } }) {
 process.on('message', (message) => {
   const command = /** @type {EngineCommand} */ (message);
   if (command.type === 'open') open(command);
-  else if (command.type === 'load') say({ type: 'loaded', info: { settings, hasIpAdapter: false } });
-  else if (command.type === 'generate') draw(command);
+  else if (command.type === 'load') load();
+  else if (command.type === 'generate') void draw(command);
 });
 process.on('disconnect', () => process.exit());
