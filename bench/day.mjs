@@ -4,14 +4,20 @@
  */
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { readArguments } from './support/arguments.mjs';
-import { benchmark, temporaryFolder, verdict } from './support/benchmark.mjs';
+import { atEnd, benchmark, temporaryFolder, verdict } from './support/benchmark.mjs';
 import { observe, residentMb } from './support/observe.mjs';
-import { startRedis } from './support/redis.mjs';
 import { DEMO, startService } from './support/service.mjs';
 import { quantile } from './support/statistics.mjs';
+
+const load = createRequire(import.meta.url);
+load('../test/support/typescript.js');
+/** @type {typeof import('../test/support/redis.server.js')} */
+const { RedisServer } = load('../test/support/redis.server.ts');
 
 const TARGET_LIVE_MS = 20;
 /** What the API process may hold more of each finished job, in KB of live heap. */
@@ -27,7 +33,8 @@ const { jobs, steps, redis } = readArguments('A day of jobs in fast motion, all 
 
 await benchmark(async () => {
   const folder = await temporaryFolder();
-  const server = redis ? await startRedis() : undefined;
+  const server = redis ? await RedisServer.start() : undefined;
+  atEnd(async () => server?.kill());
   const service = await startService(
     { ...DEMO, ...(server && { REDIS_URL: server.url }) },
     {
@@ -45,7 +52,7 @@ await benchmark(async () => {
   const measure = async () => {
     service.child.send('memory');
     const [{ heapUsed }] = await once(service.child, 'message');
-    const kept = server ? await server.usedMb() : await sizeOf(folder);
+    const kept = server ? await usedMb(server.url) : await sizeOf(folder);
     return { heap: heapUsed / 2 ** 20, rss: await residentMb(service.child.pid), kept };
   };
   /** @param {number} number */
@@ -97,6 +104,14 @@ async function waiting(service) {
   const counts = [...body.toString().matchAll(/^image_jobs\{state="(?:queued|running)"\} (\d+)$/gm)];
   if (counts.length !== 2) throw new Error('The metrics do not tell how many jobs there are');
   return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+/** Megabytes that the data in Redis take. @param {string} url */
+async function usedMb(url) {
+  const client = new Redis(url);
+  const memory = await client.info('memory');
+  client.disconnect();
+  return Number(/^used_memory:(\d+)/m.exec(memory)?.[1]) / 2 ** 20;
 }
 
 /** Megabytes of the jobs' file and its log. @param {string} folder */

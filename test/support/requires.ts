@@ -1,3 +1,5 @@
+import { describe, it } from '@jest/globals';
+
 /** A program that some suites need and not every machine has. */
 export interface Server {
   /** As its users call it. */
