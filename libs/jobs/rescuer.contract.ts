@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { draft } from '../../test/support/jobs';
-import { JobDesk, until, type Records } from '../../test/support/job.desk';
+import { until } from '../../test/support/eventually';
+import { JobDesk, type Records } from '../../test/support/job.desk';
 import type { JobState } from './job.record';
 import { MAX_ATTEMPTS, start } from './job.transitions';
 

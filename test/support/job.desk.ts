@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
@@ -18,6 +17,7 @@ import { MemoryJobEvents } from '../../libs/jobs/embedded/memory.job.events';
 import { JobsDatabase } from '../../libs/jobs/embedded/jobs.database';
 import { SqliteJobQueue } from '../../libs/jobs/embedded/sqlite.job.queue';
 import { SqliteJobStore } from '../../libs/jobs/embedded/sqlite.job.store';
+import { until } from './eventually';
 import { draft } from './jobs';
 import { MemoryStorage } from './memory.storage';
 import { PipelineStub } from './pipeline.stub';
@@ -156,7 +156,7 @@ export class JobDesk {
   }
 
   ended({ id }: JobRecord): Promise<JobRecord> {
-    return this.jobs.finished(id, AbortSignal.timeout(4000));
+    return this.jobs.finished(id, AbortSignal.timeout(20_000));
   }
 
   /** From now on a picture waits before it is stored. */
@@ -176,15 +176,6 @@ export class JobDesk {
     await this.dispatcher.beforeApplicationShutdown();
     await this.jobs.onApplicationShutdown();
     await this.records.close();
-  }
-}
-
-/** Resolves once `condition` holds; rejects after some seconds. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 4000;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`Waited in vain until ${condition.toString()}`);
-    await sleep(2);
   }
 }
 

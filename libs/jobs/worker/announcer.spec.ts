@@ -2,7 +2,8 @@ import { Drain } from '@app/lifecycle';
 import { Config } from '@app/config';
 import { Logger } from '@nestjs/common';
 import { PipelineStub } from '../../../test/support/pipeline.stub';
-import { until } from '../../../test/support/job.desk';
+import { until } from '../../../test/support/eventually';
+
 import { LocalCapabilities } from '../capabilities/capabilities';
 import type { WorkerCapabilities } from '../capabilities/fleet.capabilities';
 import type { RedisWorkerPresence } from '../redis/redis.worker.presence';

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { draft } from '../../../test/support/jobs';
-import { JobDesk, until } from '../../../test/support/job.desk';
+import { until } from '../../../test/support/eventually';
+import { JobDesk } from '../../../test/support/job.desk';
 import { EngineCrashed } from '@app/pipeline';
 import { Dispatcher } from './dispatcher';
 

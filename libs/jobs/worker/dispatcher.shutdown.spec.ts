@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { draft } from '../../../test/support/jobs';
-import { JobDesk, until } from '../../../test/support/job.desk';
+import { until } from '../../../test/support/eventually';
+import { JobDesk } from '../../../test/support/job.desk';
 import { Dispatcher } from './dispatcher';
 
 describe(`${Dispatcher.name} at shutdown`, () => {

@@ -1,4 +1,5 @@
-import { JobDesk, until } from '../../../test/support/job.desk';
+import { until } from '../../../test/support/eventually';
+import { JobDesk } from '../../../test/support/job.desk';
 import type { StoredEvent } from '../job.events';
 import { JobRun } from './job.run';
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { ServiceError } from '@app/errors';
-import { JobDesk, until } from '../../../test/support/job.desk';
+import { until } from '../../../test/support/eventually';
+import { JobDesk } from '../../../test/support/job.desk';
 import { JOB_VERSION } from '../job.record';
 import { JobRun } from './job.run';
 import { MAX_ATTEMPTS } from '../job.transitions';

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Drain } from '@app/lifecycle';
 import { Jobs, type JobRecord } from '@app/jobs';
 import { http } from '../../../../test/support/http';
-import { until } from '../../../../test/support/job.desk';
+import { until } from '../../../../test/support/eventually';
+
 import { startApi, type Api } from '../../../../test/support/api';
 import { ImagesService } from './images.service';
 

@@ -2,6 +2,7 @@ import { Logger } from '@nestjs/common';
 import { Webhook } from 'standardwebhooks';
 import { loadConfig } from '@app/config';
 import type { JobRecord, WebhookDelivery, WebhookEvent } from '@app/jobs';
+import { until } from '../../../../test/support/eventually';
 import { JobStoreStub } from '../../../../test/support/job.store.stub';
 import { WebhookReceiver } from '../../../../test/support/webhook.receiver';
 import { MAX_DELIVERY_ATTEMPTS, RETRY_DELAYS } from '../../../../libs/jobs/webhook.outbox';
@@ -233,13 +234,5 @@ describe(WebhookSender.name, () => {
   async function swept(sender: WebhookSender): Promise<void> {
     sender.poke();
     await sender.idle();
-  }
-
-  async function until(reached: () => boolean): Promise<void> {
-    const patience = performance.now() + 4000;
-    while (!reached()) {
-      if (performance.now() > patience) throw new Error('It never came to that');
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
   }
 });
