@@ -21,4 +21,5 @@ export { Jobs } from './jobs.service';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
 export type { JobLora, PictureRoute, Timings } from './picture.job';
 export { JobFiles } from './worker/job.files';
+export { PictureUploads } from './worker/picture.uploads';
 export { dueDeliveries } from './webhook.outbox';

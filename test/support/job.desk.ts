@@ -10,6 +10,7 @@ import type { WorkerCapabilities } from '../../libs/jobs/capabilities/fleet.capa
 import type { RedisWorkerPresence } from '../../libs/jobs/redis/redis.worker.presence';
 import type { GenerateListeners } from '../../libs/pipeline/pipeline.types';
 import { Dispatcher } from '../../libs/jobs/worker/dispatcher';
+import { PictureUploads } from '../../libs/jobs/worker/picture.uploads';
 import { Estimates } from '../../libs/jobs/estimates';
 import { JobQueue, type JobLease, type Rescue } from '../../libs/jobs/job.queue';
 import type { JobStore } from '../../libs/jobs/job.store';
@@ -89,6 +90,7 @@ function embedded(): Records {
 export class JobDesk {
   readonly config: Config;
   readonly storage = new MemoryStorage();
+  readonly uploads = new PictureUploads(this.storage);
   readonly pipeline = new PipelineStub();
   readonly store: JobStore;
   readonly events: JobEvents;
@@ -115,10 +117,10 @@ export class JobDesk {
     this.queue = new WatchedQueue(records.queue);
     this.estimates = new Estimates(this.store, capabilities as Capabilities);
     this.drain = new Drain(this.config);
-    const { store, queue, events, storage, estimates, pipeline, drain } = this;
+    const { store, queue, events, storage, uploads, estimates, pipeline, drain } = this;
     this.jobs = new Jobs(this.config, store, queue, events, storage, estimates, drain);
     const rescuer = new Rescuer(this.jobs);
-    const files = new JobFiles(pipeline.as(), storage);
+    const files = new JobFiles(pipeline.as(), storage, uploads);
     const presence = { list: () => Promise.resolve(this.workers) } as RedisWorkerPresence<WorkerCapabilities>;
     this.dispatcher = new Dispatcher(
       queue,
@@ -126,6 +128,7 @@ export class JobDesk {
       rescuer,
       events,
       files,
+      uploads,
       pipeline.as(),
       drain,
       presence,

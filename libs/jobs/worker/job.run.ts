@@ -48,6 +48,8 @@ export class JobRun {
   private isPicky!: () => void;
   /** Its picture is an engine's, or is being stored. */
   private drawing = false;
+  /** Its picture is drawn, and is kept here until it is stored. */
+  storing = false;
 
   constructor(
     private readonly lease: JobLease,
@@ -79,7 +81,7 @@ export class JobRun {
     return this.drawing;
   }
 
-  /** No engine is ready any more: unless its picture is begun, the job goes back to the queue, for another process. */
+  /** Nothing can be begun here: unless its picture is begun, the job goes back to the queue, for another process. */
   unready(): void {
     if (!this.drawing) this.stop.end('unready');
   }
@@ -165,6 +167,7 @@ export class JobRun {
       return this.outcome.settle(started, error);
     }
     this.logger.debug({ job: this.id, idle_ms: picture.idle }, 'Drawn');
+    this.storing = true;
     await this.outcome.store(started, picture);
     return false;
   }

@@ -25,18 +25,20 @@ export class RunOutcome {
     private readonly stop: RunStop,
   ) {}
 
-  /** Stores the picture, and takes it away again when the job was cancelled or forgotten at the last moment. */
+  /** Stores the picture, and takes it away again when the job was cancelled or forgotten meanwhile. */
   async store(job: JobRecord, picture: GeneratedPicture): Promise<void> {
     const { jobs, files } = this.tools;
     try {
       const clock = { createdAt: job.createdAt, startedAt: job.startedAt! };
-      const result = await files.store(job.picture, picture, clock, this.stop.revoked);
+      const result = await files.store(job.picture, picture, clock, this.stop);
       if (await this.persist(job.id, () => jobs.succeed(job.id, job.attempts, result))) return;
-      const now = await jobs.find(job.id);
-      if (!now || (isFinished(now) && now.state !== 'succeeded')) await files.discard(job.picture);
+      const now = await this.persist(job.id, () => jobs.find(job.id));
+      if (now && (!isFinished(now) || now.state === 'succeeded')) return;
     } catch (error) {
       await this.settle(job, error);
+      if (this.stop.reason !== 'over') return;
     }
+    await files.discard(job.picture, this.stop.shutdown);
   }
 
   /** What a failure means; true: try again. */

@@ -23,7 +23,7 @@ export class RunStop {
   constructor(
     private readonly tools: Tools,
     lease: JobLease,
-    shutdown: AbortSignal,
+    readonly shutdown: AbortSignal,
   ) {
     this.follow(shutdown, 'shutdown');
     this.follow(lease.lost, 'lost');
