@@ -58,7 +58,8 @@ export class WatchedQueue extends JobQueue {
       this.released.push({ id, delay });
       return lease.release(Math.min(delay, 20));
     };
-    return { id, lost: loss.signal, done: () => lease.done(), release };
+    const lost = AbortSignal.any([loss.signal, lease.lost]);
+    return { id, lost, done: () => lease.done(), release };
   }
 }
 

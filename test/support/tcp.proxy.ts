@@ -4,6 +4,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 /** An address that leads to a port of this machine: to another one later, as a name does after a failover. */
 export class TcpProxy {
   private readonly sockets = new Set<Socket>();
+  private isCut = false;
 
   private constructor(
     private readonly server: Server,
@@ -32,12 +33,23 @@ export class TcpProxy {
     for (const socket of this.sockets) socket.unpipe().resume();
   }
 
+  /** Ends the connections that are there, and every new one, until it is mended. */
+  cut(): void {
+    this.isCut = true;
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  mend(): void {
+    this.isCut = false;
+  }
+
   close(): void {
     for (const socket of this.sockets) socket.destroy();
     this.server.close();
   }
 
   private join(near: Socket): void {
+    if (this.isCut) return void near.destroy();
     const far = connect(this.target, '127.0.0.1');
     for (const [from, to] of [
       [near, far],

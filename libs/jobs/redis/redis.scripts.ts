@@ -86,12 +86,30 @@ redis.call('PUBLISH', ARGV[2], '{"id":"' .. id .. '",' .. string.sub(ARGV[1], 2)
 return id
 `;
 
+/**
+ * Renews BullMQ's lock ARGV[2] of job ARGV[1] for ARGV[3] milliseconds; where it ran out also, as long as nobody has
+ * taken the job since. 0: somebody has. Keys: lock, active jobs, stalled jobs, waiting jobs, waiting ones with a priority.
+ */
+const RENEW = `
+local id, token = ARGV[1], ARGV[2]
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= token then return 0 end
+if not owner and not redis.call('LPOS', KEYS[2], id) then
+  if redis.call('LREM', KEYS[4], 1, id) + redis.call('ZREM', KEYS[5], id) == 0 then return 0 end
+  redis.call('LPUSH', KEYS[2], id)
+end
+redis.call('SET', KEYS[1], token, 'PX', ARGV[3])
+redis.call('SREM', KEYS[3], id)
+return 1
+`;
+
 const SCRIPTS = {
   jobAccept: ACCEPT,
   jobChange: CHANGE,
   jobsBefore: BEFORE,
   eventPublish: PUBLISH,
   eventPreview: PREVIEW,
+  lockRenew: RENEW,
 };
 
 /** Runs a script, by its hash once the server knows it. */

@@ -85,12 +85,13 @@ export class RunOutcome {
 
   /** What became of a job must be written, however long that takes; unless it is another's by now. */
   private async persist<T>(id: string, write: () => Promise<T>): Promise<T | undefined> {
-    for (;;) {
+    for (let failures = 0; ; failures++) {
       try {
         return await write();
       } catch (error) {
         if (this.stop.reason === 'lost' || this.stop.reason === 'shutdown') throw error;
-        this.logger.error({ err: error, job: id }, 'The end of a job cannot be written yet');
+        if (failures === 0)
+          this.logger.error({ err: error, job: id }, 'The end of a job cannot be written yet');
         await sleep(PAUSE);
       }
     }
