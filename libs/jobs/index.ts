@@ -1,6 +1,6 @@
 export { LocalCapabilities, Capabilities } from './capabilities/capabilities';
 export { FleetCapabilities } from './capabilities/fleet.capabilities';
-export { JobEvents, type JobEvent, type StoredEvent } from './job.events';
+export { isAfter, JobEvents, keptAfter, type JobEvent, type StoredEvent } from './job.events';
 export { inputKey } from './job.maintenance';
 export {
   JOB_STATES,

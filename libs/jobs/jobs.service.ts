@@ -213,7 +213,7 @@ export class Jobs implements OnApplicationShutdown {
   /** What a finished job no longer needs; what fails here is found by the maintenance. */
   private async tidy(job: JobRecord): Promise<void> {
     const { id, picture } = job;
-    const left = [this.events.expire(id, this.config.JOB_TTL)];
+    const left = [this.events.finish(id, this.config.JOB_TTL)];
     // A job that ran was taken from the queue.
     if (job.startedAt === undefined) left.push(this.queue.remove(id));
     if (picture.referenceKey) left.push(this.storage.delete(picture.referenceKey));
