@@ -8,10 +8,10 @@ import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeli
 import type { PictureJob, PictureResult, Timings } from '../picture.job';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
 
-/** When the job was accepted and when its turn came; milliseconds since 1970. */
+/** How long the job waited for its turn, and when this came, by performance.now(). Milliseconds. */
 export interface JobClock {
-  readonly createdAt: number;
-  readonly startedAt: number;
+  readonly waited: number;
+  readonly begunAt: number;
 }
 
 /** Job -> stored picture, before and after the engine, so that one job overlaps with the drawing of another. */
@@ -50,14 +50,14 @@ export class JobFiles {
 
     const { text, image, sampling, decode } = picture.timings;
     const timings: Timings = {
-      queue_ms: clock.startedAt - clock.createdAt,
+      queue_ms: clock.waited,
       text_ms: Math.round(text),
       image_ms: Math.round(image),
       sampling_ms: Math.round(sampling),
       decode_ms: Math.round(decode),
       encode_ms: Math.round(storing - encoding),
       store_ms: Math.round(stored - storing),
-      total_ms: Date.now() - clock.createdAt,
+      total_ms: clock.waited + Math.round(performance.now() - clock.begunAt),
     };
     return {
       key: job.key,

@@ -158,6 +158,7 @@ export class JobRun {
       engine.release(); // cancelled meanwhile
       return this.expire();
     }
+    const begunAt = performance.now();
     let picture: GeneratedPicture;
     try {
       const drawn = drawing.draw(engine);
@@ -168,7 +169,7 @@ export class JobRun {
     }
     this.logger.debug({ job: this.id, idle_ms: picture.idle }, 'Drawn');
     this.storing = true;
-    await this.outcome.store(started, picture);
+    await this.outcome.store(started, picture, begunAt);
     return false;
   }
 

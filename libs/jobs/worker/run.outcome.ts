@@ -26,10 +26,10 @@ export class RunOutcome {
   ) {}
 
   /** Stores the picture, and takes it away again when the job was cancelled or forgotten meanwhile. */
-  async store(job: JobRecord, picture: GeneratedPicture): Promise<void> {
+  async store(job: JobRecord, picture: GeneratedPicture, begunAt: number): Promise<void> {
     const { jobs, files } = this.tools;
     try {
-      const clock = { createdAt: job.createdAt, startedAt: job.startedAt! };
+      const clock = { waited: job.startedAt! - job.createdAt, begunAt };
       const result = await files.store(job.picture, picture, clock, this.stop);
       if (await this.persist(job.id, () => jobs.succeed(job.id, job.attempts, result))) return;
       const now = await this.persist(job.id, () => jobs.find(job.id));
