@@ -33,6 +33,10 @@ export class StorageVariables extends JobVariables {
   @IsNotEmpty({ message: 'DATA_DIR must be a folder' })
   DATA_DIR = 'data';
 
+  /** With less free disk for DATA_DIR, in megabytes, no job is accepted and the process is not ready. 0: whatever is free. */
+  @Whole(0, 100_000_000)
+  MIN_FREE_DISK_MB = 512;
+
   /**
    * Where the demo checkpoint is unpacked (400 MB). Default: DATA_DIR/demo.
    * @example /var/cache/demo

@@ -49,16 +49,17 @@ export class Estimates {
   async of(job: JobRecord): Promise<Estimate> {
     const { picture } = job;
     const takes = await this.duration(toWork(job));
+    const now = await this.store.now();
     if (job.state === 'running') {
-      const startAt = job.startedAt ?? Date.now();
-      return { startAt, ...(takes !== undefined && { endAt: Math.max(startAt + takes, Date.now()) }) };
+      const startAt = job.startedAt ?? now;
+      return { startAt, ...(takes !== undefined && { endAt: Math.max(startAt + takes, now) }) };
     }
     const ahead = job.state === 'queued' ? await this.store.ahead(picture.id) : undefined;
     if (!ahead) return {};
     const position = 1 + ahead.reduce((sum, { jobs }) => sum + jobs, 0);
     const wait = await this.wait(ahead);
     if (takes === undefined || wait === undefined) return { position };
-    const startAt = Date.now() + wait;
+    const startAt = now + wait;
     return { position, startAt, endAt: startAt + takes };
   }
 
@@ -78,10 +79,11 @@ export class Estimates {
 
   private async remaining(): Promise<(number | undefined)[]> {
     await this.refresh();
+    const now = await this.store.now();
     return Promise.all(
       (await this.running).map(async (job) => {
         const takes = await this.duration(toWork(job));
-        return takes && Math.max(0, (job.startedAt ?? 0) + takes - Date.now());
+        return takes && Math.max(0, (job.startedAt ?? 0) + takes - now);
       }),
     );
   }

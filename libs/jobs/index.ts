@@ -1,6 +1,6 @@
 export { LocalCapabilities, Capabilities } from './capabilities/capabilities';
 export { FleetCapabilities } from './capabilities/fleet.capabilities';
-export { JobEvents, type JobEvent, type StoredEvent } from './job.events';
+export { isAfter, JobEvents, keptAfter, type JobEvent, type StoredEvent } from './job.events';
 export { inputKey } from './job.maintenance';
 export {
   JOB_STATES,
@@ -21,4 +21,5 @@ export { Jobs } from './jobs.service';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
 export type { JobLora, PictureRoute, Timings } from './picture.job';
 export { JobFiles } from './worker/job.files';
+export { PictureUploads } from './worker/picture.uploads';
 export { dueDeliveries } from './webhook.outbox';

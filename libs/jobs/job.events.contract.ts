@@ -7,6 +7,7 @@ export interface OpenedEvents {
 }
 
 const running: JobEvent = { type: 'state', state: 'running' };
+const succeeded: JobEvent = { type: 'state', state: 'succeeded' };
 const preview: JobEvent = { type: 'preview', preview: { step: 3, jpeg: 'aGVsbG8=', width: 64, height: 64 } };
 const step = (n: number): JobEvent => ({
   type: 'progress',
@@ -133,15 +134,50 @@ export function eventsContract(name: string, open: () => Promise<OpenedEvents>):
       leave();
     });
 
+    it('should replay what is kept after an id that is not kept any more', async () => {
+      await publish(step(0));
+      const [gone] = await ids();
+      await Promise.all(Array.from({ length: 2 * KEPT_EVENTS }, (_, n) => events.publish('job', step(n))));
+      const [oldest] = await ids();
+      expect(oldest).not.toBe(gone);
+      expect(await ids(gone)).toEqual(await ids());
+    });
+
+    it('should keep only the states of a finished job, under their ids', async () => {
+      await publish(running, step(1), step(2), succeeded);
+      const [first, second, , last] = await ids();
+      await events.finish('job', 3600);
+      expect(bare(await events.read('job'))).toEqual([running, succeeded]);
+      expect(await ids()).toEqual([first, last]);
+      expect(await ids(first)).toEqual([last]);
+      expect(await ids(second)).toEqual([last]);
+      expect(await ids(last)).toEqual([]);
+    });
+
+    it('should tell what comes after the end of a job, and keep it no more', async () => {
+      const heard: StoredEvent[] = [];
+      await events.subscribe('job', (event) => heard.push(event));
+      await publish(running, succeeded);
+      await events.finish('job', 3600);
+      await publish(step(1));
+      await until(() => heard.length === 3);
+      expect(bare(heard)).toEqual([running, succeeded, step(1)]);
+      expect(heard[2].id > heard[1].id).toBe(true);
+      expect(bare(await events.read('job'))).toEqual([running, succeeded]);
+    });
+
     it('should drop the events of a finished job after a while, and not before', async () => {
       await publish(running);
       await events.publish('other', running);
-      await events.expire('job', 3600);
+      // Longer than a timer can be set for.
+      await events.finish('job', 31_536_000);
+      await sleep(20);
       expect(await ids()).toHaveLength(1);
-      await events.expire('job', 1);
+      await events.finish('job', 1);
       await until(async () => (await ids()).length === 0);
       expect(await events.read('other')).toHaveLength(1);
-      await expect(events.expire('unknown', 1)).resolves.toBeUndefined();
+      await expect(events.finish('unknown', 1)).resolves.toBeUndefined();
+      expect(await events.read('unknown')).toEqual([]);
     });
 
     it('should forget a job at once, whose ids go on growing', async () => {
@@ -154,6 +190,10 @@ export function eventsContract(name: string, open: () => Promise<OpenedEvents>):
       await publish(step(1));
       const [after] = await ids();
       expect(after > before).toBe(true);
+      await events.finish('job', 3600);
+      await events.forget('job');
+      await publish(step(2));
+      expect(bare(await events.read('job'))).toEqual([step(2)]);
     });
   });
 }

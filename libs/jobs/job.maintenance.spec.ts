@@ -124,6 +124,35 @@ describe(JobMaintenance.name, () => {
       expect(desk.storage.keys).toEqual(['avatars/ann/face.png', 'generated/young.png', 'subjects/ann.png']);
     });
 
+    it('should go by the clock of the storage, whatever that of the process says', async () => {
+      await begin({ RESULT_TTL: 1000 });
+      const from = Date.now();
+      desk.storage.now = () => new Date(from);
+      await put('generated/young.png');
+      await pass(1500 * SECOND);
+      expect(desk.storage.keys).toEqual(['generated/young.png']);
+      desk.storage.now = () => new Date(from + 1001 * SECOND);
+      await pass(100 * SECOND);
+      expect(desk.storage.keys).toEqual([]);
+    });
+
+    it('should delete but a part of what is old at once, the oldest first', async () => {
+      await begin({ RESULT_TTL: 1000 });
+      const from = Date.now();
+      for (let n = 0; n < 2_000; n++) {
+        desk.storage.now = () => new Date(from + n);
+        await put(`generated/${n}.png`);
+      }
+      // A clock that is set forward by a month.
+      desk.storage.now = () => new Date(from + 720 * HOUR);
+      await pass(100 * SECOND);
+      expect(desk.storage.keys).toHaveLength(1_800);
+      expect(desk.storage.keys).not.toContain('generated/199.png');
+      expect(desk.storage.keys).toContain('generated/200.png');
+      await pass(5_000 * SECOND);
+      expect(desk.storage.keys).toEqual([]);
+    });
+
     it('should keep pictures for ever when it is not set', async () => {
       await begin();
       await put('generated/old.png');
@@ -172,6 +201,25 @@ describe(JobMaintenance.name, () => {
       await pass(HOUR);
       expect(desk.storage.keys).toEqual([]);
     });
+  });
+
+  it('should do nothing that is another process’s to do', async () => {
+    await begin({ RESULT_TTL: 1000 });
+    const rounds: unknown[][] = [];
+    const claim = jest.spyOn(desk.store, 'claim').mockImplementation((...round) => {
+      rounds.push(round);
+      return Promise.resolve(false);
+    });
+    await put('generated/old.png');
+    const late = await desk.submit('late', { deadlineAt: Date.now() + SECOND });
+    await pass(1_500 * SECOND);
+    expect(desk.storage.keys).toEqual(['generated/old.png']);
+    expect(await state(late.id)).toBe('queued');
+    expect(rounds).toContainEqual(['old pictures', 90 * SECOND]);
+    claim.mockRestore();
+    await pass(100 * SECOND);
+    expect(desk.storage.keys).toEqual([]);
+    expect(await state(late.id)).toBe('expired');
   });
 
   it('should not begin a round before the last one has ended', async () => {

@@ -13,10 +13,20 @@ import { Jobs } from './jobs.service';
 const SECOND = 1_000;
 const HOUR = 3600 * SECOND;
 
+/** Of the time between two rounds the share that one process has it for: its own next round must find it free. */
+const CLAIMED = 0.9;
+
 /** A copy of a reference picture is written before its job: younger ones may wait for theirs. */
 const ORPHAN_AGE = HOUR;
 
-/** What time does to jobs: deadlines, and forgetting. Any number of processes may do it side by side. */
+/** Of the pictures one round deletes at most this share, or so many where these are more: a clock may be wrong. */
+const MOST_OF_ALL = 0.1;
+const MOST_OF_FEW = 100;
+
+/**
+ * What time does to jobs: deadlines, and forgetting. By the clocks of records and storage, and of the processes that share
+ * them one at a time.
+ */
 @Injectable()
 export class JobMaintenance implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger('Maintenance');
@@ -51,7 +61,7 @@ export class JobMaintenance implements OnApplicationBootstrap, BeforeApplication
     let running: Promise<void> | undefined;
     const begin = () => {
       if (running) return;
-      const round = this.round(what, work).finally(() => {
+      const round = this.round(what, interval, work).finally(() => {
         this.rounds.delete(round);
         running = undefined;
       });
@@ -61,22 +71,23 @@ export class JobMaintenance implements OnApplicationBootstrap, BeforeApplication
     begin();
   }
 
-  private async round(what: string, work: () => Promise<void>): Promise<void> {
+  private async round(what: string, interval: number, work: () => Promise<void>): Promise<void> {
     try {
-      await work();
+      if (await this.store.claim(what, CLAIMED * interval)) await work();
     } catch (error) {
       if (!this.stopping.signal.aborted) this.logger.warn({ err: error }, `Maintenance of ${what} failed`);
     }
   }
 
   private async expire(): Promise<void> {
-    const ids = await this.store.overdue(Date.now());
+    const ids = await this.store.overdue(await this.store.now());
     await Promise.all(ids.map((id) => this.jobs.expire(id)));
   }
 
   private async forget(): Promise<void> {
+    const oldest = (await this.store.now()) - this.config.JOB_TTL * SECOND;
     for (;;) {
-      const ids = await this.store.finishedBefore(Date.now() - this.config.JOB_TTL * SECOND);
+      const ids = await this.store.finishedBefore(oldest);
       await Promise.all(
         ids.map(async (id) => {
           const job = await this.store.find(id);
@@ -88,16 +99,40 @@ export class JobMaintenance implements OnApplicationBootstrap, BeforeApplication
   }
 
   private async removeResults(seconds: number): Promise<void> {
-    const oldest = Date.now() - seconds * SECOND;
+    const oldest = (await this.storageTime('results')) - seconds * SECOND;
+    const old: { readonly key: string; readonly at: number }[] = [];
+    let all = 0;
     for await (const { key, lastModified } of this.storage.list(this.config.S3_GENERATED_PREFIX)) {
       if (this.stopping.signal.aborted) return;
-      if (lastModified.getTime() < oldest) await this.storage.delete(key);
+      all++;
+      if (lastModified.getTime() < oldest) old.push({ key, at: lastModified.getTime() });
     }
+    const most = Math.max(MOST_OF_FEW, Math.ceil(all * MOST_OF_ALL));
+    if (old.length > most) {
+      this.logger.warn(
+        `${old.length} of ${all} images are older than RESULT_TTL: the oldest ${most} are deleted now, others in later rounds`,
+      );
+    }
+    for (const { key } of old.sort((a, b) => a.at - b.at).slice(0, most)) {
+      if (this.stopping.signal.aborted) return;
+      await this.storage.delete(key);
+    }
+  }
+
+  /** By which the storage dates its objects: that of one which it is just given. */
+  private async storageTime(round: string): Promise<number> {
+    const key = inputKey(`clock-${round}`);
+    await this.storage.put(key, Buffer.from(round), 'image/png');
+    const object = await this.storage.open(key);
+    object?.body.destroy();
+    await this.storage.delete(key);
+    if (!object) throw new Error('The storage lost an object that it was just given');
+    return object.lastModified.getTime();
   }
 
   /** Copies of reference pictures whose job was never accepted, or ended while the storage was away. */
   private async removeOrphans(): Promise<void> {
-    const oldest = Date.now() - ORPHAN_AGE;
+    const oldest = (await this.storageTime('copies')) - ORPHAN_AGE;
     for await (const { key, lastModified } of this.storage.list(INPUTS)) {
       if (this.stopping.signal.aborted) return;
       if (lastModified.getTime() >= oldest) continue;

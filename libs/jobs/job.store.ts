@@ -91,6 +91,12 @@ export abstract class JobStore {
   /** Removes a record, its key and its place; fine when there is none. */
   abstract remove(id: string): Promise<void>;
 
+  /** The time by which jobs are dated, in milliseconds: of all processes the same, whatever their own clocks say. */
+  abstract now(): Promise<number>;
+
+  /** true for one process of those that share the records; then for none, until `ms` are over. */
+  abstract claim(round: string, ms: number): Promise<boolean>;
+
   /** Rejects with the reason when records cannot be read or written. */
   abstract check(): Promise<void>;
 }

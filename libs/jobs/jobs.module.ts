@@ -8,6 +8,7 @@ import { LocalCapabilities, Capabilities } from './capabilities/capabilities';
 import { PipelineModule } from '@app/pipeline';
 import { Dispatcher } from './worker/dispatcher';
 import { JobFiles } from './worker/job.files';
+import { PictureUploads } from './worker/picture.uploads';
 import { Estimates } from './estimates';
 import { JobEvents } from './job.events';
 import { JobQueue } from './job.queue';
@@ -80,7 +81,7 @@ const SHARED: Provider[] = [
 /** Takes jobs and draws them. */
 const DRAWS: Provider[] = [
   { provide: Capabilities, useClass: LocalCapabilities },
-  ...[JobFiles, Rescuer, Dispatcher],
+  ...[JobFiles, PictureUploads, Rescuer, Dispatcher],
 ];
 
 /** Leaves them to workers. */
@@ -115,7 +116,7 @@ export class JobsModule {
       providers,
       exports: [
         ...[Drain, JobEvents, Jobs, Capabilities],
-        ...(draws ? [] : [FleetCapabilities]),
+        ...(draws ? [PictureUploads] : [FleetCapabilities]),
         ...(REDIS_URL ? [RedisConnection] : []),
       ],
     };

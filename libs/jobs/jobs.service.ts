@@ -98,7 +98,7 @@ export class Jobs implements OnApplicationShutdown {
 
   /** Resolves once the job is cancelled: nothing of it will be kept. Idempotent; throws `job_finished`, `job_not_found`. */
   async cancel(id: string, message = 'The job was cancelled'): Promise<JobRecord> {
-    const cancelled = await this.change(id, to.cancel(message, Date.now()));
+    const cancelled = await this.change(id, to.cancel(message, await this.now()));
     if (cancelled) return cancelled;
     const job = await this.get(id);
     if (job.state === 'cancelled') return job;
@@ -112,7 +112,7 @@ export class Jobs implements OnApplicationShutdown {
       if (jobs.length === 0) return;
       await Promise.all(
         jobs.map(async (job) => {
-          await this.change(job.id, to.cancel(`The data of user ${userId} was deleted`, Date.now()));
+          await this.change(job.id, to.cancel(`The data of user ${userId} was deleted`, await this.now()));
           await this.remove(job);
         }),
       );
@@ -126,48 +126,58 @@ export class Jobs implements OnApplicationShutdown {
     await this.events.forget(id);
   }
 
-  start(id: string): Promise<JobRecord | undefined> {
-    return this.change(id, to.start(Date.now()));
+  async start(id: string): Promise<JobRecord | undefined> {
+    return this.change(id, to.start(await this.now()));
   }
 
-  succeed(id: string, attempt: number, result: PictureResult): Promise<JobRecord | undefined> {
-    return this.change(id, to.succeed(result, attempt, Date.now()));
+  async succeed(id: string, attempt: number, result: PictureResult): Promise<JobRecord | undefined> {
+    return this.change(id, to.succeed(result, attempt, await this.now()));
   }
 
-  fail(id: string, attempt: number, error: JobError): Promise<JobRecord | undefined> {
-    return this.change(id, to.fail(error, attempt, Date.now()));
+  async fail(id: string, attempt: number, error: JobError): Promise<JobRecord | undefined> {
+    return this.change(id, to.fail(error, attempt, await this.now()));
   }
 
   /** The engine died under it: queued again, or failed for good. */
-  crash(id: string, attempt: number): Promise<JobRecord | undefined> {
-    return this.change(id, to.crash(attempt, Date.now()));
+  async crash(id: string, attempt: number): Promise<JobRecord | undefined> {
+    return this.change(id, to.crash(attempt, await this.now()));
   }
 
   /** Its turn ends through no fault of its own: queued again, or failed after its last attempt. */
-  giveBack(id: string, attempt: number): Promise<JobRecord | undefined> {
-    return this.change(id, to.giveBack(attempt, Date.now()));
+  async giveBack(id: string, attempt: number): Promise<JobRecord | undefined> {
+    return this.change(id, to.giveBack(attempt, await this.now()));
   }
 
-  expire(id: string): Promise<JobRecord | undefined> {
-    return this.change(id, to.expire(Date.now()));
+  async expire(id: string): Promise<JobRecord | undefined> {
+    return this.change(id, to.expire(await this.now()));
   }
 
   /** Jobs with a webhook delivery that is due; some may be claimed by the time that they are asked for. */
-  webhooksDue(): Promise<readonly string[]> {
-    return this.store.webhooksDue(Date.now());
+  async webhooksDue(): Promise<readonly string[]> {
+    return this.store.webhooksDue(await this.now());
   }
 
   /** Makes a due delivery this sender's; undefined when it is another's, or not due. */
-  claimWebhook(id: string, index: number): Promise<JobRecord | undefined> {
-    return this.store.update(id, outbox.claim(index, Date.now()));
+  async claimWebhook(id: string, index: number): Promise<JobRecord | undefined> {
+    return this.store.update(id, outbox.claim(index, await this.now()));
   }
 
-  settleWebhook(id: string, index: number, attempt: number, outcome: string): Promise<JobRecord | undefined> {
-    return this.store.update(id, outbox.settle(index, attempt, outcome, Date.now()));
+  async settleWebhook(
+    id: string,
+    index: number,
+    attempt: number,
+    outcome: string,
+  ): Promise<JobRecord | undefined> {
+    return this.store.update(id, outbox.settle(index, attempt, outcome, await this.now()));
   }
 
-  releaseWebhook(id: string, index: number, attempt: number): Promise<JobRecord | undefined> {
-    return this.store.update(id, outbox.release(index, attempt, Date.now()));
+  async releaseWebhook(id: string, index: number, attempt: number): Promise<JobRecord | undefined> {
+    return this.store.update(id, outbox.release(index, attempt, await this.now()));
+  }
+
+  /** By which jobs are dated. */
+  now(): Promise<number> {
+    return this.store.now();
   }
 
   count(): ReturnType<JobStore['count']> {
@@ -213,7 +223,7 @@ export class Jobs implements OnApplicationShutdown {
   /** What a finished job no longer needs; what fails here is found by the maintenance. */
   private async tidy(job: JobRecord): Promise<void> {
     const { id, picture } = job;
-    const left = [this.events.expire(id, this.config.JOB_TTL)];
+    const left = [this.events.finish(id, this.config.JOB_TTL)];
     // A job that ran was taken from the queue.
     if (job.startedAt === undefined) left.push(this.queue.remove(id));
     if (picture.referenceKey) left.push(this.storage.delete(picture.referenceKey));

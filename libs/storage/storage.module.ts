@@ -1,14 +1,15 @@
 import { Module } from '@nestjs/common';
 import { Config } from '@app/config';
+import { DiskSpace } from './disk.space';
 import { LocalStorage } from './local.storage';
 import { s3Client } from './s3.client';
 import { S3Storage } from './s3.storage';
 import { Storage } from './storage';
 
-/** Provides Storage: the bucket when S3_BUCKET_NAME is set, else the disk under DATA_DIR. Needs ConfigModule. */
+/** Provides DiskSpace, and Storage: the bucket when S3_BUCKET_NAME is set, else the disk under DATA_DIR. Needs ConfigModule. */
 @Module({
-  providers: [{ provide: Storage, inject: [Config], useFactory: openStorage }],
-  exports: [Storage],
+  providers: [{ provide: Storage, inject: [Config], useFactory: openStorage }, DiskSpace],
+  exports: [Storage, DiskSpace],
 })
 export class StorageModule {}
 

@@ -43,8 +43,8 @@ export abstract class Storage {
 
   /**
    * Objects whose key starts with `prefix` (a plain string prefix, as in S3: `avatars/bob` also finds
-   * `avatars/bobby.png`), in the order of the keys' UTF-8 bytes, all pages. What others put there under names
-   * that are no keys, such as the empty "folders" of S3 consoles, is left out.
+   * `avatars/bobby.png`), all pages, in no certain order. What others put there under names that are no keys, such as
+   * the empty "folders" of S3 consoles, is left out. What is put or deleted meanwhile may be among them or not.
    */
   abstract list(prefix: string): AsyncIterable<ObjectInfo>;
 

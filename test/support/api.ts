@@ -5,7 +5,6 @@ import { Module } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
 import { loadConfig } from '@app/config';
-import { JobFiles } from '@app/jobs';
 import { PipelineModule, PipelineService } from '@app/pipeline';
 import { Storage, StorageModule } from '@app/storage';
 import { setUp } from '../../apps/server/src/app';
@@ -35,8 +34,8 @@ export async function startApi(
 
   @Module({
     imports: [StorageModule],
-    providers: [JobFiles, { provide: PipelineService, useValue: pipeline }],
-    exports: [JobFiles, PipelineService],
+    providers: [{ provide: PipelineService, useValue: pipeline }],
+    exports: [PipelineService],
   })
   class StubbedPipelineModule {}
 

@@ -9,6 +9,7 @@ import type { WorkerCapabilities } from '../../libs/jobs/capabilities/fleet.capa
 import type { RedisWorkerPresence } from '../../libs/jobs/redis/redis.worker.presence';
 import type { GenerateListeners } from '../../libs/pipeline/pipeline.types';
 import { Dispatcher } from '../../libs/jobs/worker/dispatcher';
+import { PictureUploads } from '../../libs/jobs/worker/picture.uploads';
 import { Estimates } from '../../libs/jobs/estimates';
 import { JobQueue, type JobLease, type Rescue } from '../../libs/jobs/job.queue';
 import type { JobStore } from '../../libs/jobs/job.store';
@@ -57,7 +58,8 @@ export class WatchedQueue extends JobQueue {
       this.released.push({ id, delay });
       return lease.release(Math.min(delay, 20));
     };
-    return { id, lost: loss.signal, done: () => lease.done(), release };
+    const lost = AbortSignal.any([loss.signal, lease.lost]);
+    return { id, lost, done: () => lease.done(), release };
   }
 }
 
@@ -89,6 +91,7 @@ function embedded(): Records {
 export class JobDesk {
   readonly config: Config;
   readonly storage = new MemoryStorage();
+  readonly uploads = new PictureUploads(this.storage);
   readonly pipeline = new PipelineStub();
   readonly store: JobStore;
   readonly events: JobEvents;
@@ -115,10 +118,10 @@ export class JobDesk {
     this.queue = new WatchedQueue(records.queue);
     this.estimates = new Estimates(this.store, capabilities as Capabilities);
     this.drain = new Drain(this.config);
-    const { store, queue, events, storage, estimates, pipeline, drain } = this;
+    const { store, queue, events, storage, uploads, estimates, pipeline, drain } = this;
     this.jobs = new Jobs(this.config, store, queue, events, storage, estimates, drain);
     const rescuer = new Rescuer(this.jobs);
-    const files = new JobFiles(pipeline.as(), storage);
+    const files = new JobFiles(pipeline.as(), storage, uploads);
     const presence = { list: () => Promise.resolve(this.workers) } as RedisWorkerPresence<WorkerCapabilities>;
     this.dispatcher = new Dispatcher(
       queue,
@@ -126,6 +129,7 @@ export class JobDesk {
       rescuer,
       events,
       files,
+      uploads,
       pipeline.as(),
       drain,
       presence,

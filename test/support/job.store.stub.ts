@@ -35,6 +35,10 @@ export class JobStoreStub {
       .map(({ id }) => id);
   }
 
+  now(): Promise<number> {
+    return Promise.resolve(Date.now());
+  }
+
   /** The record now, without a turn. */
   get(id: string): JobRecord | undefined {
     const text = this.records.get(id);

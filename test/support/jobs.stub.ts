@@ -181,7 +181,7 @@ export class EventsStub extends JobEvents {
     return Promise.resolve([...this.subscriptions].some(({ previews }) => previews));
   }
 
-  expire(): Promise<void> {
+  finish(): Promise<void> {
     return Promise.resolve();
   }
 

@@ -7,9 +7,11 @@ import { Storage, type ObjectInfo, type StoredObject } from '@app/storage';
 export class MemoryStorage extends Storage {
   readonly bucket = 'memory';
   readonly objects = new Map<string, { bytes: Buffer; at: Date }>();
+  /** Its own clock. */
+  now = () => new Date();
 
   put(key: string, body: Buffer): Promise<void> {
-    this.objects.set(key, { bytes: body, at: new Date() });
+    this.objects.set(key, { bytes: body, at: this.now() });
     return Promise.resolve();
   }
 

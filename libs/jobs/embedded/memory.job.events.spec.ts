@@ -40,11 +40,63 @@ describe(MemoryJobEvents.name, () => {
   });
 
   it('should not keep the process alive to drop events', async () => {
-    const timeout = jest.spyOn(globalThis, 'setTimeout');
-    await events.publish('job', running);
-    await events.expire('job', 3600);
-    const timer = timeout.mock.results[0].value as NodeJS.Timeout;
-    timeout.mockRestore();
+    const interval = jest.spyOn(globalThis, 'setInterval');
+    const others = new MemoryJobEvents();
+    const timer = interval.mock.results[0].value as NodeJS.Timeout;
+    interval.mockRestore();
     expect(timer.hasRef()).toBe(false);
+    await others.close();
+  });
+
+  describe('in the long run', () => {
+    const DAY = 24 * 3600 * 1000;
+    /** Everything that it holds. */
+    const held = () =>
+      Object.values(events)
+        .filter((value): value is Map<string, unknown> => value instanceof Map)
+        .reduce((sum, { size }) => sum + size, 0);
+
+    beforeEach(async () => {
+      await events.close();
+      jest.useFakeTimers();
+      events = new MemoryJobEvents();
+    });
+    afterEach(() => jest.useRealTimers());
+
+    it('should hold nothing of a job that is published to after it was forgotten', async () => {
+      await events.publish('job', running);
+      await events.forget('job');
+      await events.publish('job', running);
+      expect(held()).toBe(1);
+      jest.advanceTimersByTime(2 * DAY + 60_000);
+      expect(held()).toBe(0);
+    });
+
+    it('should hold the states of a finished job as long as it is told to, and no longer', async () => {
+      await events.publish('job', running);
+      await events.finish('job', (60 * DAY) / 1000);
+      jest.advanceTimersByTime(59 * DAY);
+      expect(await events.read('job')).toHaveLength(1);
+      jest.advanceTimersByTime(DAY + 60_000);
+      expect(held()).toBe(0);
+    });
+
+    it('should hold the states of so many jobs at most, the newest', async () => {
+      for (let n = 0; n < 10_001; n++) {
+        await events.publish(`${n}`, running);
+        await events.finish(`${n}`, 3600);
+      }
+      expect(held()).toBe(10_000);
+      expect(await events.read('0')).toEqual([]);
+      expect(await events.read('1')).toHaveLength(1);
+    });
+
+    it('should hold no job for listeners that left', async () => {
+      const leave = await events.subscribe('job', () => {}, { previews: true });
+      await events.publish('job', { type: 'preview', preview: { step: 1, jpeg: '', width: 1, height: 1 } });
+      leave();
+      leave();
+      expect(held()).toBe(0);
+    });
   });
 });

@@ -88,6 +88,15 @@ export class SqliteJobStore extends JobStore {
     });
   }
 
+  now(): Promise<number> {
+    return Promise.resolve(Date.now());
+  }
+
+  /** No other process uses the file. */
+  claim(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
   count(): Promise<{ readonly queued: number; readonly running: number }> {
     return this.read(() => {
       const counts = { queued: 0, running: 0 };

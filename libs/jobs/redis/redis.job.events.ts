@@ -1,10 +1,7 @@
 import type { Redis } from 'ioredis';
-import { type JobEvent, JobEvents, KEPT_EVENTS, type StoredEvent } from '../job.events';
+import { type JobEvent, JobEvents, KEPT_EVENTS, KEPT_FOR, keptAfter, type StoredEvent } from '../job.events';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
 import { runScript } from './redis.scripts';
-
-/** Milliseconds that the events of a job stay after its newest; a finished job's go sooner by `expire`. */
-const KEPT_FOR = 2 * 24 * 3600 * 1000;
 
 type Listener = (event: StoredEvent) => void;
 
@@ -13,7 +10,10 @@ interface Channel {
   readonly subscribed: Promise<unknown>;
 }
 
-/** A stream per job for what is kept, and a channel per job for who watches; previews have a channel of their own. */
+/**
+ * A stream per job for what is kept, of a finished one a list of its states; and a channel per job for who watches, with
+ * another for previews.
+ */
 export class RedisJobEvents extends JobEvents {
   /** One for the process, made for the first who watches: a connection with subscriptions can do nothing else. */
   private subscriber?: Redis;
@@ -33,7 +33,7 @@ export class RedisJobEvents extends JobEvents {
     const args = preview ? [this.previews(jobId)] : [KEPT_EVENTS, KEPT_FOR, this.news(jobId)];
     try {
       await this.redis.run('write', (client) =>
-        runScript(client, script, [this.stream(jobId)], [json, ...args]),
+        runScript(client, script, [this.stream(jobId), this.states(jobId)], [json, ...args]),
       );
     } catch (error) {
       this.redis.failed(error);
@@ -41,12 +41,18 @@ export class RedisJobEvents extends JobEvents {
   }
 
   async read(jobId: string, after?: string): Promise<readonly StoredEvent[]> {
-    // The stream is cut roughly: it may hold a few more.
-    const newest = await this.redis.run('read', (client) =>
-      client.xrevrange(this.stream(jobId), '+', '-', 'COUNT', KEPT_EVENTS),
+    const [states, newest] = await this.redis.run('read', (client) =>
+      Promise.all([
+        client.get(this.states(jobId)),
+        // The stream is cut roughly: it may hold a few more.
+        client.xrevrange(this.stream(jobId), '+', '-', 'COUNT', KEPT_EVENTS),
+      ]),
     );
-    const events = newest.reverse().map(([id, [, json]]) => ({ id, ...(JSON.parse(json) as JobEvent) }));
-    return events.slice(events.findIndex(({ id }) => id === after) + 1);
+    const events =
+      states === null
+        ? newest.reverse().map(([id, [, json]]) => ({ id, ...(JSON.parse(json) as JobEvent) }))
+        : (JSON.parse(states) as StoredEvent[]);
+    return keptAfter(events, after);
   }
 
   async subscribe(
@@ -77,12 +83,15 @@ export class RedisJobEvents extends JobEvents {
     }
   }
 
-  async expire(jobId: string, seconds: number): Promise<void> {
-    await this.redis.run('write', (client) => client.pexpire(this.stream(jobId), Math.ceil(seconds * 1000)));
+  async finish(jobId: string, seconds: number): Promise<void> {
+    const keys = [this.stream(jobId), this.states(jobId)];
+    await this.redis.run('write', (client) =>
+      runScript(client, 'eventsFinish', keys, [Math.ceil(seconds * 1000)]),
+    );
   }
 
   async forget(jobId: string): Promise<void> {
-    await this.redis.run('write', (client) => client.del(this.stream(jobId)));
+    await this.redis.run('write', (client) => client.del(this.stream(jobId), this.states(jobId)));
   }
 
   async close(): Promise<void> {
@@ -123,6 +132,10 @@ export class RedisJobEvents extends JobEvents {
 
   private stream(jobId: string): string {
     return `${this.prefix}events:${jobId}`;
+  }
+
+  private states(jobId: string): string {
+    return `${this.prefix}states:${jobId}`;
   }
 
   private news(jobId: string): string {

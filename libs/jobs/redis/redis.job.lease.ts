@@ -1,6 +1,7 @@
-import type { Job, Queue, Worker } from 'bullmq';
+import type { Job, Queue } from 'bullmq';
 import type { JobLease } from '../job.queue';
 import type { RedisConnection } from './redis.connection';
+import { runScript } from './redis.scripts';
 
 /** BullMQ's codes for a job that is gone, has another's lock or none, or is not being worked on. */
 const GONE = [-1, -2, -3, -6];
@@ -12,7 +13,6 @@ export function unlessGone(error: unknown): void {
 
 export interface LeaseOrigin {
   readonly queue: Queue;
-  readonly worker: Worker;
   readonly redis: RedisConnection;
   /** milliseconds */
   readonly lockDuration: number;
@@ -22,24 +22,22 @@ export interface LeaseOrigin {
 }
 
 /**
- * A job of BullMQ under our lock, which is renewed until the lease is ended. Ending it cannot fail: what Redis does
- * not hear now it hears when it is back, and a job whose lock runs out is handed out again.
+ * A job of BullMQ under our lock, which is renewed until the lease is ended. While Redis cannot be reached nobody knows
+ * whose the job is: it is lost only once Redis says that another has taken it. Ending it cannot fail: what Redis does not
+ * hear now it hears when it is back, and a job whose lock runs out is handed out again.
  */
 export class RedisJobLease implements JobLease {
   readonly id: string;
   private readonly loss = new AbortController();
   private readonly timer: NodeJS.Timeout;
-  /** By when the lock runs out. */
-  private lockedUntil: number;
   private renewing = false;
 
   constructor(
-    private readonly job: Job,
-    private readonly token: string,
+    private job: Job,
+    private token: string,
     private readonly from: LeaseOrigin,
   ) {
     this.id = job.id!;
-    this.lockedUntil = performance.now() + from.lockDuration;
     this.timer = setInterval(() => void this.renew(), from.lockDuration / 3).unref();
   }
 
@@ -68,6 +66,12 @@ export class RedisJobLease implements JobLease {
     this.loss.abort();
   }
 
+  /** It came to this process once more, which never stopped working on it. */
+  adopt(job: Job, token: string): void {
+    this.job = job;
+    this.token = token;
+  }
+
   private letGo(): void {
     clearInterval(this.timer);
     this.from.ended();
@@ -82,18 +86,20 @@ export class RedisJobLease implements JobLease {
     }
   }
 
-  private async renew(): Promise<void> {
-    // While Redis is away nobody says that the lock has run out.
-    if (performance.now() >= this.lockedUntil) return this.lose();
+  async renew(): Promise<void> {
     if (this.renewing) return;
     this.renewing = true;
+    const { queue, redis, lockDuration } = this.from;
+    const keys = [`${this.id}:lock`, 'active', 'stalled', 'wait', 'prioritized'].map((key) =>
+      queue.toKey(key),
+    );
     try {
-      const askedAt = performance.now();
-      const refused = await this.from.worker.extendJobLocks([this.id], [this.token], this.from.lockDuration);
-      if (refused.length > 0) this.lose();
-      else this.lockedUntil = askedAt + this.from.lockDuration;
+      const ours = await redis.run('write', (client) =>
+        runScript(client, 'lockRenew', keys, [this.id, this.token, lockDuration]),
+      );
+      if (ours === 0) this.lose();
     } catch (error) {
-      this.from.redis.failed(error);
+      redis.failed(error);
     } finally {
       this.renewing = false;
     }

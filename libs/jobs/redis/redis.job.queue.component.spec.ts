@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
+import { eventually } from '../../../test/support/eventually';
 import { draft } from '../../../test/support/jobs';
 import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
 import { describeWith } from '../../../test/support/requires';
@@ -125,20 +126,57 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     const job = await accept(store);
     await queue.add(job);
     const lease = await take(queue);
-    await redis.client.del(`{sdxl}:queue:${job.id}:lock`);
+    await redis.client.set(`{sdxl}:queue:${job.id}:lock`, 'another');
     await Promise.race([once(lease.lost, 'abort'), sleep(5_000)]);
     expect(lease.lost.aborted).toBe(true);
     await lease.done();
     await lease.release();
   }, 20_000);
 
-  it('should tell a process that is cut off from Redis the same', async () => {
-    const { store, queue } = open({ lockDuration: 900 });
-    await queue.add(await accept(store));
+  it.each(['active', 'wait', 'prioritized'])(
+    'should keep a job whose lock ran out while nobody has taken it, found among the %s ones',
+    async (where) => {
+      const { redis, store, queue } = open({ lockDuration: 900 });
+      const job = await accept(store);
+      await queue.add(job);
+      const lease = await take(queue);
+      const key = (name: string) => `{sdxl}:queue:${name}`;
+      const moved = redis.client.multi().del(key(`${job.id}:lock`));
+      if (where !== 'active') moved.lrem(key('active'), 1, job.id);
+      if (where === 'wait') moved.rpush(key('wait'), job.id);
+      if (where === 'prioritized') moved.zadd(key('prioritized'), 1, job.id);
+      await moved.exec();
+      await eventually(async () => {
+        expect(await redis.client.exists(key(`${job.id}:lock`))).toBe(1);
+        expect(await redis.client.lrange(key('active'), 0, -1)).toEqual([job.id]);
+      });
+      expect(lease.lost.aborted).toBe(false);
+      await lease.done();
+      expect(await redis.client.exists(key(job.id))).toBe(0);
+    },
+    20_000,
+  );
+
+  it('should hand a job that comes to its own process again to the lease that is there', async () => {
+    const { redis, store, queue } = open();
+    const job = await accept(store);
+    await queue.add(job);
     const lease = await take(queue);
-    await server.kill();
-    await Promise.race([once(lease.lost, 'abort'), sleep(5_000)]);
-    expect(lease.lost.aborted).toBe(true);
+    const key = (name: string) => `{sdxl}:queue:${name}`;
+    await redis.client
+      .multi()
+      .del(key(`${job.id}:lock`))
+      .lrem(key('active'), 1, job.id)
+      .rpush(key('wait'), job.id)
+      .exec();
+    const next = take(queue);
+    await eventually(async () => expect(await redis.client.llen(key('wait'))).toBe(0));
+    const other = await accept(store);
+    await queue.add(other);
+    expect((await next).id).toBe(other.id);
+    expect(lease.lost.aborted).toBe(false);
+    await lease.done();
+    expect(await redis.client.exists(key(job.id))).toBe(0);
   }, 20_000);
 
   it('should go on when Redis was away', async () => {

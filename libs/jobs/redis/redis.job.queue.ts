@@ -39,6 +39,9 @@ export class RedisJobQueue extends JobQueue {
   private fetching?: Promise<void>;
   private readonly leases = new Set<RedisJobLease>();
   private timer?: NodeJS.Timeout;
+  private stalls?: NodeJS.Timeout;
+  /** When Redis was back the last time; infinite while it is away. */
+  private backAt = -Infinity;
   private rescue?: Rescue;
   private reconciling?: Promise<void>;
   private closed = false;
@@ -56,14 +59,13 @@ export class RedisJobQueue extends JobQueue {
       streams: { events: { maxLen: 100 } },
     });
     this.queue.on('error', this.failed);
+    redis.client.on('close', this.onClose).on('ready', this.onReady);
     this.priorities = new RedisPriorities(redis, this.queue, records, prefix, priorityThreshold);
   }
 
   async start(rescue: Rescue): Promise<void> {
     this.rescue = rescue;
     this.timer ??= setInterval(() => void this.reconcile(), RECONCILE_INTERVAL).unref();
-    // Also when Redis was away: it may have come back with older data.
-    this.redis.client.off('ready', this.onReady).on('ready', this.onReady);
     await this.reconcile();
   }
 
@@ -95,8 +97,8 @@ export class RedisJobQueue extends JobQueue {
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    clearInterval(this.timer);
-    this.redis.client.off('ready', this.onReady);
+    for (const timer of [this.timer, this.stalls]) clearInterval(timer);
+    this.redis.client.off('close', this.onClose).off('ready', this.onReady);
     for (const settle of this.waiters.splice(0)) settle();
     // A job that is just being fetched is given back; without Redis there is none.
     await Promise.race([this.fetching, sleep(2_000 * BLOCK_SECONDS, undefined, { ref: false })]);
@@ -130,13 +132,15 @@ export class RedisJobQueue extends JobQueue {
 
   /** undefined when there was none for a while. */
   private async next(): Promise<RedisJobLease | undefined> {
-    const { lockDuration = LOCK_DURATION } = this.options;
-    const worker = (this.worker ??= await this.startWorker(lockDuration));
+    const { lockDuration } = this;
+    const worker = (this.worker ??= this.startWorker());
     const token = randomUUID();
     const job = await worker.getNextJob(token);
     if (!job) return undefined;
+    const held = [...this.leases].find(({ id }) => id === job.id);
+    if (held) return void held.adopt(job, token);
     const lease: RedisJobLease = new RedisJobLease(job, token, {
-      ...{ queue: this.queue, worker, redis: this.redis, lockDuration },
+      ...{ queue: this.queue, redis: this.redis, lockDuration },
       renewPriority: () => this.renewPriority(lease.id),
       ended: () => this.leases.delete(lease),
     });
@@ -144,7 +148,12 @@ export class RedisJobQueue extends JobQueue {
     return lease;
   }
 
-  private async startWorker(lockDuration: number): Promise<Worker> {
+  private get lockDuration(): number {
+    return this.options.lockDuration ?? LOCK_DURATION;
+  }
+
+  private startWorker(): Worker {
+    const { lockDuration } = this;
     const { stalledInterval = STALLED_INTERVAL } = this.options;
     const worker = new Worker(NAME, undefined, {
       ...this.bull,
@@ -154,7 +163,12 @@ export class RedisJobQueue extends JobQueue {
       maxStalledCount: Number.MAX_SAFE_INTEGER,
     });
     worker.on('error', this.failed);
-    await worker.startStalledCheckTimer();
+    // Not by its own timer: after an outage every process gets the time to renew its locks first.
+    const checker = worker as unknown as { moveStalledJobsToWait(): Promise<void> };
+    this.stalls = setInterval(() => {
+      if (performance.now() < this.backAt + lockDuration) return;
+      checker.moveStalledJobsToWait().catch(this.failed);
+    }, stalledInterval).unref();
     return worker;
   }
 
@@ -177,7 +191,16 @@ export class RedisJobQueue extends JobQueue {
     return this.reconciling;
   };
 
-  private readonly onReady = (): void => void this.reconcile();
+  private readonly onClose = (): void => {
+    this.backAt = Infinity;
+  };
+
+  private readonly onReady = (): void => {
+    if (this.backAt === Infinity) this.backAt = performance.now();
+    for (const lease of this.leases) void lease.renew();
+    // Redis may have come back with older data.
+    if (this.rescue) void this.reconcile();
+  };
 
   private readonly failed = (error: unknown): void => {
     if (!this.closed) this.redis.failed(error);

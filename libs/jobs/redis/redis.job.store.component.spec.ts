@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { eventually } from '../../../test/support/eventually';
 import { draft } from '../../../test/support/jobs';
 import { REDIS_SERVER, RedisServer } from '../../../test/support/redis.server';
 import { describeWith } from '../../../test/support/requires';
@@ -35,6 +36,18 @@ describeWith(REDIS_SERVER, `${RedisJobStore.name} on a real server`, () => {
   storeContract(RedisJobStore.name, () => {
     const own = new RedisConnection(server.url);
     return Promise.resolve({ store: new RedisJobStore(own), close: () => own.close() });
+  });
+
+  it('should let one process have a round, and another the next', async () => {
+    const own = new RedisConnection(server.url);
+    others.push(own);
+    const other = new RedisJobStore(own);
+    expect(await Promise.all([store.claim('a', 60_000), other.claim('a', 60_000)])).toEqual(
+      expect.arrayContaining([true, false]),
+    );
+    expect(await other.claim('b', 1)).toBe(true);
+    await eventually(async () => expect(await store.claim('b', 60_000)).toBe(true));
+    expect(await other.claim('b', 60_000)).toBe(false);
   });
 
   it('should leave nothing of a removed job behind, whatever became of it', async () => {

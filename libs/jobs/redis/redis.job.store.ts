@@ -76,7 +76,7 @@ export class RedisJobStore extends JobStore {
         limitPerCaller ?? '',
         draft.deadlineAt,
         idempotency ? 1 : 0,
-        draft.createdAt + KEY_TTL - Date.now(),
+        idempotency ? draft.createdAt + KEY_TTL - (await this.now()) : 0,
         waitingTail(id, draft.picture),
         keys.job(''),
         nextDeliveryAt(draft) ?? '',
@@ -148,6 +148,18 @@ export class RedisJobStore extends JobStore {
 
   async finishedBefore(time: number): Promise<readonly string[]> {
     return this.index.due(this.keys.finished, `(${time}`, 100);
+  }
+
+  async now(): Promise<number> {
+    const [seconds, micros] = await this.redis.run('read', (client) => client.time());
+    return 1000 * Number(seconds) + Math.floor(Number(micros) / 1000);
+  }
+
+  async claim(round: string, ms: number): Promise<boolean> {
+    const reply = await this.redis.run('write', (client) =>
+      client.set(this.keys.round(round), '', 'PX', Math.ceil(ms), 'NX'),
+    );
+    return reply === 'OK';
   }
 
   /** Writes, because a server that only answers reads (a replica, a full memory) takes no jobs. */

@@ -41,6 +41,11 @@ export class RedisKeys {
     return `${this.prefix}finished`;
   }
 
+  /** There while a process has a round of the maintenance. */
+  round(name: string) {
+    return `${this.prefix}round:${name}`;
+  }
+
   /** A hash: `record` is the truth as JSON, `rev` counts its changes. */
   job(id: string) {
     return `${this.prefix}job:${id}`;

@@ -70,12 +70,40 @@ if rank == 0 then return {} end
 return redis.call('ZRANGE', KEYS[1], 0, rank - 1)
 `;
 
-/** Appends an event (JSON) to a job's stream and publishes it, with its id, on the channel ARGV[4]. */
+/**
+ * Appends an event (JSON) to a job's stream, unless its states KEYS[2] are kept already: then it is finished. Publishes
+ * it, with its id, on the channel ARGV[4].
+ */
 const PUBLISH = `
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'event', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local id
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  local time = redis.call('TIME')
+  -- Behind those of the stream in the same millisecond.
+  id = string.format('%d%03d-%d', time[1], math.floor(time[2] / 1000), 1000 + time[2] % 1000)
+else
+  id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'event', ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
 redis.call('PUBLISH', ARGV[4], '{"id":"' .. id .. '",' .. string.sub(ARGV[1], 2))
 return id
+`;
+
+/**
+ * Keeps of the stream KEYS[1] only the states, as a JSON list at KEYS[2], for ARGV[1] milliseconds: the smallest stream takes
+ * ten times as much memory.
+ */
+const FINISH = `
+local states = {}
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do
+  local json = entry[2][2]
+  if cjson.decode(json)['type'] == 'state' then
+    states[#states + 1] = '{"id":"' .. entry[1] .. '",' .. string.sub(json, 2)
+  end
+end
+if #states > 0 then redis.call('SET', KEYS[2], '[' .. table.concat(states, ',') .. ']') end
+redis.call('DEL', KEYS[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[1])
+return #states
 `;
 
 /** Publishes an event (JSON) that is not kept on the channel ARGV[2], with the id of the newest that is. */
@@ -86,12 +114,31 @@ redis.call('PUBLISH', ARGV[2], '{"id":"' .. id .. '",' .. string.sub(ARGV[1], 2)
 return id
 `;
 
+/**
+ * Renews BullMQ's lock ARGV[2] of job ARGV[1] for ARGV[3] milliseconds; where it ran out also, as long as nobody has
+ * taken the job since. 0: somebody has. Keys: lock, active jobs, stalled jobs, waiting jobs, waiting ones with a priority.
+ */
+const RENEW = `
+local id, token = ARGV[1], ARGV[2]
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= token then return 0 end
+if not owner and not redis.call('LPOS', KEYS[2], id) then
+  if redis.call('LREM', KEYS[4], 1, id) + redis.call('ZREM', KEYS[5], id) == 0 then return 0 end
+  redis.call('LPUSH', KEYS[2], id)
+end
+redis.call('SET', KEYS[1], token, 'PX', ARGV[3])
+redis.call('SREM', KEYS[3], id)
+return 1
+`;
+
 const SCRIPTS = {
   jobAccept: ACCEPT,
   jobChange: CHANGE,
   jobsBefore: BEFORE,
   eventPublish: PUBLISH,
   eventPreview: PREVIEW,
+  eventsFinish: FINISH,
+  lockRenew: RENEW,
 };
 
 /** Runs a script, by its hash once the server knows it. */

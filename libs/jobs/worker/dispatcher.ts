@@ -15,12 +15,15 @@ import { PipelineService } from '@app/pipeline';
 import { JobEvents } from '../job.events';
 import { JobQueue, type JobLease } from '../job.queue';
 import { JobRun } from './job.run';
+import { PictureUploads } from './picture.uploads';
 import { Jobs } from '../jobs.service';
 import { Rescuer } from '../rescuer';
 import { RedisWorkerPresence } from '../redis/redis.worker.presence';
 
 /** Between attempts to reach the queue, in milliseconds. */
 const PAUSE = 1_000;
+/** Pictures that may be on their way to the storage before the next job is taken: where it is slow, they would pile up. */
+const MOST_STORING = 16;
 
 /**
  * Takes jobs for the engines of this process. Exactly one is fetched ahead and prepared while the engines work: it
@@ -33,7 +36,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
   /** Waits for a larger engine, or for an engine's LoRAs to change. */
   private aside?: JobRun;
   private loop: Promise<void> = Promise.resolve();
-  /** Aborted when no job can be begun any more: there is no engine, or this process ends. */
+  /** Aborted when no job can be begun any more: there is no engine or no storage, or this process ends. */
   private able = new AbortController();
 
   constructor(
@@ -42,6 +45,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     private readonly rescuer: Rescuer,
     private readonly events: JobEvents,
     private readonly files: JobFiles,
+    private readonly uploads: PictureUploads,
     private readonly pipeline: PipelineService,
     private readonly drain: Drain,
     @Optional() private readonly presence?: RedisWorkerPresence<WorkerCapabilities>,
@@ -50,9 +54,11 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
       this.able.abort();
       this.drainRuns();
     });
-    pipeline.onChange(() => {
-      if (!pipeline.draws) this.unready();
-    });
+    const look = () => {
+      if (!this.works) this.unready();
+    };
+    pipeline.onChange(look);
+    uploads.onChange(look);
   }
 
   onApplicationBootstrap(): void {
@@ -101,13 +107,29 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     }
   }
 
+  private get works(): boolean {
+    return this.pipeline.draws && !this.uploads.refusal;
+  }
+
   /** Before an engine is ready it is not known what there is, such as LoRAs; and other processes may be ready. */
   private async take(): Promise<JobLease | undefined> {
     const { draining } = this.drain;
-    await this.pipeline.whenReady(draining);
-    if (draining.aborted) return undefined;
+    await this.room();
+    do {
+      await this.uploads.whenTaken(draining);
+      await this.pipeline.whenReady(draining);
+      if (draining.aborted) return undefined;
+    } while (!this.works);
     const { signal } = (this.able = new AbortController());
     return this.whileItFails(() => this.queue.take(signal));
+  }
+
+  private async room(): Promise<void> {
+    for (;;) {
+      const storing = [...this.runs].filter((run) => run.storing);
+      if (storing.length < MOST_STORING) return;
+      await Promise.race(storing.map((run) => run.ended));
+    }
   }
 
   /** Takes nothing, and gives back what is not begun: a job must not wait here while other processes could draw it. */
@@ -143,6 +165,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     this.runs.add(run);
     void run.ended.finally(() => this.runs.delete(run));
     if (this.drain.draining.aborted) run.drain();
+    if (!this.works) run.unready();
     return run;
   }
 

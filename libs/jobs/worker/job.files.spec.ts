@@ -8,6 +8,7 @@ import { PipelineStub } from '../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
 import type { PictureJob } from '../picture.job';
 import { JobFiles } from './job.files';
+import { PictureUploads } from './picture.uploads';
 import type { GeneratedPicture } from '@app/pipeline';
 import { encodePng } from '@app/pictures';
 
@@ -39,12 +40,14 @@ describe(JobFiles.name, () => {
   let storage: MemoryStorage;
   let pipeline: PipelineStub;
   let files: JobFiles;
-  const clock = () => ({ createdAt: Date.now() - 1000, startedAt: Date.now() - 900 });
+  const never = new AbortController().signal;
+  const limits = { revoked: never, signal: never };
+  const clock = () => ({ waited: 100, begunAt: performance.now() - 900 });
 
   beforeEach(() => {
     storage = new MemoryStorage();
     pipeline = new PipelineStub();
-    files = new JobFiles(pipeline.as(), storage);
+    files = new JobFiles(pipeline.as(), storage, new PictureUploads(storage));
   });
 
   it('should hand the job to the engine as it is', async () => {
@@ -91,7 +94,7 @@ describe(JobFiles.name, () => {
   });
 
   it('should store a PNG under the key of the job and tell where', async () => {
-    const result = await files.store(job, picture, clock());
+    const result = await files.store(job, picture, clock(), limits);
     expect(result).toMatchObject({
       key: job.key,
       s3_uri: `s3://memory/${job.key}`,
@@ -105,10 +108,7 @@ describe(JobFiles.name, () => {
   });
 
   it('should tell whole milliseconds of every phase', async () => {
-    const { timings } = await files.store(job, picture, {
-      createdAt: Date.now() - 1000,
-      startedAt: Date.now() - 900,
-    });
+    const { timings } = await files.store(job, picture, clock(), limits);
     expect(Object.keys(timings)).toEqual([
       'queue_ms',
       'text_ms',
@@ -120,21 +120,21 @@ describe(JobFiles.name, () => {
       'total_ms',
     ]);
     expect(timings).toMatchObject({ text_ms: 3, image_ms: 3, sampling_ms: 4, decode_ms: 5 });
-    expect(timings.queue_ms).toBeGreaterThanOrEqual(99);
+    expect(timings.queue_ms).toBe(100);
     for (const ms of Object.values(timings)) expect(Number.isInteger(ms)).toBe(true);
     expect(timings.total_ms).toBeGreaterThanOrEqual(1000);
   });
 
   it('should note a change of the merged LoRAs, which is in the times', async () => {
-    expect(await files.store(job, picture, clock())).not.toHaveProperty('mergedAnew');
-    expect(await files.store(job, { ...picture, mergedAnew: true }, clock())).toMatchObject({
+    expect(await files.store(job, picture, clock(), limits)).not.toHaveProperty('mergedAnew');
+    expect(await files.store(job, { ...picture, mergedAnew: true }, clock(), limits)).toMatchObject({
       mergedAnew: true,
     });
   });
 
   it('should store nothing once the job was cancelled', async () => {
-    const cancelled = AbortSignal.abort(new Error('cancelled'));
-    await expect(files.store(job, picture, clock(), cancelled)).rejects.toThrow('cancelled');
+    const revoked = AbortSignal.abort(new Error('cancelled'));
+    await expect(files.store(job, picture, clock(), { ...limits, revoked })).rejects.toThrow('cancelled');
     expect(storage.keys).toEqual([]);
   });
 });

@@ -6,11 +6,12 @@ import { PipelineService } from '@app/pipeline';
 import { copyToReference, encodePng, MAX_PICTURE_BYTES } from '@app/pictures';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
 import type { PictureJob, PictureResult, Timings } from '../picture.job';
+import { PictureUploads, type UploadLimits } from './picture.uploads';
 
-/** When the job was accepted and when its turn came; milliseconds since 1970. */
+/** How long the job waited for its turn, and when this came, by performance.now(). Milliseconds. */
 export interface JobClock {
-  readonly createdAt: number;
-  readonly startedAt: number;
+  readonly waited: number;
+  readonly begunAt: number;
 }
 
 /** Job -> stored picture, before and after the engine, so that one job overlaps with the drawing of another. */
@@ -19,6 +20,7 @@ export class JobFiles {
   constructor(
     private readonly pipeline: PipelineService,
     private readonly storage: Storage,
+    private readonly uploads: PictureUploads,
   ) {}
 
   /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
@@ -33,30 +35,29 @@ export class JobFiles {
     return { ...options, loras, reference: { pixels: await this.reference(referenceKey), strength } };
   }
 
-  /** Encodes and stores the picture; nothing is stored once `signal` aborted. */
+  /** Encodes the picture and stores it, however long the storage refuses it within `limits`. */
   async store(
     job: PictureJob,
     picture: GeneratedPicture,
     clock: JobClock,
-    signal?: AbortSignal,
+    limits: UploadLimits,
   ): Promise<PictureResult> {
     const encoding = performance.now();
     const png = await encodePng(picture.pixels, picture.width, picture.height);
-    signal?.throwIfAborted();
     const storing = performance.now();
-    await this.storage.put(job.key, png, 'image/png');
+    await this.uploads.put(job.key, png, limits);
     const stored = performance.now();
 
     const { text, image, sampling, decode } = picture.timings;
     const timings: Timings = {
-      queue_ms: clock.startedAt - clock.createdAt,
+      queue_ms: clock.waited,
       text_ms: Math.round(text),
       image_ms: Math.round(image),
       sampling_ms: Math.round(sampling),
       decode_ms: Math.round(decode),
       encode_ms: Math.round(storing - encoding),
       store_ms: Math.round(stored - storing),
-      total_ms: Date.now() - clock.createdAt,
+      total_ms: clock.waited + Math.round(performance.now() - clock.begunAt),
     };
     return {
       key: job.key,
@@ -69,9 +70,9 @@ export class JobFiles {
     };
   }
 
-  /** A second run writes under the same key, so only a job that must leave nothing calls this. */
-  discard(job: PictureJob): Promise<void> {
-    return this.storage.delete(job.key);
+  /** A second run writes under the same key, so only a job that must leave nothing calls this. Tries until `signal` aborts. */
+  discard(job: PictureJob, signal: AbortSignal): Promise<void> {
+    return this.uploads.remove(job.key, signal);
   }
 
   private async reference(key: string): Promise<Buffer> {

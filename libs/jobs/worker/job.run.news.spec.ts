@@ -5,6 +5,8 @@ import { JobRun } from './job.run';
 
 const latent = (step: number) => ({ pixels: Buffer.alloc(8 * 8 * 3, 99), width: 8, height: 8, step });
 
+const name = (event: StoredEvent) => (event.type === 'state' ? event.state : event.type);
+
 describe(`${JobRun.name} tells`, () => {
   let desk: JobDesk;
 
@@ -20,11 +22,10 @@ describe(`${JobRun.name} tells`, () => {
     const progress = { phase: 'sampling', step: 2, steps: 4 } as const;
     listeners.onProgress!(progress);
     expect(await desk.jobs.progress(job.id)).toEqual(progress);
+    const told = (await desk.events.read(job.id)).map(name);
+    await desk.events.subscribe(job.id, (event) => told.push(name(event)));
     finish();
     await desk.ended(job);
-    const told = (await desk.events.read(job.id)).map((event) =>
-      event.type === 'state' ? event.state : event.type,
-    );
     expect(told).toEqual(['queued', 'running', 'progress', 'succeeded']);
   });
 

@@ -48,6 +48,8 @@ export class JobRun {
   private isPicky!: () => void;
   /** Its picture is an engine's, or is being stored. */
   private drawing = false;
+  /** Its picture is drawn, and is kept here until it is stored. */
+  storing = false;
 
   constructor(
     private readonly lease: JobLease,
@@ -79,7 +81,7 @@ export class JobRun {
     return this.drawing;
   }
 
-  /** No engine is ready any more: unless its picture is begun, the job goes back to the queue, for another process. */
+  /** Nothing can be begun here: unless its picture is begun, the job goes back to the queue, for another process. */
   unready(): void {
     if (!this.drawing) this.stop.end('unready');
   }
@@ -156,6 +158,7 @@ export class JobRun {
       engine.release(); // cancelled meanwhile
       return this.expire();
     }
+    const begunAt = performance.now();
     let picture: GeneratedPicture;
     try {
       const drawn = drawing.draw(engine);
@@ -165,7 +168,8 @@ export class JobRun {
       return this.outcome.settle(started, error);
     }
     this.logger.debug({ job: this.id, idle_ms: picture.idle }, 'Drawn');
-    await this.outcome.store(started, picture);
+    this.storing = true;
+    await this.outcome.store(started, picture, begunAt);
     return false;
   }
 

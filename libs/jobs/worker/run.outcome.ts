@@ -25,18 +25,20 @@ export class RunOutcome {
     private readonly stop: RunStop,
   ) {}
 
-  /** Stores the picture, and takes it away again when the job was cancelled or forgotten at the last moment. */
-  async store(job: JobRecord, picture: GeneratedPicture): Promise<void> {
+  /** Stores the picture, and takes it away again when the job was cancelled or forgotten meanwhile. */
+  async store(job: JobRecord, picture: GeneratedPicture, begunAt: number): Promise<void> {
     const { jobs, files } = this.tools;
     try {
-      const clock = { createdAt: job.createdAt, startedAt: job.startedAt! };
-      const result = await files.store(job.picture, picture, clock, this.stop.revoked);
+      const clock = { waited: job.startedAt! - job.createdAt, begunAt };
+      const result = await files.store(job.picture, picture, clock, this.stop);
       if (await this.persist(job.id, () => jobs.succeed(job.id, job.attempts, result))) return;
-      const now = await jobs.find(job.id);
-      if (!now || (isFinished(now) && now.state !== 'succeeded')) await files.discard(job.picture);
+      const now = await this.persist(job.id, () => jobs.find(job.id));
+      if (now && (!isFinished(now) || now.state === 'succeeded')) return;
     } catch (error) {
       await this.settle(job, error);
+      if (this.stop.reason !== 'over') return;
     }
+    await files.discard(job.picture, this.stop.shutdown);
   }
 
   /** What a failure means; true: try again. */
@@ -83,12 +85,13 @@ export class RunOutcome {
 
   /** What became of a job must be written, however long that takes; unless it is another's by now. */
   private async persist<T>(id: string, write: () => Promise<T>): Promise<T | undefined> {
-    for (;;) {
+    for (let failures = 0; ; failures++) {
       try {
         return await write();
       } catch (error) {
         if (this.stop.reason === 'lost' || this.stop.reason === 'shutdown') throw error;
-        this.logger.error({ err: error, job: id }, 'The end of a job cannot be written yet');
+        if (failures === 0)
+          this.logger.error({ err: error, job: id }, 'The end of a job cannot be written yet');
         await sleep(PAUSE);
       }
     }

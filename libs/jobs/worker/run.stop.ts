@@ -23,7 +23,7 @@ export class RunStop {
   constructor(
     private readonly tools: Tools,
     lease: JobLease,
-    shutdown: AbortSignal,
+    readonly shutdown: AbortSignal,
   ) {
     this.follow(shutdown, 'shutdown');
     this.follow(lease.lost, 'lost');
@@ -50,6 +50,7 @@ export class RunStop {
   /** From now on also when the job is cancelled, forgotten or too late. */
   async watch({ id, deadlineAt }: JobRecord): Promise<void> {
     const { jobs, events } = this.tools;
+    const left = deadlineAt - (await jobs.now());
     const poll = async () => {
       const job = await jobs.find(id);
       if (!job || isFinished(job)) this.end('over');
@@ -58,7 +59,7 @@ export class RunStop {
       if (event.type === 'state' && isFinished(event)) this.end('over');
     });
     const again = setInterval(() => void poll().catch(() => {}), POLL_INTERVAL);
-    const late = setTimeout(() => this.end('deadline'), Math.min(deadlineAt - Date.now(), 2 ** 31 - 1));
+    const late = setTimeout(() => this.end('deadline'), Math.min(left, 2 ** 31 - 1));
     this.undo.push(
       unsubscribe,
       () => clearInterval(again),

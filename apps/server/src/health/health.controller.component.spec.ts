@@ -1,3 +1,5 @@
+import { ServiceError } from '@app/errors';
+import { PictureUploads } from '@app/jobs';
 import { HealthCheckExecutor } from '@nestjs/terminus/dist/health-check/health-check-executor.service';
 import { Drain } from '@app/lifecycle';
 import { http } from '../../../../test/support/http';
@@ -57,6 +59,33 @@ describe(HealthController.name, () => {
       expect((await get('/health/live')).status).toBe(200);
     },
   );
+
+  it('should not be ready while pictures wait for a storage that refuses them', async () => {
+    api.pipeline.state = { state: 'ready', model: 'demo' };
+    const reason = 'The local storage cannot write (ENOSPC): the disk of DATA_DIR is full.';
+    const refused = jest
+      .spyOn(api.storage, 'put')
+      .mockRejectedValue(new ServiceError('storage_unavailable', reason));
+    const end = new AbortController();
+    const uploads = api.app.get(PictureUploads, { strict: false });
+    const put = uploads.put('generated/a.png', Buffer.from('png'), {
+      revoked: end.signal,
+      signal: end.signal,
+    });
+    while (!uploads.refusal) await new Promise((resolve) => setImmediate(resolve));
+    const ready = await get('/health/ready');
+    expect(ready.status).toBe(503);
+    expect(ready.body).toMatchObject({ details: { storage: { status: 'down', pictures: 1, reason } } });
+    expect((await get('/health')).body).toEqual({
+      status: 'unhealthy',
+      message: `Image generation service is not ready: ${reason}`,
+    });
+    end.abort();
+    await expect(put).rejects.toThrow();
+    refused.mockRestore();
+    const after = await get('/health/ready');
+    expect(after.body).toMatchObject({ status: 'ok', details: { storage: { status: 'up' } } });
+  });
 
   it('should tell of each engine, and whether it is a GPU', async () => {
     const gpu = { name: 'CUDA0', description: 'A GPU', gpu: true };

@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
 import type { Config } from '@app/config';
 import { PipelineModule } from '@app/pipeline';
+import { StorageModule } from '@app/storage';
 import { DrawingReadiness } from './drawing.readiness';
 import { HealthController } from './health.controller';
 import { PipelineHealth } from './pipeline.health';
@@ -21,7 +22,7 @@ export class HealthModule {
       ? { module: HealthModule, providers: [{ provide: Readiness, useClass: ServingReadiness }] }
       : {
           module: HealthModule,
-          imports: [PipelineModule],
+          imports: [PipelineModule, StorageModule],
           providers: [PipelineHealth, { provide: Readiness, useClass: DrawingReadiness }],
         };
   }

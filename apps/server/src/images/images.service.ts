@@ -3,6 +3,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
 import { isFinished, Jobs, type JobRecord } from '@app/jobs';
+import { DiskSpace } from '@app/storage';
 import { assertOwn } from '../auth/api.key';
 import { OpenRequests } from '../http/open.requests';
 import { WebhookAddress } from '../webhooks/webhook.address';
@@ -29,6 +30,7 @@ export class ImagesService {
     private readonly config: Config,
     private readonly jobs: Jobs,
     private readonly drafter: JobDrafter,
+    private readonly disk: DiskSpace,
     private readonly webhooks: WebhookAddress,
     private readonly live: OpenRequests,
     private readonly drain: Drain,
@@ -90,6 +92,7 @@ export class ImagesService {
     if (known) return { job: known, replayed: true };
 
     this.drafter.assertAccepting();
+    await this.disk.assertEnough();
     await this.jobs.assertRoom();
     const draft = await this.drafter.draft(options, intent, caller, signal);
     const bounded = named !== undefined;

@@ -12,6 +12,7 @@ import { loraLayer, writeSafetensors } from '../../../../test/support/safetensor
 import { UserPictures } from '../users/user.pictures';
 import type { PictureOptions } from './images.dto';
 import { JobDrafter, type PictureIntent } from './job.draft';
+import type { Jobs } from '@app/jobs';
 import { ReferenceFetcher } from './reference.fetcher';
 
 const never = new AbortController().signal;
@@ -30,6 +31,9 @@ describe(JobDrafter.name, () => {
     pipeline = new PipelineStub();
   });
 
+  /** By the records' clock, which may be another than the process's. */
+  const now = 1_700_000_000_000;
+
   function drafter(variables: Record<string, string> = {}): JobDrafter {
     const config = loadConfig({ MODEL_PATH: 'demo', ...variables });
     return new JobDrafter(
@@ -38,6 +42,7 @@ describe(JobDrafter.name, () => {
       new UserPictures(config, storage),
       new ReferenceFetcher(config),
       storage,
+      { now: () => Promise.resolve(now) } as Jobs,
     );
   }
   const write = (options: PictureOptions = {}, intent = plain, variables: Record<string, string> = {}) =>

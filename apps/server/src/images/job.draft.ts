@@ -6,6 +6,7 @@ import { ServiceError } from '@app/errors';
 import {
   inputKey,
   Capabilities,
+  Jobs,
   versionFor,
   type JobDraft,
   type JobLora,
@@ -55,6 +56,7 @@ export class JobDrafter {
     private readonly pictures: UserPictures,
     private readonly references: ReferenceFetcher,
     private readonly storage: Storage,
+    private readonly jobs: Jobs,
   ) {}
 
   /** Whatever can be refused without looking anywhere. */
@@ -102,7 +104,7 @@ export class JobDrafter {
       seed: options.seed ?? randomInt(MAX_SEED + 1),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
-    const createdAt = Date.now();
+    const createdAt = await this.jobs.now();
     return {
       ...{
         version: versionFor(picture),

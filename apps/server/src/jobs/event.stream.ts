@@ -1,6 +1,6 @@
 import type { Response } from 'express';
-import { isFinished, type JobRecord, type JobState, type StoredEvent } from '@app/jobs';
-import { eventText, isAfter, stateText, textOf } from './event.text';
+import { isAfter, isFinished, keptAfter, type JobRecord, type JobState, type StoredEvent } from '@app/jobs';
+import { eventText, stateText, textOf } from './event.text';
 
 export const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
@@ -41,7 +41,7 @@ export class EventStream {
   }
 
   /**
-   * Opens the reply: the kept events after `after` (all when none has this id), then what came meanwhile.
+   * Opens the reply: the kept events after `after`, then what came meanwhile.
    * `job` is the record as it was before the events were read.
    */
   open(job: JobRecord, kept: readonly StoredEvent[], after?: string): void {
@@ -49,9 +49,9 @@ export class EventStream {
     this.response.write(`retry: ${RETRY}\n\n`);
     // A process that restarted keeps nothing; and of very long jobs the states are gone.
     if (!kept.some(({ type }) => type === 'state') && !isFinished(job)) this.tell(job);
-    const seen = kept.findIndex(({ id }) => id === after);
+    const seen = kept.length - keptAfter(kept, after).length;
     for (const [i, event] of kept.entries()) {
-      if (i <= seen) this.note(event);
+      if (i < seen) this.note(event);
       else this.pass(event);
     }
     const early = this.early ?? [];

@@ -36,10 +36,3 @@ export const stateText = (
   { state, attempts }: Pick<JobRecord, 'state'> & { readonly attempts?: number },
   id?: string,
 ): string => eventText('state', { state, attempts }, id);
-
-/** Whether an event came after another of the same job; see StoredEvent. */
-export function isAfter(id: string, other: string): boolean {
-  const [time, count] = id.split('-').map(Number);
-  const [otherTime, otherCount] = other.split('-').map(Number);
-  return time > otherTime || (time === otherTime && count > otherCount);
-}

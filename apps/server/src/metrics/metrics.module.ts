@@ -1,6 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { PipelineModule } from '@app/pipeline';
+import { StorageModule } from '@app/storage';
 import { Metrics } from './metrics';
 import { MetricsController } from './metrics.controller';
 import { MetricsServer } from './metrics.server';
@@ -8,6 +9,6 @@ import { MetricsServer } from './metrics.server';
 @Module({ controllers: [MetricsController], providers: [Metrics, MetricsServer] })
 export class MetricsModule {
   static forRoot({ ROLE }: Config): DynamicModule {
-    return { module: MetricsModule, imports: ROLE === 'api' ? [] : [PipelineModule] };
+    return { module: MetricsModule, imports: [StorageModule, ...(ROLE === 'api' ? [] : [PipelineModule])] };
   }
 }

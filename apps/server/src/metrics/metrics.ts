@@ -3,6 +3,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { Jobs } from '@app/jobs';
 import { PipelineService } from '@app/pipeline';
+import { DiskSpace } from '@app/storage';
 
 /** Seconds: from a refusal to a picture on a slow machine. */
 const BUCKETS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
@@ -15,7 +16,7 @@ export class Metrics {
   private readonly requests: Histogram<'method' | 'route' | 'status'>;
 
   /** A process with ROLE=api has no engines. */
-  constructor(jobs: Jobs, @Optional() pipeline?: PipelineService) {
+  constructor(jobs: Jobs, disk: DiskSpace, @Optional() pipeline?: PipelineService) {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
     this.requests = new Histogram({
@@ -37,6 +38,17 @@ export class Metrics {
           .catch(() => ({ queued: undefined, running: undefined }));
         if (queued !== undefined) this.set({ state: 'queued' }, queued);
         if (running !== undefined) this.set({ state: 'running' }, running);
+      },
+    });
+    new Gauge({
+      name: 'image_disk_free_bytes',
+      help: 'Free disk for DATA_DIR; absent where neither records nor images are kept there',
+      registers,
+      async collect() {
+        this.reset();
+        const free = await disk.free().catch(() => undefined);
+        if (free === undefined) this.remove();
+        else this.set(free);
       },
     });
     if (!pipeline) return;

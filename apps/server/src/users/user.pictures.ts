@@ -55,7 +55,7 @@ export class UserPictures {
   private async newest(prefix: string): Promise<ObjectInfo | undefined> {
     let newest: ObjectInfo | undefined;
     for await (const object of this.storage.list(prefix)) {
-      if (!newest || object.lastModified >= newest.lastModified) newest = object;
+      if (!newest || isNewer(object, newest)) newest = object;
     }
     return newest;
   }
@@ -72,3 +72,7 @@ export class UserPictures {
     }
   }
 }
+
+/** Of two of the same moment always the same one, in whatever order they are listed. */
+const isNewer = (a: ObjectInfo, b: ObjectInfo): boolean =>
+  a.lastModified > b.lastModified || (a.lastModified.getTime() === b.lastModified.getTime() && a.key > b.key);

@@ -12,7 +12,7 @@ describe(UsersController.name, () => {
   async function keys(): Promise<string[]> {
     const found: string[] = [];
     for await (const { key } of api.storage.list('')) if (!key.startsWith('jobs.db')) found.push(key);
-    return found;
+    return found.sort();
   }
   const store = (...names: string[]) =>
     Promise.all(names.map((name) => api.storage.put(name, Buffer.from('x'), 'image/png')));

@@ -95,8 +95,9 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
   /** Whether anything of the job was this sender's to send. */
   private async startJob(id: string): Promise<boolean> {
     const job = await this.jobs.find(id);
+    const now = await this.jobs.now();
     let any = false;
-    for (const index of job ? dueDeliveries(job, Date.now()) : []) {
+    for (const index of job ? dueDeliveries(job, now) : []) {
       // Room first: a claim must not grow old while it waits for some.
       while (this.flights.size >= MAX_FLIGHTS) await Promise.race(this.flights);
       if (this.stopped) return any;
