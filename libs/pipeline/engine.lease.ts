@@ -125,7 +125,7 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
       return error('lora_not_applied', `Nothing of the LoRA "${lora?.name}" fits the model.`, 'loras');
     }
     case 'flat_picture':
-      return error('generation_failed', `${cause.message}.`);
+      return error('generation_failed', `${cause.message}${perhapsOf(loras)}.`);
     case 'ip_adapter_not_applied':
       return error('generation_failed', 'The engine did not use the reference picture.');
     case 'generation_failed':
@@ -134,3 +134,7 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
       return cause;
   }
 }
+
+/** Weights may be numbers all, and the sums beyond what the device computes with. */
+const perhapsOf = (loras: GenerateRequest['loras']) =>
+  loras.length === 0 ? '' : `. That may come of a LoRA: ${loras.map(({ name }) => `"${name}"`).join(', ')}`;
