@@ -223,7 +223,7 @@ export class EngineProcess {
   }
 
   private log(level: 'warn' | 'error', line: string): void {
-    this.words.hear(line);
+    this.words.hear(line, level);
     this.listeners.log?.(level, line);
   }
 

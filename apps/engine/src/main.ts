@@ -37,9 +37,7 @@ function openAddon(): Addon {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- after the handlers below are in place
   const native = require('#native') as Addon;
   native.dieWithParent();
-  native.onLog((level, line) => {
-    if (level === 'warn' || level === 'error') say({ type: 'log', level, line });
-  });
+  native.onLog((level, line) => say({ type: 'log', level, line }), 'warn');
   return native;
 }
 
