@@ -198,9 +198,15 @@ export function engineVersion(): EngineVersion;
 /** Physical cores as the engine counts them: the threads of a session that names none. */
 export function physicalCores(): number;
 
-/** The engine's log, line by line, from now on. One listener for the process; `undefined` removes it. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/**
+ * The engine's log, line by line, from now on. One listener for the process; `undefined` removes it. Lines below `least`
+ * (default: debug) do not cross into JavaScript: the smallest picture has 26.
+ */
 export function onLog(
-  listener: ((level: 'debug' | 'info' | 'warn' | 'error', line: string) => void) | undefined,
+  listener: ((level: LogLevel, line: string) => void) | undefined,
+  least?: LogLevel,
 ): void;
 
 /** Asks the kernel to kill this process when its parent dies (Linux; elsewhere it does nothing). */

@@ -168,7 +168,28 @@ describe('loadConfig', () => {
   it.each([
     ...['redis://localhost', 'rediss://ann:p%40ss@redis.example:6380/15?family=6', 'redis://[::1]:6379/'],
     ...['redis+sentinel://:secret@one,two:26380/mymaster/1', 'rediss+sentinel://one/main?sentinelPassword=x'],
-  ])('should take REDIS_URL=%s', (REDIS_URL) => expect(problemsOf({ REDIS_URL })).toEqual([]));
+  ])('should take REDIS_URL=%s', (REDIS_URL) =>
+    expect(problemsOf({ REDIS_URL, S3_BUCKET_NAME: 'pictures' })).toEqual([]),
+  );
+
+  it.each(['all', 'api', 'worker'])(
+    'should refuse ROLE=%s with jobs that others reach, and pictures on its own disk',
+    (ROLE) => {
+      const problems = problemsOf({ ROLE, REDIS_URL: 'redis://redis:6379' });
+      expect(problems).toEqual([
+        expect.stringMatching(/^\w+.* S3_BUCKET_NAME: processes that share jobs must reach the same/),
+      ]);
+      expect(problemsOf({ ROLE, REDIS_URL: 'redis://redis:6379', S3_BUCKET_NAME: 'pictures' })).toEqual([]);
+    },
+  );
+
+  it('should say what to set where one process keeps its jobs in a Redis', () => {
+    expect(problemsOf({ REDIS_URL: 'redis://redis:6379' })).toEqual([
+      expect.stringContaining('leave REDIS_URL unset'),
+    ]);
+    expect(problemsOf({ S3_BUCKET_NAME: 'pictures' })).toEqual([]);
+    expect(problemsOf({})).toEqual([]);
+  });
 
   it('should take addresses of the model hub and of its mirror', () => {
     const file = '/owner/name/resolve/main/a.safetensors';

@@ -104,6 +104,10 @@ const processes: Problems = (config) => [
     `ROLE ${config.ROLE} needs REDIS_URL and S3_BUCKET_NAME: processes that share jobs must reach the same records and pictures`,
   ),
   when(
+    config.ROLE === 'all' && config.REDIS_URL && !config.S3_BUCKET_NAME,
+    "REDIS_URL needs S3_BUCKET_NAME: processes that share jobs must reach the same pictures, and DATA_DIR is each one's own. For one process alone leave REDIS_URL unset: its jobs are then kept in DATA_DIR, too",
+  ),
+  when(
     config.ROLE !== 'worker' && config.REDIS_URL && signsLinks(config) && !config.URL_SECRET,
     'URL_SECRET must be set with keys and REDIS_URL, unless links lead to a bucket (S3_BUCKET_NAME, URL_EXPIRY): processes that share jobs must sign links alike',
   ),

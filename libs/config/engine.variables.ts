@@ -9,7 +9,8 @@ export class EngineVariables extends ModelVariables {
   /**
    * Engine processes, one a device, separated by commas: GPUs by number or UUID (as `nvidia-smi` has them; MIG- too) or
    * devices by the engine's names (CUDA0, Vulkan0, CPU). Default: the first GPU, else the processor. A named device that
-   * is not there is reported, not replaced. A GPU's number twice: two engines on it, where it has memory for both.
+   * is not there is reported, not replaced. A GPU's number twice: two engines on it, where it has memory for both. UUIDs
+   * are NVIDIA's and AMD's; other makers' GPUs go by number or name.
    * @example 0,1
    */
   @List()
@@ -23,7 +24,7 @@ export class EngineVariables extends ModelVariables {
   })
   ENGINE_DEVICES: string[] = [];
 
-  /** Engine processes on a machine without GPUs. Each loads the model and takes its share of the cores. */
+  /** Engine processes on a machine without GPUs, where ENGINE_DEVICES names none. Each loads the model and takes its share of the cores. */
   @Whole(1, 64)
   ENGINE_PROCESSES = 1;
 

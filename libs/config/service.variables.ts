@@ -103,8 +103,9 @@ export class ServiceVariables {
   ROLE: 'all' | 'api' | 'worker' = 'all';
 
   /**
-   * Set: jobs are kept in this Redis, and several processes share them. Unset: in DATA_DIR. With sentinels:
-   * `redis+sentinel://HOST,HOST/NAME/DATABASE`, `?sentinelPassword=` where they want one. `rediss` in place of `redis`: TLS.
+   * Set: jobs are kept in this Redis, and several processes share them; S3_BUCKET_NAME has to be set, too. Unset: in
+   * DATA_DIR. With sentinels: `redis+sentinel://HOST,HOST/NAME/DATABASE`, `?sentinelPassword=` where they want one.
+   * `rediss` in place of `redis`: TLS.
    * @example redis://localhost:6379
    */
   @IsOptional()

@@ -56,7 +56,10 @@ export const ERRORS = {
   unsupported_picture: invalid(422, 'not a complete still PNG, JPEG or WebP picture within the limits'),
   ip_adapter_disabled: invalid(422, 'the service runs without an IP-Adapter'),
   lora_disabled: invalid(422, 'the service runs without LoRA'),
-  lora_not_applied: invalid(422, 'the LoRA does not fit the model'),
+  lora_not_applied: invalid(
+    422,
+    'the LoRA does not fit the model, or its weights change nothing or are none that can be computed with',
+  ),
   idempotency_mismatch: invalid(422, 'the Idempotency-Key was used for another request'),
   rate_limited: limit('as many requests a minute came with this key, or from this address, as may'),
   headers_too_large: invalid(431, 'the headers are too large'),

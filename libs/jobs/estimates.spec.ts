@@ -1,3 +1,4 @@
+import { stepPixels, textPieces } from '@app/models/family';
 import { JobDesk } from '../../test/support/job.desk';
 import type { PictureResult, Timings } from './picture.job';
 import { Estimates } from './estimates';
@@ -8,10 +9,10 @@ const NOW = 1_800_000_000_000;
 /** A picture's size, 64 x 64 and 4 steps where it is not said. */
 type Size = Partial<JobRecord['picture']>;
 
-/** Times of one picture; all that is not the sampling is counted as one. */
+/** Times of one picture; all that is neither sampling nor prompts is counted as one. */
 const timed = (sampling_ms: number, fixed = 0): Timings => ({
   ...{ queue_ms: 99_999, total_ms: 99_999, sampling_ms },
-  ...{ text_ms: fixed, image_ms: 0, decode_ms: 0, encode_ms: 0, store_ms: 0 },
+  ...{ text_ms: 0, image_ms: 0, decode_ms: fixed, encode_ms: 0, store_ms: 0 },
 });
 
 describe(Estimates.name, () => {
@@ -55,6 +56,24 @@ describe(Estimates.name, () => {
     await measured({ ...timed(400), text_ms: 1, image_ms: 2, decode_ms: 4, encode_ms: 8, store_ms: 16 });
     expect(await of(await desk.submit('a'))).toEqual({ position: 1, start: 0, end: 431 });
     expect((await of(await desk.submit('b', { picture: { steps: 8 } }))).end).toBe(431 + 831);
+  });
+
+  it('should grow with the prompts: with what each piece takes, and each step for it', async () => {
+    await measured({ ...timed(400, 100), text_ms: 20 });
+    const end = async (picture: Size) => {
+      const job = await desk.submit('a', { picture });
+      const { end } = await of(job);
+      await desk.jobs.cancel(job.id);
+      return end!;
+    };
+    expect(await end({})).toBe(520);
+    expect(await end({ width: 128 })).toBe(20 + 2 * 500); // the text is no longer for it
+    const pieces = textPieces('a BREAK '.repeat(20), '');
+    const long = { prompt: 'a BREAK '.repeat(20) };
+    expect(await end(long)).toBeCloseTo(pieces * 10 + 100 + (400 * stepPixels(4096, pieces)) / 4096, 0);
+    expect(await end(long)).toBeGreaterThan(5_000);
+    // What waits before it is as usual as far as the store knows; what runs is known.
+    expect((await of(await run(long))).end).toBe(await end(long));
   });
 
   it('should outvote a slow moment', async () => {

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { stepPixels, textPieces } from '@app/models/family';
 import type { JobRecord } from './job.record';
 import { JobStore, type Work } from './job.store';
 import { Capabilities } from './capabilities/capabilities';
@@ -19,14 +20,19 @@ const FRESH = 1_000;
 /** Seconds for a Retry-After before the first picture was measured. */
 const UNMEASURED = 30;
 
-/** Milliseconds that pictures of one size took. */
+/** What a picture of one size took, in milliseconds. */
 interface Measured {
   readonly width: number;
   readonly height: number;
   readonly reference: boolean;
-  /** Everything but the sampling. */
+  /** Encoding one of its prompts' pieces. */
+  readonly piece: number;
+  readonly pieces: number;
+  /** Everything but the prompts and the sampling. */
   readonly fixed: number;
-  readonly step: number;
+  /** A step of one pixel, see `stepPixels`. */
+  readonly stepPixel: number;
+  readonly all: number;
   readonly steps: number;
   /** A change of the merged LoRAs is in the times. */
   readonly mergedAnew: boolean;
@@ -89,21 +95,24 @@ export class Estimates {
   }
 
   /** Milliseconds in the engine and to the storage; undefined before any picture was made. */
-  private async duration({ width, height, reference, jobs, steps }: Work): Promise<number | undefined> {
+  private async duration(work: Work): Promise<number | undefined> {
     await this.refresh();
-    const measured = nearest(await this.samples, { width, height, reference });
+    const measured = nearest(await this.samples, work);
     if (measured.length === 0) return undefined;
     const usual = measured.filter(({ mergedAnew }) => !mergedAnew);
     const typical = usual.length > 0 ? usual : measured;
-    const takes = (pictures: number, steps: number) =>
-      pictures * median(typical.map((x) => x.fixed)) + steps * median(typical.map((x) => x.step));
+    // Work grows with the pixels; exact where this size was measured.
+    const scale = (work.width * work.height) / (measured[0].width * measured[0].height);
+    const takes = ({ width, height, jobs, steps, pieces }: Required<Omit<Work, 'reference'>>, scale = 1) =>
+      pieces * median(typical.map((x) => x.piece)) +
+      scale * jobs * median(typical.map((x) => x.fixed)) +
+      steps * stepPixels(width * height, pieces / jobs) * median(typical.map((x) => x.stepPixel));
     // Which of the jobs will change the merged LoRAs is not known: as many as did, each for what that took beyond the rest.
     const changes = measured.filter(({ mergedAnew }) => mergedAnew);
-    const more = changes.map(({ fixed, step, steps }) => Math.max(0, fixed + steps * step - takes(1, steps)));
+    const more = changes.map((one) => Math.max(0, one.all - takes({ ...one, jobs: 1 })));
     const change = changes.length === 0 ? 0 : (changes.length / measured.length) * median(more);
-    // Work grows with the pixels; exact where this size was measured.
-    const scale = (width * height) / (measured[0].width * measured[0].height);
-    return scale * takes(jobs, steps) + jobs * change;
+    const pieces = work.pieces ?? work.jobs * median(typical.map((x) => x.pieces));
+    return takes({ ...work, pieces }, scale) + work.jobs * change;
   }
 
   private async refresh(): Promise<void> {
@@ -119,22 +128,25 @@ export class Estimates {
   }
 }
 
-const toWork = ({ picture }: JobRecord): Work => ({
+const toWork = ({ picture }: JobRecord): Required<Work> => ({
   width: picture.width,
   height: picture.height,
   reference: picture.referenceKey !== undefined,
   jobs: 1,
   steps: picture.steps,
+  pieces: textPieces(picture.prompt, picture.negativePrompt),
 });
 
-function measure({ picture, result }: JobRecord): Measured[] {
+function measure(job: JobRecord): Measured[] {
+  const { result } = job;
   if (!result) return [];
-  const { width, height, steps, referenceKey } = picture;
+  const { width, height, steps, reference, pieces } = toWork(job);
   const { text_ms, image_ms, sampling_ms, decode_ms, encode_ms, store_ms } = result.timings;
-  const fixed = text_ms + image_ms + decode_ms + encode_ms + store_ms;
+  const fixed = image_ms + decode_ms + encode_ms + store_ms;
+  const stepPixel = sampling_ms / steps / stepPixels(width * height, pieces);
   const { mergedAnew = false } = result;
-  const reference = referenceKey !== undefined;
-  return [{ width, height, reference, fixed, step: sampling_ms / steps, steps, mergedAnew }];
+  const times = { piece: text_ms / pieces, fixed, stepPixel, all: text_ms + fixed + sampling_ms };
+  return [{ width, height, reference, pieces, steps, mergedAnew, ...times }];
 }
 
 /** The samples of this size and kind; else those of the one whose pixels are nearest. */

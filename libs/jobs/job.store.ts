@@ -40,6 +40,8 @@ export interface Work {
   readonly jobs: number;
   /** Sampling steps of all of them. */
   readonly steps: number;
+  /** Pieces of the prompts (`textPieces`) of all of them; undefined: as many as is usual. */
+  readonly pieces?: number;
 }
 
 /** Idempotency keys answer for this long after their job was created, in milliseconds. */

@@ -1,10 +1,44 @@
-import { costOf } from './family';
+import { costOf, stepPixels, textPieces } from './family';
 
 describe(costOf.name, () => {
+  const cost = (width: number, height: number, steps: number, prompt = 'a fox', negativePrompt = '') =>
+    costOf({ width, height, steps, prompt, negativePrompt });
+
   it('should be ten or so for a picture at the defaults, and a whole number of one at least', () => {
-    expect(costOf({ width: 64, height: 64, steps: 1 })).toBe(1);
-    expect(costOf({ width: 1024, height: 1024, steps: 30 })).toBe(7);
-    expect(costOf({ width: 1024, height: 1024, steps: 54 })).toBe(12);
-    expect(costOf({ width: 2048, height: 1024, steps: 54 })).toBe(24);
+    expect(cost(64, 64, 1)).toBe(1);
+    expect(cost(1024, 1024, 30)).toBe(7);
+    expect(cost(1024, 1024, 54)).toBe(12);
+    expect(cost(2048, 1024, 54)).toBe(24);
   });
+
+  it('should grow with the prompts, and hardly with ordinary ones', () => {
+    const ordinary = 'an old lighthouse on a cliff above a stormy sea, oil on canvas, muted colours';
+    expect(cost(1024, 1024, 30, ordinary, 'blurry, text')).toBe(7);
+    const foxes = '\u{1F98A}'.repeat(2000);
+    expect(cost(64, 64, 50, foxes)).toBe(4);
+    expect(cost(64, 64, 50, foxes, foxes)).toBe(9);
+    expect(cost(1024, 1024, 30, foxes, foxes)).toBeGreaterThanOrEqual(14);
+  });
+});
+
+describe(textPieces.name, () => {
+  it('should count what the prompts can have at most, each its own', () => {
+    expect(textPieces('a fox', '')).toBe(2);
+    expect(textPieces('x'.repeat(74), 'x'.repeat(75))).toBe(3);
+  });
+
+  it('should count tokens, not characters: an emoji has up to four', () =>
+    expect(textPieces('\u{1F98A}'.repeat(2000))).toBeGreaterThan(80)); // seen: 80
+
+  it('should know that BREAK begins a piece, which makes hundreds of a short prompt', () => {
+    expect(textPieces('a BREAK '.repeat(20))).toBeGreaterThanOrEqual(20); // seen: 20
+    expect(textPieces('a BREAKFAST, a breakBREAK')).toBe(1);
+  });
+});
+
+describe(stepPixels.name, () => {
+  it("should be the picture's pixels with ordinary prompts", () => expect(stepPixels(4096, 2)).toBe(4096));
+
+  it('should grow with the pieces by more than what was seen: 14 times for 20 of a picture of 64x64', () =>
+    expect(stepPixels(4096, 21) / 4096).toBeGreaterThan(14));
 });

@@ -3,11 +3,13 @@ import fs from 'node:fs';
 import { mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileHash } from './file.hash';
+import { FileFacts, fileHash as hash } from './file.hash';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
-describe(fileHash.name, () => {
+describe(FileFacts.name, () => {
+  const hashes = new FileFacts((path) => hash(path));
+  const fileHash = (path: string) => hashes.of(path);
   let folder: string;
   let file: string;
   let reads: jest.SpyInstance;

@@ -1,33 +1,43 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, type BigIntStats } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
-
-interface Entry {
-  readonly stamp: string;
-  readonly sha256: Promise<string>;
-}
-
-const entries = new Map<string, Entry>();
 
 /** Changes whenever the file does: size, time of the last change in nanoseconds, and which file it is. */
 export const fileStamp = ({ size, mtimeNs, dev, ino }: BigIntStats): string =>
   `${size} ${mtimeNs} ${dev} ${ino}`;
 
-/** The file's sha256, hexadecimal. Its bytes are read once while it stays the same, also when several ask at once. */
-export async function fileHash(path: string): Promise<string> {
-  const stamp = fileStamp(await stat(path, { bigint: true }));
-  const known = entries.get(path);
-  if (known?.stamp === stamp) return known.sha256;
-  const entry = { stamp, sha256: read(path) };
-  entries.set(path, entry);
-  // A disk that failed once is asked again.
-  entry.sha256.catch(() => entries.get(path) === entry && entries.delete(path));
-  return entry.sha256;
+interface Entry<Facts> {
+  readonly stamp: string;
+  readonly facts: Promise<Facts>;
 }
 
-async function read(path: string): Promise<string> {
+/** What is in files: each is read once while it stays the same, also when several ask at once. */
+export class FileFacts<Facts> {
+  private readonly entries = new Map<string, Entry<Facts>>();
+
+  constructor(private readonly read: (path: string) => Promise<Facts>) {}
+
+  async of(path: string): Promise<Facts> {
+    const stamp = fileStamp(await stat(path, { bigint: true }));
+    const known = this.entries.get(path);
+    if (known?.stamp === stamp) return known.facts;
+    const entry = { stamp, facts: this.read(path) };
+    this.entries.set(path, entry);
+    // A disk that failed once is asked again.
+    entry.facts.catch(() => this.entries.get(path) === entry && this.entries.delete(path));
+    return entry.facts;
+  }
+}
+
+/**
+ * The file's sha256, hexadecimal.
+ * @param see gets its bytes on their way
+ */
+export async function fileHash(path: string, see: (chunk: Buffer) => void = () => {}): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    hash.update(chunk as Buffer);
+    see(chunk as Buffer);
+  }
   return hash.digest('hex');
 }

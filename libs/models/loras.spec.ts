@@ -8,6 +8,7 @@ import {
   DEMO_LAYER,
   loraForAnotherModel,
   partlyMatchingLora,
+  SDXL_LAYER,
   writeSafetensors,
 } from '../../test/support/safetensors';
 import { asStranger } from '../../test/support/stranger';
@@ -127,6 +128,46 @@ describe('LoRAs of a folder', () => {
         /^The LoRA "broken" cannot be used: .* not a safetensors file/,
       ) as string,
     });
+  });
+
+  it('should refuse one that holds no numbers or changes nothing, by name, and not offer it', async () => {
+    const layer = Object.entries(DEMO_LAYER);
+    const change = (part: RegExp, value: number) =>
+      Object.fromEntries(
+        layer.map(([name, tensor]) => [
+          name,
+          part.test(name)
+            ? { ...tensor, values: tensor.values!.map((old, i) => (i === 3 ? value : old)) }
+            : tensor,
+        ]),
+      );
+    const zero = (part: RegExp) =>
+      Object.fromEntries(
+        layer.map(([name, tensor]) => [name, part.test(name) ? { shape: tensor.shape } : tensor]),
+      );
+    await writeSafetensors(at('nan'), change(/up/, NaN));
+    await writeSafetensors(at('infinite'), change(/down/, -Infinity));
+    await writeSafetensors(at('untrained'), zero(/up/));
+    await writeSafetensors(at('alpha'), zero(/alpha/));
+    await writeSafetensors(at('half'), { ...zero(/up/), ...SDXL_LAYER });
+    const told = (name: string) => findLora(folder, name).catch((error: unknown) => error);
+    for (const name of ['nan', 'infinite'])
+      expect(await told(name)).toMatchObject({
+        code: 'lora_not_applied',
+        param: 'loras',
+        message: expect.stringMatching(
+          new RegExp(
+            `^The LoRA "${name}" cannot be used: ${name}.safetensors has weights that are no finite numbers \\(NaN\\), in lora_unet_`,
+          ),
+        ) as string,
+      });
+    for (const name of ['untrained', 'alpha'])
+      expect(await told(name)).toMatchObject({
+        code: 'lora_not_applied',
+        message: `The LoRA "${name}" cannot be used: ${name}.safetensors changes nothing: its weights are zero.`,
+      });
+    expect((await listLoras(folder)).map(({ name }) => name)).toEqual(['half']);
+    expect(warn).toHaveBeenCalledTimes(4);
   });
 
   it.each(['../secret', '../loras/../secret', '.hidden', '', 'a/b', '..', `${'a'.repeat(129)}`])(

@@ -3,8 +3,9 @@ import { join, resolve } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
 import { errnoOf, isAbsent } from './absent';
-import { fileHash, fileStamp } from './file.hash';
+import { FileFacts, fileHash, fileStamp } from './file.hash';
 import { kindOf } from './local.files';
+import { LoraWeights } from './lora.weights';
 import { ModelError } from './model.error';
 import { readSafetensors } from './safetensors';
 
@@ -33,11 +34,23 @@ const logger = new Logger('Loras');
 /** By path, the stamp of the file that was warned of: the folder is listed for every GET /v1/loras. */
 const warned = new Map<string, string>();
 
+/** What the engine would take without a word, and no picture should be drawn with. */
+class UselessLora extends ModelError {}
+
+/** Its weights pass by anyway while they are hashed. */
+const contents = new FileFacts(async (path) => {
+  const { tensors, dataStart } = await readSafetensors(path);
+  const weights = new LoraWeights(tensors, dataStart);
+  const sha256 = await fileHash(path, (chunk) => weights.pass(chunk));
+  return { sha256, problem: weights.problem };
+});
+
 /** LoRAs of a folder by name. Files that are no LoRAs are logged, not offered. No folder: no LoRAs. */
 export const listLoras = (folder: string | undefined): Promise<Lora[]> => readAll(folder, read);
 
 /**
- * Throws ServiceError `lora_not_found`, naming what there is; `storage_unavailable` where the disk does not say.
+ * Throws ServiceError `lora_not_found`, naming what there is; `lora_not_applied` for weights that change nothing or are no
+ * numbers; `storage_unavailable` where the disk does not say.
  * Links in the folder may lead out: it is the operator's.
  */
 export async function findLora(folder: string | undefined, name: string): Promise<Lora> {
@@ -45,8 +58,7 @@ export async function findLora(folder: string | undefined, name: string): Promis
     try {
       if ((await kindOf(join(folder, name + EXTENSION))) === 'file') return await read(folder, name);
     } catch (error) {
-      if (error instanceof ModelError)
-        throw notFound(`The LoRA "${name}" cannot be used: ${error.message}`, error);
+      if (error instanceof ModelError) throw unusable(name, error);
       if (!isAbsent(error)) throw unreadable(name, error);
     }
   }
@@ -107,7 +119,9 @@ async function readHeader(folder: string, name: string): Promise<Header> {
 
 async function read(folder: string, name: string): Promise<Lora> {
   const header = await readHeader(folder, name);
-  return { ...header, sha256: await fileHash(header.path) };
+  const { sha256, problem } = await contents.of(header.path);
+  if (problem) throw new UselessLora(`${name}${EXTENSION} ${problem}.`);
+  return { ...header, sha256 };
 }
 
 async function warnOnce(path: string, sentence: string): Promise<void> {
@@ -139,6 +153,11 @@ const unreadable = (name: string, cause: unknown) =>
     { cause },
   );
 
+const unusable = (name: string, cause: ModelError) => {
+  const sentence = `The LoRA "${name}" cannot be used: ${cause.message}`;
+  if (!(cause instanceof UselessLora)) return notFound(sentence, cause);
+  return new ServiceError('lora_not_applied', sentence, 'loras', { cause });
+};
 const notFound = (message: string, cause?: unknown) =>
   new ServiceError('lora_not_found', message, 'loras', { cause });
 const shorten = (name: string) => (name.length > 128 ? `${name.slice(0, 128)}...` : name);

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import type { DeviceMemory } from './device.memory';
@@ -17,6 +18,9 @@ export interface Lender {
   hasMerged(loras: GenerateRequest['loras']): boolean;
   free(): void;
 }
+
+/** Bytes a millisecond: a disk that gives less is as good as none. */
+const SLOWEST_DISK = 10_000;
 
 const IN_TILES =
   'The device had too little memory to decode the picture at once: it was decoded in tiles, and may differ slightly from others of its seed.';
@@ -56,10 +60,12 @@ export class EngineLease {
     const mergedAnew = !this.lender.hasMerged(request.loras);
     let decoding = false;
     try {
+      const reads = await this.reads(request.loras, mergedAnew);
       const picture = await this.engine.generate(
         { ...request, vaeTiling, loras: request.loras.map(({ path, scale }) => ({ path, scale })) },
         {
           signal: listeners.signal,
+          reads,
           onProgress: (progress) => {
             // An engine that dies may take the word that it decodes with it: nothing else comes after the last step.
             decoding = progress.phase === 'decoding' || progress.step === progress.steps;
@@ -79,6 +85,18 @@ export class EngineLease {
     } finally {
       this.release();
     }
+  }
+
+  /** Milliseconds that the engine may take for what it reads first: its LoRAs or, to merge others, the model itself. */
+  private async reads(loras: GenerateRequest['loras'], mergedAnew: boolean): Promise<number> {
+    if (mergedAnew) return this.lender.config.PHASE_TIMEOUT * 1_000;
+    const sizes = loras.map(({ path }) =>
+      stat(path).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    );
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0) / SLOWEST_DISK;
   }
 
   /** Frees the engine without drawing. Idempotent, also after generate. */
@@ -125,7 +143,7 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
       return error('lora_not_applied', `Nothing of the LoRA "${lora?.name}" fits the model.`, 'loras');
     }
     case 'flat_picture':
-      return error('generation_failed', `${cause.message}.`);
+      return error('generation_failed', `${cause.message}${perhapsOf(loras)}.`);
     case 'ip_adapter_not_applied':
       return error('generation_failed', 'The engine did not use the reference picture.');
     case 'generation_failed':
@@ -134,3 +152,7 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
       return cause;
   }
 }
+
+/** Weights may be numbers all, and the sums beyond what the device computes with. */
+const perhapsOf = (loras: GenerateRequest['loras']) =>
+  loras.length === 0 ? '' : `. That may come of a LoRA: ${loras.map(({ name }) => `"${name}"`).join(', ')}`;

@@ -15,6 +15,8 @@ export interface EngineListeners {
 }
 
 export interface PictureListeners extends GenerateListeners {
+  /** Milliseconds that files may take which the engine reads for this picture. */
+  readonly reads?: number;
   /** The engine takes the next picture; the pixels of this one are on their way. */
   onDrawn?(): void;
 }

@@ -11,13 +11,12 @@ import type {
   LoadCommand,
   OpenCommand,
   GenerateOptions,
-  GenerateProgress,
 } from './engine.protocol';
 import { EngineWords } from './engine.words';
 import { loraSet } from './lora.set';
 import { EngineWatchdog, HEARTBEAT } from './engine.watchdog';
 import { onChange } from './previews.wish';
-import { textPieces, type PhaseBounds, type WatchedPhase } from './phase.bounds';
+import { sizeOf, type PhaseBounds, type WatchedPhase } from './phase.bounds';
 import type { EngineListeners, PictureListeners } from './engine.listeners';
 
 /** From the death of a process until its last lines are read, at most. */
@@ -125,7 +124,7 @@ export class EngineProcess {
     );
     this.drawing = id;
     this.loras = loraSet(options.loras);
-    this.watch(options.reference ? 'image' : 'text', options);
+    this.watch(options.reference ? 'image' : 'text', options, listeners);
     const picture = this.ask({ type: 'generate', id, options }, (event) => {
       if (event.type === 'generated') return event.picture;
       if (event.type === 'drawn') {
@@ -136,7 +135,8 @@ export class EngineProcess {
       const { preview, ...progress } = event.progress;
       if (preview) listeners.onPreview?.({ ...preview, step: progress.step });
       else {
-        this.follow(progress, options);
+        this.watch(progress.phase === 'sampling' ? 'step' : progress.phase, options, listeners);
+        if (progress.phase === 'sampling' && progress.step > 0) this.hasStepped = true;
         listeners.onProgress?.(progress);
       }
       askForPreviews();
@@ -162,13 +162,8 @@ export class EngineProcess {
     }, KILL_MS).unref();
   }
 
-  private follow({ phase, step }: GenerateProgress, options: GenerateOptions): void {
-    this.watch(phase === 'sampling' ? 'step' : phase, options);
-    if (phase === 'sampling' && step > 0) this.hasStepped = true;
-  }
-
-  private watch(phase: WatchedPhase, { prompt, negativePrompt = '', width, height }: GenerateOptions): void {
-    this.watchdog.enter(phase, phase === 'text' ? textPieces(prompt, negativePrompt) : width * height);
+  private watch(phase: WatchedPhase, options: GenerateOptions, { reads }: PictureListeners): void {
+    this.watchdog.enter(phase, sizeOf(phase, options), reads);
   }
 
   /** The engine has finished a picture. Not with the next one, which may be asked for before this one's pixels came. */
@@ -228,7 +223,7 @@ export class EngineProcess {
   }
 
   private log(level: 'warn' | 'error', line: string): void {
-    this.words.hear(line);
+    this.words.hear(line, level);
     this.listeners.log?.(level, line);
   }
 

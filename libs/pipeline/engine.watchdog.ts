@@ -33,14 +33,17 @@ export class EngineWatchdog {
     this.silent = 0;
   }
 
-  /** A phase begins, or makes visible progress and gets its time again; the one before it is over, and measured. */
-  enter(phase: WatchedPhase, size = 1): void {
+  /**
+   * A phase begins, or makes visible progress and gets its time again; the one before it is over, and measured.
+   * @param more milliseconds on top of its bound
+   */
+  enter(phase: WatchedPhase, size = 1, more = 0): void {
     if (this.current?.phase !== phase || phase === 'step') {
       this.leave();
       this.current = { phase, size, since: performance.now() };
     }
     clearTimeout(this.bound);
-    const bound = this.bounds.of(phase, size);
+    const bound = this.bounds.of(phase, size) + more;
     // Longer than a timer can be is as good as no bound.
     this.bound = setTimeout(() => this.exceeded(phase, bound), Math.min(bound, 2 ** 31 - 1)).unref();
   }

@@ -1,4 +1,4 @@
-import { PhaseBounds, textPieces } from './phase.bounds';
+import { PhaseBounds, sizeOf } from './phase.bounds';
 
 describe(PhaseBounds.name, () => {
   let bounds: PhaseBounds;
@@ -43,12 +43,21 @@ describe(PhaseBounds.name, () => {
   });
 
   it('should scale with the prompts: long ones are no hung engine', () => {
-    const short = textPieces('a fox', '');
-    bounds.note('text', 6_000, short);
-    expect(bounds.of('text', short)).toBe(60_000);
-    // 2,000 characters of which each is several tokens
-    expect(bounds.of('text', textPieces('\u{1F98A}'.repeat(2000), ''))).toBeGreaterThan(50 * 60_000);
-    expect(textPieces('x'.repeat(74), 'x'.repeat(75))).toBe(3);
+    const picture = { width: 64, height: 64, steps: 4, guidanceScale: 5, seed: 1 };
+    const size = (phase: 'text' | 'step' | 'decoding', prompt: string, negativePrompt = '') =>
+      sizeOf(phase, { ...picture, prompt, negativePrompt });
+    for (const phase of ['text', 'step', 'decoding'] as const)
+      bounds.note(phase, 6_000, size(phase, 'a fox'));
+    const bound = (phase: 'text' | 'step' | 'decoding', ...prompts: [string, string?]) =>
+      bounds.of(phase, size(phase, ...prompts));
+    const foxes = '\u{1F98A}'.repeat(2000); // of which each is several tokens
+    for (const phase of ['text', 'step', 'decoding'] as const) expect(bound(phase, 'a fox')).toBe(60_000);
+    expect(bound('text', foxes)).toBeGreaterThan(50 * 60_000);
+    expect(bound('text', foxes, foxes)).toBeGreaterThan(100 * 60_000);
+    expect(bound('text', 'a BREAK '.repeat(250))).toBeGreaterThan(120 * 60_000);
+    // Every step computes with all of it, also where the picture is small; decoding knows nothing of prompts.
+    expect(bound('step', foxes)).toBeGreaterThan(100 * 60_000);
+    expect(bound('decoding', foxes)).toBe(60_000);
   });
 
   it('should give six times as much to the phases of a picture on a CPU', () => {

@@ -1,3 +1,6 @@
+import { stepPixels, textPieces } from '@app/models/family';
+import type { GenerateOptions } from './engine.protocol';
+
 /** What an engine process does, as far as it can be watched from outside; `step` is one sampling step. */
 export type WatchedPhase = 'starting' | 'loading' | 'warming' | 'text' | 'image' | 'step' | 'decoding';
 
@@ -8,7 +11,7 @@ const FACTOR = 10;
 /** Newest measurements of a phase that are looked at. */
 const SAMPLES = 200;
 
-/** Work that grows: with the picture's pixels, or with the prompts, which are encoded 75 tokens at a time. */
+/** Work that grows: with the picture's pixels, with the prompts, or with both. */
 const SCALED: ReadonlySet<WatchedPhase> = new Set(['text', 'step', 'decoding']);
 /** What the unmeasured bound is meant for: SDXL's own size in pixels, and two prompts as long as requests may have. */
 const USUAL: Partial<Record<WatchedPhase, number>> = { text: 54, step: 1024 * 1024, decoding: 1024 * 1024 };
@@ -30,7 +33,7 @@ export class PhaseBounds {
   /** @param unmeasured milliseconds, PHASE_TIMEOUT */
   constructor(private readonly unmeasured: number) {}
 
-  /** A phase ended after this many milliseconds. `size`: the picture's pixels; for `text` its pieces, see `textPieces`. */
+  /** A phase ended after this many milliseconds. `size`: the picture's pixels; see `sizeOf`. */
   note(phase: WatchedPhase, milliseconds: number, size: number): void {
     const samples = this.samples.get(phase) ?? [];
     samples.push(milliseconds / units(phase, size));
@@ -57,9 +60,13 @@ export class PhaseBounds {
 
 const units = (phase: WatchedPhase, size: number) => (SCALED.has(phase) ? size : 1);
 
-/** The most pieces of 75 tokens that the prompts can have: a token has at least a byte. */
-export const textPieces = (...prompts: readonly string[]): number =>
-  prompts.reduce((sum, prompt) => sum + 1 + Math.floor(Buffer.byteLength(prompt) / 75), 0);
+/** What the phase of such a picture grows with, as PhaseBounds counts it. */
+export function sizeOf(phase: WatchedPhase, picture: GenerateOptions): number {
+  const { prompt, negativePrompt = '', width, height } = picture;
+  const pieces = textPieces(prompt, negativePrompt);
+  if (phase === 'text') return pieces;
+  return phase === 'step' ? stepPixels(width * height, pieces) : width * height;
+}
 
 function p99(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);

@@ -16,6 +16,7 @@ import { ENGINE_MAIN } from './engine.fork';
 import type { OutOfMemory } from './device.memory';
 import { ModelFinder } from './model.finder';
 import type { EngineStatus, EngineWish, PipelineState, PipelineStatus } from './pipeline.types';
+import { visibleDevices } from './visible.devices';
 import { drainingError, Fifo } from '@app/lifecycle';
 
 /** From the best state of an engine to the worst. */
@@ -231,15 +232,6 @@ function engineSetups({ ENGINE_DEVICES, ENGINE_PROCESSES }: Config): Omit<Engine
     const variables = visibleDevices(device);
     return { id, device, sharers: 1, share: shares.get(device), variables };
   });
-}
-
-/** A GPU that goes by its number or UUID is the only one that its process sees; one that goes by its name is among all. */
-function visibleDevices(device: string): EngineSetup['variables'] {
-  // Without the order CUDA counts the fastest GPU first, and not as nvidia-smi does.
-  const order = { CUDA_DEVICE_ORDER: 'PCI_BUS_ID' };
-  if (/^\d+$/.test(device))
-    return { ...order, CUDA_VISIBLE_DEVICES: device, GGML_VK_VISIBLE_DEVICES: device };
-  return /^(GPU|MIG)-/.test(device) ? { ...order, CUDA_VISIBLE_DEVICES: device } : order;
 }
 
 const best = (engines: readonly EngineStatus[]): EngineStatus =>

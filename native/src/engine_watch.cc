@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <iterator>
 #include <utility>
+
+#include "engine_words.h"
 
 namespace {
 
 std::mutex mutex;  // guards these, and the state of the current watch
 EngineWatch* current = nullptr;
 LogListener log_listener;
+LogLevel log_least = LogLevel::debug;
 const void* log_owner = nullptr;
 
 constexpr size_t kErrorsKept = 4;
@@ -22,27 +24,6 @@ std::string message_of(const char* raw) {
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
   const auto dash = line.find(" - ");
   return dash == std::string::npos ? line : line.substr(dash + 3);
-}
-
-// What the engine and ggml's back ends say when memory runs out; only errors count, for pinned memory that is not to be
-// had is a warning and the engine goes on without. The one warning is the engine's last word before it gives up or
-// aborts. Where each was seen: docs/engine.md.
-bool tells_out_of_memory(LogLevel level, const std::string& line) {
-  static const char* const errors[] = {"out of memory",
-                                       "insufficient memory",
-                                       "failed to allocate",
-                                       "alloc compute ",
-                                       "alloc params ",
-                                       "resource allocation failed",
-                                       "OutOfDeviceMemory",
-                                       "OutOfHostMemory",
-                                       "cudaMalloc failed",
-                                       "too less memory",
-                                       "fail to memory allocation",
-                                       "bad_alloc"};
-  const auto said = [&line](const char* part) { return has(line, part); };
-  if (level == LogLevel::warn) return said("cannot make enough memory available");
-  return level == LogLevel::error && std::any_of(std::begin(errors), std::end(errors), said);
 }
 
 // An abort follows some lines at once, which they would not survive in the queue to JavaScript.
@@ -66,9 +47,10 @@ const char* level_name(LogLevel level) {
   return names[(int)level];
 }
 
-void set_log_listener(const void* owner, LogListener listener) {
+void set_log_listener(const void* owner, LogLevel least, LogListener listener) {
   std::lock_guard<std::mutex> lock(mutex);
   log_listener = std::move(listener);
+  log_least = least;
   log_owner = owner;
 }
 
@@ -112,7 +94,7 @@ void EngineWatch::on_log(sd_log_level_t level, const char* text, void*) try {
 void log_line(LogLevel level, const std::string& line) {
   std::lock_guard<std::mutex> lock(mutex);
   if (current) current->read_line(level, line);
-  if (log_listener) log_listener(level, line);
+  if (log_listener && level >= log_least) log_listener(level, line);
 }
 
 void EngineWatch::on_progress(int step, int steps, float, void*) try {
@@ -155,7 +137,7 @@ void EngineWatch::read_complaint(LogLevel level, const std::string& line) {
   if (!out_of_memory_ && tells_out_of_memory(level, line)) {
     out_of_memory_ = true;
     write_at_once("out of memory: ", line);
-  } else if (level == LogLevel::error && line.rfind("CUDA error: ", 0) == 0) {
+  } else if (level == LogLevel::error && tells_device_error(line)) {
     write_at_once("", line);
   }
 }

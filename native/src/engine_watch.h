@@ -10,12 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "engine_words.h"
+
 enum class Phase { loading, text, image, sampling, decoding, done };
 const char* phase_name(Phase phase);
 
 // The engine's levels have other numbers in other versions, and newer ones a `verbose` that quotes prompts: it and
 // everything below info are debug.
-enum class LogLevel { debug, info, warn, error };
 LogLevel log_level(sd_log_level_t level);
 const char* level_name(LogLevel level);
 
@@ -96,9 +97,10 @@ class EngineWatch {
   std::vector<std::string> errors_, parts_in_ram_;
 };
 
-// Called for every line that the engine logs, on the engine's threads. One in the process; the newest wins.
+// Called for every line of at least this level that the engine logs, on the engine's threads. One in the process; the
+// newest wins.
 using LogListener = std::function<void(LogLevel level, const std::string& line)>;
-void set_log_listener(const void* owner, LogListener listener);
+void set_log_listener(const void* owner, LogLevel least, LogListener listener);
 // Takes the listener away if it is still `owner`'s. Once this returns, it is not running either.
 void clear_log_listener(const void* owner);
 

@@ -10,6 +10,7 @@
 
 #include "engine_watch.h"
 #include "exports.h"
+#include "options.h"
 #include "session.h"
 
 namespace {
@@ -26,7 +27,17 @@ void close_log_channel(LogChannel* channel) {
   if (log_channel == channel) log_channel = nullptr;
 }
 
+LogLevel read_level(const Napi::Value& value) {
+  if (value.IsUndefined()) return LogLevel::debug;
+  const auto name = read_text(value, "least");
+  for (const auto level : {LogLevel::debug, LogLevel::info, LogLevel::warn, LogLevel::error})
+    if (name == level_name(level)) return level;
+  throw coded_error(value.Env(), "invalid_argument",
+                    "Expected one of debug, info, warn, error for least but received \"" + name + "\"");
+}
+
 Napi::Value on_log(const Napi::CallbackInfo& info) {
+  const auto least = read_level(info[1]);
   if (auto* before = log_channel) {
     close_log_channel(before);
     before->function.Release();
@@ -42,7 +53,7 @@ Napi::Value on_log(const Napi::CallbackInfo& info) {
       (void*)nullptr);
   channel->function.Unref(info.Env());  // listening keeps no process alive
   log_channel = channel;
-  set_log_listener(channel, [channel](LogLevel level, const std::string& line) {
+  set_log_listener(channel, least, [channel](LogLevel level, const std::string& line) {
     const char* name = level_name(level);
     channel->function.NonBlockingCall([name, line](Napi::Env env, Napi::Function callback) {
       callback.Call({Napi::String::New(env, name), Napi::String::New(env, line)});

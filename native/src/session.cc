@@ -31,23 +31,15 @@ sd_cache_mode_t cache_mode(const std::string& name) {
   return SD_CACHE_DISABLED;
 }
 
-// The result array of generate_image.
-struct Images {
-  sd_image_t* data = nullptr;
-  int count = 0;
-  ~Images() {
-    if (data) free_sd_images(data, count);
-  }
-};
-
 // All pixels equal within 2 levels in every channel: what a broken VAE (NaN), a lost LoRA mode or overflowing
 // numbers leave. A nearly plain picture can be honest; this one has nothing in it.
-bool is_flat(const std::vector<uint8_t>& pixels) {
+bool is_flat(const sd_image_t& image) {
+  const size_t bytes = size_t(image.width) * image.height * 3;
   for (size_t channel = 0; channel < 3; channel++) {
     uint8_t low = 255, high = 0;
-    for (size_t i = channel; i < pixels.size(); i += 3) {
-      low = std::min(low, pixels[i]);
-      high = std::max(high, pixels[i]);
+    for (size_t i = channel; i < bytes; i += 3) {
+      low = std::min(low, image.data[i]);
+      high = std::max(high, image.data[i]);
     }
     if (high - low > 2) return false;
   }
@@ -179,7 +171,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   }
 
   const auto start = std::chrono::steady_clock::now();
-  Images images;
+  auto& images = picture.images;
   const bool ok = generate_image(context_.get(), &params, &images.data, &images.count);
   picture.engine_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 
@@ -195,7 +187,6 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
     return Failure{"generation_failed", "The engine made a picture of " + std::to_string(image.width) + "x" +
                                             std::to_string(image.height) + " with " + std::to_string(image.channel) +
                                             " channels"};
-  picture.pixels.assign(image.data, image.data + size_t(image.width) * image.height * 3);
   picture.decoded_in_tiles = spec.vae_tiling || watch.retried_in_tiles();
   picture.width = spec.width;
   picture.height = spec.height;
@@ -234,6 +225,7 @@ std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatc
     if (count.applied == 0) return Failure{"lora_not_applied", "Nothing of the LoRA " + lora.path + " fits the model"};
     picture.loras.push_back({lora.path, count});
   }
-  if (is_flat(picture.pixels)) return Failure{"flat_picture", "The picture is flat: every pixel has the same colour"};
+  if (is_flat(*picture.images.data))
+    return Failure{"flat_picture", "The picture is flat: every pixel has the same colour"};
   return std::nullopt;
 }

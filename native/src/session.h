@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine_watch.h"
@@ -20,8 +21,25 @@ struct AppliedLora {
   LoraCount count;
 };
 
+// What generate_image gives, freed its way.
+struct Images {
+  sd_image_t* data = nullptr;
+  int count = 0;
+
+  Images() = default;
+  Images(Images&& other) noexcept : data(std::exchange(other.data, nullptr)), count(std::exchange(other.count, 0)) {}
+  Images& operator=(Images&& other) noexcept {
+    std::swap(data, other.data);
+    std::swap(count, other.count);
+    return *this;
+  }
+  ~Images() {
+    if (data) free_sd_images(data, count);
+  }
+};
+
 struct Picture {
-  std::vector<uint8_t> pixels;  // RGB
+  Images images;  // the first is it: RGB
   int width = 0, height = 0;
   std::vector<AppliedLora> loras;
   bool decoded_in_tiles = false;

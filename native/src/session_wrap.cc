@@ -10,8 +10,15 @@
 
 namespace {
 
-Napi::Value pixels_to_js(Napi::Env env, const std::vector<uint8_t>& pixels) {
-  return Napi::Buffer<uint8_t>::Copy(env, pixels.data(), pixels.size());
+// Handed over as the engine made them: they go on to another process, and would be copied here for nothing.
+Napi::Value hand_over_pixels(Napi::Env env, Picture& picture) {
+  auto images = std::make_unique<Images>(std::move(picture.images));
+  const auto& image = *images->data;
+  const auto free = [](Napi::Env, uint8_t*, Images* images) { delete images; };
+  const auto buffer =
+      Napi::Buffer<uint8_t>::New(env, image.data, size_t(image.width) * image.height * 3, free, images.get());
+  images.release();
+  return buffer;
 }
 
 Napi::Value step_to_js(Napi::Env env, Step& step) {
@@ -21,7 +28,8 @@ Napi::Value step_to_js(Napi::Env env, Step& step) {
   object.Set("steps", step.steps);
   if (!step.preview.pixels.empty()) {
     auto preview = Napi::Object::New(env);
-    preview.Set("pixels", pixels_to_js(env, step.preview.pixels));
+    const auto& pixels = step.preview.pixels;
+    preview.Set("pixels", Napi::Buffer<uint8_t>::Copy(env, pixels.data(), pixels.size()));
     preview.Set("width", step.preview.width);
     preview.Set("height", step.preview.height);
     object.Set("preview", preview);
@@ -31,7 +39,7 @@ Napi::Value step_to_js(Napi::Env env, Step& step) {
 
 Napi::Value picture_to_js(Napi::Env env, Picture& picture) {
   auto object = Napi::Object::New(env);
-  object.Set("pixels", pixels_to_js(env, picture.pixels));
+  object.Set("pixels", hand_over_pixels(env, picture));
   object.Set("width", picture.width);
   object.Set("height", picture.height);
   auto loras = Napi::Array::New(env);

@@ -32,6 +32,15 @@ const TROUBLES: readonly [string, Trouble][] = [
     { variables: { ENGINE_DEVICES: 'CUDA7' }, reason: /^no device "CUDA7" .* found CUDA0, CPU$/ },
   ],
   [
+    'has another number',
+    {
+      variables: { ENGINE_DEVICES: '7' },
+      reason:
+        /^no GPU device "7" \(ENGINE_DEVICES\): .* found CPU; cuda: .*no CUDA-capable device is detected/,
+      problem: /no CUDA-capable device is detected/,
+    },
+  ],
+  [
     'is hidden',
     {
       variables: { CUDA_VISIBLE_DEVICES: '-1' },
@@ -181,6 +190,16 @@ describeWith(machine, 'The CUDA engine', () => {
     const { reason } = await failed(service);
     expect(reason).toMatch(/out of memory: the model needs \d\.\d GB of the card, and 0\.6 GB are free/);
     expect(books.read().uploaded).toBe(0);
+  });
+
+  it('should warn of a card that nothing is drawn on, and of engines that know nothing of each other', async () => {
+    const cards = 'Left:1000:8.6,Right:1000:8.6'; // too small for the model: told before anything is loaded
+    const { service } = await machine.start({ ENGINE_PROCESSES: '2' }, cards);
+    await failed(service);
+    const warned = (what: RegExp) =>
+      service.lines.some((line) => /"level":"?(warn|40)"?/.test(line) && what.test(line));
+    expect(warned(/CUDA0 draws and CUDA1 \(Right\) does not: ENGINE_DEVICES=CUDA0,CUDA1/)).toBe(true);
+    expect(warned(/ENGINE_PROCESSES=2 keeps 2 engines on CUDA0/)).toBe(true);
   });
 
   it('should not be ready where the engine keeps weights off the card, unasked', async () => {

@@ -7,7 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { NIGHT_LORA, temporaryFolder } from '../support/demo';
 import { backgroundOf } from '../support/picture';
-import { loraForAnotherModel, partlyMatchingLora } from '../support/safetensors';
+import {
+  DEMO_LAYER,
+  loraForAnotherModel,
+  partlyMatchingLora,
+  writeSafetensors,
+} from '../support/safetensors';
 import { Service, isAlive } from '../support/service';
 
 const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
@@ -43,6 +48,10 @@ describe('Pictures, from request to file', () => {
     copyFileSync(NIGHT_LORA, join(loras, 'night.safetensors'));
     await partlyMatchingLora(join(loras, 'partly.safetensors'));
     await loraForAnotherModel(join(loras, 'other-model.safetensors'));
+    await writeSafetensors(join(loras, 'nan.safetensors'), {
+      ...DEMO_LAYER,
+      'lora_unet_b.lora_up.weight': { shape: [1], values: [NaN] },
+    });
     pictures = createServer((request, response) => {
       if (request.url === '/cake.png') response.end(readFileSync(CAKE));
       else response.writeHead(404).end();
@@ -182,6 +191,12 @@ describe('Pictures, from request to file', () => {
     it('should refuse one of which nothing fits, and one that is not there', async () => {
       const ask = (name: string) => refused('/v1/images/generations', { ...fox, loras: [{ name }] });
       expect(await ask('other-model')).toMatchObject({ status: 422, code: 'lora_not_applied' });
+      // Before anything is drawn: the picture would be flat.
+      expect(await ask('nan')).toMatchObject({
+        status: 422,
+        code: 'lora_not_applied',
+        param: 'loras.0.name',
+      });
       expect(await ask('missing')).toMatchObject({
         status: 404,
         code: 'lora_not_found',

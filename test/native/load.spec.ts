@@ -111,6 +111,32 @@ describe('The addon: loading', () => {
     (await first).close();
   });
 
+  it('should pass on nothing below the level that is asked for', async () => {
+    const levels: string[] = [];
+    const of = async (model: string) => {
+      levels.length = 0;
+      await Session.load({ model }).then(
+        (session) => session.close(),
+        () => {},
+      );
+      await new Promise(setImmediate);
+      return [...new Set(levels)].sort();
+    };
+    const [whole, none] = [files.checkpoint, join(folder, 'none.safetensors')];
+    writeFileSync(none, 'no weights');
+    onLog((level) => levels.push(level), 'warn');
+    expect(await of(none)).toContain('error');
+    expect(await of(whole)).not.toContain('info');
+    expect(levels).not.toContain('debug');
+    onLog((level) => levels.push(level), 'info');
+    expect(await of(whole)).toContain('info');
+    expect(levels).not.toContain('debug');
+    expect(() => onLog(() => {}, 'loud' as 'warn')).toThrow(
+      'Expected one of debug, info, warn, error for least',
+    );
+    onLog(undefined);
+  });
+
   it('should pass on what the engine logs, until told otherwise', async () => {
     const lines: string[] = [];
     onLog((level, line) => lines.push(`${level}: ${line}`));

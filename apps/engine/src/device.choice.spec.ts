@@ -41,6 +41,38 @@ describe(chooseDevice.name, () => {
     );
   });
 
+  it.each(['GPU-0b1c', 'MIG-0b1c'])(
+    "should not take another maker's GPU for %s, which hides none of these",
+    (device) => {
+      expect(choose(found('SD_CPP_ROOT', [VULKAN, GPU, CPU]), device)).toBe(GPU);
+      for (const devices of [
+        [VULKAN, CPU],
+        [{ ...GPU, name: 'SYCL0' }, CPU],
+      ])
+        expect(() => choose(found('prebuilt vulkan', devices), device)).toThrow(
+          `no GPU device "${device}" (ENGINE_DEVICES): this engine (prebuilt vulkan) found ${devices[0].name}, CPU`,
+        );
+      const amd = { ...GPU, name: 'ROCm0' };
+      if (device.startsWith('GPU-')) expect(choose(found('SD_CPP_ROOT', [amd, CPU]), device)).toBe(amd);
+      else
+        expect(() => choose(found('SD_CPP_ROOT', [amd, CPU]), device)).toThrow(`no GPU device "${device}"`);
+    },
+  );
+
+  it('should not guess where a number hid nothing', () => {
+    const two = [GPU, { ...GPU, name: 'CUDA1' }, CPU];
+    expect(() => choose(found('SD_CPP_ROOT', two), '1')).toThrow(
+      'no GPU device "1" (ENGINE_DEVICES) alone: this engine (SD_CPP_ROOT) found CUDA0, CUDA1, CPU; name one of them',
+    );
+    const metal = { ...GPU, name: 'MTL0' };
+    expect(choose(found('SD_CPP_ROOT', [metal, CPU]), '0')).toBe(metal);
+    expect(() => choose(found('SD_CPP_ROOT', [metal, CPU]), '1')).toThrow(
+      'no GPU device "1" (ENGINE_DEVICES)',
+    );
+    // One of each kind is what the variables of several back ends leave.
+    expect(choose(found('SD_CPP_ROOT', [GPU, { ...VULKAN, name: 'Vulkan0' }, CPU]), '1')).toBe(GPU);
+  });
+
   it('should not draw on the processor with an engine for GPUs, and say why it has none', () => {
     for (const source of ['prebuilt cuda12', 'prebuilt vulkan'])
       expect(() => choose(found(source, [CPU], [NO_DRIVER]))).toThrow(

@@ -28,19 +28,14 @@ export function chooseDevice(found: Found, { device: wanted, requireGpu }: Wante
       `broken engine: it lists no device at all, not even the processor${problems(found)}. Run \`npm run engine\``,
     );
   const gpus = devices.filter((device) => device.gpu);
-  // Old cards stay in a machine beside the new one.
-  const gpu = gpus.find((device) => !isTooOld(device, found)) ?? gpus.at(0);
-  if (wanted !== undefined && !isNumber(wanted)) {
-    const named = devices.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
-    if (!named)
-      throw new Error(`no device "${wanted}" (ENGINE_DEVICES): ${whatWasFound(found)}${problems(found)}`);
-    if (requireGpu && !named.gpu)
-      throw new Error(`no GPU device: REQUIRE_GPU is set, and ${named.name} is none`);
-    return recent(named, found);
+  if (wanted !== undefined) {
+    const device = isNumber(wanted) ? theOneVisible(wanted, gpus, found) : named(wanted, found);
+    if (requireGpu && !device.gpu)
+      throw new Error(`no GPU device: REQUIRE_GPU is set, and ${device.name} is none`);
+    return recent(device, found);
   }
+  const gpu = newEnough(gpus, found);
   if (gpu) return recent(gpu, found);
-  if (wanted !== undefined)
-    throw new Error(`no GPU device "${wanted}" (ENGINE_DEVICES): ${whatWasFound(found)}${problems(found)}`);
   if (requireGpu || FOR_GPUS.test(version.source)) {
     const why = requireGpu ? 'REQUIRE_GPU is set, and ' : '';
     const way = requireGpu ? '' : '. ENGINE_DEVICES=CPU draws on the processor';
@@ -49,8 +44,41 @@ export function chooseDevice(found: Found, { device: wanted, requireGpu }: Wante
   return devices[0];
 }
 
+function named(wanted: string, found: Found): Device {
+  const device = found.devices.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
+  if (device) return device;
+  throw new Error(`no device "${wanted}" (ENGINE_DEVICES): ${whatWasFound(found)}${problems(found)}`);
+}
+
+/** The GPU that the variables for this number or UUID (libs/pipeline/visible.devices.ts) have left. */
+function theOneVisible(wanted: string, gpus: readonly Device[], found: Found): Device {
+  const left = gpus.filter(({ name }) => isMeant(kindOf(name), wanted));
+  const gpu = newEnough(left, found);
+  if (!gpu)
+    throw new Error(`no GPU device "${wanted}" (ENGINE_DEVICES): ${whatWasFound(found)}${problems(found)}`);
+  if (left.some((other) => other !== gpu && kindOf(other.name) === kindOf(gpu.name)))
+    throw new Error(
+      `no GPU device "${wanted}" (ENGINE_DEVICES) alone: ${whatWasFound(found)}; name one of them`,
+    );
+  return gpu;
+}
+
+/** What hides nothing by numbers has at most the first; UUIDs are NVIDIA's and AMD's, and parts (MIG) NVIDIA's. */
+function isMeant(kind: string, wanted: string): boolean {
+  if (wanted.startsWith('MIG-')) return kind === 'CUDA';
+  if (wanted.startsWith('GPU-')) return kind === 'CUDA' || kind === 'ROCm';
+  return ['CUDA', 'ROCm', 'MUSA', 'SYCL', 'Vulkan'].includes(kind) || Number(wanted) === 0;
+}
+
+/** "CUDA0" -> "CUDA" */
+export const kindOf = (name: string) => name.replace(/\d+$/, '');
+
+/** Old cards stay in a machine beside the new one. */
+const newEnough = (gpus: readonly Device[], found: Found) =>
+  gpus.find((device) => !isTooOld(device, found)) ?? gpus.at(0);
+
 /** The engine has neither machine code nor PTX for it: it would load the model, and abort at its first kernel. */
-const isTooOld = ({ capability }: Device, found: Found) =>
+export const isTooOld = ({ capability }: Device, found: Found) =>
   capability !== undefined && capability < leastCapability(found);
 
 const leastCapability = ({ backEnds }: Found) =>
@@ -72,5 +100,6 @@ const isNumber = (device: string) => /^\d+$|^(GPU|MIG)-/.test(device);
 const whatWasFound = ({ devices, version }: Found) =>
   `this engine (${version.source}) found ${devices.map(({ name }) => name).join(', ')}`;
 
-const problems = ({ backEnds }: Found) =>
+/** Of each back end that found nothing, why. */
+export const problems = ({ backEnds }: Found) =>
   backEnds.flatMap(({ name, problem }) => (problem ? [`; ${name}: ${problem}`] : [])).join('');

@@ -6,6 +6,7 @@ import { constants, setPriority } from 'node:os';
 import type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan, OpenCommand } from '@app/pipeline';
 import type { Device, EngineVersion, Session } from '#native';
 import { chooseDevice } from './device.choice';
+import { sharedGpu, unusedDevices } from './device.warnings';
 import { type DeviceSettings, isPrebuilt, settingsFor } from './device.settings';
 import { kernelCacheProblem } from './kernel.cache';
 import { lorasOf } from './memory.needs';
@@ -36,9 +37,7 @@ function openAddon(): Addon {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- after the handlers below are in place
   const native = require('#native') as Addon;
   native.dieWithParent();
-  native.onLog((level, line) => {
-    if (level === 'warn' || level === 'error') say({ type: 'log', level, line });
-  });
+  native.onLog((level, line) => say({ type: 'log', level, line }), 'warn');
   return native;
 }
 
@@ -48,9 +47,8 @@ function threads({ options, sharers }: LoadCommand): number | undefined {
   return Math.max(1, Math.floor(addon.physicalCores() / sharers));
 }
 
-function warnOfCache({ name }: Device): void {
-  const problem = name.startsWith('CUDA') ? kernelCacheProblem(process.env) : undefined;
-  if (problem) say({ type: 'log', level: 'warn', line: problem });
+function warn(line: string | undefined): void {
+  if (line) say({ type: 'log', level: 'warn', line });
 }
 
 /** Undefined where nobody measured what is needed: the figures are the pinned CUDA engine's, with flash attention. */
@@ -73,7 +71,8 @@ function open(command: OpenCommand): void {
   say({ type: 'opened', ...found });
   device = chooseDevice(found, command);
   say({ type: 'chosen', device });
-  warnOfCache(device);
+  warn(unusedDevices(found, device, command.device));
+  if (device.name.startsWith('CUDA')) warn(kernelCacheProblem(process.env));
   // Opening both blocks this thread, for seconds where CUDA has to be read from a disk.
   setInterval(() => say({ type: 'alive' }), command.heartbeat);
   // On a CPU the engine takes every core; the API must still answer at once.
@@ -81,6 +80,7 @@ function open(command: OpenCommand): void {
 }
 
 async function load(command: LoadCommand): Promise<void> {
+  warn(sharedGpu(device, command.sharers));
   const version = addon.engineVersion();
   const settings = settingsFor(device, version, command.options);
   const plan = planFor(version, settings, command.memory);

@@ -1,0 +1,57 @@
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EngineFailure } from './engine.errors';
+import { EngineLease, type Lender } from './engine.lease';
+import type { EngineProcess } from './engine.process';
+import type { GenerateRequest } from './pipeline.types';
+
+describe(EngineLease.name, () => {
+  const lease = (generate: jest.Mock, mergedAnew = false) => {
+    const memory = { watch: () => () => false, decodesInTiles: () => false, drew: () => {} };
+    const lender = {
+      config: { PHASE_TIMEOUT: 600 },
+      ...{ memory, stopping: new AbortController().signal, hasMerged: () => !mergedAnew, free: () => {} },
+    };
+    return new EngineLease(0, { generate } as unknown as EngineProcess, lender as unknown as Lender);
+  };
+  const request = (paths: readonly string[]) =>
+    ({ loras: paths.map((path) => ({ name: path, path })) }) as unknown as GenerateRequest;
+
+  it('should name the LoRAs that a flat picture was drawn with', async () => {
+    const sentence = 'The picture is flat: every pixel has the same colour';
+    const flat = jest.fn().mockRejectedValue(new EngineFailure('flat_picture', sentence));
+    const refusal = (names: readonly string[]) =>
+      lease(flat)
+        .generate(request(names))
+        .catch((error: Error) => error);
+    expect(await refusal([])).toMatchObject({ code: 'generation_failed', message: `${sentence}.` });
+    expect(await refusal(['one', 'two'])).toMatchObject({
+      code: 'generation_failed',
+      message: `${sentence}. That may come of a LoRA: "one", "two".`,
+    });
+  });
+
+  it('should give the engine time for what it reads first: its LoRAs, or the model', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'lease-'));
+    try {
+      const generate = jest.fn().mockResolvedValue({ loras: [] });
+      const reads = async (paths: readonly string[], mergedAnew = false) => {
+        await lease(generate, mergedAnew)
+          .generate(request(paths))
+          .catch(() => {});
+        return (generate.mock.lastCall as [unknown, { reads: number }])[1].reads;
+      };
+      const [large, small] = ['large', 'small'].map((name) => join(folder, name));
+      for (const file of [large, small]) await writeFile(file, '');
+      await truncate(large, 2_000_000_000);
+      await truncate(small, 50_000);
+      expect(await reads([])).toBe(0);
+      expect(await reads([large, small])).toBe(200_005);
+      expect(await reads([join(folder, 'none')])).toBe(0);
+      expect(await reads([small], true)).toBe(600_000);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
