@@ -4,20 +4,15 @@
  */
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { readArguments } from './support/arguments.mjs';
 import { atEnd, benchmark, temporaryFolder, verdict } from './support/benchmark.mjs';
 import { observe, residentMb } from './support/observe.mjs';
+import { createBucket, RedisServer, startS3Gateway } from './support/real.servers.mjs';
 import { DEMO, startService } from './support/service.mjs';
 import { quantile } from './support/statistics.mjs';
-
-const load = createRequire(import.meta.url);
-load('../test/support/typescript.js');
-/** @type {typeof import('../test/support/redis.server.js')} */
-const { RedisServer } = load('../test/support/redis.server.ts');
 
 const TARGET_LIVE_MS = 20;
 /** What the API process may hold more of each finished job, in KB of live heap. */
@@ -28,15 +23,14 @@ const WAITING = 200;
 const { jobs, steps, redis } = readArguments('A day of jobs in fast motion, all of them kept.', {
   jobs: { about: 'jobs of the day', default: 24_000 },
   steps: { about: 'sampling steps of each, all of them told', default: 50 },
-  redis: { about: 'keep them in a Redis of its own, else in the file', default: false },
+  redis: { about: 'keep them in a Redis and the pictures in a bucket, else in files', default: false },
 });
 
 await benchmark(async () => {
   const folder = await temporaryFolder();
-  const server = redis ? await RedisServer.start() : undefined;
-  atEnd(async () => server?.kill());
+  const server = redis ? await startShared() : undefined;
   const service = await startService(
-    { ...DEMO, ...(server && { REDIS_URL: server.url }) },
+    { ...DEMO, ...server?.variables },
     {
       folder,
       ipc: true,
@@ -104,6 +98,13 @@ async function waiting(service) {
   const counts = [...body.toString().matchAll(/^image_jobs\{state="(?:queued|running)"\} (\d+)$/gm)];
   if (counts.length !== 2) throw new Error('The metrics do not tell how many jobs there are');
   return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+/** Where jobs are shared, pictures are in a bucket. */
+async function startShared() {
+  const [server, gateway] = [await RedisServer.start(), await startS3Gateway()];
+  atEnd(() => Promise.all([server.kill(), gateway.stop()]));
+  return { url: server.url, variables: { REDIS_URL: server.url, ...(await createBucket(gateway)) } };
 }
 
 /** Megabytes that the data in Redis take. @param {string} url */

@@ -3,24 +3,14 @@
  * meanwhile, and how soon it goes on. One API and two workers, whose engines are stand-ins; all else is real.
  */
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { Redis } from 'ioredis';
 import { readArguments } from '../bench/support/arguments.mjs';
 import { atEnd, benchmark, verdict } from '../bench/support/benchmark.mjs';
 import { EngineNews } from '../bench/support/engine.news.mjs';
+import { createBucket, RedisServer, startS3Gateway, TcpProxy } from '../bench/support/real.servers.mjs';
 import { DEMO, startService } from '../bench/support/service.mjs';
-
-const load = createRequire(import.meta.url);
-load('../test/support/typescript.js');
-/** @type {typeof import('../test/support/redis.server.js')} */
-const { RedisServer } = load('../test/support/redis.server.ts');
-/** @type {typeof import('../test/support/s3.gateway.js')} */
-const { startS3Gateway } = load('../test/support/s3.gateway.ts');
-/** @type {typeof import('../test/support/tcp.proxy.js')} */
-const { TcpProxy } = load('../test/support/tcp.proxy.ts');
 
 const PRELOAD = join(import.meta.dirname, '../bench/support/quick.engine.preload.cjs');
 const WORKERS = 2;
@@ -82,27 +72,12 @@ async function startAll() {
   const toBucket = await TcpProxy.to(Number(new URL(gateway.endpoint).port));
   atEnd(() => Promise.resolve([toRedis, toBucket].forEach((proxy) => proxy.close())));
 
-  const { accessKeyId, secretAccessKey } = gateway;
-  const credentials = { accessKeyId, secretAccessKey };
-  const s3 = new S3Client({
-    endpoint: gateway.endpoint,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    credentials,
-  });
-  await s3.send(new CreateBucketCommand({ Bucket: 'pictures' }));
-  s3.destroy();
-
   const news = new EngineNews();
   const shared = {
     ...DEMO,
     ...{ LOG_LEVEL: 'debug', REDIS_URL: `redis://127.0.0.1:${toRedis.port}`, SD_PICTURE_MS: PICTURE_MS },
-    ...{
-      S3_ENDPOINT: `http://127.0.0.1:${toBucket.port}`,
-      S3_BUCKET_NAME: 'pictures',
-      AWS_REGION: 'us-east-1',
-    },
-    ...{ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
+    ...(await createBucket(gateway)),
+    S3_ENDPOINT: `http://127.0.0.1:${toBucket.port}`,
   };
   const options = {
     nodeArguments: ['--require', PRELOAD],

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@app/errors';
-import { JobDesk, until } from '../../../test/support/job.desk';
+import { until } from '../../../test/support/eventually';
+import { JobDesk } from '../../../test/support/job.desk';
 import * as pictures from '@app/pictures';
 import { PictureUploads } from './picture.uploads';
 
