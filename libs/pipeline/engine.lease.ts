@@ -14,6 +14,7 @@ export interface Lender {
   /** Aborted, with `draining` as its reason, when the service stops. */
   readonly stopping: AbortSignal;
   /** See EngineSupervisor. */
+  drew(size: GenerateRequest): void;
   hasMerged(loras: GenerateRequest['loras']): boolean;
   free(): void;
 }
@@ -70,7 +71,7 @@ export class EngineLease {
           onDrawn: () => this.release(),
         },
       );
-      memory.drew(request);
+      this.lender.drew(request);
       return { ...this.toPicture(picture, request, planned), mergedAnew };
     } catch (error) {
       if (stopping.aborted) throw stopping.reason;

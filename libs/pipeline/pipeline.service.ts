@@ -10,7 +10,8 @@ import { Config, type Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
 import { ModelsService, TerminalProgress } from '@app/models';
 import { CardShare } from './card.share';
-import { EngineSupervisor, type EngineSetup } from './engine.supervisor';
+import type { EngineSetup } from './engine.setup';
+import { EngineSupervisor } from './engine.supervisor';
 import { EngineLease, type Lender } from './engine.lease';
 import { ENGINE_MAIN } from './engine.fork';
 import type { OutOfMemory } from './device.memory';
@@ -181,7 +182,8 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     const { engine, release: free } = supervisor.reserve();
     const { config, stopping } = this;
     const hasMerged: Lender['hasMerged'] = (loras) => supervisor.hasMerged(loras);
-    const lender = { config, memory: supervisor.memory, stopping: stopping.signal, hasMerged, free };
+    const drew: Lender['drew'] = (size) => supervisor.drew(size);
+    const lender = { config, memory: supervisor.memory, stopping: stopping.signal, hasMerged, drew, free };
     return new EngineLease(supervisor.id, engine, lender);
   }
 

@@ -1,0 +1,44 @@
+import {
+  DEFAULT_GUIDANCE_SCALE,
+  DEFAULT_IP_ADAPTER_SCALE,
+  REFERENCE_SIDE,
+  SIZE_STEP,
+} from '@app/models/family';
+import { shrunk } from '@app/pictures';
+import type { GenerateOptions } from './engine.protocol';
+
+/** What of a picture decides whether a device can draw it. */
+export interface PictureKind extends Pick<GenerateOptions, 'width' | 'height' | 'vaeTiling'> {
+  /** It has a reference picture. */
+  readonly reference: boolean;
+}
+
+export const SMALLEST: PictureKind = { width: SIZE_STEP, height: SIZE_STEP, reference: false };
+
+/** Pixels of the largest probe on a processor: SDXL's own size would take it minutes, and all of its cores. */
+const MOST_ON_CPU = 256 * 256;
+
+const pixels = ({ width, height }: PictureKind) => width * height;
+
+export const kindOf = ({ width, height, vaeTiling, reference }: GenerateOptions): PictureKind => ({
+  ...{ width, height, vaeTiling },
+  reference: reference !== undefined,
+});
+
+export const smallerOf = (one: PictureKind, other: PictureKind): PictureKind =>
+  pixels(other) < pixels(one) ? other : one;
+
+/** Half of its pixels, while there is less. */
+export const halved = (kind: PictureKind): PictureKind => ({ ...kind, ...shrunk(kind, pixels(kind) / 2) });
+
+/** One step of such a picture: its memory and its kernels are those of all steps. */
+export function probePicture(kind: PictureKind, onCpu: boolean): GenerateOptions {
+  const { width, height } = onCpu && pixels(kind) > MOST_ON_CPU ? shrunk(kind, MOST_ON_CPU) : kind;
+  return {
+    ...{ prompt: 'probe', width, height, steps: 1, guidanceScale: DEFAULT_GUIDANCE_SCALE, seed: 0 },
+    vaeTiling: kind.vaeTiling,
+    reference: kind.reference
+      ? { pixels: Buffer.alloc(REFERENCE_SIDE ** 2 * 3, 128), strength: DEFAULT_IP_ADAPTER_SCALE }
+      : undefined,
+  };
+}
