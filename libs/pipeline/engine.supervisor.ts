@@ -93,9 +93,9 @@ export class EngineSupervisor {
   }
 
   /** It finished a caller's picture. */
-  drew(size: Size): void {
+  drew(size: Size, inTiles: boolean): void {
     this.restarts.drew();
-    this.memory.drew(size);
+    this.memory.drew(size, inTiles);
   }
 
   /** Takes the engine, which must be `free`; it is free again after `release`, which must be called once. */
@@ -210,7 +210,7 @@ export class EngineSupervisor {
       this.setup.terminal?.stop();
       this.doubted = undefined;
       this.settings = info.settings;
-      this.memory.plan = info.plan;
+      this.memory.loaded(info.plan);
       this.setup.share?.promise(this.setup.id, info.promised ?? 0);
       if (info.plan) this.logger.log(info.plan.sentence);
       return Math.round(performance.now() - begun);

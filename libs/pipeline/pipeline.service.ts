@@ -182,7 +182,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     const { engine, release: free } = supervisor.reserve();
     const { config, stopping } = this;
     const hasMerged: Lender['hasMerged'] = (loras) => supervisor.hasMerged(loras);
-    const drew: Lender['drew'] = (size) => supervisor.drew(size);
+    const drew: Lender['drew'] = (size, inTiles) => supervisor.drew(size, inTiles);
     const lender = { config, memory: supervisor.memory, stopping: stopping.signal, hasMerged, drew, free };
     return new EngineLease(supervisor.id, engine, lender);
   }

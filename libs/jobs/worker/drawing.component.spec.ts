@@ -44,7 +44,19 @@ describe(`${Drawing.name} when memory is short`, () => {
     expect(pid()).toBe(first);
     expect(pipeline.status().state).toBe('ready');
     // What is drawn at once has nothing to tell.
-    expect((await draw('draw')).warnings).toEqual([]);
+    expect((await draw('draw', '512x512')).warnings).toEqual([]);
+  });
+
+  it('should draw a size once from then on, in tiles, and still say so', async () => {
+    await start();
+    await draw('hungry');
+    const decoded = jest.fn();
+    await events.subscribe('job', (event) => {
+      if (event.type === 'progress' && event.progress.phase === 'text') decoded();
+    });
+    const { warnings } = await draw('hungry');
+    expect(warnings).toEqual([expect.stringContaining('it was decoded in tiles, ')]);
+    expect(decoded).toHaveBeenCalledTimes(1);
   });
 
   it('should say so, too, where the engine did it by itself, whatever was wanted', async () => {

@@ -68,7 +68,7 @@ export class Drawing {
     if (tilesMayFit) {
       this.inTiles = true;
       this.logger.warn(
-        `No memory to decode ${size} at once: drawn again, in tiles. VAE_TILING=always skips the first attempt`,
+        `No memory to decode ${size} at once: drawn again, in tiles, as its like are from the first from now on`,
       );
       return true;
     }
