@@ -3,7 +3,8 @@ import { Logger } from '@nestjs/common';
 import type { Config, Size } from '@app/config';
 import { percent, progressLine, type ModelFiles } from '@app/models';
 import { DeviceMemory } from './device.memory';
-import { EngineCrashed, EngineFailure } from './engine.errors';
+import { Ejection } from './ejection';
+import { EngineCrashed } from './engine.errors';
 import type { EngineFacts, EngineInfo, GenerateOptions, Device } from './engine.protocol';
 import { EngineProcess } from './engine.process';
 import type { EngineSetup } from './engine.setup';
@@ -12,7 +13,7 @@ import { loraSet } from './lora.set';
 import type { ModelFinder } from './model.finder';
 import { PhaseBounds } from './phase.bounds';
 import type { EngineState, EngineStatus } from './pipeline.types';
-import { probePicture } from './probe.picture';
+import { probe } from './probe.picture';
 import { RestartPolicy } from './restart.policy';
 
 /** What the engine warns of with every model of this kind, and nobody can fix. */
@@ -21,6 +22,7 @@ const EXPECTED = /^Using upstream GGML|^No valid VAE specified/;
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
 export class EngineSupervisor {
   readonly memory: DeviceMemory;
+  readonly ejection: Ejection;
   private readonly logger: Logger;
   private readonly stopping = new AbortController();
   private readonly bounds: PhaseBounds;
@@ -45,6 +47,7 @@ export class EngineSupervisor {
   ) {
     this.logger = new Logger(`Engine ${setup.id}`);
     this.memory = new DeviceMemory(config.VAE_TILING);
+    this.ejection = new Ejection(setup.id, this.memory, this.logger, () => this.probeIfDue());
     this.bounds = new PhaseBounds(config.PHASE_TIMEOUT * 1_000);
   }
 
@@ -57,6 +60,7 @@ export class EngineSupervisor {
   async stop(): Promise<void> {
     this.update({ state: 'stopped', reason: 'the service is stopping' });
     this.stopping.abort();
+    this.ejection.stop();
     this.engine?.kill();
     await this.engine?.exited();
   }
@@ -67,7 +71,7 @@ export class EngineSupervisor {
     const known = { id: this.setup.id, device, facts, settings, plan };
     if (this.current.state !== 'ready') return { ...known, ...this.current };
     if (!this.engine?.alive) return { ...known, state: 'starting' };
-    return { ...known, state: this.free ? 'ready' : 'busy' };
+    return { ...known, state: this.free ? 'ready' : 'busy', reason: this.ejection.reason };
   }
 
   get id(): number {
@@ -95,6 +99,7 @@ export class EngineSupervisor {
   /** It finished a caller's picture. */
   drew(size: Size, inTiles: boolean): void {
     this.restarts.drew();
+    this.ejection.drew(size);
     this.memory.drew(size, inTiles);
   }
 
@@ -105,6 +110,7 @@ export class EngineSupervisor {
     this.reserved = engine;
     const release = () => {
       if (this.reserved === engine) this.reserved = undefined;
+      this.probeIfDue();
       this.changed();
     };
     return { engine, release };
@@ -114,7 +120,13 @@ export class EngineSupervisor {
     if (this.stopping.signal.aborted) return; // stopped is the last state
     this.current = current;
     this.wasReady ||= current.state === 'ready';
+    this.probeIfDue();
     this.changed();
+  }
+
+  /** Before anybody gets it who waits. */
+  private probeIfDue(): void {
+    if (this.free) this.ejection.probeIfDue(() => this.reserve(), this.bounds.onCpu);
   }
 
   private async supervise(): Promise<void> {
@@ -222,16 +234,12 @@ export class EngineSupervisor {
 
   /** After several deaths: a picture like those under which it died, before it gets a caller's. */
   private async prove(engine: EngineProcess): Promise<void> {
-    const { restarts, device } = this;
+    const { restarts } = this;
     if (!restarts.probe) return;
     this.update({ state: 'warming', reason: `drawing a probe picture, after ${restarts.deaths} deaths` });
-    try {
-      await engine.generate(probePicture(restarts.probe, device?.gpu === false));
-    } catch (error) {
-      // One step may well give a flat picture.
-      if (error instanceof EngineFailure && error.code === 'flat_picture') return;
+    await probe(engine, restarts.probe, this.bounds.onCpu).catch((error: unknown) => {
       restarts.probeFailed();
       throw error;
-    }
+    });
   }
 }

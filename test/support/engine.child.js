@@ -30,8 +30,10 @@ const planOf = (gpu) =>
 
 /** @type {string | undefined} */
 let wanted;
-/** @type {Record<string, unknown>} */
+/** @type {Record<string, unknown> & { lacked?: string[] }} */
 let told = {};
+/** Another program has the memory of the fourth GPU: so many times what is larger than 500x500 does not fit. */
+let shortages = 2;
 
 const gpu = process.env.CUDA_VISIBLE_DEVICES;
 const device = {
@@ -152,6 +154,12 @@ process.on('message', (message) => {
   if (command.type === 'previews' && drawing) drawing.previews = command.on;
   if (command.type !== 'generate') return;
   for (const { next } of drawings.values()) next?.();
+  const { width, height } = command.options;
+  if (gpu === '4' && width * height > 500 ** 2 && shortages-- > 0) {
+    tell({ lacked: [...(told.lacked ?? []), `${command.options.prompt} ${width}x${height}`] });
+    const message = 'The engine gave up: no memory';
+    return say({ type: 'failed', id: command.id, code: 'out_of_memory', message });
+  }
   say({ type: 'progress', id: command.id, progress: { phase: 'text', step: 0, steps: 1 } });
   PROMPTS[command.options.prompt](command.id, command.options);
 });
