@@ -87,4 +87,14 @@ describe(Ejection.name, () => {
     expect(ejection.covers(square(2_048))).toBe(false);
     expect(jest.getTimerCount()).toBe(0);
   });
+
+  it('should be over, or as before, where another engine failed the picture, too', () => {
+    const first = ejection.eject(square(1_024), lack);
+    const second = ejection.eject(square(512), lack);
+    second();
+    expect([512, 1_024].map((side) => ejection.covers(square(side)))).toEqual([false, true]);
+    first();
+    expect(ejection.covers(square(1_024))).toBe(false);
+    expect(jest.getTimerCount()).toBe(0);
+  });
 });

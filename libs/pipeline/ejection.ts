@@ -18,8 +18,8 @@ interface Fault {
 }
 
 /**
- * Keeps pictures from an engine that failed one which another engine of the service drew: then its device is at fault,
- * such as for a program that has taken its memory. From time to time it is probed with what it failed.
+ * Keeps pictures from an engine that failed one, while another may draw them: its device may be at fault, such as for a
+ * program that has taken its memory. From time to time it is probed with what it failed.
  */
 export class Ejection {
   private fault?: Fault;
@@ -37,19 +37,33 @@ export class Ejection {
     private readonly onDue: () => void,
   ) {}
 
-  /** Another engine drew what this one failed with `error`. Where memory ran out, smaller pictures may be drawn yet. */
-  eject(request: GenerateRequest, error: ServiceError): void {
+  /**
+   * It failed a picture with `error`, and another engine is to try. Where memory ran out, smaller pictures may be drawn yet.
+   * Returns what is to be called when the other failed it, too.
+   */
+  eject(request: GenerateRequest, error: ServiceError): () => void {
     const lacksMemory = error instanceof OutOfMemory;
     const { width, height } = request;
     const what = lacksMemory ? `ran out of memory for ${width}x${height}` : `failed a picture`;
-    const reason = `engine ${this.engine} ${what}, which another engine drew: others are preferred until it has drawn a probe picture`;
+    const reason = `engine ${this.engine} ${what}: others are preferred until it has drawn a probe picture`;
     const kind = kindOf({ ...request, vaeTiling: this.memory.decodesInTiles(request) });
     const from = lacksMemory ? pixels(request) : 0;
-    const before = this.fault ?? { kind, from };
-    this.fault = { kind: smallerOf(kind, before.kind), from: Math.min(from, before.from), reason };
-    this.provenBy = this.fault.from;
+    const { fault: before, ejections } = this;
+    const fault: Fault = {
+      kind: before ? smallerOf(kind, before.kind) : kind,
+      from: Math.min(from, before?.from ?? from),
+      reason,
+    };
+    this.fault = fault;
+    this.provenBy = fault.from;
     this.wait();
     this.logger.warn({ err: error.cause ?? error }, reason);
+    return () => {
+      if (this.fault !== fault) return;
+      this.ejections = ejections;
+      if (before) this.fault = before;
+      else this.lift();
+    };
   }
 
   /** Whether such a picture is better drawn by another engine. */

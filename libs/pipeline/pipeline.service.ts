@@ -132,9 +132,9 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.choice.drawsElsewhere(size, than, planned);
   }
 
-  /** Another engine drew what this one failed with `error`: until it has drawn a probe, such pictures go to the others. */
-  eject(id: number, request: GenerateRequest, error: ServiceError): void {
-    this.supervisors.find((supervisor) => supervisor.id === id)?.ejection.eject(request, error);
+  /** See Ejection. */
+  eject(id: number, request: GenerateRequest, error: ServiceError): () => void {
+    return this.supervisors[id].ejection.eject(request, error);
   }
 
   /**

@@ -29,7 +29,7 @@ export class PipelineStub {
   readonly requests: GenerateRequest[] = [];
   /** Which engine drew each. */
   readonly drawers: number[] = [];
-  /** Engines that failed what others drew. */
+  /** Engines that failed what others did not. */
   readonly ejected: number[] = [];
   /** Awaited inside `generate`; replace it to hold or fail a job, or to tell its listeners something. */
   work: (signal?: AbortSignal, listeners?: GenerateListeners) => Promise<void> = () => Promise.resolve();
@@ -91,8 +91,9 @@ export class PipelineStub {
     );
   }
 
-  eject(id: number): void {
+  eject(id: number): () => void {
     this.ejected.push(id);
+    return () => this.ejected.splice(this.ejected.indexOf(id), 1);
   }
 
   acquire(wish: EngineWish = {}): Promise<Lease> {

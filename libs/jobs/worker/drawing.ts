@@ -28,6 +28,7 @@ export class Drawing {
   private readonly died = new Set<number>();
   /** Engines that had no memory for it, also in tiles, or failed it otherwise. */
   private readonly failed = new Map<number, ServiceError>();
+  private readonly acquittals: (() => void)[] = [];
   private inTiles = false;
 
   constructor(
@@ -57,17 +58,15 @@ export class Drawing {
   async draw(engine: EngineLease): Promise<GeneratedPicture> {
     for (;;) {
       try {
-        const picture = await engine.generate(this.request, this.listeners, this.inTiles);
-        this.blame(engine.id);
-        return picture;
+        return await engine.generate(this.request, this.listeners, this.inTiles);
       } catch (error) {
         if (error instanceof EngineCrashed) this.died.add(engine.id);
         if (!isFault(error)) throw error;
-        if (!this.mayHelp(error, engine.id)) throw this.first(error);
+        if (!this.mayHelp(error, engine.id)) throw this.giveUp(error);
         engine = await this.acquire(this.first(error));
         if (!this.failed.has(engine.id)) continue;
         engine.release();
-        throw this.first(error);
+        throw this.giveUp(error);
       }
     }
   }
@@ -88,16 +87,19 @@ export class Drawing {
     const enough = this.failed.size > 1;
     const failed = new Set(this.failed.keys());
     if (enough && !lacksMemory) return false;
-    if (!this.tools.pipeline.drawsElsewhere(this.request, failed, enough)) return false;
+    const { pipeline } = this.tools;
+    if (!pipeline.drawsElsewhere(this.request, failed, enough)) return false;
+    // At once: it is free again, and would fail one job after the other while the other engine draws.
+    this.acquittals.push(pipeline.eject(engine, this.request, error));
     const what = lacksMemory ? `had no memory for ${size}` : 'failed a picture';
     this.logger.warn(`Engine ${engine} ${what}: drawn again, by another`);
     return true;
   }
 
-  /** Another engine drew it. */
-  private blame(drawer: number): void {
-    for (const [engine, error] of this.failed)
-      if (engine !== drawer) this.tools.pipeline.eject(engine, this.request, error);
+  /** Where another failed it, too, the picture was at fault. */
+  private giveUp(error: ServiceError): ServiceError {
+    for (const acquit of this.acquittals.splice(0)) acquit();
+    return this.first(error);
   }
 
   private first(error: ServiceError): ServiceError {
