@@ -14,7 +14,7 @@ import { quantile } from '../bench/support/statistics.mjs';
 
 /** Share of the jobs whose engine died under them once or never that must succeed. */
 const SUCCESS = 0.95;
-/** Milliseconds beyond the load of the model, after a death that followed a finished step. */
+/** Milliseconds beyond the load of the model, after a death that followed a finished picture. */
 const READY_AFTER = 1_000;
 /** Milliseconds for a job to end after the last death. */
 const STUCK_AFTER = 180_000;
@@ -76,7 +76,7 @@ await benchmark(async () => {
 
   const random = randomNumbers(seed);
   const until = performance.now() + 1000 * seconds;
-  /** @type {{ stepped: boolean, overhead: number }[]} */
+  /** @type {{ first: boolean, overhead: number }[]} */
   const deaths = [];
   while (deaths.length < kills && performance.now() < until) {
     await sleep(random() * longest);
@@ -85,8 +85,8 @@ await benchmark(async () => {
     const ready = news.nextReady();
     const killed = performance.now();
     process.kill(pid, /** @type {NodeJS.Signals} */ (signal));
-    const { loadMs, stepped } = await Promise.race([ready, working.then(() => ready)]);
-    deaths.push({ stepped, overhead: performance.now() - killed - loadMs });
+    const { loadMs, deaths: inARow } = await Promise.race([ready, working.then(() => ready)]);
+    deaths.push({ first: inARow === 1, overhead: performance.now() - killed - loadMs });
     if (deaths.length % 10 === 0) console.log(`${deaths.length} deaths, ${jobs.size} jobs`);
   }
   const ended = performance.now();
@@ -114,16 +114,16 @@ await benchmark(async () => {
   );
   console.log(`Of jobs whose engine died less than twice ${(100 * share).toFixed(1)} % succeeded`);
   console.log(`Answers to the caller that waits: ${[...answers].map(([s, n]) => `${n} x ${s}`).join(', ')}`);
-  for (const stepped of [true, false]) {
-    const times = deaths.filter((death) => death.stepped === stepped).map(({ overhead }) => overhead);
+  for (const first of [true, false]) {
+    const times = deaths.filter((death) => death.first === first).map(({ overhead }) => overhead);
     if (times.length === 0) continue;
     const [median, p99, most] = [0.5, 0.99, 1].map((at) => Math.round(quantile(times, at)));
-    const when = stepped ? 'after a finished step' : 'before a first step';
+    const when = first ? 'after a finished picture' : 'in a row without one';
     console.log(
       `${times.length} deaths ${when}: ready again ${median} ms beyond the load (p99 ${p99}, max ${most})`,
     );
   }
-  const slow = deaths.filter(({ stepped, overhead }) => stepped && overhead > READY_AFTER).length;
+  const slow = deaths.filter(({ first, overhead }) => first && overhead > READY_AFTER).length;
   const bound = signal === 'SIGKILL' ? slow === 0 : true;
   return verdict(
     `none lost, stuck or doubled; ${100 * SUCCESS} % succeed; ready within the load + ${READY_AFTER} ms`,

@@ -28,7 +28,7 @@ describe(DeviceMemory.name, () => {
 
   it('should tell the largest size that was drawn, where it is smaller', () => {
     const memory = new DeviceMemory();
-    for (const drawn of ['64x64', '768x512', '512x512']) memory.drew(size(drawn));
+    for (const drawn of ['64x64', '768x512', '512x512']) memory.drew(size(drawn), false);
     expect(advice(memory, '1024x1024')).toMatch(/; a picture of 768x512 fits\.$/);
     // It was drawn before; this time something else takes the memory.
     expect(advice(memory, '512x768')).toMatch(/; try 320x512\.$/);
@@ -71,7 +71,7 @@ describe(DeviceMemory.name, () => {
   describe('with a plan', () => {
     const planned = (tiling?: 'never' | 'retry' | 'always') => {
       const memory = new DeviceMemory(tiling);
-      memory.plan = { offloadEncoders: true, whole: 512 * 512, inTiles: 1_024 * 1_024, sentence: '' };
+      memory.loaded({ offloadEncoders: true, whole: 512 * 512, inTiles: 1_024 * 1_024, sentence: '' });
       return memory;
     };
 
@@ -82,6 +82,7 @@ describe(DeviceMemory.name, () => {
       ['512x512', 'never', false],
     ] as const)('should know whether %s is decoded in tiles (VAE_TILING=%s)', (asked, tiling, tiles) => {
       expect(planned(tiling).decodesInTiles(size(asked))).toBe(tiles);
+      expect(planned(tiling).plansTiles(size(asked))).toBe(tiles);
     });
 
     it.each([
@@ -96,6 +97,52 @@ describe(DeviceMemory.name, () => {
 
     it('should take any shape of so many pixels', () => {
       expect(planned().fits(size('4096x64'))).toBe(true);
+    });
+  });
+
+  describe('without a plan', () => {
+    const ranOut = (memory: DeviceMemory, asked: string, cause = new Error('cause')) =>
+      memory.exceeded(size(asked), cause, true);
+    const inTiles = (memory: DeviceMemory, ...asked: string[]) =>
+      asked.filter((text) => memory.decodesInTiles(size(text)));
+
+    it('should decode at once in tiles what is as large as a picture that could not be decoded at once', () => {
+      const memory = new DeviceMemory();
+      ranOut(memory, '1024x1024');
+      ranOut(memory, '2048x2048');
+      const sizes = ['960x1024', '1024x1024', '512x2048', '1536x1024'];
+      expect(inTiles(memory, ...sizes)).toEqual(sizes.slice(1));
+      // Nobody asked for it: the picture's warning says so.
+      expect(memory.plansTiles(size('1024x1024'))).toBe(false);
+    });
+
+    it('should not conclude anything from memory that ran out before, nor where tiles are not wanted', () => {
+      const memory = new DeviceMemory();
+      memory.exceeded(size('1024x1024'), new Error('cause'), false);
+      const never = new DeviceMemory('never');
+      ranOut(never, '1024x1024');
+      expect([...inTiles(memory, '1024x1024'), ...inTiles(never, '1024x1024')]).toEqual([]);
+    });
+
+    it('should try again with another process, but not where one died of it', () => {
+      const memory = new DeviceMemory();
+      ranOut(memory, '1024x1024');
+      memory.loaded();
+      expect(inTiles(memory, '1024x1024')).toEqual([]);
+      ranOut(memory, '1024x1024', new EngineCrashed('killed by SIGABRT', true, [], true));
+      memory.loaded();
+      expect(inTiles(memory, '1024x1024')).toEqual(['1024x1024']);
+      memory.loaded();
+      expect(inTiles(memory, '1024x1024')).toEqual([]);
+    });
+
+    it('should try again when a larger one was decoded at once', () => {
+      const memory = new DeviceMemory();
+      ranOut(memory, '1024x1024');
+      memory.drew(size('1536x1024'), true);
+      expect(inTiles(memory, '1024x1024')).toEqual(['1024x1024']);
+      memory.drew(size('1536x1024'), false);
+      expect(inTiles(memory, '1024x1024')).toEqual([]);
     });
   });
 

@@ -23,14 +23,29 @@ export class OutOfMemory extends ServiceError {
 
 /** What is known about the memory of one engine's device, over all of its processes. */
 export class DeviceMemory {
-  /** Of the engine that is loaded; undefined: what fits is seen when it is drawn. */
-  plan?: MemoryPlan;
+  private current?: MemoryPlan;
   private largest: Size = { width: 0, height: 0 };
+  /** Pixels of the smallest picture that could not be decoded at once. */
+  private tooLarge = Infinity;
+  /** The engine died of it. */
+  private killed = false;
 
   constructor(
     private readonly tiling: Config['VAE_TILING'] = 'retry',
     private readonly events = MEMORY_EVENTS,
   ) {}
+
+  /** Of the engine that is loaded; undefined: what fits is seen when it is drawn. */
+  get plan(): MemoryPlan | undefined {
+    return this.current;
+  }
+
+  /** A new process, which may have more memory: it tries again what ran out, unless the one before died of that. */
+  loaded(plan?: MemoryPlan): void {
+    this.current = plan;
+    if (!this.killed) this.tooLarge = Infinity;
+    this.killed = false;
+  }
 
   /** Pixels of the largest picture that fits; Infinity: that is seen when it is drawn. */
   get most(): number {
@@ -44,6 +59,11 @@ export class DeviceMemory {
 
   /** Whether a picture is decoded in tiles from the first. */
   decodesInTiles(size: Size): boolean {
+    return this.plansTiles(size) || (this.tiling === 'retry' && pixels(size) >= this.tooLarge);
+  }
+
+  /** Whether that is what was asked for or planned, and nothing to warn of. */
+  plansTiles(size: Size): boolean {
     if (this.tiling === 'always' || pixels(size) > MOST_DECODED_AT_ONCE) return true;
     return this.tiling === 'retry' && this.plan !== undefined && pixels(size) > this.plan.whole;
   }
@@ -58,13 +78,18 @@ export class DeviceMemory {
     };
   }
 
-  drew({ width, height }: Size): void {
+  drew({ width, height }: Size, inTiles: boolean): void {
     if (width * height > pixels(this.largest)) this.largest = { width, height };
+    if (!inTiles && width * height >= this.tooLarge) this.tooLarge = Infinity;
   }
 
   /** The error of a picture that ran out of memory; advises a size that fits, or is likely to. */
   exceeded(size: Size, cause?: Error, decoding = false): OutOfMemory {
     const tilesMayFit = decoding && this.tiling !== 'never';
+    if (tilesMayFit) {
+      this.tooLarge = Math.min(this.tooLarge, pixels(size));
+      this.killed = cause instanceof EngineCrashed;
+    }
     return new OutOfMemory(
       `The picture needs more memory than the device has${this.advice(size)}.`,
       tilesMayFit,

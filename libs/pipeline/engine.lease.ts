@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import type { Config } from '@app/config';
+import type { Config, Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import type { DeviceMemory } from './device.memory';
 import { EngineFailure } from './engine.errors';
@@ -15,6 +15,7 @@ export interface Lender {
   /** Aborted, with `draining` as its reason, when the service stops. */
   readonly stopping: AbortSignal;
   /** See EngineSupervisor. */
+  drew(size: Size, inTiles: boolean): void;
   hasMerged(loras: GenerateRequest['loras']): boolean;
   free(): void;
 }
@@ -55,8 +56,7 @@ export class EngineLease {
     this.asked = true;
     const { memory, stopping } = this.lender;
     const lacksMemory = memory.watch();
-    const planned = memory.decodesInTiles(request);
-    const vaeTiling = inTiles || planned;
+    const vaeTiling = inTiles || memory.decodesInTiles(request);
     const mergedAnew = !this.lender.hasMerged(request.loras);
     let decoding = false;
     try {
@@ -76,8 +76,8 @@ export class EngineLease {
           onDrawn: () => this.release(),
         },
       );
-      memory.drew(request);
-      return { ...this.toPicture(picture, request, planned), mergedAnew };
+      this.lender.drew(request, picture.decodedInTiles);
+      return { ...this.toPicture(picture, request), mergedAnew };
     } catch (error) {
       if (stopping.aborted) throw stopping.reason;
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
@@ -106,15 +106,11 @@ export class EngineLease {
     this.lender.free();
   }
 
-  private toPicture(
-    picture: EnginePicture,
-    request: GenerateRequest,
-    planned: boolean,
-  ): Omit<GeneratedPicture, 'mergedAnew'> {
+  private toPicture(picture: EnginePicture, request: GenerateRequest): Omit<GeneratedPicture, 'mergedAnew'> {
     const { pixels, width, height, timings, idle } = picture;
     const warnings = this.checkLoras(request, picture);
     // Not where VAE_TILING or the plan of the memory asked for it: then every such picture is.
-    const unplanned = picture.decodedInTiles && !planned;
+    const unplanned = picture.decodedInTiles && !this.lender.memory.plansTiles(request);
     return { pixels, width, height, timings, idle, warnings: unplanned ? [...warnings, IN_TILES] : warnings };
   }
 

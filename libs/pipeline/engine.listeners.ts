@@ -1,5 +1,6 @@
 import type { Device, EngineFacts } from './engine.protocol';
 import type { GenerateListeners } from './pipeline.types';
+import type { PictureKind } from './probe.picture';
 
 /** What is heard of an engine process while it comes up. */
 export interface EngineListeners {
@@ -19,4 +20,14 @@ export interface PictureListeners extends GenerateListeners {
   readonly reads?: number;
   /** The engine takes the next picture; the pixels of this one are on their way. */
   onDrawn?(): void;
+}
+
+/** How an engine process died. */
+export interface EngineDeath {
+  /** In a few words, and what the card had. */
+  readonly how: string;
+  /** That was under way. */
+  readonly picture?: PictureKind;
+  /** It said so since it was asked for that picture. */
+  readonly outOfMemory: boolean;
 }

@@ -16,8 +16,9 @@ import { EngineWords } from './engine.words';
 import { loraSet } from './lora.set';
 import { EngineWatchdog, HEARTBEAT } from './engine.watchdog';
 import { onChange } from './previews.wish';
+import { kindOf, type PictureKind } from './probe.picture';
 import { sizeOf, type PhaseBounds, type WatchedPhase } from './phase.bounds';
-import type { EngineListeners, PictureListeners } from './engine.listeners';
+import type { EngineDeath, EngineListeners, PictureListeners } from './engine.listeners';
 
 /** From the death of a process until its last lines are read, at most. */
 const LAST_WORDS_MS = 1_000;
@@ -38,7 +39,8 @@ export class EngineProcess {
   private pictures = 0;
   /** The picture that it draws; that of the one before may still be on its way. */
   private drawing?: number;
-  private hasStepped = false;
+  /** That it draws, or has drawn when it died. */
+  private picture?: PictureKind;
   private exit?: string;
   private ended = false;
 
@@ -79,15 +81,11 @@ export class EngineProcess {
     return this.exit === undefined && this.child.connected;
   }
 
-  /** It finished a sampling step: the model, the device and the engine work. */
-  get stepped(): boolean {
-    return this.hasStepped;
-  }
-
-  /** How it died, in a few words, and what the card had; undefined while it lives. */
-  get death(): string | undefined {
-    const { cause } = this.words;
-    return this.exit && cause ? `${this.exit}, ${cause}` : this.exit;
+  /** Undefined while it lives. */
+  get death(): EngineDeath | undefined {
+    const { exit, picture } = this;
+    const { cause, outOfMemory } = this.words;
+    return exit ? { how: cause ? `${exit}, ${cause}` : exit, picture, outOfMemory } : undefined;
   }
 
   /** Resolves when the process is gone, however that came. */
@@ -123,6 +121,7 @@ export class EngineProcess {
       (on) => this.send({ type: 'previews', id, on }),
     );
     this.drawing = id;
+    this.picture = kindOf(options);
     this.loras = loraSet(options.loras);
     this.watch(options.reference ? 'image' : 'text', options, listeners);
     const picture = this.ask({ type: 'generate', id, options }, (event) => {
@@ -136,7 +135,6 @@ export class EngineProcess {
       if (preview) listeners.onPreview?.({ ...preview, step: progress.step });
       else {
         this.watch(progress.phase === 'sampling' ? 'step' : progress.phase, options, listeners);
-        if (progress.phase === 'sampling' && progress.step > 0) this.hasStepped = true;
         listeners.onProgress?.(progress);
       }
       askForPreviews();
@@ -150,6 +148,7 @@ export class EngineProcess {
       return await picture;
     } finally {
       this.over(id, false);
+      if (this.alive && this.drawing === undefined) this.picture = undefined;
       signal?.removeEventListener('abort', cancel);
     }
   }
@@ -214,8 +213,7 @@ export class EngineProcess {
     } else if (event.type === 'warming') {
       this.watchdog.enter('warming');
       this.listeners.warming?.();
-    } else if (event.type === 'warmed') this.hasStepped = true;
-    else if (event.type === 'log') this.log(event.level === 'error' ? 'error' : 'warn', event.line);
+    } else if (event.type === 'log') this.log(event.level === 'error' ? 'error' : 'warn', event.line);
     else {
       if (event.type === 'chosen') this.listeners.chosen?.(event.device);
       this.events.emit('event', event);

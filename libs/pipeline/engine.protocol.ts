@@ -42,8 +42,6 @@ export interface LoadCommand {
   >;
   /** Undefined: what the model takes is not known before it is loaded. */
   readonly memory?: MemoryWish;
-  /** Draw a first picture before it counts as loaded, also where that is not needed to compile anything. */
-  readonly probe: boolean;
   /** Engine processes that share the processors: without `threads` each takes its part of the physical cores. */
   readonly sharers: number;
 }
@@ -113,8 +111,6 @@ export type EngineEvent =
   /** A sign of life, from when the addon and the device are there. */
   | { readonly type: 'alive' }
   | { readonly type: 'warming' }
-  /** The first picture was drawn. */
-  | { readonly type: 'warmed' }
   | { readonly type: 'loaded'; readonly info: EngineInfo }
   | { readonly type: 'progress'; readonly id: number; readonly progress: GenerateProgress }
   /** The engine takes the next picture. Its own message, because the pixels of a large one are on their way for long. */

@@ -1,41 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
-import { defaultSize, type Config } from '@app/config';
-import {
-  largestLora,
-  percent,
-  progressLine,
-  weightSizes,
-  type ModelFiles,
-  type TerminalProgress,
-} from '@app/models';
-import type { CardShare } from './card.share';
+import type { Config, Size } from '@app/config';
+import { percent, progressLine, type ModelFiles } from '@app/models';
 import { DeviceMemory } from './device.memory';
+import { Ejection } from './ejection';
 import { EngineCrashed } from './engine.errors';
-import type { EngineFacts, EngineInfo, GenerateOptions, LoadCommand, Device } from './engine.protocol';
+import type { EngineFacts, EngineInfo, GenerateOptions, Device } from './engine.protocol';
 import { EngineProcess } from './engine.process';
-import { loadOptions } from './load.options';
+import type { EngineSetup } from './engine.setup';
+import { loadCommand } from './load.command';
 import { loraSet } from './lora.set';
 import type { ModelFinder } from './model.finder';
 import { PhaseBounds } from './phase.bounds';
 import type { EngineState, EngineStatus } from './pipeline.types';
+import { probe } from './probe.picture';
 import { RestartPolicy } from './restart.policy';
-
-/** What makes one engine different from the next. */
-export interface EngineSetup {
-  readonly id: number;
-  /** As in ENGINE_DEVICES; undefined: the first GPU, else the processor. */
-  readonly device?: string;
-  /** Added to the environment of its processes. */
-  readonly variables: Readonly<Record<string, string>>;
-  readonly sharers: LoadCommand['sharers'];
-  /** Of its device, where that has other engines, too. */
-  readonly share?: CardShare;
-  /** The file that its processes run. */
-  readonly main: string;
-  /** Shows how far loading is. */
-  readonly terminal?: TerminalProgress;
-}
 
 /** What the engine warns of with every model of this kind, and nobody can fix. */
 const EXPECTED = /^Using upstream GGML|^No valid VAE specified/;
@@ -43,6 +22,7 @@ const EXPECTED = /^Using upstream GGML|^No valid VAE specified/;
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
 export class EngineSupervisor {
   readonly memory: DeviceMemory;
+  readonly ejection: Ejection;
   private readonly logger: Logger;
   private readonly stopping = new AbortController();
   private readonly bounds: PhaseBounds;
@@ -54,6 +34,8 @@ export class EngineSupervisor {
   private device: EngineState['device'];
   private facts?: EngineFacts;
   private settings?: EngineInfo['settings'];
+  /** Files that its last process could not load. */
+  private doubted?: ModelFiles;
   private wasReady = false;
 
   constructor(
@@ -65,6 +47,7 @@ export class EngineSupervisor {
   ) {
     this.logger = new Logger(`Engine ${setup.id}`);
     this.memory = new DeviceMemory(config.VAE_TILING);
+    this.ejection = new Ejection(setup.id, this.memory, this.logger, () => this.probeIfDue());
     this.bounds = new PhaseBounds(config.PHASE_TIMEOUT * 1_000);
   }
 
@@ -77,6 +60,7 @@ export class EngineSupervisor {
   async stop(): Promise<void> {
     this.update({ state: 'stopped', reason: 'the service is stopping' });
     this.stopping.abort();
+    this.ejection.stop();
     this.engine?.kill();
     await this.engine?.exited();
   }
@@ -87,7 +71,7 @@ export class EngineSupervisor {
     const known = { id: this.setup.id, device, facts, settings, plan };
     if (this.current.state !== 'ready') return { ...known, ...this.current };
     if (!this.engine?.alive) return { ...known, state: 'starting' };
-    return { ...known, state: this.free ? 'ready' : 'busy' };
+    return { ...known, state: this.free ? 'ready' : 'busy', reason: this.ejection.reason };
   }
 
   get id(): number {
@@ -112,6 +96,13 @@ export class EngineSupervisor {
     return this.wasReady;
   }
 
+  /** It finished a caller's picture. */
+  drew(size: Size, inTiles: boolean): void {
+    this.restarts.drew();
+    this.ejection.drew(size);
+    this.memory.drew(size, inTiles);
+  }
+
   /** Takes the engine, which must be `free`; it is free again after `release`, which must be called once. */
   reserve(): { readonly engine: EngineProcess; readonly release: () => void } {
     const { engine } = this;
@@ -119,6 +110,7 @@ export class EngineSupervisor {
     this.reserved = engine;
     const release = () => {
       if (this.reserved === engine) this.reserved = undefined;
+      this.probeIfDue();
       this.changed();
     };
     return { engine, release };
@@ -128,7 +120,13 @@ export class EngineSupervisor {
     if (this.stopping.signal.aborted) return; // stopped is the last state
     this.current = current;
     this.wasReady ||= current.state === 'ready';
+    this.probeIfDue();
     this.changed();
+  }
+
+  /** Before anybody gets it who waits. */
+  private probeIfDue(): void {
+    if (this.free) this.ejection.probeIfDue(() => this.reserve(), this.bounds.onCpu);
   }
 
   private async supervise(): Promise<void> {
@@ -137,7 +135,7 @@ export class EngineSupervisor {
       const { state, reason, pause } = await this.live();
       if (signal.aborted) return;
       const again = pause === 0 ? '' : `; next attempt in ${(pause / 1000).toFixed(1)} s`;
-      this.logger.error({ stepped: this.engine?.stepped }, `${reason}${again}`);
+      this.logger.error({ deaths: this.restarts.deaths }, `${reason}${again}`);
       this.update({ state, reason });
       await sleep(pause, undefined, { signal }).catch(() => {});
     }
@@ -146,19 +144,21 @@ export class EngineSupervisor {
   /** One process from its start to its end: why there is none now, and how long it is until the next one. */
   private async live(): Promise<EngineState & { readonly pause: number }> {
     const { restarts } = this;
+    let wasUp = false;
     try {
       await this.bringUp();
+      wasUp = true;
       await this.engine?.exited();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       await this.engine?.exited();
       if (!(error instanceof EngineCrashed)) return { state: 'failed', reason, pause: restarts.failed() };
     }
-    const pause = restarts.died(this.engine?.stepped ?? false);
-    const { open } = restarts;
-    const how = this.engine?.death ?? 'no process';
-    if (open === undefined) return { state: 'starting', reason: `the engine process died (${how})`, pause };
-    const reason = `the engine process died ${open} times in a row before its first step (${how}); jobs wait until it has drawn a probe picture`;
+    const { how = 'no process', picture, outOfMemory } = this.engine?.death ?? {};
+    // A caller's picture that is too large for the device says nothing of others.
+    const pause = wasUp && picture && outOfMemory ? 0 : restarts.died(picture);
+    if (!restarts.open) return { state: 'starting', reason: `the engine process died (${how})`, pause };
+    const reason = `the engine process died ${restarts.deaths} times in a row and finished no picture (${how}); jobs wait until it has drawn a probe picture`;
     return { state: 'failed', reason, pause };
   }
 
@@ -171,10 +171,17 @@ export class EngineSupervisor {
     const engine = this.startProcess();
     try {
       await engine.open({ device, requireGpu: this.config.REQUIRE_GPU });
-      const files = await this.model.find((progress) =>
-        this.update({ state: 'loading', percent: percent(progress), reason: progressLine(progress) }),
+      const files = await this.model.find(
+        (progress) =>
+          this.update({ state: 'loading', percent: percent(progress), reason: progressLine(progress) }),
+        this.doubted,
       );
-      await (share ? share.inTurn(() => this.load(engine, files)) : this.load(engine, files));
+      const load_ms = await (share ? share.inTurn(() => this.load(engine, files)) : this.load(engine, files));
+      await this.prove(engine);
+      this.restarts.loaded();
+      this.update({ state: 'ready' });
+      const { name, description } = this.device ?? {};
+      this.logger.log({ load_ms }, `Ready: ${files.name} on ${name} (${description})`);
     } catch (error) {
       engine.kill();
       throw error;
@@ -191,12 +198,9 @@ export class EngineSupervisor {
       this.bounds.onCpu = !device.gpu;
     };
     const loading = (done: number) => this.loading(done);
-    const { open } = this.restarts;
-    const first =
-      open === undefined ? 'drawing a first picture' : `drawing a probe picture, after ${open} deaths`;
     const warming = () => {
       terminal?.stop();
-      this.update({ state: 'warming', reason: first });
+      this.update({ state: 'warming', reason: 'drawing a first picture' });
     };
     const log = (level: 'warn' | 'error', line: string) =>
       this.logger[EXPECTED.test(line) ? 'debug' : level](`engine: ${line}`);
@@ -209,41 +213,33 @@ export class EngineSupervisor {
     this.setup.terminal?.report({ phase: 'load', file: 'the model', done, total: 100 });
   }
 
-  private async load(engine: EngineProcess, files: ModelFiles): Promise<void> {
+  /** Returns how long it took, in milliseconds. */
+  private async load(engine: EngineProcess, files: ModelFiles): Promise<number> {
     const begun = performance.now();
     this.loading(0);
     try {
-      const probe = this.restarts.open !== undefined;
-      const info = await engine.load({ ...(await this.loadCommand(files)), probe });
+      const info = await engine.load(await loadCommand(this.config, this.setup, files));
       this.setup.terminal?.stop();
-      if (engine.stepped) this.restarts.stepped();
+      this.doubted = undefined;
       this.settings = info.settings;
-      this.memory.plan = info.plan;
+      this.memory.loaded(info.plan);
       this.setup.share?.promise(this.setup.id, info.promised ?? 0);
       if (info.plan) this.logger.log(info.plan.sentence);
-      this.update({ state: 'ready' });
-      const load_ms = Math.round(performance.now() - begun);
-      const { name, description } = this.device ?? {};
-      this.logger.log({ load_ms }, `Ready: ${files.name} on ${name} (${description})`);
+      return Math.round(performance.now() - begun);
     } catch (error) {
-      this.model.doubt(files);
+      this.doubted = files;
       throw error;
     }
   }
 
-  private async loadCommand(files: ModelFiles): Promise<Omit<LoadCommand, 'type' | 'probe'>> {
-    const { config, setup } = this;
-    const options = loadOptions(config, files);
-    const types = { text: options.textEncoderType, image: options.imageEncoderType };
-    // What is wrong with a file the engine says, with its own words for it.
-    const weights = await weightSizes(files, types).catch(() => undefined);
-    return {
-      ...{ options, sharers: setup.sharers },
-      memory: weights && {
-        ...{ plan: config.VRAM_PLAN, weights, goal: defaultSize(config) },
-        loras: files.loraDir === undefined ? undefined : await largestLora(files.loraDir),
-        ...setup.share?.left(setup.id),
-      },
-    };
+  /** After several deaths: a picture like those under which it died, before it gets a caller's. */
+  private async prove(engine: EngineProcess): Promise<void> {
+    const { restarts } = this;
+    if (!restarts.probe) return;
+    this.update({ state: 'warming', reason: `drawing a probe picture, after ${restarts.deaths} deaths` });
+    await probe(engine, restarts.probe, this.bounds.onCpu).catch((error: unknown) => {
+      restarts.probeFailed();
+      throw error;
+    });
   }
 }

@@ -19,17 +19,26 @@ describe(ModelFinder.name, () => {
     expect(resolve).toHaveBeenCalledTimes(1);
   });
 
-  it('should look again for files that did not load, and know them until then: other engines draw with them', async () => {
+  it('should look again for who doubts the files, and for nobody else: other engines draw with them', async () => {
     const model = finder();
-    const doubted = await model.find(() => {});
-    model.doubt(doubted);
-    expect(model.files).toBe(doubted);
-    resolve.mockResolvedValueOnce(files('second.safetensors'));
-    expect(await model.find(() => {})).toEqual(files('second.safetensors'));
-    // What is known to be new is in no doubt.
-    model.doubt(doubted);
-    expect(model.files).toEqual(files('second.safetensors'));
-    await model.find(() => {});
+    const first = await model.find(() => {});
+    const second = files('second.safetensors');
+    resolve.mockResolvedValueOnce(second);
+    const again = model.find(() => {}, first);
+    // Known all the while, such as the folder of the LoRAs.
+    expect(model.files).toBe(first);
+    expect(await model.find(() => {})).toBe(first);
+    expect(await again).toBe(second);
+    // What was found since is in no doubt.
+    expect(await model.find(() => {}, first)).toBe(second);
     expect(resolve).toHaveBeenCalledTimes(2);
+  });
+
+  it('should keep what is known where a search in doubt finds nothing', async () => {
+    const model = finder();
+    const first = await model.find(() => {});
+    resolve.mockRejectedValueOnce(new Error('the hub is away'));
+    await expect(model.find(() => {}, first)).rejects.toThrow('the hub is away');
+    expect(await model.find(() => {})).toBe(first);
   });
 });

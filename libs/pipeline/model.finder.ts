@@ -3,7 +3,6 @@ import { TerminalProgress, type ModelFiles, type ModelsService, type OnProgress 
 /** Finds the model once for all engines, however many ask at a time. */
 export class ModelFinder {
   private found?: ModelFiles;
-  private doubted = false;
   private search?: Promise<ModelFiles>;
   private readonly listeners = new Set<OnProgress>();
 
@@ -17,9 +16,13 @@ export class ModelFinder {
     return this.found;
   }
 
-  /** Rejects with the reason when there is no model; the next call looks again. */
-  async find(onProgress: OnProgress): Promise<ModelFiles> {
-    if (this.found && !this.doubted) return this.found;
+  /**
+   * Rejects with the reason when there is no model; the next call looks again.
+   * @param doubted files that did not load: perhaps one is damaged or gone, so it looks again. Others, who may draw with
+   * them, are given them meanwhile.
+   */
+  async find(onProgress: OnProgress, doubted?: ModelFiles): Promise<ModelFiles> {
+    if (this.found && this.found !== doubted) return this.found;
     this.listeners.add(onProgress);
     try {
       return await (this.search ??= this.resolve());
@@ -28,21 +31,12 @@ export class ModelFinder {
     }
   }
 
-  /**
-   * These files did not load: perhaps one is damaged or gone, so the next call looks again. Until then they stay known:
-   * engines that have them loaded draw with them.
-   */
-  doubt(files: ModelFiles): void {
-    if (this.found === files) this.doubted = true;
-  }
-
   private async resolve(): Promise<ModelFiles> {
     try {
       this.found = await this.models.resolve((progress) => {
         this.terminal.report(progress);
         for (const listener of this.listeners) listener(progress);
       });
-      this.doubted = false;
       return this.found;
     } finally {
       this.terminal.stop();

@@ -14,7 +14,7 @@ const ENGINE = join(__dirname, '../../test/support/engine.child.js');
 const FILES: ModelFiles = { name: 'demo', checkpoint: 'demo.safetensors' };
 
 /** The prompt is what the stand-in for the engine does. */
-type Prompt = 'draw' | 'late' | 'die' | 'step and die' | 'hang' | 'fail' | 'steps';
+type Prompt = 'draw' | 'late' | 'die' | 'step and die' | 'hang' | 'fail' | 'steps' | 'starved';
 const request = (prompt: Prompt) =>
   ({ prompt, loras: [], steps: 1, width: 64, height: 64 }) as unknown as GenerateRequest;
 
@@ -35,10 +35,15 @@ describe(PipelineService.name, () => {
   const draw = async (prompt: Prompt, listeners?: GenerateListeners) =>
     (await pipeline.acquire()).generate(request(prompt), listeners);
   const enginesAre = async (...states: string[]) => {
-    while (pipeline.status().engines.some(({ state }, i) => state !== states[i])) await sleep(5);
+    while (pipeline.status().engines.some(({ state }, i) => state !== states[i])) {
+      if (pipeline.status().state === 'stopped') throw new Error('The test is over');
+      await sleep(5);
+    }
   };
   const started = (id = 0) =>
-    JSON.parse(pipeline.status().engines[id].device!.description) as Record<string, number | undefined>;
+    JSON.parse(pipeline.status().engines[id].device!.description) as Record<string, unknown> & {
+      readonly pid: number;
+    };
   const crash = async (picture: Promise<unknown>): Promise<EngineCrashed> => {
     const error: unknown = await picture.catch((error: unknown) => error);
     expect(error).toBeInstanceOf(EngineCrashed);
@@ -193,30 +198,47 @@ describe(PipelineService.name, () => {
     expect(performance.now() - died).toBeGreaterThan(900);
   });
 
-  it('should start an engine at once that dies after a finished step, however often', async () => {
+  it('should start an engine at once after one death, however often, while pictures are finished between', async () => {
     await start();
-    const died = performance.now();
-    for (let i = 0; i < 4; i++) await crash(draw('step and die'));
-    await draw('draw');
-    // Deaths without a step would have waited for 7 s.
-    expect(performance.now() - died).toBeLessThan(6_900);
-    expect(started()).toMatchObject({ probe: false });
+    for (let i = 0; i < 4; i++) {
+      await crash(draw('step and die'));
+      await draw('draw');
+    }
+    await crash(draw('step and die'));
+    await enginesAre('ready');
+    expect(started().probed).toBeUndefined();
   });
 
-  it('should keep jobs from engines that die before their first step, until one has drawn a probe picture', async () => {
-    await start();
-    for (let i = 0; i < 3; i++) await crash(draw('die'));
+  it('should keep jobs from a GPU that dies in every picture, however far it comes, until it has drawn one', async () => {
+    await start({ ENGINE_DEVICES: '0' });
+    const dies = async () => {
+      const picture = (await pipeline.acquire()).generate({ ...request('step and die'), width: 512 });
+      await crash(picture);
+    };
+    for (let i = 0; i < 3; i++) await dies();
     await enginesAre('failed');
     expect(pipeline.status().reason).toMatch(
-      /died 3 times in a row before its first step \(exit code 3\).*probe/,
+      /died 3 times in a row and finished no picture \(exit code 3\).*probe/,
     );
+    await dies();
+    expect(started()).toMatchObject({ probed: '512x64' });
+    // The probe did not close the breaker,
+    await enginesAre('failed');
+    expect(pipeline.status().reason).toMatch(/died 4 times in a row/);
+    // but a picture does.
     await draw('draw');
-    expect(started()).toMatchObject({ probe: true });
-    // The probe closed the breaker.
-    await crash(draw('die'));
+    await dies();
     await draw('draw');
-    expect(started()).toMatchObject({ probe: false });
+    expect(started().probed).toBeUndefined();
   }, 20_000);
+
+  it('should not count deaths under pictures that are too large for the device', async () => {
+    await start();
+    for (let i = 0; i < 4; i++)
+      await expect(draw('starved')).rejects.toMatchObject({ code: 'out_of_memory' });
+    await enginesAre('ready');
+    expect(started().probed).toBeUndefined();
+  });
 
   it('should kill an engine that hangs in a phase, and draw the next picture with another', async () => {
     await start({ PHASE_TIMEOUT: '1' });
@@ -226,14 +248,14 @@ describe(PipelineService.name, () => {
     expect(error.how).toBe('hung: it was in the phase "text" for more than 6 s');
     expect(error.begun).toBe(true);
     await draw('draw');
-    expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   }, 20_000);
 
   it('should tell a death before the picture began', async () => {
     await start();
     const lease = await pipeline.acquire();
     const waiting = pipeline.acquire();
-    process.kill(started().pid!, 'SIGKILL');
+    process.kill(started().pid, 'SIGKILL');
     await (await waiting).generate(request('draw'));
     const error = await crash(lease.generate(request('draw')));
     expect(error).toMatchObject({ message: 'The engine process died (killed by SIGKILL)', begun: false });
@@ -259,6 +281,22 @@ describe(PipelineService.name, () => {
     expect(pipeline.status()).toMatchObject({ state: 'ready', everReady: true });
   });
 
+  it('should leave the files to an engine that draws with them while they fail another', async () => {
+    find.mockImplementation(() => Promise.resolve({ ...FILES, loraDir: '/loras' }));
+    await start({ ENGINE_DEVICES: 'Vulkan0,sick' });
+    await enginesAre('ready', 'failed');
+    while (find.mock.calls.length < 2) await sleep(5);
+    // The next search takes until the end of this test.
+    let found!: (files: ModelFiles) => void;
+    find.mockImplementation(() => new Promise((resolve) => (found = resolve)));
+    while (find.mock.calls.length < 3) await sleep(5);
+    await crash(draw('die'));
+    await draw('draw');
+    expect(pipeline.loraDir).toBe('/loras');
+    expect(find).toHaveBeenCalledTimes(3);
+    found(FILES);
+  }, 20_000);
+
   it('should say what is wrong with a device, and look for no model', async () => {
     create({ ENGINE_DEVICES: 'absent' }).onApplicationBootstrap();
     await enginesAre('failed');
@@ -272,7 +310,7 @@ describe(PipelineService.name, () => {
     create().onApplicationBootstrap();
     while (find.mock.calls.length === 0) await sleep(5);
     const { pid } = started();
-    process.kill(pid!, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
     found(FILES);
     await draw('draw');
     expect(started().pid).not.toBe(pid);
@@ -343,7 +381,7 @@ describe(PipelineService.name, () => {
     const refused = { status: 'rejected', reason: { code: 'draining', retryAfter: 10 } };
     expect(ends).toMatchObject([refused, refused, refused]);
     expect(pipeline.status()).toMatchObject({ state: 'stopped', engines: [{ state: 'stopped' }] });
-    expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   });
 
   describe('with cards of different memory', () => {

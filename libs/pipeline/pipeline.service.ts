@@ -10,12 +10,19 @@ import { Config, type Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
 import { ModelsService, TerminalProgress } from '@app/models';
 import { CardShare } from './card.share';
-import { EngineSupervisor, type EngineSetup } from './engine.supervisor';
+import type { EngineSetup } from './engine.setup';
+import { EngineChoice } from './engine.choice';
+import { EngineSupervisor } from './engine.supervisor';
 import { EngineLease, type Lender } from './engine.lease';
 import { ENGINE_MAIN } from './engine.fork';
-import type { OutOfMemory } from './device.memory';
 import { ModelFinder } from './model.finder';
-import type { EngineStatus, EngineWish, PipelineState, PipelineStatus } from './pipeline.types';
+import type {
+  EngineStatus,
+  EngineWish,
+  GenerateRequest,
+  PipelineState,
+  PipelineStatus,
+} from './pipeline.types';
 import { visibleDevices } from './visible.devices';
 import { drainingError, Fifo } from '@app/lifecycle';
 
@@ -39,6 +46,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   private readonly terminal: TerminalProgress;
   private readonly model: ModelFinder;
   private readonly supervisors: readonly EngineSupervisor[];
+  private readonly choice: EngineChoice;
   private readonly line = new Fifo<EngineLease, EngineWish>();
   private readonly changes = new EventEmitter<{ change: [] }>();
   private readonly stopping = new AbortController();
@@ -64,6 +72,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
           },
         ),
     );
+    this.choice = new EngineChoice(this.supervisors);
   }
 
   /** Starts in the background: the service answers health checks while gigabytes load. */
@@ -106,12 +115,12 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
 
   /** Pixels of the largest picture that some engine draws; Infinity: that is seen when it is drawn. */
   get most(): number {
-    return Math.max(...this.able.map(({ memory }) => memory.most));
+    return this.choice.most;
   }
 
-  /** Whether every engine has the memory for it. */
+  /** Whether it is all the same which engine draws it. */
   drawsEverywhere(size: Size): boolean {
-    return this.able.every(({ memory }) => memory.fits(size));
+    return this.choice.drawsEverywhere(size);
   }
 
   /** Whether some engine draws with these LoRAs without a change of its weights, which loads them all anew. */
@@ -119,15 +128,21 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.supervisors.some((supervisor) => supervisor.hasMerged(loras));
   }
 
-  /** Whether an engine that is there or coming, and none of these, is planned to have the memory for it. */
-  drawsElsewhere(size: Size, than: ReadonlySet<number>): boolean {
-    return this.others(than, size).some(({ memory }) => memory.plan);
+  /** Whether an engine that is there or coming, and none of these, may draw it; `planned`: is planned to have the memory. */
+  drawsElsewhere(size: Size, than: ReadonlySet<number>, planned = false): boolean {
+    return this.choice.drawsElsewhere(size, than, planned);
+  }
+
+  /** See Ejection. */
+  eject(id: number, request: GenerateRequest, error: ServiceError): () => void {
+    return this.supervisors[id].ejection.eject(request, error);
   }
 
   /**
    * Resolves when a ready engine that will do is free and reserved for the caller; first come, first served. While none
-   * is ready it waits. Rejects with OutOfMemory where no engine has the memory for the picture, with ServiceError
-   * `cancelled` once the signal aborts, `draining` once the service stops.
+   * is ready it waits. Rejects with OutOfMemory where no engine has the memory for the picture, with `otherwise` where
+   * that is given and none is coming, with ServiceError `cancelled` once the signal aborts, `draining` once the service
+   * stops.
    */
   acquire(wish: EngineWish = {}): Promise<EngineLease> {
     if (this.stopping.signal.aborted) return Promise.reject(this.draining);
@@ -155,24 +170,18 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.stopping.signal.reason as ServiceError;
   }
 
-  /** Not what could never be loaded, where others were: that says nothing about what fits. */
-  private get able(): readonly EngineSupervisor[] {
-    const able = this.supervisors.filter(({ hopeful, memory }) => hopeful || memory.plan);
-    return able.length > 0 ? able : this.supervisors;
-  }
-
   private serve(): void {
     // What fits depends on what is free when an engine is started: the next one of the same card may have less.
-    this.line.dismiss((wish) => this.refusal(wish));
+    this.line.dismiss((wish) => this.choice.refusal(wish));
     const suits = (supervisor: EngineSupervisor) => (wish?: EngineWish) =>
-      this.willDo(supervisor, wish) && supervisor.hasMerged(wish?.loras);
+      this.choice.willDo(supervisor, wish) && supervisor.hasMerged(wish?.loras);
     const free = this.supervisors.filter((supervisor) => supervisor.free);
     const suited = free.filter((supervisor) => this.line.some(suits(supervisor)));
     for (const supervisor of new Set([...suited, ...free])) {
       if (this.line.length === 0) return;
       this.line.serve(
         () => this.reserve(supervisor),
-        (wish) => this.willDo(supervisor, wish),
+        (wish) => this.choice.willDo(supervisor, wish),
         suits(supervisor),
       );
     }
@@ -182,28 +191,9 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     const { engine, release: free } = supervisor.reserve();
     const { config, stopping } = this;
     const hasMerged: Lender['hasMerged'] = (loras) => supervisor.hasMerged(loras);
-    const lender = { config, memory: supervisor.memory, stopping: stopping.signal, hasMerged, free };
+    const drew: Lender['drew'] = (size, inTiles) => supervisor.drew(size, inTiles);
+    const lender = { config, memory: supervisor.memory, stopping: stopping.signal, hasMerged, drew, free };
     return new EngineLease(supervisor.id, engine, lender);
-  }
-
-  private willDo({ id, memory }: EngineSupervisor, { size, avoid }: EngineWish = {}): boolean {
-    if (size && !memory.fits(size)) return false;
-    if (!avoid?.has(id)) return true;
-    return this.others(avoid, size).length === 0;
-  }
-
-  /** There or coming, none of these, and large enough as far as is known. */
-  private others(than: ReadonlySet<number>, size?: Size): readonly EngineSupervisor[] {
-    return this.supervisors.filter(
-      ({ id, memory, hopeful }) => hopeful && !than.has(id) && (!size || memory.fits(size)),
-    );
-  }
-
-  private refusal({ size }: EngineWish = {}): OutOfMemory | undefined {
-    const { able, most } = this;
-    if (!size || able.some(({ memory }) => memory.fits(size))) return undefined;
-    const largest = able.find(({ memory }) => memory.most === most)!;
-    return largest.memory.exceeded(size);
   }
 
   private async shutDown(): Promise<void> {

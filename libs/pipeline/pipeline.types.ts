@@ -1,4 +1,5 @@
 import type { Size } from '@app/config';
+import type { ServiceError } from '@app/errors';
 import type { EngineFacts, EngineInfo, EnginePicture, GenerateOptions } from './engine.protocol';
 
 export interface LoraRequest {
@@ -55,6 +56,8 @@ export interface EngineWish {
   readonly loras?: GenerateOptions['loras'];
   /** Engines that come last: only where no other is there or coming. */
   readonly avoid?: ReadonlySet<number>;
+  /** Who waits leaves with this error when no engine is there or coming; absent: waits on. */
+  readonly otherwise?: ServiceError;
   readonly signal?: AbortSignal;
 }
 
@@ -76,7 +79,7 @@ export interface EngineState {
   readonly state: PipelineState;
   /** 0..100 while loading. */
   readonly percent?: number;
-  /** Why the state is `failed`, in a sentence; or what the engine is doing. */
+  /** Why the state is `failed`, in a sentence; or what the engine is doing, or why it gets no pictures of some size. */
   readonly reason?: string;
   /** The device that the engine runs on, once known: `CPU` or `CUDA0`, its description, and whether it is a GPU. */
   readonly device?: { readonly name: string; readonly description: string; readonly gpu: boolean };

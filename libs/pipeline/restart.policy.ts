@@ -1,39 +1,45 @@
+import { halved, SMALLEST, smallerOf, type PictureKind } from './probe.picture';
+
 /** Between attempts to bring up an engine: 1 s, doubled up to a minute, and up to a quarter more by chance. */
 const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 60_000;
 /** Engines of several machines that died together do not come back together. */
 const JITTER = 0.25;
-/** Deaths in a row before a first step that open the breaker. */
+/** Deaths in a row that open the breaker. */
 const BREAKER = 3;
 
 /**
- * When the next engine process starts, and whether it must prove itself first. A death after a finished step is bad
- * luck: the next process starts at once. Failures without any are counted, and every one waits longer than the last. Of
- * those only deaths open the breaker (a model that does not load says so by itself): then jobs wait, or they would die
+ * When the next engine process starts, and whether it must prove itself first. One death is bad luck: the next process
+ * starts at once. Several without a caller's picture that was finished between them are not, and every one waits longer
+ * than the last; an engine may warm up and step, and yet die in every picture, so nothing less begins the count anew. Of
+ * failures only deaths open the breaker (a model that does not load says so by itself): then jobs wait, or they would die
  * with one engine after the other, until a process has drawn a probe picture.
  */
 export class RestartPolicy {
   private failures = 0;
-  private earlyDeaths = 0;
+  private inARow = 0;
+  /** The smallest under which it died: a size that is too much for a device must not keep it from those that are not. */
+  private killer?: PictureKind;
 
   /** @param random 0..1 */
   constructor(private readonly random: () => number = Math.random) {}
 
-  /** The process finished a step: engine, model and device work. */
-  stepped(): void {
-    this.failures = 0;
-    this.earlyDeaths = 0;
+  /** A caller's picture was finished: engine, model and device work. */
+  drew(): void {
+    this.inARow = 0;
+    this.killer = undefined;
   }
 
-  /** It died; before or without a finished step unless `stepped` was called. Milliseconds until the next one starts. */
-  died(stepped: boolean): number {
-    if (stepped) {
-      this.stepped();
-      return 0;
-    }
-    this.earlyDeaths++;
-    // One early death is bad luck too.
-    return this.failures++ === 0 ? 0 : this.pause(this.failures - 2);
+  /** The model was loaded, and the probe picture drawn where one was wanted. Callers' pictures show whether that was enough. */
+  loaded(): void {
+    this.failures = 0;
+    if (this.open) this.killer = undefined;
+  }
+
+  /** It died, under a picture or without one. Milliseconds until the next one starts. */
+  died(picture?: PictureKind): number {
+    if (picture) this.killer = smallerOf(picture, this.killer ?? picture);
+    return this.inARow++ === 0 ? 0 : this.pause(this.inARow - 2);
   }
 
   /** It lives, or lived, but could not load the model. Milliseconds until the next attempt. */
@@ -41,9 +47,24 @@ export class RestartPolicy {
     return this.pause(this.failures++);
   }
 
-  /** Deaths in a row before a first step, while they are enough to keep jobs away. */
-  get open(): number | undefined {
-    return this.earlyDeaths >= BREAKER ? this.earlyDeaths : undefined;
+  /** The probe picture was not drawn: the next one is smaller, or one size that kills would be the end of all others. */
+  probeFailed(): void {
+    this.killer = halved(this.killer ?? SMALLEST);
+  }
+
+  /** Deaths since a caller's picture was finished. */
+  get deaths(): number {
+    return this.inARow;
+  }
+
+  /** They are enough to keep jobs away. */
+  get open(): boolean {
+    return this.inARow >= BREAKER;
+  }
+
+  /** What the next process draws before it gets jobs; undefined: nothing. */
+  get probe(): PictureKind | undefined {
+    return this.open ? (this.killer ?? SMALLEST) : undefined;
   }
 
   private pause(doublings: number): number {

@@ -237,7 +237,10 @@ describeWith(machine, 'The CUDA engine', () => {
       const seeds = Array.from({ length: 6 }, (_, seed) => seed);
       const drawn = await Promise.all(seeds.map((seed) => draw(service, { seed })));
       for (const picture of drawn) expect(picture.length).toBeGreaterThan(0);
-      expect(service.lines.some((line) => tried.test(line))).toBe(true);
+      // Once: then the others go to the card that works.
+      const times = service.lines.filter((line) => tried.test(line)).length;
+      if (field === 'taken') expect(times).toBe(1);
+      else expect(times).toBeGreaterThan(0);
     },
   );
 

@@ -16,7 +16,7 @@ describe('The engine process', () => {
     engine = new EngineProcess({}, new PhaseBounds(600_000), {}, MAIN);
     const options = { model, textEncoderType: 'q8_0' } as const;
     await engine.open({ requireGpu: false });
-    const info = await engine.load({ options, probe: false, sharers: 2 });
+    const info = await engine.load({ options, sharers: 2 });
     expect(info.hasIpAdapter).toBe(false);
   }, 120_000);
   afterAll(async () => {

@@ -79,7 +79,7 @@ describeWith(machine, 'The Vulkan engine', () => {
 
   it('should tell that the memory of the device does not do for the model, and load one that fits', async () => {
     const service = await machine.start({ TEXT_ENCODER_TYPE: 'native', IMAGE_ENCODER_TYPE: 'native' }); // 2.9 GB
-    const lacking = /before its first step \(killed by SIGABRT, out of memory: .*Vulkan0/;
+    const lacking = /finished no picture \(killed by SIGABRT, out of memory: .*Vulkan0/;
     await service.until(async () => lacking.test((await engine(service)).reason ?? ''), 'says so');
     const smaller = await machine.start(FITS);
     await until(smaller, 'warming');

@@ -30,6 +30,10 @@ const planOf = (gpu) =>
 
 /** @type {string | undefined} */
 let wanted;
+/** @type {Record<string, unknown> & { lacked?: string[] }} */
+let told = {};
+/** Another program has the memory of the fourth GPU: so many times what is larger than 500x500 does not fit. */
+let shortages = 2;
 
 const gpu = process.env.CUDA_VISIBLE_DEVICES;
 const device = {
@@ -46,30 +50,30 @@ function open(command) {
   say({ type: 'chosen', device });
 }
 
+/** @param {Record<string, unknown>} news */
+function tell(news) {
+  told = { ...told, ...news };
+  say({ type: 'chosen', device: { ...device, description: JSON.stringify(told) } });
+}
+
 /** @param {EngineCommand & { type: 'load' }} command */
-function load({ options, sharers, probe }) {
-  if (options.model === 'broken')
+function load({ options, sharers }) {
+  if (options.model === 'broken' || wanted === 'sick')
     return say({ type: 'failed', code: 'load_failed', message: 'It is broken' });
   const { CUDA_DEVICE_ORDER: order } = process.env;
-  const description = JSON.stringify({
-    pid: process.pid,
-    sharers,
-    threads: options.threads,
-    order,
-    probe,
-    wanted,
-  });
-  say({ type: 'chosen', device: { ...device, description } });
-  if (probe) {
-    say({ type: 'warming' });
-    say({ type: 'warmed' });
-  }
+  tell({ pid: process.pid, sharers, threads: options.threads, order, wanted });
   const settings = { flashAttention: device.gpu, vaeDirectConvolution: false, unetDirectConvolution: false };
   say({ type: 'loaded', info: { settings, hasIpAdapter: false, plan: planOf(Number(gpu)) } });
 }
 
-/** @type {Record<string, (id: number, options: { vaeTiling?: boolean }) => void>} */
+/** @typedef {import('../../libs/pipeline/engine.protocol').GenerateOptions} GenerateOptions */
+/** @type {Record<string, (id: number, options: Partial<GenerateOptions>) => void>} */
 const PROMPTS = {
+  // The service's own.
+  probe(id, options) {
+    tell({ probed: `${options.width}x${options.height}` });
+    PROMPTS.draw(id, options);
+  },
   draw(id, { vaeTiling }) {
     say({ type: 'drawn', id });
     give(id, vaeTiling);
@@ -150,6 +154,12 @@ process.on('message', (message) => {
   if (command.type === 'previews' && drawing) drawing.previews = command.on;
   if (command.type !== 'generate') return;
   for (const { next } of drawings.values()) next?.();
+  const { width, height } = command.options;
+  if (gpu === '4' && width * height > 500 ** 2 && shortages-- > 0) {
+    tell({ lacked: [...(told.lacked ?? []), `${command.options.prompt} ${width}x${height}`] });
+    const message = 'The engine gave up: no memory';
+    return say({ type: 'failed', id: command.id, code: 'out_of_memory', message });
+  }
   say({ type: 'progress', id: command.id, progress: { phase: 'text', step: 0, steps: 1 } });
   PROMPTS[command.options.prompt](command.id, command.options);
 });

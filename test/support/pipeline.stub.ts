@@ -29,6 +29,8 @@ export class PipelineStub {
   readonly requests: GenerateRequest[] = [];
   /** Which engine drew each. */
   readonly drawers: number[] = [];
+  /** Engines that failed what others did not. */
+  readonly ejected: number[] = [];
   /** Awaited inside `generate`; replace it to hold or fail a job, or to tell its listeners something. */
   work: (signal?: AbortSignal, listeners?: GenerateListeners) => Promise<void> = () => Promise.resolve();
 
@@ -82,14 +84,23 @@ export class PipelineStub {
     return this.merged === undefined || this.merged === loraSet(loras);
   }
 
-  drawsElsewhere(size: EngineWish['size'], than: ReadonlySet<number>): boolean {
-    return this.engines.some(({ id }) => !than.has(id) && this.fits(id, size));
+  /** As if nothing were planned, where no size is given. */
+  drawsElsewhere(size: EngineWish['size'], than: ReadonlySet<number>, planned = false): boolean {
+    return this.engines.some(
+      ({ id }) => !than.has(id) && this.fits(id, size) && (!planned || this.mostOf[id] !== undefined),
+    );
+  }
+
+  eject(id: number): () => void {
+    this.ejected.push(id);
+    return () => this.ejected.splice(this.ejected.indexOf(id), 1);
   }
 
   acquire(wish: EngineWish = {}): Promise<Lease> {
     if (this.stopping.signal.aborted) return Promise.reject(this.stopping.signal.reason as Error);
     const { width = 0, height = 0 } = wish.size ?? {};
     if (width * height > this.most) return Promise.reject(new OutOfMemory('Too large', false));
+    if (wish.otherwise && this.state.state === 'failed') return Promise.reject(wish.otherwise);
     const lease = this.line.join(wish.signal, wish);
     this.serve();
     return lease;

@@ -99,7 +99,7 @@ async function load(command: LoadCommand): Promise<void> {
     reported = Math.floor(percent / 10);
     say({ type: 'loading', percent });
   });
-  if (device.gpu || command.probe) await warmUp(session, plan);
+  if (device.gpu) await warmUp(session, plan);
   const free = plan && addon.deviceMemory(device.name)?.free;
   const promised = plan && free && Math.max(0, free - plan.leaves);
   say({
@@ -108,7 +108,7 @@ async function load(command: LoadCommand): Promise<void> {
   });
 }
 
-/** On a GPU the first picture compiles kernels for this very card, for minutes: not at a user's expense. Elsewhere a probe. */
+/** On a GPU the first picture compiles kernels for this very card, for minutes: not at a user's expense. */
 async function warmUp(loaded: Session, plan?: MemoryPlan): Promise<void> {
   say({ type: 'warming' });
   const options = warmUpPicture(device, loaded.hasIpAdapter, plan);
@@ -116,7 +116,6 @@ async function warmUp(loaded: Session, plan?: MemoryPlan): Promise<void> {
     // One step may well give a flat picture; an engine that cannot draw at all is not ready.
     if ((error as { code?: string }).code !== 'flat_picture') throw error;
   });
-  say({ type: 'warmed' });
 }
 
 async function generate({ id, options }: Extract<EngineCommand, { type: 'generate' }>): Promise<void> {

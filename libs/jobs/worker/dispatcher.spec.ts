@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ServiceError } from '@app/errors';
 import { findLora } from '@app/models';
 import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
 import { until } from '../../../test/support/eventually';
@@ -151,15 +152,36 @@ describe(Dispatcher.name, () => {
     });
 
     it.each([
-      ['lacked the memory for, after all', large, new OutOfMemory('Another program has it', false), 1],
-      ['died under', small, new EngineCrashed('killed by SIGABRT', true, []), 2],
-    ])('should draw with another what one %s', async (_, picture, error, attempts) => {
+      ['lacked the memory for, after all', large, new OutOfMemory('Another program has it', false), 1, [0]],
+      ['gave up on', small, new ServiceError('generation_failed', 'The picture is flat'), 1, [0]],
+      ['died under', small, new EngineCrashed('killed by SIGABRT', true, []), 2, []],
+    ])('should draw with another what one %s', async (_, picture, error, attempts, ejected) => {
       desk.pipeline.mostOf = {};
       const job = await desk.submit('unlucky', { picture });
       (await desk.drawing()).fail(error);
       (await desk.drawing()).finish();
       expect(await desk.ended(job)).toMatchObject({ state: 'succeeded', attempts });
-      expect(desk.pipeline.drawers).toEqual([0, 1]);
+      expect(desk.pipeline).toMatchObject({ drawers: [0, 1], ejected });
+    });
+
+    it.each([
+      ['have no memory for', (words: string) => new OutOfMemory(words, false), 'out_of_memory'],
+      ['fail', (words: string) => new ServiceError('generation_failed', words), 'generation_failed'],
+    ])('should tell the first error where two %s it, and blame neither', async (_, error, code) => {
+      desk.pipeline.engines = [0, 1, 2].map((id) => ({ id, state: 'ready' }));
+      desk.pipeline.mostOf = {};
+      const job = await desk.submit('hopeless', { picture: large });
+      for (const words of ['One', 'Two']) (await desk.drawing()).fail(error(words));
+      const message = expect.stringContaining('One') as string;
+      expect(await desk.ended(job)).toMatchObject({ state: 'failed', error: { code, message } });
+      expect(desk.pipeline).toMatchObject({ drawers: [0, 1], ejected: [] });
+    });
+
+    it('should not ask another for what is nobody else’s to mend', async () => {
+      const job = await desk.submit('wrong', { picture: small });
+      (await desk.drawing()).fail(new ServiceError('lora_not_applied', 'Nothing fits'));
+      expect(await desk.ended(job)).toMatchObject({ state: 'failed', error: { code: 'lora_not_applied' } });
+      expect(desk.pipeline.drawers).toHaveLength(1);
     });
 
     it('should not draw again with one that ran out of memory or died, while there is a third', async () => {

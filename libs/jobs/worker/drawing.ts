@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { ServiceError } from '@app/errors';
 import { encodePreview } from '@app/pictures';
 import {
   EngineCrashed,
@@ -16,13 +17,18 @@ interface Tools {
   readonly pipeline: PipelineService;
 }
 
+/** What may be the device's. */
+const isFault = (error: unknown): error is ServiceError =>
+  error instanceof OutOfMemory || (error instanceof ServiceError && error.code === 'generation_failed');
+
 /** The picture of one run: drawn again, by other engines or in tiles, where that may help. Publishes its progress. */
 export class Drawing {
   private readonly logger = new Logger('Jobs');
   /** Engines that died under it. */
   private readonly died = new Set<number>();
-  /** Engines that had no memory for it, also in tiles. */
-  private readonly full = new Set<number>();
+  /** Engines that had no memory for it, also in tiles, or failed it otherwise. */
+  private readonly failed = new Map<number, ServiceError>();
+  private readonly acquittals: (() => void)[] = [];
   private inTiles = false;
 
   constructor(
@@ -33,19 +39,21 @@ export class Drawing {
   ) {}
 
   /** As PipelineService.acquire: an engine that did not fail it yet, if there is one. */
-  acquire(): Promise<EngineLease> {
+  acquire(otherwise?: ServiceError): Promise<EngineLease> {
     const { pipeline } = this.tools;
     return pipeline.acquire({
       size: this.request,
       loras: this.request.loras,
-      avoid: new Set([...this.died, ...this.full]),
+      avoid: new Set([...this.died, ...this.failed.keys()]),
+      otherwise,
       signal: this.signal,
     });
   }
 
   /**
-   * Draws with `engine`, and where that ran out of memory once more: in tiles with whichever engine comes next, for this
-   * one may be dead; or whole with one that should have the memory. Rejects as EngineLease.generate does.
+   * Draws with `engine`, and where that failed perhaps once more: in tiles with whichever engine comes next, for this one
+   * may be dead; or with another, for the fault may be the device's. Rejects as EngineLease.generate does, with the first
+   * error where several failed.
    */
   async draw(engine: EngineLease): Promise<GeneratedPicture> {
     for (;;) {
@@ -53,29 +61,49 @@ export class Drawing {
         return await engine.generate(this.request, this.listeners, this.inTiles);
       } catch (error) {
         if (error instanceof EngineCrashed) this.died.add(engine.id);
-        if (!(error instanceof OutOfMemory) || !this.mayFit(error, engine.id)) throw error;
-        engine = await this.acquire();
-        if (!this.full.has(engine.id)) continue;
+        if (!isFault(error)) throw error;
+        if (!this.mayHelp(error, engine.id)) throw this.giveUp(error);
+        engine = await this.acquire(this.first(error));
+        if (!this.failed.has(engine.id)) continue;
         engine.release();
-        throw error;
+        throw this.giveUp(error);
       }
     }
   }
 
-  /** Notes where the memory ran out. */
-  private mayFit({ tilesMayFit }: OutOfMemory, engine: number): boolean {
+  /** Whether to draw again; notes where it failed. */
+  private mayHelp(error: ServiceError, engine: number): boolean {
     const size = `${this.request.width}x${this.request.height}`;
-    if (tilesMayFit) {
+    const lacksMemory = error instanceof OutOfMemory;
+    if (lacksMemory && error.tilesMayFit) {
       this.inTiles = true;
       this.logger.warn(
-        `No memory to decode ${size} at once: drawn again, in tiles. VAE_TILING=always skips the first attempt`,
+        `No memory to decode ${size} at once: drawn again, in tiles, and others as large in tiles from the first`,
       );
       return true;
     }
-    this.full.add(engine);
-    if (!this.tools.pipeline.drawsElsewhere(this.request, this.full)) return false;
-    this.logger.warn(`Engine ${engine} had no memory for ${size}: drawn again, by another`);
+    this.failed.set(engine, error);
+    // One other is enough to tell a device's fault from the picture's, but for one that is planned to have the memory.
+    const enough = this.failed.size > 1;
+    const failed = new Set(this.failed.keys());
+    if (enough && !lacksMemory) return false;
+    const { pipeline } = this.tools;
+    if (!pipeline.drawsElsewhere(this.request, failed, enough)) return false;
+    // At once: it is free again, and would fail one job after the other while the other engine draws.
+    this.acquittals.push(pipeline.eject(engine, this.request, error));
+    const what = lacksMemory ? `had no memory for ${size}` : 'failed a picture';
+    this.logger.warn(`Engine ${engine} ${what}: drawn again, by another`);
     return true;
+  }
+
+  /** Where another failed it, too, the picture was at fault. */
+  private giveUp(error: ServiceError): ServiceError {
+    for (const acquit of this.acquittals.splice(0)) acquit();
+    return this.first(error);
+  }
+
+  private first(error: ServiceError): ServiceError {
+    return [...this.failed.values()].at(0) ?? error;
   }
 
   private get listeners(): GenerateListeners {

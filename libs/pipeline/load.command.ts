@@ -1,0 +1,40 @@
+import { defaultSize, isDemo, type Config } from '@app/config';
+import { largestLora, weightSizes, type ModelFiles } from '@app/models';
+import type { LoadCommand } from './engine.protocol';
+import type { EngineSetup } from './engine.setup';
+
+type Setup = Pick<EngineSetup, 'id' | 'sharers' | 'share'>;
+
+export async function loadCommand(
+  config: Config,
+  { id, sharers, share }: Setup,
+  files: ModelFiles,
+): Promise<Omit<LoadCommand, 'type'>> {
+  const options = loadOptions(config, files);
+  const types = { text: options.textEncoderType, image: options.imageEncoderType };
+  // What is wrong with a file the engine says, with its own words for it.
+  const weights = await weightSizes(files, types).catch(() => undefined);
+  return {
+    ...{ options, sharers },
+    memory: weights && {
+      ...{ plan: config.VRAM_PLAN, weights, goal: defaultSize(config) },
+      loras: files.loraDir === undefined ? undefined : await largestLora(files.loraDir),
+      ...share?.left(id),
+    },
+  };
+}
+
+/** How the engine loads a model; what is undefined it decides by its device. */
+function loadOptions(config: Config, { checkpoint, vae, ipAdapter, clipVision }: ModelFiles) {
+  const encoders = isDemo(config) ? 'q8_0' : 'native';
+  return {
+    ...{ model: checkpoint, vae, ipAdapter, clipVision },
+    threads: config.ENGINE_THREADS,
+    textEncoderType: config.TEXT_ENCODER_TYPE ?? encoders,
+    imageEncoderType: config.IMAGE_ENCODER_TYPE ?? encoders,
+    loraMode: config.LORA_MODE,
+    flashAttention: config.FLASH_ATTENTION,
+    vaeDirectConvolution: config.VAE_DIRECT_CONVOLUTION,
+    unetDirectConvolution: config.UNET_DIRECT_CONVOLUTION,
+  } satisfies LoadCommand['options'];
+}
