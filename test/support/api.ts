@@ -59,15 +59,15 @@ export async function startApi(
     logger: false,
   });
   setUp(app);
-  await app.listen(0, '127.0.0.1');
-  return {
-    app,
-    url: await app.getUrl(),
-    storage: app.get(Storage, { strict: false }),
-    pipeline,
-    close: async () => {
-      await app.close();
-      await rm(folder, { recursive: true, force: true });
-    },
+  const close = async () => {
+    await app.close();
+    await rm(folder, { recursive: true, force: true });
   };
+  try {
+    await app.listen(0, '127.0.0.1');
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { app, url: await app.getUrl(), storage: app.get(Storage, { strict: false }), pipeline, close };
 }

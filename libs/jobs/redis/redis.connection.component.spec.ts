@@ -43,7 +43,7 @@ describe(RedisConnection.name, () => {
   });
 
   it('should not wait for a server that never answers', async () => {
-    const silent: Server = createServer((socket) => socket.on('error', () => undefined)).listen(
+    const silent: Server = createServer((socket) => socket.resume().on('error', () => undefined)).listen(
       0,
       '127.0.0.1',
     );
