@@ -24,7 +24,7 @@ export type Statement<Parameters extends unknown[], Row = never> = Omit<
 type Outcome = { readonly value: unknown } | { readonly error: Error };
 
 /** Pages of 4 KiB in the log after which it is copied into the file: rarely enough not to show in the 99th percentile. */
-const CHECKPOINT_PAGES = 4000;
+const CHECKPOINT_PAGES = 8000;
 
 /** Writes in one commit: while these are made, a few milliseconds, the event loop stands. */
 const MOST_TOGETHER = 50;
