@@ -138,7 +138,9 @@ const reference = (all) =>
 Every setting is a variable, of the environment or of a file \`.env\` in the folder where the service starts
 ([.env.example](../.env.example) is one to copy). The environment wins; an empty variable counts as unset. What is wrong
 is reported at the start, a sentence for each variable, and the service does not start; so is a value that is wrapped in
-quotes (\`docker --env-file\` keeps them) or holds a character that cannot be seen.
+quotes (\`docker --env-file\` keeps them) or holds a character that cannot be seen, a path with \`~\` or \`$NAME\`, and a
+\`.env\` that is not UTF-8. A name that is nearly one of these is reported in the log, and refused where the service would be
+open because its keys are not read.
 ${all
   .map(
     (variable) =>

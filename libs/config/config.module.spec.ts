@@ -23,7 +23,7 @@ describe(ConfigModule.name, () => {
   afterEach(() => jest.restoreAllMocks());
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  const read = (text: string) => {
+  const read = (text: string | Buffer) => {
     writeFileSync(file, text);
     return ConfigModule.read(file);
   };
@@ -51,6 +51,20 @@ describe(ConfigModule.name, () => {
       expect(await read(lines.join(lineBreak))).toMatchObject(expected);
       for (const name of Object.keys(env)) delete env[name];
     }
+  });
+
+  it.each([
+    ['UTF-16', Buffer.from('\ufeffAPI_KEYS_FILE=/keys.json\r\n', 'utf16le')],
+    ['UTF-16 without a mark', Buffer.from('PORT=9000\n', 'utf16le')],
+    ['UTF-16 in the other order', Buffer.from('\ufeffPORT=9000\n', 'utf16le').swap16()],
+    ['Latin 1', Buffer.from('SUBJECT_PROMPT=ein schönes Bild\n', 'latin1')],
+  ])('should refuse a file in %s, of which it would read nothing or something else', async (_name, bytes) => {
+    await expect(read(bytes)).rejects.toThrow(
+      new ConfigError(`${file} must be saved as UTF-8, but is in another encoding, such as UTF-16`),
+    );
+    expect(await read('SUBJECT_PROMPT=ein schönes Bild\n')).toMatchObject({
+      SUBJECT_PROMPT: 'ein schönes Bild',
+    });
   });
 
   it('should let the environment win over the file, also where it unsets a variable', async () => {

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+import { existsSync, readFileSync } from 'node:fs';
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { ConfigModule as NestConfigModule } from '@nestjs/config';
 import { Config } from './config';
@@ -18,6 +20,7 @@ export class ConfigModule {
       return variables; // what else .env holds reaches the engines and the AWS SDK, such as CUDA_VISIBLE_DEVICES
     };
     try {
+      assertUtf8(envFilePath);
       await NestConfigModule.forRoot({ envFilePath, validate });
     } catch (error) {
       const { code, syscall } = error as NodeJS.ErrnoException;
@@ -30,4 +33,12 @@ export class ConfigModule {
   static forRoot(config: Config): DynamicModule {
     return { module: ConfigModule, providers: [{ provide: Config, useValue: config }], exports: [Config] };
   }
+}
+
+/** Notepad's "Unicode" and PowerShell's `>` write UTF-16: no line of it would be read, and none be missed. */
+function assertUtf8(path: string): void {
+  if (!existsSync(path)) return;
+  const bytes = readFileSync(path);
+  if (!isUtf8(bytes) || bytes.includes(0))
+    throw new ConfigError(`${path} must be saved as UTF-8, but is in another encoding, such as UTF-16`);
 }

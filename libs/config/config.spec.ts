@@ -90,6 +90,13 @@ describe('loadConfig', () => {
     ['REDIS_URL', 'redis://secret-host,other-host/1'],
     ['REDIS_URL', 'redis://:half%an-escape@secret-host'],
     ['REDIS_URL', 'redis+sentinel://secret-host:26379'],
+    ['REDIS_URL', 'redis+sentinel://one:two/secret-host'],
+    ['REDIS_URL', 'redis://:not#a-secret@redis.example'],
+    ['REDIS_URL', 'redis://ann:not?a-secret@redis.example'],
+    ['REDIS_URL', 'redis://ann:12?a-secret@redis.example'],
+    ['REDIS_URL', 'redis://:12?a-secret@redis.example'],
+    ['REDIS_URL', 'redis://ann:not/a-secret@redis.example'],
+    ['REDIS_URL', 'redis://ann:not-a-secret'],
     ['MODEL_PATH', 'https://files.example.com/sdxl.safetensors'],
     ['MODEL_PATH', 's3://bucket/sdxl.safetensors'],
     ['VAE_PATH', 'https://huggingface.co.example.com/owner/name'],
@@ -103,6 +110,10 @@ describe('loadConfig', () => {
     ['AWS_SESSION_TOKEN', 'not-a-secret\n'],
     ['AWS_SESSION_TOKEN', 'not-a-secret'],
     ['AWS_REGION', 'eu\nsecret'],
+    ['AWS_REGION', 'eu central 1'],
+    ['AWS_REGION', 'EU (Frankfurt)'],
+    ['DATA_DIR', '~/data'],
+    ['API_KEYS_FILE', '$HOME/keys.json'],
     ['S3_PATH_STYLE', 'path'],
     ['HF_TOKEN', 'hf_secret\u200b'],
     ['PORT', '8000\r'],
@@ -167,6 +178,13 @@ describe('loadConfig', () => {
 
   it.each([
     ...['redis://localhost', 'rediss://ann:p%40ss@redis.example:6380/15?family=6', 'redis://[::1]:6379/'],
+    ...[
+      'redis://',
+      'redis:///3',
+      'redis://ann:p@ss@redis.example',
+      'redis://redis_1?',
+      'redis://h/1?keyPrefix=a#b',
+    ],
     ...['redis+sentinel://:secret@one,two:26380/mymaster/1', 'rediss+sentinel://one/main?sentinelPassword=x'],
   ])('should take REDIS_URL=%s', (REDIS_URL) =>
     expect(problemsOf({ REDIS_URL, S3_BUCKET_NAME: 'pictures' })).toEqual([]),

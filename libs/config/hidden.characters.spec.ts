@@ -31,6 +31,24 @@ describe(hiddenProblem.name, () => {
   );
 
   it.each([
+    ['DATA_DIR', '~/data'],
+    ['DATA_DIR', '~'],
+    ['LORA_DIR', '$HOME/loras'],
+    ['MODEL_PATH', '${MODELS}/model.safetensors'],
+    ['HF_HOME', '~ann/.cache/huggingface'],
+    ['DEMO_CACHE', '~/demo'],
+    ['API_KEYS_FILE', '/home/$USER/keys.json'],
+  ])('should find in %s=%s what nothing replaces', (name, value) => {
+    expect(CONFIG_VARIABLES).toContain(name);
+    expect(hiddenProblem(name, value)).toBe(`${name} must be written out: nothing replaces ~ or $NAME here`);
+  });
+
+  it.each([
+    ['DATA_DIR', './~data'],
+    ['DATA_DIR', '/data/5$'],
+    ['LORA_DIR', '/PROGRA~1/loras'],
+    ['SUBJECT_PROMPT', '~ $HOME'],
+    ['S3_PATH_STYLE', 'true'],
     ['SUBJECT_PROMPT', 'a "portrait", 50 mm'],
     ['SUBJECT_PROMPT', 'a 👩‍🚀 in space'],
     ['NEGATIVE_PROMPT', 'ぼやけた　写真'],

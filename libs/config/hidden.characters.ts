@@ -1,4 +1,4 @@
-/** What an editor, a copied page or `docker --env-file` leaves in a value, and nobody sees. */
+/** What an editor, a copied page or `docker --env-file` leaves in a value, and nobody sees; and what no shell replaced. */
 
 /** Blanks but the plain ones, and everything that has no shape at all. Line breaks and tabs are seen, inside a value. */
 const INVISIBLE = /(?![ \t\r\n])[\p{Z}\p{Cc}\p{Cf}]/u;
@@ -6,6 +6,10 @@ const INVISIBLE = /(?![ \t\r\n])[\p{Z}\p{Cc}\p{Cf}]/u;
 const INVISIBLE_IN_PROMPTS = /(?![ \t\r\n\u200c\u200d\u3000])[\p{Z}\p{Cc}\p{Cf}]/u;
 const PROMPTS = ['MEMORY_PROMPT_TEMPLATE', 'SUBJECT_PROMPT', 'NEGATIVE_PROMPT'];
 const QUOTED = /^(["'`]).*\1$|^[“„«‘].*[”“»’]$/su;
+
+/** Variables that name a file or a folder here, and what only a shell makes one of. */
+const PATHS = /_(PATH|FILE|DIR|HOME|CACHE)$/;
+const UNREPLACED = /^~|\$\{?\w/;
 
 const NAMES: Record<string, string> = {
   '\u00a0': 'a no-break space',
@@ -25,5 +29,7 @@ export function hiddenProblem(name: string, value: string): string | undefined {
   if (name !== 'API_KEYS' && value.trim() !== value)
     return `${name} must not begin or end with a blank or a line break`;
   if (QUOTED.test(value)) return `${name} must not be wrapped in quotes: they would be part of the value`;
+  if (PATHS.test(name) && UNREPLACED.test(value))
+    return `${name} must be written out: nothing replaces ~ or $NAME here`;
   return undefined;
 }

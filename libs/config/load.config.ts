@@ -3,6 +3,7 @@ import { validateSync } from 'class-validator';
 import { Config, CONFIG_VARIABLES } from './config';
 import { combinationProblems } from './cross.rules';
 import { hiddenProblem } from './hidden.characters';
+import { lostKeys } from './near.names';
 
 /** Says which variables are wrong and by which rule, never their values. */
 export class ConfigError extends Error {}
@@ -26,7 +27,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const config = plainToInstance(Config, { ...new Config(), ...given });
   for (const { property, constraints = {} } of validateSync(config))
     add(property, Object.values(constraints)[0]);
-  if (readable) for (const problem of combinationProblems(config)) add(problem.split(/[ ,]/, 1)[0], problem);
+  const combined = readable ? [...combinationProblems(config), ...lostKeys(env, config)] : [];
+  for (const problem of combined) add(problem.split(/[ ,]/, 1)[0], problem);
   if (problems.size > 0) throw new ConfigError([...problems.values()].join('\n'));
   return Object.freeze(config);
 }

@@ -105,13 +105,13 @@ export class ServiceVariables {
   /**
    * Set: jobs are kept in this Redis, and several processes share them; S3_BUCKET_NAME has to be set, too. Unset: in
    * DATA_DIR. With sentinels: `redis+sentinel://HOST,HOST/NAME/DATABASE`, `?sentinelPassword=` where they want one.
-   * `rediss` in place of `redis`: TLS.
+   * `rediss` in place of `redis`: TLS. In a password %23 stands for #, %2F for /, %3F for ? and %25 for %.
    * @example redis://localhost:6379
    */
   @IsOptional()
   @Matches(REDIS_ADDRESS, {
     message:
-      'REDIS_URL must be an address such as redis://localhost:6379/0, or redis+sentinel://localhost:26379/mymaster/0',
+      'REDIS_URL must be an address such as redis://localhost:6379/0, or redis+sentinel://localhost:26379/mymaster/0; in a password %23 stands for #, %2F for /, %3F for ? and %25 for %',
   })
   REDIS_URL?: string;
 

@@ -8,15 +8,19 @@ import type { GenerateRequest } from './pipeline.types';
 
 describe(EngineLease.name, () => {
   const lease = (generate: jest.Mock, mergedAnew = false) => {
-    const memory = { watch: () => () => false, decodesInTiles: () => false, drew: () => {} };
+    const memory = { watch: () => () => false, decodesInTiles: () => false };
     const lender = {
       config: { PHASE_TIMEOUT: 600 },
-      ...{ memory, stopping: new AbortController().signal, hasMerged: () => !mergedAnew, free: () => {} },
+      ...{ memory, stopping: new AbortController().signal, hasMerged: () => !mergedAnew },
+      ...{ free: () => {}, drew: () => {} },
     };
     return new EngineLease(0, { generate } as unknown as EngineProcess, lender as unknown as Lender);
   };
-  const request = (paths: readonly string[]) =>
-    ({ loras: paths.map((path) => ({ name: path, path })) }) as unknown as GenerateRequest;
+  const request = (paths: readonly string[], options: Partial<GenerateRequest> = {}) =>
+    ({
+      ...{ prompt: 'a fox', negativePrompt: '', guidanceScale: 5, ...options },
+      loras: paths.map((path) => ({ name: path, path })),
+    }) as unknown as GenerateRequest;
 
   it('should name the LoRAs that a flat picture was drawn with', async () => {
     const sentence = 'The picture is flat: every pixel has the same colour';
@@ -53,5 +57,41 @@ describe(EngineLease.name, () => {
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+
+  describe('what the engine is asked for', () => {
+    const asked = async (options: Partial<GenerateRequest>) => {
+      const generate = jest.fn().mockResolvedValue({ loras: [] });
+      const { warnings } = await lease(generate).generate(request([], options));
+      return { ...(generate.mock.lastCall as [GenerateRequest])[0], warnings };
+    };
+
+    it.each([
+      [0, 1],
+      [0.99, 1],
+      [1, 1],
+      [1.01, 1.01],
+      [30, 30],
+    ])('should be the prompt alone where nothing is guided: guidance %d as %d', async (given, told) =>
+      expect(await asked({ guidanceScale: given })).toMatchObject({ guidanceScale: told }),
+    );
+
+    it('should be both prompts with weights that it survives, and the picture tells', async () => {
+      const { prompt, negativePrompt, warnings } = await asked({
+        prompt: 'a (red:.) fox',
+        negativePrompt: '(blurry:99)',
+      });
+      expect([prompt, negativePrompt]).toEqual(['a (red:. ) fox', '(blurry:10)']);
+      expect(warnings).toEqual([expect.stringContaining('from -10 to 10')]);
+    });
+
+    it('should leave a LoRA that is a tag in the prompt, and the picture names the field', async () => {
+      const prompt = 'a fox <lora:night:1>';
+      expect(await asked({ prompt })).toMatchObject({
+        prompt,
+        warnings: [expect.stringContaining('the field loras') as string],
+      });
+      expect((await asked({ prompt: 'a fox' })).warnings).toEqual([]);
+    });
   });
 });

@@ -6,6 +6,7 @@ import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.protocol';
 import type { EngineProcess } from './engine.process';
 import type { GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
+import { readPrompts } from './prompt.syntax';
 
 /** What a lease needs of the pipeline that gives it. */
 export interface Lender {
@@ -22,6 +23,12 @@ export interface Lender {
 
 /** Bytes a millisecond: a disk that gives less is as good as none. */
 const SLOWEST_DISK = 10_000;
+
+/**
+ * The prompt alone, in half of the time. Up to 1 nothing is guided, as in diffusers; the engine would take what is less for a
+ * share of the prompt in the picture, and 0 for a picture without it.
+ */
+const NO_GUIDANCE = 1;
 
 const IN_TILES =
   'The device had too little memory to decode the picture at once: it was decoded in tiles, and may differ slightly from others of its seed.';
@@ -60,9 +67,15 @@ export class EngineLease {
     const mergedAnew = !this.lender.hasMerged(request.loras);
     let decoding = false;
     try {
+      const prompts = readPrompts(request.prompt, request.negativePrompt);
+      const [prompt, negativePrompt] = prompts.texts;
+      const guidanceScale = Math.max(NO_GUIDANCE, request.guidanceScale);
       const reads = await this.reads(request.loras, mergedAnew);
       const picture = await this.engine.generate(
-        { ...request, vaeTiling, loras: request.loras.map(({ path, scale }) => ({ path, scale })) },
+        {
+          ...{ ...request, prompt, negativePrompt, guidanceScale, vaeTiling },
+          loras: request.loras.map(({ path, scale }) => ({ path, scale })),
+        },
         {
           signal: listeners.signal,
           reads,
@@ -77,7 +90,8 @@ export class EngineLease {
         },
       );
       this.lender.drew(request, picture.decodedInTiles);
-      return { ...this.toPicture(picture, request), mergedAnew };
+      const drawn = this.toPicture(picture, request);
+      return { ...drawn, warnings: [...prompts.warnings, ...drawn.warnings], mergedAnew };
     } catch (error) {
       if (stopping.aborted) throw stopping.reason;
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;

@@ -16,7 +16,7 @@ const FILES: ModelFiles = { name: 'demo', checkpoint: 'demo.safetensors' };
 /** The prompt is what the stand-in for the engine does. */
 type Prompt = 'draw' | 'late' | 'die' | 'step and die' | 'hang' | 'fail' | 'steps' | 'starved';
 const request = (prompt: Prompt) =>
-  ({ prompt, loras: [], steps: 1, width: 64, height: 64 }) as unknown as GenerateRequest;
+  ({ prompt, negativePrompt: '', loras: [], steps: 1, width: 64, height: 64 }) as unknown as GenerateRequest;
 
 describe(PipelineService.name, () => {
   let pipeline: PipelineService;

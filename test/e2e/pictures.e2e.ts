@@ -144,6 +144,33 @@ describe('Pictures, from request to file', () => {
       expect((await ask({ clip_skip: 1 })).equals(usual)).toBe(false);
     });
 
+    it('should draw the prompt alone where guidance_scale guides nothing', async () => {
+      const ask = (prompt: string, guidance_scale: number) =>
+        png('/v1/images/generations', { prompt, ...SMALL, guidance_scale });
+      const fox = await ask('a fox on blue', 0);
+      expect((await ask('a pizza on green', 0)).equals(fox)).toBe(false);
+      for (const scale of [0.5, 1]) expect((await ask('a fox on blue', scale)).equals(fox)).toBe(true);
+      expect((await ask('a pizza on green', 1)).equals(fox)).toBe(false);
+    });
+
+    it.each([
+      ['that are no numbers', 'a (red:.) fox, (red:-.), (:1.2.3)'],
+      [
+        'of fifty digits',
+        `a (red:${'9'.repeat(50)}) fox, (blue:-${'9'.repeat(50)}), (x:0.${'0'.repeat(50)}1)`,
+      ],
+      ['whose product overflows', `${'('.repeat(1_900)}blue fox`],
+      ['whose product vanishes', `${'['.repeat(900)}red${']'.repeat(900)} fox`],
+    ])('should draw prompts with weights %s, and tell', async (_what, words) => {
+      // Guided: without guidance the engine does not read the negative prompt.
+      const guided = { ...SMALL, guidance_scale: 4 };
+      const { reply } = await draw('/v1/images/generations', {
+        ...{ prompt: words, negative_prompt: words },
+        ...guided,
+      });
+      expect(reply.warnings).toEqual([expect.stringContaining('Weights in a prompt')]);
+    });
+
     it('should draw after a picture from outside', async () => {
       const image = `${outside}/cake.png`;
       const { r, g, b } = await backgroundOf(
@@ -167,6 +194,12 @@ describe('Pictures, from request to file', () => {
 
   describe('LoRAs', () => {
     const fox = { prompt: 'a fox on blue', ...SMALL };
+
+    it('should be told of where they are a tag in a prompt', async () => {
+      const prompt = `${fox.prompt} <lora:night:1>`;
+      const { reply } = await draw('/v1/images/generations', { ...fox, prompt });
+      expect(reply.warnings).toEqual([expect.stringContaining('the field loras')]);
+    });
 
     it('should change the picture', async () => {
       const plain = await png('/v1/images/generations', fox);

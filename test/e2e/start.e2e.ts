@@ -39,7 +39,7 @@ describe('The start of the service', () => {
     ['warn', false],
   ])('should be lines of JSON in a file, each with its level: LOG_LEVEL=%s', async (LOG_LEVEL, talks) => {
     const PORT = String(await freePort());
-    const variables = { ...env, LOG_LEVEL, PORT };
+    const variables = { ...env, LOG_LEVEL, PORT, API_KEY_FILE: '/keys.json' };
     const child = spawn(process.execPath, [MAIN], { env: variables, cwd: DATA_DIR });
     processes.push(child);
     let written = '';
@@ -59,6 +59,9 @@ describe('The start of the service', () => {
     const said = lines.map(({ msg }) => msg).join('\n');
     for (const words of ['Listening on', 'Ready: demo on', 'The demo is ready', 'Stopped'])
       expect([words, said.includes(words)]).toEqual([words, talks]);
+    expect(said).toContain(
+      'API_KEY_FILE is no variable of the service and not read: is API_KEYS_FILE meant?',
+    );
   });
 
   it('should be a few lines and a bar at a terminal, and one line at its end', async () => {

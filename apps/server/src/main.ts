@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
-import { ConfigError, ConfigModule, isDemo } from '@app/config';
+import { ConfigError, ConfigModule, isDemo, nearNames } from '@app/config';
 import { PipelineService } from '@app/pipeline';
 import { createApp } from './app';
 import { demoHint } from './demo.hint';
@@ -13,6 +13,7 @@ const logger = new Logger('Main');
 async function main(): Promise<void> {
   const config = await ConfigModule.read();
   const app = await createApp(config);
+  for (const warning of nearNames(process.env)) logger.warn(warning);
   const server: Server = app.getHttpServer();
   endOnSignals(app);
   try {

@@ -22,7 +22,13 @@ describe(`${Drawing.name} when memory is short`, () => {
   }
   /** The prompt is what the stand-in for the engine does. */
   async function draw(prompt: string, size = '1024x1024', { signal } = new AbortController()) {
-    const request = { prompt, loras: [], steps: 1, ...parseSize(size) } as unknown as GenerateRequest;
+    const request = {
+      prompt,
+      negativePrompt: '',
+      loras: [],
+      steps: 1,
+      ...parseSize(size),
+    } as unknown as GenerateRequest;
     const drawing = new Drawing('job', request, { pipeline, events }, signal);
     return drawing.draw(await drawing.acquire());
   }
@@ -98,6 +104,7 @@ describe(`${Drawing.name} when memory is short`, () => {
     const [first, other] = [await pipeline.acquire(), await pipeline.acquire()];
     const request = {
       prompt: 'exhausted',
+      negativePrompt: '',
       loras: [],
       ...parseSize('1024x1024'),
     } as unknown as GenerateRequest;

@@ -64,7 +64,10 @@ export class PictureOptions {
   @PictureSize()
   readonly size?: string;
 
-  /** Classifier-free guidance: how closely the picture follows the prompt. */
+  /**
+   * Classifier-free guidance: how closely the picture follows the prompt. From 0 to 1 nothing is guided: the prompt alone is
+   * drawn, in half of the time, and negative_prompt does not count.
+   */
   @Optional()
   @Decimal(0, MAX_GUIDANCE_SCALE, { default: DEFAULT_GUIDANCE_SCALE })
   readonly guidance_scale?: number;
@@ -139,7 +142,7 @@ export class SubjectRequest extends PictureOptions {
 }
 
 export class GenerationRequest extends PictureOptions {
-  /** What to draw. */
+  /** What to draw. `(word:1.3)` counts more and `[word]` less, with weights from -10 to 10. */
   @Prompt({ example: 'a lighthouse on a cliff, watercolour' })
   readonly prompt!: string;
 
