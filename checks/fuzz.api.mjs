@@ -117,8 +117,12 @@ async function fill(service) {
     await service.putPicture(user, 'photo', PICTURES[1]);
   }
   const options = { prompt: 'a fox', num_inference_steps: 1, guidance_scale: 1, size: '64x64' };
-  const picture = await service.draw('generations', options);
-  const { pathname } = new URL(picture.data[0].url);
+  const [picture, leaving] = [
+    await service.draw('generations', options),
+    await service.draw('generations', options),
+  ];
+  const keyOf = (/** @type {typeof picture} */ { data }) =>
+    new URL(data[0].url).pathname.replace('/images/', '');
   const failing = await service.submit('generations', { ...options, deadline_seconds: 1 });
   const cancelled = await service.submit('generations', options);
   await service.cancel(cancelled);
@@ -127,8 +131,8 @@ async function fill(service) {
   const page = /** @type {{ next_cursor: string }} */ (JSON.parse(list));
   return {
     files: PICTURES.map(fixtureFile),
-    staying: { user_id: STAYING, id: jobs, key: [pathname.replace('/images/', '')] },
-    leaving: { user_id: LEAVING, id: jobs },
+    staying: { user_id: STAYING, id: jobs, key: [keyOf(picture)] },
+    leaving: { user_id: LEAVING, id: [cancelled, leaving.id], key: [keyOf(leaving)] },
     lora: 'night',
     cursor: page.next_cursor,
   };

@@ -112,14 +112,12 @@ describe(Jobs.name, () => {
       }
     });
 
-    it('should refuse a job that is done or unknown', async () => {
+    it('should leave a job that is done as it is, and refuse one that is unknown', async () => {
       open();
       const { id } = await desk.submit('done');
-      await succeed(id);
-      await expect(desk.jobs.cancel(id)).rejects.toMatchObject({
-        code: 'job_finished',
-        message: 'The job has succeeded already: there is nothing to cancel',
-      });
+      const done = await succeed(id);
+      expect(await desk.jobs.cancel(id)).toEqual(done);
+      expect(await desk.store.find(id)).toEqual(done);
       await expect(desk.jobs.cancel('none')).rejects.toMatchObject({ code: 'job_not_found' });
     });
 
@@ -130,6 +128,30 @@ describe(Jobs.name, () => {
       const { job, replayed } = await desk.jobs.submit(draft(key('same')), true);
       expect(replayed).toBe(false);
       expect(job.id).not.toBe(id);
+    });
+  });
+
+  describe('discard', () => {
+    it('should remove the picture and all that is kept of the job, and free its key', async () => {
+      open();
+      const job = await desk.submit('done', { id: 'a', ...key('same') });
+      await desk.storage.put(job.picture.key, Buffer.from('png'));
+      await desk.storage.put('generated/b.png', Buffer.from('png'));
+      await succeed('a');
+      await desk.jobs.discard(job);
+      expect(desk.storage.keys).toEqual(['generated/b.png']);
+      await expect(desk.jobs.get('a')).rejects.toMatchObject({ code: 'job_not_found' });
+      expect(await states('a')).toEqual([]);
+      expect((await desk.jobs.submit(draft(key('same')), true)).replayed).toBe(false);
+    });
+
+    it('should keep the record while the picture cannot be removed', async () => {
+      open();
+      const job = await desk.submit('done', { id: 'a' });
+      const done = await succeed('a');
+      jest.spyOn(desk.storage, 'delete').mockRejectedValueOnce(new Error('away'));
+      await expect(desk.jobs.discard(job)).rejects.toThrow('away');
+      expect(await desk.store.find('a')).toEqual(done);
     });
   });
 

@@ -96,13 +96,9 @@ export class Jobs implements OnApplicationShutdown {
     return this.store.list(query);
   }
 
-  /** Resolves once the job is cancelled: nothing of it will be kept. Idempotent; throws `job_finished`, `job_not_found`. */
+  /** Cancels a job that waits or runs: nothing of it will be kept. One that has ended stays as it is. Throws `job_not_found`. */
   async cancel(id: string, message = 'The job was cancelled'): Promise<JobRecord> {
-    const cancelled = await this.change(id, to.cancel(message, await this.now()));
-    if (cancelled) return cancelled;
-    const job = await this.get(id);
-    if (job.state === 'cancelled') return job;
-    throw new ServiceError('job_finished', `The job has ${job.state} already: there is nothing to cancel`);
+    return (await this.change(id, to.cancel(message, await this.now()))) ?? this.get(id);
   }
 
   /** Cancels and forgets all jobs of a user. Workers that draw one of them find no record and keep nothing. */
@@ -117,6 +113,12 @@ export class Jobs implements OnApplicationShutdown {
         }),
       );
     }
+  }
+
+  /** Removes a job that has ended, and its picture: this first, for only the record leads to it. */
+  async discard(job: JobRecord): Promise<void> {
+    await this.storage.delete(job.picture.key);
+    await this.remove(job);
   }
 
   /** Removes a record and everything that is kept beside it, but not its picture. */

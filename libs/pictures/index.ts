@@ -1,3 +1,4 @@
 export { MAX_PICTURE_BYTES, copyToReference, toAvatarPng, toReference } from './decode';
 export { encodePng, encodePreview } from './encode';
+export { isPng } from './picture.parts';
 export { shrunk } from './size';

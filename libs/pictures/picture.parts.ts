@@ -28,7 +28,7 @@ const MAX_EXIF = 65_536;
  */
 export function drawnParts(bytes: Buffer): Buffer {
   if (bytes.length === 0) throw new PictureRefusal('a PNG, JPEG or WebP picture', 'no bytes');
-  if (bytes.subarray(0, 8).equals(PNG_START)) return pngParts(bytes);
+  if (isPng(bytes)) return pngParts(bytes);
   if (bytes.subarray(0, 3).equals(JPEG_START)) return jpegParts(bytes);
   if (text(bytes, 0, 4) === 'RIFF' && text(bytes, 8, 12) === 'WEBP') return webpParts(bytes);
   throw new PictureRefusal('a PNG, JPEG or WebP picture', 'something else');
@@ -59,6 +59,8 @@ class Kept {
 }
 
 const PNG_START = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+/** By its first bytes, whatever follows. */
+export const isPng = (bytes: Buffer): boolean => bytes.subarray(0, PNG_START.length).equals(PNG_START);
 /** Of the chunks that a decoder may skip (lower case), those that change how the picture looks. */
 const PNG_LOOKS = new Set(['tRNS', 'gAMA', 'cHRM', 'sRGB', 'iCCP', 'eXIf']);
 

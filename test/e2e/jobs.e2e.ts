@@ -96,10 +96,14 @@ describe('Jobs', () => {
       expect(rest.map(({ event }) => event)).toEqual(['result']);
     });
 
-    it('should be too late to cancel', async () => {
-      const response = await cancel(job.id);
-      expect(response.status).toBe(409);
-      expect(await code(response)).toBe('job_finished');
+    it('should be removed with its picture by the same call that would have cancelled it', async () => {
+      const before = results();
+      expect((await cancel(job.id)).status).toBe(204);
+      expect(before.filter((name) => !results().includes(name))).toEqual([`${job.id}.png`]);
+      expect((await fetch(service.url + new URL(job.result!.data[0].url).pathname)).status).toBe(404);
+      const again = await cancel(job.id);
+      expect(again.status).toBe(404);
+      expect(await code(again)).toBe('job_not_found');
     });
   });
 

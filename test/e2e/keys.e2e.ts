@@ -72,6 +72,7 @@ describe('Keys', () => {
       ['GET', `${job}/events`],
       ['GET', '/v1/jobs?user_id=bob'],
       ['GET', picture],
+      ['DELETE', picture],
       ['GET', avatar],
       ['PUT', avatar],
       ['DELETE', avatar],

@@ -66,7 +66,7 @@ export const failed = {
 /** What Jobs gives the API, over records that a spec writes. */
 export class JobsStub implements Pick<
   Jobs,
-  'get' | 'finished' | 'list' | 'cancel' | 'estimate' | 'progress'
+  'get' | 'finished' | 'list' | 'cancel' | 'discard' | 'estimate' | 'progress'
 > {
   readonly records = new Map<string, JobRecord>();
   readonly queries: JobQuery[] = [];
@@ -115,12 +115,18 @@ export class JobsStub implements Pick<
 
   async cancel(id: string): Promise<JobRecord> {
     const job = await this.get(id);
-    if (job.state === 'succeeded') throw new ServiceError('job_finished', 'The job has succeeded already');
+    if (isFinished(job)) return job;
     return this.put({
+      ...job,
       state: 'cancelled',
       finishedAt: succeeded.finishedAt,
       error: { code: 'cancelled', message: 'The job was cancelled' },
     });
+  }
+
+  discard({ id }: JobRecord): Promise<void> {
+    this.records.delete(id);
+    return Promise.resolve();
   }
 
   estimate(): Promise<typeof this.estimated> {

@@ -4,8 +4,8 @@ import { ServiceError } from '@app/errors';
 import { describeValue } from '../validation/describe.value';
 
 /**
- * What a key may do. `draw`: ask for pictures and cancel jobs; `read`: see jobs, pictures, avatars, photos and what can
- * be asked for; `users`: store and remove avatars and photos, remove users.
+ * What a key may do. `draw`: ask for pictures, cancel jobs and remove what came of them; `read`: see jobs, pictures,
+ * avatars, photos and what can be asked for; `users`: store and remove avatars and photos, remove users.
  */
 export const SCOPES = ['draw', 'read', 'users'] as const;
 export type Scope = (typeof SCOPES)[number];

@@ -136,7 +136,7 @@ describe('A key that is bound to a user', () => {
   });
 
   it('should leave keys without a user what everybody has: all users, and pictures of nobody', async () => {
-    const picture = await draw(chat.header, { user: 'team' });
+    const picture = await draw(chat.header);
     expect(picture.data[0].s3_uri).toBe(`s3://local/generated/${picture.id}.png`);
     const theirs = await draw(bob.header);
     await http(api.url).get(pathOf(theirs)).set(chat.header).expect(200);

@@ -79,6 +79,7 @@ describe(ScopeGuard.name, () => {
         'get /health/live open',
         'get /health/ready open',
         'get /images/x key',
+        'delete /images/x draw',
         'get /metrics open',
         'get /v1/jobs read',
         'get /v1/jobs/x read',

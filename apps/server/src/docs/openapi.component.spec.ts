@@ -57,6 +57,7 @@ describe('the API document', () => {
         'GET /health/live',
         'GET /health/ready',
         'GET /images/{key}',
+        'DELETE /images/{key}',
         'GET /metrics',
       ]),
     );

@@ -96,7 +96,7 @@ describe('errors of the HTTP layer', () => {
     ['delete', '/v1/images/generations', 'POST'],
     ['post', '/v1/users/ann/avatar', 'PUT, GET, DELETE, HEAD'],
     ['post', '/health', 'GET, HEAD'],
-    ['put', '/images/generated/a.png', 'GET, HEAD'],
+    ['put', '/images/generated/a.png', 'GET, DELETE, HEAD'],
     ['post', '/openapi.json', 'GET, HEAD'],
   ] as const)('should answer %s %s with 405 and Allow', async (method, path, allow) => {
     const { status, body, headers } = await http(api.url)[method](path);

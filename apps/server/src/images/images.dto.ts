@@ -157,7 +157,10 @@ export class GenerationRequest extends PictureOptions {
   @ApiPropertyOptional({ pattern: HTTP.source, example: 'https://example.com/picture.png' })
   readonly reference_image_url?: string;
 
-  /** Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. */
+  /**
+   * Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. One that can be a `user_id` is that
+   * user: the job and its picture are theirs, and are deleted with them. Any other is a label for the queue alone.
+   */
   @Optional()
   @Caller()
   readonly user?: string;

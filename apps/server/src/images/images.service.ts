@@ -6,6 +6,7 @@ import { isFinished, Jobs, type JobRecord } from '@app/jobs';
 import { DiskSpace } from '@app/storage';
 import { assertOwn } from '../auth/api.key';
 import { OpenRequests } from '../http/open.requests';
+import { isUserId } from '../validation/fields';
 import { WebhookAddress } from '../webhooks/webhook.address';
 import { JobDrafter, type PictureIntent } from './job.draft';
 import type { GenerationRequest, MemoryRequest, PictureOptions, SubjectRequest } from './images.dto';
@@ -52,8 +53,8 @@ export class ImagesService {
   generations(request: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {
     const { prompt, user, reference_image_url: url } = request;
     assertOwn(call.apiKey, user, 'user');
-    // The picture of a key that is bound to a user is that user's.
-    const userId = call.apiKey?.userId;
+    // The picture of a key that is bound to a user is that user's; else that of `user`, if this can be one.
+    const userId = call.apiKey?.userId ?? (isUserId(user) ? user : undefined);
     const reference = url === undefined ? undefined : { url };
     return this.make(request, { route: 'generations', userId, prompt, user, reference }, call);
   }

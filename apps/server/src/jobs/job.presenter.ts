@@ -88,7 +88,7 @@ function toWebhook({ webhook }: JobRecord): WebhookReply | null {
     outcome: outcome ?? null,
     at: seconds(at),
   }));
-  return { url: webhook.url, deliveries };
+  return { host: new URL(webhook.url).host, deliveries };
 }
 
 const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000);

@@ -90,7 +90,7 @@ describe(JobsController.name, () => {
     api.jobs.put({
       ...failed,
       webhook: {
-        url: 'https://example.com/hook',
+        url: 'https://example.com/services/T0?token=T0KEN',
         events: ['job.failed'],
         deliveries: [
           { event: 'job.failed', at: 1_767_225_621_500, attempts: 0, status: 'pending', nextAt: 5 },
@@ -110,9 +110,24 @@ describe(JobsController.name, () => {
       },
     });
     expect((body as { webhook: unknown }).webhook).toEqual({
-      url: 'https://example.com/hook',
+      host: 'example.com',
       deliveries: [{ event: 'job.failed', status: 'pending', attempts: 0, outcome: null, at: 1767225621 }],
     });
+  });
+
+  it.each([
+    ['https://hooks.example:8443/T0KEN', 'hooks.example:8443'],
+    ['http://[2001:db8::1]/?token=T0KEN#T0KEN', '[2001:db8::1]'],
+  ])('should tell nowhere more of the address of a webhook than its host: %s', async (url, host) => {
+    api.jobs.put({ webhook: { url, events: ['job.failed'], deliveries: [] } });
+    const webhook = { host, deliveries: [] };
+    const one = await get(`/v1/jobs/${JOB_ID}`);
+    const list = await get('/v1/jobs');
+    const cancelled = await http(api.url).delete(`/v1/jobs/${JOB_ID}`);
+    expect(one.body).toMatchObject({ webhook });
+    expect(list.body).toMatchObject({ data: [{ webhook }] });
+    expect(cancelled.body).toMatchObject({ state: 'cancelled', webhook });
+    for (const { text } of [one, list, cancelled]) expect(text).not.toContain('T0KEN');
   });
 
   it.each(['f'.repeat(24), 'F'.repeat(24), 'abc', '..%2f..', 'x'.repeat(60)])(
@@ -129,17 +144,19 @@ describe(JobsController.name, () => {
     },
   );
 
-  it('should cancel a job, twice if need be, but none that succeeded', async () => {
+  it('should cancel a job, twice if need be, and remove one that has ended', async () => {
     api.jobs.put(running);
     for (const time of ['first', 'second']) {
       const { status, body } = await http(api.url).delete(`/v1/jobs/${JOB_ID}`);
       expect([time, status]).toEqual([time, 200]);
       expect(body).toMatchObject({ id: JOB_ID, state: 'cancelled', error: { code: 'cancelled' } });
     }
-    api.jobs.put(succeeded);
-    const { status, body } = await http(api.url).delete(`/v1/jobs/${JOB_ID}`);
-    expect(status).toBe(409);
-    expect(body).toMatchObject({ error: { code: 'job_finished' } });
+    for (const ended of [succeeded, failed]) {
+      api.jobs.put(ended);
+      const { status, text } = await http(api.url).delete(`/v1/jobs/${JOB_ID}`);
+      expect([ended.state, status, text]).toEqual([ended.state, 204, '']);
+      await http(api.url).delete(`/v1/jobs/${JOB_ID}`).expect(404);
+    }
   });
 
   describe('the list', () => {
@@ -227,11 +244,11 @@ describe(JobsController.name, () => {
     }
     expect(Object.keys(document.paths['/v1/jobs/{id}'].delete!.responses)).toEqual([
       '200',
+      '204',
       '400',
       '401',
       '403',
       '404',
-      '409',
       '429',
       '500',
       '503',

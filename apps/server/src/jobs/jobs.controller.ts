@@ -10,7 +10,15 @@ import {
   applyDecorators,
   type PipeTransform,
 } from '@nestjs/common';
-import { ApiHeader, ApiOkResponse, ApiOperation, ApiParam, ApiResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiHeader,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/jobs';
@@ -130,16 +138,28 @@ export class JobsController {
     return this.presenter.job(await this.jobs.get(id, access?.userId));
   }
 
-  /** Cancels a job that waits or runs; nothing of it is kept. Idempotent. */
+  /**
+   * Cancels a job that waits or runs: its record stays, and a second call gets it again (200). A job that ended in another
+   * way is removed, with its picture and the webhooks that still wait (204).
+   */
   @Delete(':id')
   @RequireScope('draw')
   @OfJob()
   @NotStored()
   @ApiOkResponse({ type: JobReply, description: 'The job, cancelled', headers: headers('Cache-Control') })
-  @ApiErrors(...JOB_ERRORS, 'job_finished')
-  async cancelJob(@Param('id', idOfJob) id: string, @CallerKey() access?: ApiKey): Promise<JobReply> {
+  @ApiNoContentResponse({ description: 'The job had ended: it and its picture are removed' })
+  @ApiErrors(...JOB_ERRORS)
+  async cancelJob(
+    @Param('id', idOfJob) id: string,
+    @Res({ passthrough: true }) response: Response,
+    @CallerKey() access?: ApiKey,
+  ): Promise<JobReply | undefined> {
     if (access?.userId !== undefined) await this.jobs.get(id, access.userId);
-    return this.presenter.job(await this.jobs.cancel(id));
+    const job = await this.jobs.cancel(id);
+    if (job.state === 'cancelled') return this.presenter.job(job);
+    await this.jobs.discard(job);
+    response.status(204);
+    return undefined;
   }
 
   /** Follows a job by its events, until it ends. */

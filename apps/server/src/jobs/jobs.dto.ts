@@ -96,8 +96,11 @@ export class WebhookDeliveryReply {
 }
 
 export class WebhookReply {
-  /** Where the news go. */
-  readonly url!: string;
+  /**
+   * Where the news go: host and port of its `webhook_url`. The rest may hold a secret, and whoever may read jobs reads this.
+   * @example "example.com"
+   */
+  readonly host!: string;
 
   /** One per event, oldest first. */
   readonly deliveries!: WebhookDeliveryReply[];
@@ -123,7 +126,8 @@ export class JobReply {
   readonly route!: 'memory' | 'subject' | 'generations';
 
   /**
-   * Whose avatar or photo it is drawn from, or whose key asked for it; null for `generations` of any other key, or none.
+   * Whose it is: whose avatar or photo it is drawn from; of `generations` whose key asked for it, or its `user` where that
+   * can be a user's id. null: nobody's.
    * @example "user123"
    */
   readonly user_id!: string | null;

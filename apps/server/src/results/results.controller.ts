@@ -1,5 +1,5 @@
 import { pipeline } from 'node:stream';
-import { Controller, Get, Param, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, HttpCode, Param, Req, Res } from '@nestjs/common';
 import {
   ApiOkResponse,
   ApiOperation,
@@ -12,14 +12,25 @@ import {
 import type { Request, Response } from 'express';
 import { Config, hasKeys } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { isFinished, Jobs } from '@app/jobs';
 import { Storage, type StoredObject } from '@app/storage';
-import { apiKeyOf, assertScope } from '../auth/api.key';
-import { SelfChecked } from '../auth/scope.decorators';
+import { apiKeyOf, assertScope, CallerKey, type ApiKey } from '../auth/api.key';
+import { RequireScope, SelfChecked } from '../auth/scope.decorators';
 import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { LOOKUP_ERRORS } from '../errors/error.groups';
 import { HttpLimits } from '../http/http.limits';
 import { Links } from './links';
+
+const KEY = {
+  name: 'key',
+  description: 'The key as in the reply; its slashes are not encoded',
+  type: String,
+  example: 'generated/user123/memory_0123456789abcdef01234567.png',
+};
+
+/** The end of every key that the service makes: the id of the job. */
+const JOB_OF_KEY = /[/_]([0-9a-f]{24})\.png$/;
 
 /** Stored results by key. Avatars, photos and everything else in the storage stay unreachable from here. */
 @ApiTags('images')
@@ -28,6 +39,7 @@ export class ResultsController {
   constructor(
     private readonly config: Config,
     private readonly storage: Storage,
+    private readonly jobs: Jobs,
     private readonly links: Links,
     private readonly limits: HttpLimits,
   ) {}
@@ -36,12 +48,7 @@ export class ResultsController {
   @Get('*key')
   @SelfChecked()
   @ApiOperation({ operationId: 'getPicture' })
-  @ApiParam({
-    name: 'key',
-    description: 'The key as in the reply; its slashes are not encoded',
-    type: String,
-    example: 'generated/user123/memory_0123456789abcdef01234567.png',
-  })
+  @ApiParam(KEY)
   @ApiQuery({
     ...{ name: 'expires', required: false, schema: { type: 'string' } },
     description: 'Of a signed link: when it ends, in Unix seconds',
@@ -90,6 +97,23 @@ export class ResultsController {
     pipeline(picture.body, response, () => undefined);
   }
 
+  /** Removes a picture that the service made, and its job, if that is still known. Idempotent. */
+  @Delete('*key')
+  @RequireScope('draw')
+  @HttpCode(204)
+  @ApiParam(KEY)
+  @ApiErrors(...LOOKUP_ERRORS)
+  async removePicture(@Param('key') segments: string[], @CallerKey() access?: ApiKey): Promise<void> {
+    const key = segments.join('/');
+    const [, id] = JOB_OF_KEY.exec(key) ?? [];
+    if (id === undefined || !this.isResult(segments)) throw notFound();
+    this.assertOwn(key, access);
+    const job = await this.jobs.find(id);
+    if (job?.picture.key !== key) return this.storage.delete(key);
+    if (!isFinished(job)) throw notFound(); // it would come yet
+    await this.jobs.discard(job);
+  }
+
   /**
    * How the caller may keep the picture, as Cache-Control says it. Where there are keys, it takes a signed link, or a key
    * that may read; one that is bound to a user, only that user's. Throws `unauthorized`, `forbidden`, `not_found`.
@@ -108,19 +132,24 @@ export class ResultsController {
       );
     }
     assertScope(access, 'read');
-    const own = `${this.config.S3_GENERATED_PREFIX}${access.userId}/`;
-    if (access.userId !== undefined && !key.startsWith(own)) throw notFound();
+    this.assertOwn(key, access);
     return forEver;
   }
 
+  /** A key that is bound to a user reaches only that user's pictures. */
+  private assertOwn(key: string, access?: ApiKey): void {
+    const own = `${this.config.S3_GENERATED_PREFIX}${access?.userId}/`;
+    if (access?.userId !== undefined && !key.startsWith(own)) throw notFound();
+  }
+
   private async open(segments: string[]): Promise<StoredObject> {
-    const key = segments.join('/');
-    const picture =
-      key.startsWith(this.config.S3_GENERATED_PREFIX) && segments.every(isPlain)
-        ? await this.storage.open(key)
-        : undefined;
+    const picture = this.isResult(segments) ? await this.storage.open(segments.join('/')) : undefined;
     if (!picture) throw notFound();
     return picture;
+  }
+
+  private isResult(segments: string[]): boolean {
+    return segments.join('/').startsWith(this.config.S3_GENERATED_PREFIX) && segments.every(isPlain);
   }
 }
 

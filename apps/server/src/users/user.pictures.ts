@@ -1,8 +1,9 @@
+import { buffer } from 'node:stream/consumers';
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { MAX_PICTURE_BYTES } from '@app/pictures';
-import { Storage, type ObjectInfo } from '@app/storage';
+import { Storage, type ObjectInfo, type StoredObject } from '@app/storage';
 
 /** `avatar` is what memory draws from, `photo` what subject does. */
 export type UserPicture = 'avatar' | 'photo';
@@ -23,21 +24,26 @@ export class UserPictures {
     return `${this.stem(kind, userId)}${ENDINGS[0]}`;
   }
 
-  /** The picture's bytes as they are stored; throws `avatar_not_found` or `photo_not_found`. */
-  async read(kind: UserPicture, userId: string): Promise<Buffer> {
+  /** The picture as it is stored; throws `avatar_not_found` or `photo_not_found`. */
+  async open(kind: UserPicture, userId: string): Promise<StoredObject> {
     const stem = this.stem(kind, userId);
     for (const ending of ENDINGS) {
-      const bytes = await this.bytes(kind, userId, stem + ending);
-      if (bytes) return bytes;
+      const picture = await this.storage.open(stem + ending);
+      if (picture) return picture;
     }
     const newest = await this.newest(`${stem}/`);
-    const bytes = newest && (await this.bytes(kind, userId, newest.key));
-    if (bytes) return bytes;
+    const picture = newest && (await this.storage.open(newest.key));
+    if (picture) return picture;
     throw new ServiceError(
       kind === 'avatar' ? 'avatar_not_found' : 'photo_not_found',
       `User ${userId} has no ${kind}: put one with PUT /v1/users/${userId}/${kind} or store it at ${this.storage.uri(this.key(kind, userId))}`,
       'user_id',
     );
+  }
+
+  /** Its bytes; throws what `open` does, and `unsupported_picture` where they are too many. */
+  async read(kind: UserPicture, userId: string): Promise<Buffer> {
+    return bytesOf(await this.open(kind, userId));
   }
 
   /** Removes the picture in every spelling but `keep`. */
@@ -59,18 +65,22 @@ export class UserPictures {
     }
     return newest;
   }
+}
 
-  private async bytes(kind: UserPicture, userId: string, key: string): Promise<Buffer | undefined> {
-    try {
-      return await this.storage.read(key, MAX_PICTURE_BYTES);
-    } catch (error) {
-      // Put there by others: the caller's own body was small, so this is no 413.
-      if (!(error instanceof ServiceError) || error.code !== 'payload_too_large') throw error;
-      const limit = `${MAX_PICTURE_BYTES / 1024 / 1024} MiB`;
-      const sentence = `Expected at most ${limit} for the ${kind} of user ${userId} but its file is larger`;
-      throw new ServiceError('unsupported_picture', sentence, 'user_id', { cause: error });
-    }
+/** The bytes of a user's picture, which others may have put there. */
+export async function bytesOf({ size, body }: StoredObject): Promise<Buffer> {
+  try {
+    if (size <= MAX_PICTURE_BYTES) return await buffer(body);
+  } catch (error) {
+    const sentence = 'The storage broke off in the middle of a picture';
+    throw new ServiceError('storage_unavailable', sentence, undefined, { cause: error });
+  } finally {
+    body.destroy();
   }
+  // The caller's own body was small, so this is no 413.
+  const limit = `${MAX_PICTURE_BYTES / 1024 / 1024} MiB`;
+  const sentence = `Expected at most ${limit} for the stored picture of the user but its file is larger`;
+  throw new ServiceError('unsupported_picture', sentence, 'user_id');
 }
 
 /** Of two of the same moment always the same one, in whatever order they are listed. */

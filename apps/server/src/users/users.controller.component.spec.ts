@@ -1,5 +1,7 @@
+import { Readable } from 'node:stream';
 import sharp from 'sharp';
 import { http } from '../../../../test/support/http';
+import { until } from '../../../../test/support/eventually';
 import { startApi, type Api } from '../../../../test/support/api';
 import { UsersController } from './users.controller';
 
@@ -43,6 +45,7 @@ describe(UsersController.name, () => {
     expect(given.headers).toMatchObject({
       'content-type': 'image/png',
       'cache-control': 'private, no-cache',
+      etag: expect.stringMatching(/^".+"$/) as string,
     });
     expect(await sharp(given.body as Buffer).metadata()).toMatchObject({ format: 'png', width: 1024 });
 
@@ -51,6 +54,95 @@ describe(UsersController.name, () => {
     const missing = await http(api.url).get(path);
     expect(missing.status).toBe(404);
     expect(missing.body).toMatchObject({ error: { code: `${kind}_not_found` } });
+  });
+
+  it('should give the bytes that are stored, and 304 for as long as they are the same', async () => {
+    const bytes = await red().png({ compressionLevel: 0 }).toBuffer(); // as sharp would not encode them again
+    await api.storage.put('avatars/ann.png', bytes, 'image/png');
+    const ask = (...[name, value]: [string?, string?]) => {
+      const request = http(api.url).get('/v1/users/ann/avatar');
+      return name === undefined ? request : request.set(name, value!);
+    };
+    const first = await ask().expect(200);
+    expect((first.body as Buffer).equals(bytes)).toBe(true);
+    const { etag } = first.headers;
+    for (const known of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
+      const { status, headers, text } = await ask('If-None-Match', known);
+      expect({ known, status, etag: headers.etag, text }).toEqual({ known, status: 304, etag, text: '' });
+    }
+    await ask('If-None-Match', '"other"').expect(200);
+    await ask('If-Modified-Since', new Date(Date.now() + 60_000).toUTCString()).expect(200);
+    const { headers } = await http(api.url).head('/v1/users/ann/avatar').expect(200);
+    expect(headers).toMatchObject({ etag, 'content-length': String(bytes.length) });
+
+    await put('/v1/users/ann/avatar', await red().jpeg().toBuffer()).expect(200);
+    const second = await ask('If-None-Match', etag).expect(200);
+    expect(second.headers.etag).not.toBe(etag);
+  });
+
+  it.each(['avatars/ann.jpg', 'avatars/ann.png', 'avatars/ann/2020.webp'])(
+    'should give what another program stored in another format as PNG: %s',
+    async (key) => {
+      await api.storage.put(key, await red().jpeg().toBuffer(), 'image/jpeg');
+      const { body, headers } = await http(api.url).get('/v1/users/ann/avatar').expect(200);
+      expect(headers['content-type']).toBe('image/png');
+      expect(await sharp(body as Buffer).metadata()).toMatchObject({ format: 'png', width: 1024 });
+      const again = http(api.url).get('/v1/users/ann/avatar').set('If-None-Match', headers.etag);
+      expect((await again).status).toBe(304);
+    },
+  );
+
+  it('should not answer an error with the ETag of the picture that it cannot give', async () => {
+    await store('avatars/ann.jpg');
+    const picture = (await api.storage.open('avatars/ann.jpg'))!;
+    picture.body.destroy();
+    const { status, headers } = await http(api.url).get('/v1/users/ann/avatar');
+    expect(status).toBe(422);
+    expect(headers.etag).not.toContain(picture.etag);
+  });
+
+  it('should give pictures as they are stored, however many others have to be converted', async () => {
+    await api.storage.put('avatars/ann.png', await red().png().toBuffer(), 'image/png');
+    const users = Array.from({ length: 20 }, (_, i) => `foreign${i}`);
+    for (const user of users) await api.storage.put(`avatars/${user}.jpg`, await red().jpeg().toBuffer(), '');
+    // Each is opened once to be looked at; when it is read to be converted, the storage is slow.
+    const open = api.storage.open.bind(api.storage);
+    const looked = new Set<string>();
+    let answer = () => {};
+    const slow = new Promise<void>((resolve) => (answer = resolve));
+    let waiting = 0;
+    jest.spyOn(api.storage, 'open').mockImplementation(async (key) => {
+      if (key.endsWith('.jpg') && looked.has(key)) {
+        waiting++;
+        await slow;
+      }
+      looked.add(key);
+      return open(key);
+    });
+    const foreign = users.map((user) =>
+      http(api.url)
+        .get(`/v1/users/${user}/avatar`)
+        .then(({ status }) => status),
+    );
+    await until(() => looked.has('avatars/foreign19.jpg') && waiting > 0);
+    await http(api.url).get('/v1/users/ann/avatar').expect(200);
+    answer();
+    expect(new Set(await Promise.all(foreign))).toEqual(new Set([200]));
+  });
+
+  it('should say that the storage broke off, where it did', async () => {
+    const body = new Readable({
+      read() {
+        this.push('half');
+        this.destroy(new Error('ECONNRESET 10.0.0.1'));
+      },
+    });
+    const info = { key: 'avatars/ann.png', size: 100, lastModified: new Date(), etag: '"e"', body };
+    jest.spyOn(api.storage, 'open').mockResolvedValueOnce(info);
+    const reply = await http(api.url).get('/v1/users/ann/avatar');
+    expect(reply.status).toBe(503);
+    expect(reply.body).toMatchObject({ error: { code: 'storage_unavailable' } });
+    expect(reply.text).not.toContain('10.0.0.1');
   });
 
   it('should remove the other spellings of the key, and nobody else’s', async () => {
@@ -115,6 +207,38 @@ describe(UsersController.name, () => {
     expect((await http(api.url).delete('/v1/users/bob')).status).toBe(204);
     expect(await keys()).toEqual([...kept].sort());
     expect((await http(api.url).delete('/v1/users/bob')).status).toBe(204);
+  });
+
+  it('should remove the jobs and images that name a user as OpenAI’s clients do, done or not', async () => {
+    const draw = (user: string, prefer = 'wait=60') =>
+      http(api.url).post('/v1/images/generations').set('Prefer', prefer).send({ prompt: 'x', user });
+    const idOf = ({ body }: { body: unknown }) => (body as { id: string }).id;
+    const state = async (id: string) => (await http(api.url).get(`/v1/jobs/${id}`)).status;
+    const done = idOf(await draw('alice').expect(200));
+    const kept = idOf(await draw('alicia').expect(200));
+    const label = idOf(await draw('alice, of team a').expect(200));
+    // The worst case, as below.
+    let release = () => {};
+    const drawn = new Promise<void>((resolve) => {
+      api.pipeline.work = () => {
+        resolve();
+        return new Promise((finish) => (release = finish));
+      };
+    });
+    const running = idOf(await draw('alice', 'respond-async').expect(202));
+    const queued = idOf(await draw('alice', 'respond-async').expect(202));
+    await drawn;
+    const removed = jest.spyOn(api.storage, 'delete');
+
+    expect((await http(api.url).delete('/v1/users/alice')).status).toBe(204);
+    release();
+    for (const id of [done, running, queued]) expect([id, await state(id)]).toEqual([id, 404]);
+    for (const id of [kept, label]) expect([id, await state(id)]).toEqual([id, 200]);
+    const last = `generated/alice/generations_${running}.png`;
+    await until(() => removed.mock.calls.some(([key]) => key === last));
+    expect(await keys()).toEqual(
+      [`generated/${label}.png`, `generated/alicia/generations_${kept}.png`].sort(),
+    );
   });
 
   it('should cancel the requests of a removed user, which then write nothing', async () => {

@@ -8,17 +8,19 @@ import {
   Param,
   Put,
   Req,
+  Res,
   StreamableFile,
   applyDecorators,
 } from '@nestjs/common';
-import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
-import type { Request } from 'express';
+import { ApiOkResponse, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { Request, Response } from 'express';
 import { RequireScope } from '../auth/scope.decorators';
 import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { LOOKUP_ERRORS, USER_PICTURE_ERRORS } from '../errors/error.groups';
 import { DisconnectSignal } from '../http/client.disconnect';
 import { TakesPicture } from './picture.body';
+import type { UserPicture } from './user.pictures';
 import { UserParams, UserPictureReply } from './users.dto';
 import { UsersService } from './users.service';
 
@@ -31,7 +33,15 @@ const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
     RequireScope('read'),
     Header('Cache-Control', 'private, no-cache'),
     ApiProduces('image/png'),
-    ApiOkResponse({ schema: BINARY, description: 'The picture as PNG', headers: headers('Cache-Control') }),
+    ApiOkResponse({
+      schema: BINARY,
+      description: 'The picture as PNG',
+      headers: headers('ETag', 'Cache-Control'),
+    }),
+    ApiResponse({
+      ...{ status: 304, description: 'If-None-Match names the picture that is stored' },
+      headers: headers('ETag', 'Cache-Control'),
+    }),
     ApiErrors(...LOOKUP_ERRORS, missing, 'unsupported_picture'),
   );
 const Removes = () => applyDecorators(RequireScope('users'), ApiErrors(...LOOKUP_ERRORS));
@@ -56,11 +66,12 @@ export class UsersController {
   /** The user's avatar. */
   @Get('avatar')
   @GivesPicture('avatar_not_found')
-  async getAvatar(
+  getAvatar(
     @Param() { user_id }: UserParams,
+    @Res({ passthrough: true }) response: Response,
     @DisconnectSignal() caller: AbortSignal,
-  ): Promise<StreamableFile> {
-    return png(await this.users.get('avatar', user_id, caller));
+  ): Promise<StreamableFile | undefined> {
+    return this.give('avatar', user_id, response, caller);
   }
 
   /** Removes the user's avatar, if there is one. */
@@ -86,11 +97,12 @@ export class UsersController {
   /** The user's photo. */
   @Get('photo')
   @GivesPicture('photo_not_found')
-  async getPhoto(
+  getPhoto(
     @Param() { user_id }: UserParams,
+    @Res({ passthrough: true }) response: Response,
     @DisconnectSignal() caller: AbortSignal,
-  ): Promise<StreamableFile> {
-    return png(await this.users.get('photo', user_id, caller));
+  ): Promise<StreamableFile | undefined> {
+    return this.give('photo', user_id, response, caller);
   }
 
   /** Removes the user's photo, if there is one. */
@@ -108,6 +120,25 @@ export class UsersController {
   removeUser(@Param() { user_id }: UserParams): Promise<void> {
     return this.users.removeUser(user_id);
   }
+
+  private async give(
+    kind: UserPicture,
+    userId: string,
+    response: Response,
+    caller: AbortSignal,
+  ): Promise<StreamableFile | undefined> {
+    const { etag, png } = await this.users.get(kind, userId, (tag) => isKnown(response, tag), caller);
+    response.setHeader('ETag', etag);
+    if (png) return new StreamableFile(png, { type: 'image/png', length: png.length });
+    response.status(304);
+    return undefined;
+  }
 }
 
-const png = (bytes: Buffer) => new StreamableFile(bytes, { type: 'image/png', length: bytes.length });
+/** Whether the request says that the caller has it. Express looks at the reply for it, which may become another yet. */
+function isKnown(response: Response, etag: string): boolean {
+  response.setHeader('ETag', etag);
+  const { fresh } = response.req;
+  response.removeHeader('ETag');
+  return fresh;
+}

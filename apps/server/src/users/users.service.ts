@@ -3,19 +3,28 @@ import pLimit from 'p-limit';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/jobs';
-import { toAvatarPng } from '@app/pictures';
+import { isPng, toAvatarPng } from '@app/pictures';
 import { Storage } from '@app/storage';
 import { OpenRequests } from '../http/open.requests';
 import { PICTURE_TYPES } from './picture.body';
-import { UserPictures, type UserPicture } from './user.pictures';
+import { bytesOf, UserPictures, type UserPicture } from './user.pictures';
 import type { UserPictureReply } from './users.dto';
 
-/** Pictures that are read from the storage at a time: each may hold 20 MiB. The rest waits. */
-const READ_AT_ONCE = 8;
+/** Pictures that are read from the storage, or converted, at a time: each may hold 20 MiB. The rest waits. */
+const AT_ONCE = 8;
+
+/** A user's picture on its way to a caller. */
+export interface GivenPicture {
+  readonly etag: string;
+  /** Absent: the caller has it. */
+  readonly png?: Buffer;
+}
 
 @Injectable()
 export class UsersService {
-  private readonly reading = pLimit(READ_AT_ONCE);
+  private readonly reading = pLimit(AT_ONCE);
+  /** Apart: it takes long, and what the service stored itself needs none. */
+  private readonly converting = pLimit(AT_ONCE);
 
   constructor(
     private readonly config: Config,
@@ -45,12 +54,30 @@ export class UsersService {
     });
   }
 
-  /** The picture as PNG, also where another program stored it in another format. */
-  get(kind: UserPicture, userId: string, caller: AbortSignal): Promise<Buffer> {
-    return this.reading(async () => {
+  /** The picture as it is stored, where that is PNG under the service's own key; what others stored there is made PNG. */
+  async get(
+    kind: UserPicture,
+    userId: string,
+    isKnown: (etag: string) => boolean,
+    caller: AbortSignal,
+  ): Promise<GivenPicture> {
+    const { etag, known, bytes } = await this.reading(async () => {
       caller.throwIfAborted();
-      const bytes = await this.pictures.read(kind, userId);
-      return (await toAvatarPng(bytes, 'user_id', caller)).png;
+      const stored = await this.pictures.open(kind, userId);
+      const isOwn = stored.key === this.pictures.key(kind, userId);
+      // Weak: another version may make other bytes of the same file.
+      const etag = isOwn ? stored.etag : `W/${stored.etag}`;
+      const known = isKnown(etag);
+      const bytes = isOwn && !known ? await bytesOf(stored) : undefined;
+      stored.body.destroy();
+      return { etag, known, bytes };
+    });
+    if (known) return { etag };
+    if (bytes && isPng(bytes)) return { etag, png: bytes };
+    return this.converting(async () => {
+      caller.throwIfAborted();
+      const { png } = await toAvatarPng(await this.pictures.read(kind, userId), 'user_id', caller);
+      return { etag, png };
     });
   }
 
