@@ -1,22 +1,26 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES, type Server, type ServerResponse } from 'node:http';
+import { STATUS_CODES, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Logger } from '@nestjs/common';
 import type { RequestHandler } from 'express';
 import { ERRORS, ServiceError } from '@app/errors';
 import { errorBody, retryHeader } from '../errors/error.body';
 import type { HttpLimits } from './http.limits';
+import type { Pipelining } from './pipelining';
 
 /** Answers what never becomes a request: malformed HTTP, too large or too slow headers, slow bodies, CONNECT. */
-export function answerClientErrors(server: Server, { headerBytes, linger }: HttpLimits): void {
+export function answerClientErrors(
+  server: Server,
+  pipelining: Pipelining,
+  { headerBytes, linger }: HttpLimits,
+): void {
   const logger = new Logger('HttpServer');
-  const replies = new WeakMap<Duplex, ServerResponse>();
   const refused = new WeakSet<Duplex>();
 
   const refuse = (socket: Duplex, error: ServiceError): void => {
     if (refused.has(socket)) return; // the parser complains again about whatever follows
     refused.add(socket);
-    const reply = replies.get(socket);
+    const reply = pipelining.replyOf(socket);
     // Gone, or in the middle of another reply, where a second one would be taken for its body.
     if (!socket.writable || (reply?.headersSent && !reply.writableFinished)) {
       socket.destroy();
@@ -29,7 +33,6 @@ export function answerClientErrors(server: Server, { headerBytes, linger }: Http
     setTimeout(() => socket.destroy(), linger).unref();
   };
 
-  server.on('request', (request, response) => replies.set(request.socket, response));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     refuse(socket, reasonOf(error.code, headerBytes));
   });
