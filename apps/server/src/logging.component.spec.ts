@@ -1,12 +1,18 @@
-import { Controller, Get, Injectable, Logger, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Body, Controller, Get, Injectable, Logger, Module, Post } from '@nestjs/common';
+import { APP_FILTER, NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Logger as PinoLogger, LoggerModule } from 'nestjs-pino';
 import { pino } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '@app/config';
+import { until } from '../../../test/support/eventually';
 import { http } from '../../../test/support/http';
+import { RawConnection } from '../../../test/support/raw.connection';
+import { ErrorFilter } from './errors/error.filter';
+import { HttpLimits } from './http/http.limits';
+import { BoundedAdapter } from './http/http.server';
+import { TakesJson } from './http/json.body';
 import { carryRequestId, logging, requestLog } from './logging';
 
 interface Line {
@@ -39,6 +45,12 @@ class DeepController {
   get() {
     return this.deep.work();
   }
+
+  @Post('deep')
+  @TakesJson()
+  post(@Body() body: unknown) {
+    return body;
+  }
 }
 
 describe(logging.name, () => {
@@ -55,11 +67,17 @@ describe(logging.name, () => {
     @Module({
       imports: [LoggerModule.forRoot({ ...params, pinoHttp: pino })],
       controllers: [DeepController],
-      providers: [DeepService],
+      providers: [
+        DeepService,
+        { provide: HttpLimits, useValue: new HttpLimits() },
+        { provide: APP_FILTER, useClass: ErrorFilter },
+      ],
     })
     class DeepModule {}
 
-    app = await NestFactory.create<NestExpressApplication>(DeepModule, { bufferLogs: true });
+    const adapter = new BoundedAdapter(config, new HttpLimits());
+    const options = { bufferLogs: true, bodyParser: false };
+    app = await NestFactory.create<NestExpressApplication>(DeepModule, adapter, options);
     app.useLogger(app.get(PinoLogger));
     app.use(pinoHttp({ ...requestLog(config), stream }), carryRequestId);
     await app.listen(0, '127.0.0.1');
@@ -83,6 +101,52 @@ describe(logging.name, () => {
       ).toEqual(['afterwards', 'deep inside', 'request completed']);
     }
     expect(of(undefined).map(({ msg }) => msg)).toContain('on its own');
+  });
+
+  describe('when the client leaves', () => {
+    let before: number;
+    beforeEach(() => (before = lines.length));
+    const half = (id: string, length: number) =>
+      RawConnection.open(
+        url,
+        `POST /deep HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\nContent-Type: application/json\r\n` +
+          `Expect: 100-continue\r\nContent-Length: ${length}\r\n\r\n{"prompt":`,
+      );
+    /** What was logged since, once nobody is connected. */
+    async function told(): Promise<unknown[]> {
+      const server = app.getHttpServer();
+      const connections = () =>
+        new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+      await until(async () => (await connections()) === 0);
+      return lines.slice(before).map(({ msg, reqId }) => [msg, reqId]);
+    }
+
+    it.each<[string, (connection: RawConnection) => unknown]>([
+      ['ends', ({ socket }) => socket.end()],
+      ['resets', ({ socket }) => socket.resetAndDestroy()],
+    ])('should say so once, by the request whose body it %s', async (how, leave) => {
+      const connection = await half(how, 50);
+      await connection.until(() => connection.received.includes('100 Continue'), 'the body is read');
+      leave(connection);
+      expect(await told()).toEqual([['request aborted: the client left', how]]);
+      expect(connection.received).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    });
+
+    it('should say nothing of a body that it breaks off because it was refused', async () => {
+      const connection = await half('refused', 1_000_000);
+      expect((await connection.reply()).status).toBe(413);
+      connection.socket.end();
+      expect(await told()).toEqual([['request completed', 'refused']]);
+      expect(connection.received.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
+    });
+
+    it('should say so where no request had begun', async () => {
+      const connection = await RawConnection.open(url, 'GET / HTTP/1.1\r\nHos');
+      connection.socket.end();
+      expect(await told()).toEqual([
+        ['The client closed the connection in the middle of a request', expect.any(String)],
+      ]);
+    });
   });
 
   it('should tell an error with its causes, and nothing of what a library hung on it', () => {

@@ -18,6 +18,12 @@ function requestId(request: IncomingMessage, response: ServerResponse): string {
   return id;
 }
 
+/** What came of a request that is no failure of the service. */
+function outcome({ socket }: IncomingMessage, { writableFinished }: ServerResponse): string {
+  if (writableFinished) return 'request completed';
+  return socket.readableEnded || socket.errored ? 'request aborted: the client left' : 'request aborted';
+}
+
 /** Query strings may hold anything, so only the path is logged. */
 const path = (url = '') => url.split('?', 1)[0];
 
@@ -46,6 +52,7 @@ export function requestLog(config: Config): Options {
     autoLogging: { ignore: (request) => path(request.url).startsWith('/health') },
     customLogLevel: (_request, response, error) =>
       error || response.statusCode >= 500 ? 'error' : response.statusCode >= 400 ? 'warn' : 'info',
+    customSuccessMessage: outcome,
     // Made from the status alone; the reason was logged by the error filter.
     customErrorObject: (_request, _response, _error, line: object) => ({ ...line, err: undefined }),
     serializers: {

@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
+import { clientLeft } from './client.disconnect';
 
 export interface BodyRules {
   /** Most bytes, as they come and unpacked. */
@@ -70,8 +71,7 @@ function receive(request: Request, { bytes, timeout, place }: BodyRules): Promis
       end(() => reject(error));
     };
     const onLate = () => refuse(stage === 'waiting' ? noPlace() : tooSlow(timeout));
-    const onCut = () =>
-      refuse(new ServiceError('invalid_request', 'The body ended before its announced length'));
+    const onCut = () => refuse(clientLeft());
     const onEnd = () => end(() => resolve(Buffer.concat(chunks)));
     const onData = (chunk: Buffer) => {
       received += chunk.length;

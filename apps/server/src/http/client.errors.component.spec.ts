@@ -96,7 +96,10 @@ describe(answerClientErrors.name, () => {
     connection.socket.destroy();
   });
 
-  it('should not answer into the middle of another reply', async () => {
+  it.each([
+    ['', ''],
+    [', whatever waits behind it', 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'],
+  ])('should not answer into the middle of another reply%s', async (_name, waiting) => {
     void api.pipeline.hold();
     const { body } = await http(api.url)
       .post('/v1/images/generations')
@@ -105,7 +108,7 @@ describe(answerClientErrors.name, () => {
     const { id } = body as { id: string };
     const connection = await send(`GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: x\r\n\r\n`);
     await connection.until(() => connection.received.includes('retry:'), 'the stream');
-    connection.write('no HTTP\r\n\r\n');
+    connection.write(`${waiting}no HTTP\r\n\r\n`);
     await connection.end();
     expect(connection.received.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
   });

@@ -1,24 +1,32 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES, type Server, type ServerResponse } from 'node:http';
+import { STATUS_CODES, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Logger } from '@nestjs/common';
 import type { RequestHandler } from 'express';
 import { ERRORS, ServiceError } from '@app/errors';
 import { errorBody, retryHeader } from '../errors/error.body';
 import type { HttpLimits } from './http.limits';
+import type { Pipelining } from './pipelining';
+
+/** The connection ended within a request. */
+const LEFT = 'HPE_INVALID_EOF_STATE';
 
 /** Answers what never becomes a request: malformed HTTP, too large or too slow headers, slow bodies, CONNECT. */
-export function answerClientErrors(server: Server, { headerBytes, linger }: HttpLimits): void {
+export function answerClientErrors(
+  server: Server,
+  pipelining: Pipelining,
+  { headerBytes, linger }: HttpLimits,
+): void {
   const logger = new Logger('HttpServer');
-  const replies = new WeakMap<Duplex, ServerResponse>();
   const refused = new WeakSet<Duplex>();
 
-  const refuse = (socket: Duplex, error: ServiceError): void => {
+  const refuse = (socket: Duplex, error: ServiceError, hasLeft = false): void => {
     if (refused.has(socket)) return; // the parser complains again about whatever follows
     refused.add(socket);
-    const reply = replies.get(socket);
-    // Gone, or in the middle of another reply, where a second one would be taken for its body.
-    if (!socket.writable || (reply?.headersSent && !reply.writableFinished)) {
+    const reply = pipelining.replyOf(socket);
+    const isUnderWay = reply !== undefined && !(reply.closed && reply.req.complete);
+    // Gone, or answered already, where a second reply would be taken for the rest of the first.
+    if (!socket.writable || (isUnderWay && (reply.headersSent || hasLeft))) {
       socket.destroy();
       return;
     }
@@ -29,9 +37,8 @@ export function answerClientErrors(server: Server, { headerBytes, linger }: Http
     setTimeout(() => socket.destroy(), linger).unref();
   };
 
-  server.on('request', (request, response) => replies.set(request.socket, response));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    refuse(socket, reasonOf(error.code, headerBytes));
+    refuse(socket, reasonOf(error.code, headerBytes), error.code === LEFT);
   });
   server.on('connect', (_request, socket) => {
     refuse(socket, new ServiceError('method_not_allowed', 'This is no proxy: it does not CONNECT'));
@@ -51,6 +58,9 @@ function reasonOf(code: string | undefined, headerBytes: number): ServiceError {
   }
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return new ServiceError('request_timeout', 'The request did not arrive in time');
+  }
+  if (code === LEFT) {
+    return new ServiceError('invalid_request', 'The client closed the connection in the middle of a request');
   }
   return new ServiceError('invalid_request', 'Expected a valid HTTP/1.1 request');
 }

@@ -13,6 +13,9 @@ export class HttpLimits {
   /** Longer than load balancers keep idle connections (60 s), or they see resets. */
   readonly keepAliveTimeout: number = 75_000;
 
+  /** Requests that may wait on a connection for an open reply; who pipelines more is cut. */
+  readonly pipelined: number = 16;
+
   readonly jsonBytes: number = 100 * 1024;
   readonly pictureBytes: number = MAX_PICTURE_BYTES;
   /** For a body to arrive, and as long again for a picture to get its place; together less than requestTimeout. */

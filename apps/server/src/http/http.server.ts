@@ -3,6 +3,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import type { Config } from '@app/config';
 import { answerClientErrors } from './client.errors';
 import type { HttpLimits } from './http.limits';
+import { Pipelining } from './pipelining';
 
 /** Nest's adapter over a server of ours: some bounds can only be set when the server is made. */
 export class BoundedAdapter extends ExpressAdapter {
@@ -25,6 +26,7 @@ export function boundedServer(
   { MAX_CONNECTIONS }: Config,
   limits: HttpLimits,
 ): Server {
+  const pipelining = new Pipelining(listener, limits);
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytes,
@@ -34,7 +36,7 @@ export function boundedServer(
       connectionsCheckingInterval: limits.checkInterval,
       requireHostHeader: false, // the middleware requireHost says it with a request id
     },
-    listener,
+    pipelining.take,
   );
   server.maxConnections = MAX_CONNECTIONS;
   // Whoever reads the body says "100 Continue": a client that waits for it sends nothing that is refused unread.
@@ -42,6 +44,6 @@ export function boundedServer(
   for (const expectation of ['checkContinue', 'checkExpectation'] as const) {
     server.on(expectation, (request, response) => server.emit('request', request, response));
   }
-  answerClientErrors(server, limits);
+  answerClientErrors(server, pipelining, limits);
   return server;
 }

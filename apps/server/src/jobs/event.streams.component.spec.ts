@@ -271,6 +271,14 @@ describe(EventStreams.name, () => {
     expect(reader.names).toEqual(['state running', 'state succeeded', 'result']);
   });
 
+  it('should stay with a reader that takes its heartbeats, however little happens', async () => {
+    await start(20);
+    api.jobs.put();
+    const reader = await follow();
+    await reader.until(({ text }) => text.split(': heartbeat\n\n').length > 15);
+    expect(reader.names).toEqual(['state queued']);
+  });
+
   it('should wait for the next heartbeat when no link can be made as the job ends', async () => {
     await start(20);
     api.jobs.put(running);
@@ -357,8 +365,8 @@ describe(EventStreams.name, () => {
     const jpeg = 'x'.repeat(100 * 1024);
 
     /** A connection on which everything is full: the kernel's buffers and what a reader may be behind. */
-    async function stall() {
-      await start();
+    async function stall(heartbeat?: number) {
+      await start(heartbeat);
       api.jobs.put(running);
       const socket = connect(Number(new URL(api.url).port), '127.0.0.1').on('error', () => undefined);
       socket.write(`GET /v1/jobs/${JOB_ID}/events?previews=true HTTP/1.1\r\nHost: x\r\n\r\n`);
@@ -385,6 +393,12 @@ describe(EventStreams.name, () => {
         '"state":"succeeded"',
       ]);
       expect(text.match(/event: result/g)).toHaveLength(1);
+    });
+
+    it('should hang up on it after three heartbeats of which it took nothing', async () => {
+      const socket = await stall(20);
+      while (api.events.subscriptions.size > 0) await pause();
+      socket.destroy();
     });
 
     it('should hang up on it when even the states pile up', async () => {

@@ -11,6 +11,9 @@ import { JobPresenter } from './job.presenter';
 /** Injected: milliseconds between two heartbeats, which keep idle connections open through proxies. */
 export const HEARTBEAT = Symbol('HEARTBEAT');
 
+/** Heartbeats of which a reader takes nothing before it is given up. */
+const PATIENCE = 3;
+
 export interface StreamOptions {
   /** The Last-Event-ID that a reader comes back with. */
   readonly after?: string;
@@ -49,7 +52,7 @@ export class EventStreams implements OnModuleDestroy {
     private readonly events: JobEvents,
     private readonly presenter: JobPresenter,
     private readonly drain: Drain,
-    @Inject(HEARTBEAT) heartbeat: number,
+    @Inject(HEARTBEAT) private readonly heartbeat: number,
   ) {
     drain.draining.addEventListener('abort', () => {
       this.leaving = Promise.all([...this.streams].map((entry) => this.leave(...entry)));
@@ -88,6 +91,8 @@ export class EventStreams implements OnModuleDestroy {
     if (response.destroyed) return;
     this.drain.draining.throwIfAborted();
     this.add(id, stream);
+    // Heartbeats that are taken begin it anew.
+    response.setTimeout(PATIENCE * this.heartbeat, () => response.destroy());
     stream.open(job, kept, after);
     if (revoked?.aborted) return leave();
     revoked?.addEventListener('abort', leave);
