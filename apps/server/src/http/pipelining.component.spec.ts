@@ -1,10 +1,13 @@
 import { readdir, readlink } from 'node:fs/promises';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import sharp from 'sharp';
 import { JobEvents, Jobs } from '@app/jobs';
 import { startApi, type Api } from '../../../../test/support/api';
 import { until } from '../../../../test/support/eventually';
 import { http } from '../../../../test/support/http';
 import { RawConnection } from '../../../../test/support/raw.connection';
+import { HttpLimits } from './http.limits';
 import { Pipelining } from './pipelining';
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
@@ -145,6 +148,29 @@ describe(Pipelining.name, () => {
     await connection.until(() => replies().length === ids.length, 'all replies');
     expect(replies()).toEqual(ids.map((id, i) => [i % 2 ? '202' : '404', id]));
     connection.socket.destroy();
+  });
+
+  it.each([
+    ['serve', 'that is sent, but not yet known to be', true],
+    ['cut', 'that is open', false],
+  ])('should %s who sends a large body behind a reply %s', (_verb, _name, writableEnded) => {
+    const served = jest.fn();
+    const { take } = new Pipelining(served, new HttpLimits());
+    const socket = new Socket();
+    const exchange = (length: number) => {
+      const request = new IncomingMessage(socket);
+      request.headers['content-length'] = String(length);
+      const response = new ServerResponse(request);
+      Object.assign(response, { socket });
+      return [request, response] as const;
+    };
+    const [first, second] = [exchange(0), exchange(200_000)];
+    take(...first);
+    if (writableEnded) first[1].end();
+    take(...second);
+    first[1].emit('close');
+    expect(served.mock.calls).toEqual(writableEnded ? [first, second] : [first]);
+    expect(socket.destroyed).toBe(!writableEnded);
   });
 
   it('should not run what was sent behind the last reply of a connection', async () => {

@@ -31,9 +31,12 @@ export class Pipelining {
 
   readonly take: RequestListener = (request, response) => {
     const { socket } = request;
-    if (this.replies.get(socket)?.closed ?? true) return this.serve({ request, response });
+    const open = this.replies.get(socket);
+    if (open?.closed ?? true) return this.serve({ request, response });
     const waiting = this.waiting.get(socket) ?? [];
-    if (waiting.length < this.limits.pipelined && isSmall(request)) {
+    // A client that has the whole of a reply may be heard before the kernel says that it was sent.
+    const isOver = open?.writableEnded && waiting.length === 0;
+    if (isOver || (waiting.length < this.limits.pipelined && isSmall(request))) {
       this.waiting.set(socket, [...waiting, { request, response }]);
     } else if (!socket.destroyed) {
       const { pipelined } = this.limits;
