@@ -34,7 +34,9 @@ export async function makeWeights(folder, { channels, seed, sparse }) {
   let bytes = 0;
   for (const [name, file] of Object.entries(files)) {
     const path = join(folder, `${name}-${kind}.safetensors`);
-    if ((await sizeOf(path)) !== file.size) await write(file, path, sparse);
+    // A LoRA of zeros is refused, and small enough to be written.
+    const holes = sparse && file !== files.lora && file !== files.otherLora;
+    if ((await sizeOf(path)) !== file.size) await write(file, path, holes);
     paths.push([name, path]);
     bytes += file.size;
   }
