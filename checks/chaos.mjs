@@ -3,7 +3,7 @@
  * soon there is an engine again.
  */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readArguments } from '../bench/support/arguments.mjs';
 import { benchmark, temporaryFolder, verdict } from '../bench/support/benchmark.mjs';
@@ -101,7 +101,8 @@ await benchmark(async () => {
   const others = all.filter((job) => !twice.includes(job) && !stuck.includes(job));
   const succeeded = all.filter(({ state }) => state === 'succeeded');
   const share = succeeded.length / Math.max(1, others.length);
-  const stored = await readdir(join(folder, 'generated'));
+  const files = await readdir(join(folder, 'generated'), { recursive: true });
+  const stored = files.filter((path) => path.endsWith('.png')).map((path) => basename(path));
   const doubled = succeeded.filter(({ id }) => news.drawn.get(id) !== 1).length;
   const strays = stored.filter((name) => !succeeded.some(({ id }) => name === `${id}.png`)).length;
   console.log(
