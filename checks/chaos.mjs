@@ -3,7 +3,7 @@
  * soon there is an engine again.
  */
 import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readArguments } from '../bench/support/arguments.mjs';
 import { benchmark, temporaryFolder, verdict } from '../bench/support/benchmark.mjs';
@@ -102,9 +102,9 @@ await benchmark(async () => {
   const succeeded = all.filter(({ state }) => state === 'succeeded');
   const share = succeeded.length / Math.max(1, others.length);
   const files = await readdir(join(folder, 'generated'), { recursive: true });
-  const stored = files.filter((path) => path.endsWith('.png')).map((path) => basename(path));
+  const stored = files.filter((path) => path.endsWith('.png'));
   const doubled = succeeded.filter(({ id }) => news.drawn.get(id) !== 1).length;
-  const strays = stored.filter((name) => !succeeded.some(({ id }) => name === `${id}.png`)).length;
+  const strays = stored.filter((name) => !succeeded.some(({ id }) => name.endsWith(`${id}.png`))).length;
   console.log(
     `${deaths.length} deaths by ${signal} in ${lasted} s, ${all.length} jobs of ${callers} callers: ` +
       `${succeeded.length} succeeded, ${twice.length} failed as their engine died twice, ${others.length - succeeded.length} otherwise`,
