@@ -48,7 +48,12 @@ async function draw({ id, options: { width, height, steps } }) {
     say({ type: 'progress', id, progress: { phase: 'sampling', step, steps } });
     if (sickness() === 'pictures' && step === 1) setTimeout(() => process.abort(), 20);
   }
-  await sleep(Number(process.env.SD_PICTURE_MS ?? 0));
+  const { signal } = (cancelling = new AbortController());
+  await sleep(Number(process.env.SD_PICTURE_MS ?? 0), undefined, { signal }).catch(() => {});
+  if (signal.aborted) {
+    say({ type: 'failed', id, code: 'cancelled', message: 'The picture was cancelled' });
+    return;
+  }
   say({ type: 'progress', id, progress: { phase: 'decoding', step: steps, steps } });
   say({ type: 'drawn', id });
   const pixels = Buffer.alloc(width * height * 3, 128);
@@ -59,10 +64,14 @@ async function draw({ id, options: { width, height, steps } }) {
   });
 }
 
+/** Of the picture that is drawn. */
+let cancelling = new AbortController();
+
 process.on('message', (message) => {
   const command = /** @type {EngineCommand} */ (message);
   if (command.type === 'open') open(command);
   else if (command.type === 'load') load();
   else if (command.type === 'generate') void draw(command);
+  else if (command.type === 'cancel') cancelling.abort();
 });
 process.on('disconnect', () => process.exit());

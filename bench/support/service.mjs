@@ -35,6 +35,7 @@ export async function startService(variables, { ready = true, minutes = 3, heade
   const { child, url } = server;
   const service = {
     ...{ child, url, killGroup: () => server.killGroup(), enginePid: () => server.enginePid },
+    stop: () => server.stop(),
     ...client(url, headers),
   };
   if (ready) await Promise.race([untilReady(service, minutes), server.ended]);
