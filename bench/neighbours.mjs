@@ -5,14 +5,15 @@
 import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
 import { honestCaller, ROUTES } from './neighbours/honest.mjs';
 import { WAYS } from './neighbours/ways.mjs';
 import { readArguments } from './support/arguments.mjs';
-import { atEnd, benchmark, temporaryFolder, verdict } from './support/benchmark.mjs';
+import { atEnd, benchmark, verdict } from './support/benchmark.mjs';
 import { DEMO, startService } from './support/service.mjs';
 import { quantile } from './support/statistics.mjs';
 
@@ -99,13 +100,15 @@ async function measure(name) {
 
 /** This script again, in a mount name space where the only name server never answers. @returns {Promise<number>} */
 async function runUnderSilence() {
-  const folder = await temporaryFolder();
+  const folder = await mkdtemp(join(tmpdir(), 'bench-'));
   const file = join(folder, 'resolv.conf');
   await writeFile(file, `nameserver ${SILENT_ADDRESS}\n`);
   const shell = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
   const command = ['-m', 'sh', '-c', shell, file, process.execPath, ...process.argv.slice(1)];
   const env = { ...process.env, [UNDER_SILENCE]: SILENT_ADDRESS };
-  return spawnSync('unshare', command, { stdio: 'inherit', env }).status ?? 1;
+  const { status } = spawnSync('unshare', command, { stdio: 'inherit', env });
+  await rm(folder, { recursive: true });
+  return status ?? 1;
 }
 
 async function silentNameServer() {
