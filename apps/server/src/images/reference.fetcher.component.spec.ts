@@ -122,10 +122,10 @@ describe(ReferenceFetcher.name, () => {
     await expect(silent.fetch(url, never)).rejects.toMatchObject(invalid(/answer within 0.1 seconds/));
 
     const sending = fetcher();
-    sending.firstByte = 1000;
+    sending.firstByte = 2000;
     const slow = await serve((_request, response) => {
       response.write('by');
-      setTimeout(() => response.end('tes'), 1500);
+      setTimeout(() => response.end('tes'), 2500);
     });
     expect((await sending.fetch(slow, never)).toString()).toBe('bytes');
   });
