@@ -164,17 +164,9 @@ export class Jobs implements OnApplicationShutdown {
     return this.store.update(id, outbox.claim(index, await this.now()));
   }
 
-  async settleWebhook(
-    id: string,
-    index: number,
-    attempt: number,
-    outcome: string,
-  ): Promise<JobRecord | undefined> {
+  /** What came of a claimed delivery. */
+  async settleWebhook(id: string, index: number, attempt: number, outcome: outbox.Outcome) {
     return this.store.update(id, outbox.settle(index, attempt, outcome, await this.now()));
-  }
-
-  async releaseWebhook(id: string, index: number, attempt: number): Promise<JobRecord | undefined> {
-    return this.store.update(id, outbox.release(index, attempt, await this.now()));
   }
 
   /** By which jobs are dated. */

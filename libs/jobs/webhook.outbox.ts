@@ -16,6 +16,12 @@ export const RETRY_DELAYS = [
 ] as const;
 export const MAX_DELIVERY_ATTEMPTS = RETRY_DELAYS.length + 1;
 
+/** A delivery for which there was no place comes again after this, or a part of its age: those that wait do not grow many. */
+const PUT_OFF = 5 * SECOND;
+const PART_OF_AGE = 1 / 8;
+/** Given up, however few attempts there was a place for. */
+const LONGEST_LIFE = 6 * HOUR;
+
 /** Whoever claimed a delivery has this long to record its outcome; then it is anybody's again. */
 const CLAIM = MINUTE;
 
@@ -57,37 +63,49 @@ export const claim =
     return replace(job, index, { ...delivery, attempts: delivery.attempts + 1, nextAt: now + CLAIM });
   };
 
+/** The answer in a few words; or no attempt was made, which does not count, and the next is made at once or later. */
+export type Outcome = string | { readonly again: 'at once' | 'later' };
+
 /** Records what came of an attempt: 2xx delivers, 410 Gone and the last attempt fail, all else is tried again. */
 export const settle =
-  (index: number, attempt: number, outcome: string, now: number, random = Math.random()): Change =>
+  (index: number, attempt: number, outcome: Outcome, now: number, random = Math.random()): Change =>
   (job) => {
-    const delivery = claimed(job, index, attempt);
-    if (!delivery) return undefined;
-    const over = { ...delivery, outcome, nextAt: undefined };
-    if (/^2\d\d$/.test(outcome)) return replace(job, index, { ...over, status: 'delivered' });
-    if (outcome === '410' || attempt >= MAX_DELIVERY_ATTEMPTS) {
-      return replace(job, index, { ...over, status: 'failed' });
-    }
-    const delay = RETRY_DELAYS[attempt - 1] * (1 - JITTER + 2 * JITTER * random);
-    return replace(job, index, { ...delivery, outcome, nextAt: now + Math.round(delay) });
+    const delivery = job.webhook?.deliveries[index];
+    // The attempt is the claim: when it ran out, another sender's raised the number.
+    if (delivery?.status !== 'pending' || delivery.attempts !== attempt) return undefined;
+    return replace(job, index, {
+      ...delivery,
+      ...(typeof outcome === 'string'
+        ? answered(attempt, outcome, now, random)
+        : untried(delivery, outcome.again, now, random)),
+    });
   };
 
-/** An attempt that the shutdown broke off does not count. */
-export const release =
-  (index: number, attempt: number, now: number): Change =>
-  (job) => {
-    const delivery = claimed(job, index, attempt);
-    return delivery && replace(job, index, { ...delivery, attempts: attempt - 1, nextAt: now });
-  };
+function answered(attempt: number, outcome: string, now: number, random: number): Partial<WebhookDelivery> {
+  if (/^2\d\d$/.test(outcome)) return { outcome, status: 'delivered', nextAt: undefined };
+  if (outcome === '410' || attempt >= MAX_DELIVERY_ATTEMPTS) {
+    return { outcome, status: 'failed', nextAt: undefined };
+  }
+  return { outcome, nextAt: after(RETRY_DELAYS[attempt - 1], now, random) };
+}
+
+function untried(
+  { at, attempts, outcome = 'not sent' }: WebhookDelivery,
+  again: 'at once' | 'later',
+  now: number,
+  random: number,
+): Partial<WebhookDelivery> {
+  const made = { attempts: attempts - 1 };
+  if (again === 'at once') return { ...made, nextAt: now };
+  if (now - at >= LONGEST_LIFE) return { ...made, outcome, status: 'failed', nextAt: undefined };
+  return { ...made, nextAt: after(Math.max(PUT_OFF, PART_OF_AGE * (now - at)), now, random) };
+}
+
+const after = (delay: number, now: number, random: number): number =>
+  now + Math.round(delay * (1 - JITTER + 2 * JITTER * random));
 
 const isDue = ({ status, nextAt = 0 }: WebhookDelivery, now: number): boolean =>
   status === 'pending' && nextAt <= now;
-
-/** The attempt is the claim: when it ran out, another sender's raised the number. */
-function claimed(job: JobRecord, index: number, attempt: number): WebhookDelivery | undefined {
-  const delivery = job.webhook?.deliveries[index];
-  return delivery?.status === 'pending' && delivery.attempts === attempt ? delivery : undefined;
-}
 
 function replace(job: JobRecord, index: number, delivery: WebhookDelivery): JobRecord {
   const webhook = job.webhook!;

@@ -1,6 +1,6 @@
-import { lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import { resolveBySystem, resolveName } from './names';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -32,9 +32,14 @@ export class AddressPolicy {
     }
   }
 
+  /** Whether the operator allows the host itself, whatever it resolves to. */
+  names(host: string): boolean {
+    return this.hosts.has(host.toLowerCase());
+  }
+
   /** Whether `address`, to which `host` resolved, may be connected to. */
   allows(host: string, address: string, port: number): boolean {
-    if (this.hosts.has(host.toLowerCase())) return true;
+    if (this.names(host)) return true;
     if (!ipaddr.isValid(address)) return false;
     const parsed = ipaddr.process(address); // an IPv4-mapped address is judged as the IPv4 address that it is
     const named = this.ranges.some(
@@ -50,13 +55,16 @@ export class AddressPolicy {
    */
   lookup(port: number): LookupFunction {
     return (host, options, callback) => {
-      lookup(host, { ...options, all: true }, (error, found) => {
-        if (error) return callback(error, '');
-        const allowed = found.filter(({ address }) => this.allows(host, address, port));
-        if (allowed.length === 0) return callback(new RefusedAddressError(host), '');
-        if (options.all) callback(null, allowed);
-        else callback(null, allowed[0].address, allowed[0].family);
-      });
+      const answer = this.names(host) ? resolveBySystem(host) : resolveName(host);
+      answer.then(
+        (found) => {
+          const allowed = found.filter(({ address }) => this.allows(host, address, port));
+          if (allowed.length === 0) return callback(new RefusedAddressError(host), '');
+          if (options.all) callback(null, allowed);
+          else callback(null, allowed[0].address, allowed[0].family);
+        },
+        (error: NodeJS.ErrnoException) => callback(error, ''),
+      );
     };
   }
 }

@@ -10,44 +10,31 @@ const [A, AAAA] = [1, 28];
 export class NameServer {
   /** Every question of the kind A or AAAA, in order. */
   readonly asked: string[] = [];
-  /** The addresses of a name; `time` counts the lookups of it from 0. */
-  answer: (name: string, time: number) => string[] = () => [];
-  private readonly resolver = new dns.promises.Resolver({ tries: 1, timeout: 2000 });
+  /** The addresses of a name, or no answer at all; `time` counts the lookups of it from 0. */
+  answer: (name: string, time: number) => string[] | 'silence' = () => [];
 
   private constructor(private readonly socket: Socket) {
-    socket.on('message', (query, { port, address }) => socket.send(this.reply(query), port, address));
+    socket.on('message', (query, { port, address }) => {
+      const reply = this.reply(query);
+      if (reply) socket.send(reply, port, address);
+    });
   }
 
   static async start(): Promise<NameServer> {
     const socket = createSocket('udp4').bind(0, '127.0.0.1');
     await once(socket, 'listening');
     const server = new NameServer(socket);
-    server.resolver.setServers([`127.0.0.1:${socket.address().port}`]);
     return server;
   }
 
-  /** Makes `dns.lookup` ask this server: the system's own resolver cannot be pointed at one without being root. */
+  /** Makes names of strangers be asked of this server: the system's own servers are not a test's to change. */
   takeOver(): jest.SpyInstance {
-    const lookup = async (host: string) => {
-      if (isIP(host)) return [{ address: host, family: isIP(host) }];
-      const ask = (family: 4 | 6) =>
-        (family === 4 ? this.resolver.resolve4(host) : this.resolver.resolve6(host)).then(
-          (found) => found.map((address) => ({ address, family })),
-          () => [],
-        );
-      return [...(await ask(4)), ...(await ask(6))];
-    };
-    type Callback = (error: Error | null, found?: unknown, family?: number) => void;
-    const stand = (host: string, ...more: [Callback] | [dns.LookupOptions, Callback]) => {
-      const [options, callback] = more.length === 1 ? [{}, more[0]] : more;
-      void lookup(host).then((found) => {
-        if (found.length === 0) {
-          callback(Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' }));
-        } else if (options.all) callback(null, found);
-        else callback(null, found[0].address, found[0].family);
-      });
-    };
-    return jest.spyOn(dns, 'lookup').mockImplementation(stand as unknown as typeof dns.lookup);
+    const { Resolver } = dns.promises;
+    return jest.spyOn(dns.promises, 'Resolver').mockImplementation((options) => {
+      const resolver = new Resolver(options);
+      resolver.setServers([`127.0.0.1:${this.socket.address().port}`]);
+      return resolver;
+    });
   }
 
   async stop(): Promise<void> {
@@ -55,7 +42,7 @@ export class NameServer {
   }
 
   /** RFC 1035, section 4: the header, the question as it came, and an answer record for each address of its kind. */
-  private reply(query: Buffer): Buffer {
+  private reply(query: Buffer): Buffer | undefined {
     const labels: string[] = [];
     let at = 12;
     for (; query[at] > 0; at += 1 + query[at])
@@ -66,7 +53,9 @@ export class NameServer {
     const key = `${name} ${type}`;
     const time = this.asked.filter((one) => one === key).length;
     this.asked.push(key);
-    const records = this.answer(name, time)
+    const answer = this.answer(name, time);
+    if (answer === 'silence') return undefined;
+    const records = answer
       .filter((address) => type === (isIP(address) === 4 ? A : AAAA))
       .map((address) => {
         const data = Buffer.from(ipaddr.parse(address).toByteArray());
@@ -80,4 +69,15 @@ export class NameServer {
     head.writeUInt32BE(0, 8);
     return Buffer.concat([head, question, ...records]);
   }
+}
+
+/** What name servers say of every name, without asking any; undefined: nothing. */
+export function resolveTo(address: string | undefined): void {
+  const answer = (family: 4 | 6) => () =>
+    address && isIP(address) === family
+      ? Promise.resolve([address])
+      : Promise.reject(Object.assign(new Error('no name'), { code: 'ENOTFOUND' }));
+  const { prototype } = dns.promises.Resolver;
+  jest.spyOn(prototype, 'resolve4').mockImplementation(answer(4));
+  jest.spyOn(prototype, 'resolve6').mockImplementation(answer(6));
 }

@@ -147,8 +147,8 @@ export class GenerationRequest extends PictureOptions {
   readonly prompt!: string;
 
   /**
-   * A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 50 megapixels, within 10 seconds. Only public http and
-   * https addresses on ports 80 and 443, and at most 3 redirects.
+   * A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 50 megapixels. Its address has to begin to answer within
+   * 3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects.
    */
   @Optional()
   @Matches(HTTP, { message: URL_RULE })

@@ -55,7 +55,7 @@ export class ImagesService {
     assertOwn(call.apiKey, user, 'user');
     // The picture of a key that is bound to a user is that user's; else that of `user`, if this can be one.
     const userId = call.apiKey?.userId ?? (isUserId(user) ? user : undefined);
-    const reference = url === undefined ? undefined : { url };
+    const reference = url === undefined ? undefined : { url, turn: turn(call, user, url) };
     return this.make(request, { route: 'generations', userId, prompt, user, reference }, call);
   }
 
@@ -65,11 +65,13 @@ export class ImagesService {
     call: RequestContext,
   ): Promise<PictureOutcome> {
     assertOwn(call.apiKey, intent.userId, 'user_id');
+    // Of the request, not of its job: a reference picture may take its time.
+    const seconds = patience(call, this.config.MAX_WAIT);
+    const timeout = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
-      const seconds = patience(call, this.config.MAX_WAIT);
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };
-      const finished = await this.wait(job, seconds, call, signal);
+      const finished = await this.wait(job, timeout, call, signal);
       return { job: finished, replayed, ...(seconds !== undefined && { preference: `wait=${seconds}` }) };
     });
   }
@@ -113,22 +115,21 @@ export class ImagesService {
     this.logger.log({ job: id, prompt, negative_prompt: negativePrompt }, 'A job is accepted');
   }
 
-  /** The job as it is when it is finished, or when `seconds` are over: those of the caller, or this process's. */
+  /** The job as it is when it is finished, or when `timeout` is over: the caller's, or this process's. */
   private async wait(
     job: JobRecord,
-    seconds: number | undefined,
+    timeout: AbortSignal | undefined,
     call: RequestContext,
     signal: AbortSignal,
   ): Promise<JobRecord> {
     if (isFinished(job)) return job;
-    const timeout = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
     try {
       return await this.jobs.finished(job.id, timeout ? AbortSignal.any([signal, timeout]) : signal);
     } catch (error) {
       const { aborted: left } = call.signal;
       const { aborted: drains } = this.drain.draining;
       // Who set a time takes the job for an answer.
-      if (!left && seconds !== undefined && (timeout?.aborted || drains)) return this.jobs.get(job.id);
+      if (!left && timeout && (timeout.aborted || drains)) return this.jobs.get(job.id);
       // Without a key nobody else can have the reply: the picture would be drawn for nobody.
       const forNobody =
         (signal.aborted || drains) && !call.idempotencyKey && this.config.CANCEL_ON_DISCONNECT;
@@ -145,6 +146,13 @@ export class ImagesService {
 
 /** Who does not say for whom it is shares the queue by its key, and all of them as one where there are no keys. */
 const unnamed = ({ apiKey }: RequestContext): string => (apiKey ? `key:${apiKey.name}` : '');
+
+/** Whose turn it is to fetch a picture: the account's, in it the user's, and of this one host. */
+const turn = ({ account }: RequestContext, user: string | undefined, url: string): string[] => [
+  account,
+  ...(user === undefined ? [] : [user]),
+  URL.canParse(url) ? new URL(url).hostname : '',
+];
 
 /** Seconds that the caller waits at most: 0 not at all, undefined as long as it takes. */
 function patience({ prefer }: RequestContext, longest: number): number | undefined {

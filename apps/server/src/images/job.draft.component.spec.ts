@@ -145,7 +145,7 @@ describe(JobDrafter.name, () => {
     expect(() => off.check({ loras: [{ name: 'a' }] }, plain)).toThrow(
       expect.objectContaining({ code: 'lora_disabled' }) as Error,
     );
-    const reference = { url: 'http://x/' };
+    const reference = { url: 'http://x/', turn: [] };
     expect(() => off.check({}, { ...plain, reference })).toThrow(
       expect.objectContaining({ code: 'ip_adapter_disabled' }) as Error,
     );
@@ -189,7 +189,11 @@ describe(JobDrafter.name, () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const draw = (path: string) =>
-      write({}, { ...plain, reference: { url: address + path } }, { REFERENCE_URL_ALLOW: '127.0.0.1' });
+      write(
+        {},
+        { ...plain, reference: { url: address + path, turn: [''] } },
+        { REFERENCE_URL_ALLOW: '127.0.0.1' },
+      );
     expect(await drawnFrom(await draw('/picture'))).toEqual([0, 0, 255]);
     await expect(draw('/text')).rejects.toMatchObject({
       code: 'unsupported_picture',

@@ -22,6 +22,7 @@ import {
   REFERENCE_SIDE,
 } from '@app/models/family';
 import { encodePng, shrunk, toReference } from '@app/pictures';
+import { NoPlaceError } from '@app/outbound';
 import { Storage } from '@app/storage';
 import { UserPictures, type UserPicture } from '../users/user.pictures';
 import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
@@ -34,11 +35,16 @@ export interface PictureIntent {
   readonly userId?: string;
   readonly user?: string;
   /** The picture to draw from; absent: none. */
-  readonly reference?: { readonly of: UserPicture; readonly userId: string } | { readonly url: string };
+  readonly reference?:
+    | { readonly of: UserPicture; readonly userId: string }
+    /** `turn`: whose turn fetching it is, from the caller to the host (Shares). */
+    | { readonly url: string; readonly turn: readonly string[] };
 }
 
-/** Requests that get a reference picture of one kind at a time: each may hold 20 MiB. The rest waits. */
+/** Requests that read a stored picture at a time: each may hold 20 MiB. The rest waits. */
 const AT_ONCE = 8;
+/** Seconds after which a caller, whose own pictures take the places to fetch more, may come again. */
+const RETRY_AFTER = 5;
 
 /** Told when a request names a webhook but no events. */
 const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as const;
@@ -47,8 +53,6 @@ const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as cons
 @Injectable()
 export class JobDrafter {
   private readonly reading = pLimit(AT_ONCE);
-  /** Apart: strangers' servers may be as slow as they like, and nobody's avatar must wait for them. */
-  private readonly fetching = pLimit(AT_ONCE);
 
   constructor(
     private readonly config: Config,
@@ -88,6 +92,7 @@ export class JobDrafter {
     signal: AbortSignal,
   ): Promise<JobDraft> {
     const id = randomBytes(12).toString('hex');
+    const begunAt = await this.jobs.now();
     const loras = await this.loras(options.loras ?? []);
     const referenceKey = await this.copyReference(id, intent, signal);
     signal.throwIfAborted();
@@ -116,7 +121,7 @@ export class JobDrafter {
         attempts: 0,
         crashes: 0,
       },
-      deadlineAt: createdAt + 1000 * (options.deadline_seconds ?? this.config.DEADLINE_SECONDS),
+      deadlineAt: begunAt + 1000 * (options.deadline_seconds ?? this.config.DEADLINE_SECONDS),
       cost: costOf(picture),
       webhook: webhook(options),
     };
@@ -133,19 +138,28 @@ export class JobDrafter {
     signal: AbortSignal,
   ): Promise<string | undefined> {
     if (!reference) return undefined;
-    const turn = 'url' in reference ? this.fetching : this.reading;
-    return turn(async () => {
-      signal.throwIfAborted();
-      const [bytes, field] =
-        'url' in reference
-          ? [await this.references.fetch(reference.url, signal), 'reference_image_url']
-          : [await this.pictures.read(reference.of, reference.userId), 'user_id'];
-      const pixels = await toReference(bytes, field, signal);
-      signal.throwIfAborted();
-      const key = inputKey(id);
-      await this.storage.put(key, await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), 'image/png');
-      return key;
-    });
+    // The place is held until the copy is kept: so long the bytes are in memory.
+    if (!('url' in reference)) {
+      return this.reading(async () =>
+        this.keep(id, await this.pictures.read(reference.of, reference.userId), 'user_id', signal),
+      );
+    }
+    const { url, turn } = reference;
+    try {
+      return await this.references.places.run(turn, signal, async () =>
+        this.keep(id, await this.references.fetch(url, signal), 'reference_image_url', signal),
+      );
+    } catch (error) {
+      throw error instanceof NoPlaceError ? crowded(error) : error;
+    }
+  }
+
+  private async keep(id: string, bytes: Buffer, field: string, signal: AbortSignal): Promise<string> {
+    const pixels = await toReference(bytes, field, signal);
+    signal.throwIfAborted();
+    const key = inputKey(id);
+    await this.storage.put(key, await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), 'image/png');
+    return key;
   }
 
   private size(text?: string): Size {
@@ -197,3 +211,11 @@ export class JobDrafter {
 function webhook({ webhook_url: url, webhook_events: events }: PictureOptions): Webhook | undefined {
   return url === undefined ? undefined : { url, events: events ?? [...WEBHOOK_DEFAULT], deliveries: [] };
 }
+
+const crowded = (cause: NoPlaceError) =>
+  new ServiceError(
+    'queue_full',
+    'Expected fewer pictures of this caller to be fetched at a time; send the request again later',
+    'reference_image_url',
+    { cause, retryAfter: RETRY_AFTER },
+  );

@@ -115,6 +115,30 @@ describe(ReferenceFetcher.name, () => {
     await expect(hasty.fetch(url, never)).rejects.toMatchObject(invalid(/within 0.2 seconds/));
   });
 
+  it('should give up on a server that is silent sooner than on one that sends', async () => {
+    const silent = fetcher();
+    silent.firstByte = 100;
+    const url = await serve(() => undefined);
+    await expect(silent.fetch(url, never)).rejects.toMatchObject(invalid(/answer within 0.1 seconds/));
+
+    const sending = fetcher();
+    sending.firstByte = 2000;
+    const slow = await serve((_request, response) => {
+      response.write('by');
+      setTimeout(() => response.end('tes'), 2500);
+    });
+    expect((await sending.fetch(slow, never)).toString()).toBe('bytes');
+  });
+
+  it('should give up on a silent server behind a redirect as soon', async () => {
+    const silent = fetcher();
+    silent.firstByte = 100;
+    const url = await serve((request, response) => {
+      if (request.url === '/') response.writeHead(302, { location: '/silent' }).end();
+    });
+    await expect(silent.fetch(url, never)).rejects.toMatchObject(invalid(/answer within 0.1 seconds/));
+  });
+
   it('should close the connection to a server whose answer it does not want', async () => {
     let closed!: Promise<unknown>;
     const endless: RequestListener = (request, response) => {

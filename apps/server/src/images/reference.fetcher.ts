@@ -2,17 +2,23 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type Agent, fetch, type Response } from 'undici';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { AddressPolicy, guardedAgent, RefusedAddressError } from '@app/outbound';
+import { AddressPolicy, guardedAgent, RefusedAddressError, Shares } from '@app/outbound';
 import { MAX_PICTURE_BYTES } from '@app/pictures';
 
 const FIELD = 'reference_image_url';
 const MAX_REDIRECTS = 3;
+/** Pictures at a time: each may hold 20 MiB. */
+const PLACES = 16;
 
 /** Gets a reference picture from an address that a stranger chose. */
 @Injectable()
 export class ReferenceFetcher implements OnApplicationShutdown {
   /** Milliseconds for everything: name, connection, redirects, body. */
   timeout = 10_000;
+  /** Milliseconds until an address begins to answer. */
+  firstByte = 3000;
+  /** Strangers' servers may be as slow as they like, and no other caller must wait for them. */
+  readonly places = new Shares(PLACES, 5000);
   private readonly agent: Agent;
 
   constructor(config: Config) {
@@ -39,18 +45,24 @@ export class ReferenceFetcher implements OnApplicationShutdown {
       throw invalid(`an address that answers after at most ${MAX_REDIRECTS} redirects`, 'more of them');
     } catch (error) {
       if (caller.aborted) throw caller.reason;
-      if (timeout.aborted) throw invalid(`an answer within ${this.timeout / 1000} seconds`, 'none', error);
+      if (timeout.aborted) throw tooSlow(this.timeout, error);
       throw error instanceof ServiceError ? error : unreachable(error);
     }
   }
 
-  private get(url: URL, signal: AbortSignal): Promise<Response> {
-    return fetch(url, {
-      dispatcher: this.agent,
-      redirect: 'manual', // each hop is checked like the first
-      headers: { accept: 'image/png, image/jpeg, image/webp' },
-      signal,
-    });
+  private async get(url: URL, signal: AbortSignal): Promise<Response> {
+    const silence = new AbortController();
+    const timer = setTimeout(() => silence.abort(tooSlow(this.firstByte)), this.firstByte);
+    try {
+      return await fetch(url, {
+        dispatcher: this.agent,
+        redirect: 'manual', // each hop is checked like the first
+        headers: { accept: 'image/png, image/jpeg, image/webp' },
+        signal: AbortSignal.any([signal, silence.signal]),
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 
@@ -81,6 +93,9 @@ async function body(response: Response): Promise<Buffer> {
   }
   return Buffer.concat(chunks);
 }
+
+const tooSlow = (milliseconds: number, cause?: unknown) =>
+  invalid(`an answer within ${milliseconds / 1000} seconds`, 'none', cause);
 
 /** One sentence for every way in which a connection fails: details would map the network for a stranger. */
 function unreachable(error: unknown): ServiceError {

@@ -1,6 +1,6 @@
-import dns from 'node:dns';
 import { Webhook } from 'standardwebhooks';
 import { loadConfig } from '@app/config';
+import { resolveTo } from '../../../../test/support/name.server';
 import { freePorts } from '../../../../test/support/ports';
 import { WebhookReceiver } from '../../../../test/support/webhook.receiver';
 import { WebhookAddress } from './webhook.address';
@@ -103,16 +103,4 @@ describe(WebhookClient.name, () => {
     };
     await expect(client().post(message(), stop.signal)).rejects.toThrow('shutting down');
   });
-
-  /** What the name servers say of every name; undefined: nothing. */
-  function resolveTo(address: string | undefined): void {
-    jest
-      .spyOn(dns, 'lookup')
-      .mockImplementation(((_host: string, _options: object, callback: (...values: unknown[]) => void) =>
-        address
-          ? callback(null, [{ address, family: 4 }])
-          : callback(
-              Object.assign(new Error('no name'), { code: 'ENOTFOUND' }),
-            )) as unknown as typeof dns.lookup);
-  }
 });

@@ -171,7 +171,7 @@ describe(WebhookSender.name, () => {
     expect(new Set(receiver.ids).size).toBe(30);
   });
 
-  it('should have at most eight on their way', async () => {
+  it('should have at most eight on their way to one host', async () => {
     receiver.answer = () => 'silence';
     for (let i = 0; i < 12; i++) put(`b${i}`, delivery('job.succeeded'));
     const sender = send();
@@ -179,7 +179,6 @@ describe(WebhookSender.name, () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(receiver.received).toHaveLength(8);
     const claimed = () => [...Array(12).keys()].filter((i) => deliveryOf(`b${i}`).attempts === 1);
-    expect(claimed()).toHaveLength(8);
     await sender.beforeApplicationShutdown();
     expect(claimed()).toHaveLength(0);
   });

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   type BeforeApplicationShutdown,
   Inject,
@@ -7,6 +8,8 @@ import {
 } from '@nestjs/common';
 import { Config } from '@app/config';
 import { dueDeliveries, Jobs, type JobRecord } from '@app/jobs';
+import { NoPlaceError, Shares } from '@app/outbound';
+import { HostPauses } from './host.pauses';
 import { WebhookClient } from './webhook.client';
 
 /** Injection token of what makes a message's `data`. */
@@ -16,21 +19,26 @@ export interface WebhookPayload {
   job(job: JobRecord): Promise<object>;
 }
 
-/** Deliveries on their way at a time. */
-const MAX_FLIGHTS = 8;
+/** Deliveries on their way at a time: half of them of one account, an eighth to one host. */
+const PLACES = 64;
+/** Milliseconds that a claimed delivery waits for a place: claims must not grow old. */
+const PATIENCE = 5000;
 /** Milliseconds between questions what is due. */
 const INTERVAL = 1000;
 
 /**
  * Sends the webhook deliveries that the records note, at least once each. Any number of processes may run one over the
  * same store: a delivery is claimed in its record before it is sent, and a claim that is never settled runs out. Each
- * delivery goes its own way; receivers order those of one job by the timestamp in the message.
+ * delivery goes its own way; receivers order those of one job by the timestamp in the message. Receivers are strangers'
+ * and may be as slow as they like: so accounts, their callers and hosts have places of their own.
  */
 @Injectable()
 export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(WebhookSender.name);
   private readonly stopping = new AbortController();
   private readonly flights = new Set<Promise<void>>();
+  private readonly places = new Shares(PLACES, PATIENCE);
+  private readonly pauses = new HostPauses();
   private readonly client: WebhookClient;
   private timer?: NodeJS.Timeout;
   private sweeping?: Promise<void>;
@@ -42,6 +50,7 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
     config: Config,
   ) {
     this.client = new WebhookClient(config);
+    setMaxListeners(0, this.stopping.signal); // one for each that waits
   }
 
   onApplicationBootstrap(): void {
@@ -77,14 +86,13 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
     return this.stopping.signal.aborted;
   }
 
-  /** Starts what is due until nothing is; waits for room only, not for answers. */
+  /** Starts what is due until nothing is; waits for no answers. */
   private async sweep(): Promise<void> {
     try {
       while (this.again && !this.stopped) {
         this.again = false;
-        for (const id of await this.jobs.webhooksDue()) {
-          if (await this.startJob(id)) this.again = true;
-        }
+        const started = await Promise.all((await this.jobs.webhooksDue()).map((id) => this.startJob(id)));
+        if (started.includes(true)) this.again = true;
       }
     } catch (error) {
       this.again = false; // the timer comes back
@@ -98,8 +106,6 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
     const now = await this.jobs.now();
     let any = false;
     for (const index of job ? dueDeliveries(job, now) : []) {
-      // Room first: a claim must not grow old while it waits for some.
-      while (this.flights.size >= MAX_FLIGHTS) await Promise.race(this.flights);
       if (this.stopped) return any;
       const claimed = await this.jobs.claimWebhook(id, index);
       if (!claimed) continue;
@@ -114,25 +120,43 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
   private async deliver(job: JobRecord, index: number): Promise<void> {
     const { attempts } = job.webhook!.deliveries[index];
     try {
-      const outcome = await this.attempt(job, index).catch((error: unknown) => {
-        if (this.stopped) return undefined;
+      const outcome = await this.outcome(job, index).catch((error: unknown) => {
+        if (this.stopped) return { again: 'at once' } as const;
+        if (error instanceof NoPlaceError) return { again: 'later' } as const;
         this.logger.error(`The webhook of job ${job.id} could not be made: ${(error as Error).message}`);
         return 'not sent';
       });
-      if (outcome === undefined) {
-        await this.jobs.releaseWebhook(job.id, index, attempts);
-        return;
-      }
       const settled = await this.jobs.settleWebhook(job.id, index, attempts, outcome);
-      if (settled?.webhook?.deliveries[index].status === 'failed') {
-        this.logger.warn(`The webhook of job ${job.id} was given up after ${attempts} attempts: ${outcome}`);
+      const after = settled?.webhook?.deliveries[index];
+      if (after?.status === 'failed') {
+        const { attempts: made, outcome } = after;
+        this.logger.warn(`The webhook of job ${job.id} was given up after ${made} attempts: ${outcome}`);
       }
     } catch (error) {
       this.logger.warn(`The outcome of a webhook of job ${job.id} is lost: ${(error as Error).message}`);
     }
   }
 
-  /** The outcome in a few words. Rejects when the message cannot be made, or at shutdown. */
+  /** In a few words. Rejects with NoPlaceError, when the message cannot be made, or at shutdown. */
+  private async outcome(job: JobRecord, index: number): Promise<string> {
+    const { account = '', caller, webhook } = job;
+    const { hostname } = new URL(webhook!.url);
+    // Another account may well have an answer from there.
+    const host = `${account} ${hostname}`;
+    return this.places.run(
+      [account, caller, hostname],
+      this.stopping.signal,
+      async () => {
+        if (this.pauses.has(host, await this.jobs.now())) throw new NoPlaceError();
+        const outcome = await this.attempt(job, index);
+        if (/^\d+$/.test(outcome)) this.pauses.answered(host);
+        else this.pauses.failed(host, await this.jobs.now());
+        return outcome;
+      },
+      webhook!.deliveries[index].attempts === 1,
+    );
+  }
+
   private async attempt(job: JobRecord, index: number): Promise<string> {
     const { url, deliveries } = job.webhook!;
     const { event, at } = deliveries[index];
