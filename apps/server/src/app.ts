@@ -4,10 +4,12 @@ import helmet from 'helmet';
 import { Logger } from 'nestjs-pino';
 import { pinoHttp } from 'pino-http';
 import { Config } from '@app/config';
+import { Drain } from '@app/lifecycle';
 import { authenticate } from './auth/authentication';
 import { AppModule } from './app.module';
 import { cors } from './http/cors';
 import { HttpLimits } from './http/http.limits';
+import { lastReplies } from './http/last.replies';
 import { BoundedAdapter } from './http/http.server';
 import { requireHost } from './http/client.errors';
 import { unreadBodies } from './http/unread.bodies';
@@ -37,6 +39,7 @@ export function setUp(app: NestExpressApplication): void {
     pinoHttp(requestLog(config)),
     carryRequestId,
     app.get(Metrics).observe,
+    lastReplies(app.get(Drain).draining),
     unreadBodies(limits),
     requireHost,
   );

@@ -65,6 +65,7 @@ export class ImagesService {
     call: RequestContext,
   ): Promise<PictureOutcome> {
     assertOwn(call.apiKey, intent.userId, 'user_id');
+    this.drain.draining.throwIfAborted();
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
       const seconds = patience(call, this.config.MAX_WAIT);
