@@ -40,6 +40,10 @@ const isLoopback = (host: string): boolean =>
 export const signsLinks = (config: Config): boolean =>
   hasKeys(config) && !(config.S3_BUCKET_NAME && config.URL_EXPIRY);
 
+/** Whether this service can sign links where keys are needed. Its own secret is in DATA_DIR, for one process. */
+export const canSign = (config: Config): boolean =>
+  hasKeys(config) && (config.URL_SECRET !== undefined || config.REDIS_URL === undefined);
+
 /** The size of a picture whose request names none. */
 export function defaultSize(config: Config): Size {
   return (

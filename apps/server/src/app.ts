@@ -35,6 +35,7 @@ export async function createApp(config: Config): Promise<NestExpressApplication>
 export function setUp(app: NestExpressApplication): void {
   const limits = app.get(HttpLimits);
   const config = app.get(Config);
+  const isCross = config.CORS_ORIGINS.length > 0;
   app.use(
     pinoHttp(requestLog(config)),
     carryRequestId,
@@ -51,10 +52,12 @@ export function setUp(app: NestExpressApplication): void {
         directives: { upgradeInsecureRequests: null },
       },
       strictTransportSecurity: false,
+      // Pages show pictures with <img>, which asks for no CORS.
+      crossOriginResourcePolicy: { policy: isCross ? 'cross-origin' : 'same-origin' },
     }),
   );
   // Before anything that asks who calls: a preflight carries no key.
-  if (config.CORS_ORIGINS.length > 0) app.enableCors(cors(config));
+  if (isCross) app.enableCors(cors(config));
   if (config.ROLE !== 'worker') authenticate(app);
   serveApiDocs(app);
 }

@@ -32,6 +32,7 @@ describe(JobsController.name, () => {
       estimated_end_at: 1767225800,
       deadline_at: 1767229200,
       attempts: 0,
+      events_url: `https://pictures.example/v1/jobs/${JOB_ID}/events`,
       result: null,
       error: null,
       webhook: null,
