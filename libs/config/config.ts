@@ -33,8 +33,13 @@ export const hasKeys = ({ API_KEYS, API_KEYS_FILE }: Config): boolean =>
 export const isOpenToOthers = (config: Config): boolean =>
   config.ROLE !== 'worker' && !hasKeys(config) && !isLoopback(config.HOST);
 
-const isLoopback = (host: string): boolean =>
+/** Whether it is a name or an address by which a machine reaches itself alone. */
+export const isLoopback = (host: string): boolean =>
   host.toLowerCase() === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
+
+/** What callers write before the service's paths, where a proxy takes it away: the path of SERVICE_URL. */
+export const pathPrefix = ({ SERVICE_URL }: Config): string =>
+  SERVICE_URL === undefined ? '' : new URL(SERVICE_URL).pathname.replace(/\/+$/, '');
 
 /** Whether links to pictures lead to this service and are signed by it; else to the bucket, or all pictures are open. */
 export const signsLinks = (config: Config): boolean =>

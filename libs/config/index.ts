@@ -6,8 +6,10 @@ export {
   defaultSize,
   hasKeys,
   isDemo,
+  isLoopback,
   isOnHub,
   isOpenToOthers,
+  pathPrefix,
   signsLinks,
 } from './config';
 export { ConfigError, loadConfig } from './load.config';

@@ -12,6 +12,8 @@ import { HttpLimits } from './http/http.limits';
 import { lastReplies } from './http/last.replies';
 import { BoundedAdapter } from './http/http.server';
 import { requireHost } from './http/client.errors';
+import { mergeSlashes } from './http/merged.slashes';
+import { ownNames } from './http/own.names';
 import { unreadBodies } from './http/unread.bodies';
 import { carryRequestId, requestLog } from './logging';
 import { Metrics } from './metrics/metrics';
@@ -43,6 +45,8 @@ export function setUp(app: NestExpressApplication): void {
     lastReplies(app.get(Drain).draining),
     unreadBodies(limits),
     requireHost,
+    ownNames(config),
+    mergeSlashes,
   );
   app.use(app.get(MetricsServer).separate);
   app.use(

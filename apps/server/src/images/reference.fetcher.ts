@@ -4,6 +4,7 @@ import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { AddressPolicy, guardedAgent, RefusedAddressError } from '@app/outbound';
 import { MAX_PICTURE_BYTES } from '@app/pictures';
+import { aboutService } from '../docs/service.version';
 
 const FIELD = 'reference_image_url';
 const MAX_REDIRECTS = 3;
@@ -14,8 +15,11 @@ export class ReferenceFetcher implements OnApplicationShutdown {
   /** Milliseconds for everything: name, connection, redirects, body. */
   timeout = 10_000;
   private readonly agent: Agent;
+  private readonly userAgent: string;
 
   constructor(config: Config) {
+    const { name, version } = aboutService();
+    this.userAgent = `${name}/${version}`;
     this.agent = guardedAgent(new AddressPolicy(config.REFERENCE_URL_ALLOW));
   }
 
@@ -48,7 +52,7 @@ export class ReferenceFetcher implements OnApplicationShutdown {
     return fetch(url, {
       dispatcher: this.agent,
       redirect: 'manual', // each hop is checked like the first
-      headers: { accept: 'image/png, image/jpeg, image/webp' },
+      headers: { accept: 'image/png, image/jpeg, image/webp', 'user-agent': this.userAgent },
       signal,
     });
   }
