@@ -29,7 +29,8 @@ const { connections, seconds } = readArguments('Slow clients, and ones that send
 /** @typedef {{ name: string, begin: string, rest: Buffer | undefined }} Kind `rest` undefined: a byte now and then */
 
 const PICTURE = 'PUT /v1/users/bench/avatar HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n';
-const JSON_POST = 'POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n';
+const JSON_POST =
+  'POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n';
 
 /** @type {Kind[]} */
 const SLOW = [
