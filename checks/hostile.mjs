@@ -28,21 +28,22 @@ const { connections, seconds } = readArguments('Slow clients, and ones that send
 /** @typedef {import('../bench/support/service.mjs').Service} Service */
 /** @typedef {{ name: string, begin: string, rest: Buffer | undefined }} Kind `rest` undefined: a byte now and then */
 
-const PICTURE = 'PUT /v1/users/bench/avatar HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n';
-const JSON_POST = 'POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+const PICTURE = 'PUT /v1/users/bench/avatar HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n';
+const JSON_POST =
+  'POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n';
 
 /** @type {Kind[]} */
 const SLOW = [
-  { name: 'slow headers', begin: 'GET / HTTP/1.1\r\nHost: x\r\nA: ', rest: undefined },
+  { name: 'slow headers', begin: 'GET / HTTP/1.1\r\nHost: localhost\r\nA: ', rest: undefined },
   { name: 'slow JSON', begin: `${JSON_POST}Content-Length: 1000\r\n\r\n{"`, rest: undefined },
-  { name: 'slow headers', begin: 'GET / HTTP/1.1\r\nHost: x\r\nA: ', rest: undefined },
+  { name: 'slow headers', begin: 'GET / HTTP/1.1\r\nHost: localhost\r\nA: ', rest: undefined },
   { name: 'slow picture', begin: `${PICTURE}Content-Length: 10000000\r\n\r\n`, rest: undefined },
 ];
 const much = Buffer.alloc(MEGABYTES, 'a');
 const chunk = Buffer.concat([Buffer.from(`${MEGABYTES.toString(16)}\r\n`), much, Buffer.from('\r\n')]);
 /** @type {Kind[]} */
 const LARGE = [
-  { name: '10 MB of headers', begin: 'GET / HTTP/1.1\r\nHost: x\r\nA: ', rest: much },
+  { name: '10 MB of headers', begin: 'GET / HTTP/1.1\r\nHost: localhost\r\nA: ', rest: much },
   { name: '10 MB of JSON', begin: `${JSON_POST}Content-Length: ${MEGABYTES}\r\n\r\n`, rest: much },
   { name: '10 MB of JSON in chunks', begin: `${JSON_POST}Transfer-Encoding: chunked\r\n\r\n`, rest: chunk },
   { name: '10 MB that is no picture', begin: `${PICTURE}Content-Length: ${MEGABYTES}\r\n\r\n`, rest: much },

@@ -33,12 +33,21 @@ export const hasKeys = ({ API_KEYS, API_KEYS_FILE }: Config): boolean =>
 export const isOpenToOthers = (config: Config): boolean =>
   config.ROLE !== 'worker' && !hasKeys(config) && !isLoopback(config.HOST);
 
-const isLoopback = (host: string): boolean =>
+/** Whether it is a name or an address by which a machine reaches itself alone. */
+export const isLoopback = (host: string): boolean =>
   host.toLowerCase() === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
+
+/** What callers write before the service's paths, where a proxy takes it away: the path of SERVICE_URL. */
+export const pathPrefix = ({ SERVICE_URL }: Config): string =>
+  SERVICE_URL === undefined ? '' : new URL(SERVICE_URL).pathname.replace(/\/+$/, '');
 
 /** Whether links to pictures lead to this service and are signed by it; else to the bucket, or all pictures are open. */
 export const signsLinks = (config: Config): boolean =>
   hasKeys(config) && !(config.S3_BUCKET_NAME && config.URL_EXPIRY);
+
+/** Whether this service can sign links where keys are needed. Its own secret is in DATA_DIR, for one process. */
+export const canSign = (config: Config): boolean =>
+  hasKeys(config) && (config.URL_SECRET !== undefined || config.REDIS_URL === undefined);
 
 /** The size of a picture whose request names none. */
 export function defaultSize(config: Config): Size {

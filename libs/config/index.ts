@@ -1,5 +1,17 @@
 export { ConfigModule } from './config.module';
-export { Config, INPUTS, defaultSize, hasKeys, isDemo, isOnHub, isOpenToOthers, signsLinks } from './config';
+export {
+  Config,
+  INPUTS,
+  canSign,
+  defaultSize,
+  hasKeys,
+  isDemo,
+  isLoopback,
+  isOnHub,
+  isOpenToOthers,
+  pathPrefix,
+  signsLinks,
+} from './config';
 export { ConfigError, loadConfig } from './load.config';
 export { nearNames } from './near.names';
 export { parseSize, type Size } from './size';

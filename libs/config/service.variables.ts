@@ -118,4 +118,11 @@ export class ServiceVariables {
   /** Seconds that running pictures get to finish when the process is asked to end; what waits is left to the next one. */
   @Whole(0, 3600)
   DRAIN_SECONDS = 25;
+
+  /**
+   * Seconds for which a process that gets SIGTERM leaves its port open, at least: balancers send requests on until they hear
+   * that it is not ready. Part of DRAIN_SECONDS, not on top. Ctrl-C and a second signal skip it; a worker takes no requests.
+   */
+  @Whole(0, 300)
+  SHUTDOWN_DELAY = 5;
 }

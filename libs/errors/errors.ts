@@ -60,6 +60,10 @@ export const ERRORS = {
     'the LoRA does not fit the model, or its weights change nothing or are none that can be computed with',
   ),
   idempotency_mismatch: invalid(422, 'the Idempotency-Key was used for another request'),
+  misdirected_request: invalid(
+    421,
+    'the service has no keys and answers only under the names of its own machine and SERVICE_URL',
+  ),
   rate_limited: limit('as many requests a minute came with this key, or from this address, as may'),
   headers_too_large: invalid(431, 'the headers are too large'),
   caller_queue_full: { ...limit('as many jobs of this caller wait as one may have'), shownAs: 'queue_full' },

@@ -72,7 +72,47 @@ describe(Drain.name, () => {
 
   it('should begin at the end of the first module, whoever ends it', () => {
     const drain = open();
-    drain.onModuleDestroy();
+    void drain.onModuleDestroy();
     expect(drain.draining.aborted).toBe(true);
+  });
+
+  describe('where others still send requests', () => {
+    const delayed = (variables: Partial<Config> = {}) => {
+      const config = { DRAIN_SECONDS: 0, SHUTDOWN_DELAY: 5, ...variables };
+      const drain = new Drain(Object.assign(new Config(), config));
+      drain.beginDelayed();
+      const port = { closes: false };
+      void drain.onModuleDestroy().then(() => (port.closes = true));
+      return { drain, port };
+    };
+
+    it('should leave the port open for SHUTDOWN_DELAY, however early the work ends', async () => {
+      const { drain, port } = delayed();
+      expect(drain.draining.aborted).toBe(true);
+      await jest.advanceTimersByTimeAsync(3_000);
+      drain.beginDelayed(); // does not begin anew
+      await jest.advanceTimersByTimeAsync(1_999);
+      expect(port.closes).toBe(false);
+      await jest.advanceTimersByTimeAsync(1);
+      expect(port.closes).toBe(true);
+    });
+
+    it('should close it at once for who is in a hurry', async () => {
+      const { drain, port } = delayed({ DRAIN_SECONDS: 25 });
+      await turn();
+      expect([port.closes, drain.expired.aborted]).toEqual([false, false]);
+      drain.hurry();
+      await turn();
+      expect([port.closes, drain.expired.aborted]).toEqual([true, true]);
+    });
+
+    it.each([
+      ['SHUTDOWN_DELAY=0', { SHUTDOWN_DELAY: 0 }],
+      ['a worker, to which nobody sends any', { ROLE: 'worker' as const }],
+    ])('should not wait with %s', async (_what, variables) => {
+      const { port } = delayed(variables);
+      await turn();
+      expect(port.closes).toBe(true);
+    });
   });
 });

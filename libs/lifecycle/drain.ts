@@ -6,17 +6,23 @@ import { ServiceError } from '@app/errors';
 /**
  * How this process ends, in two stages. First the drain: nothing new is begun, what runs may finish. Then, as soon as
  * nothing runs any more and at the latest after DRAIN_SECONDS, the shutdown: whatever is left is given back or refused with `draining`.
+ * Between them the port stays open, for SHUTDOWN_DELAY at least where somebody has yet to learn that this process leaves.
  * Nest calls the hooks of one module after the other, so who must react at once listens to the signals.
  */
 @Injectable()
 export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
   readonly seconds: number;
+  /** Seconds for which a delayed drain leaves the port open. */
+  readonly delaySeconds: number;
   private readonly beginning = new AbortController();
   private readonly end = new AbortController();
   private readonly ended = new Promise<unknown>((resolve) => this.expired.addEventListener('abort', resolve));
+  private delay?: Promise<void>;
+  private endDelay = () => {};
 
-  constructor({ DRAIN_SECONDS }: Config) {
+  constructor({ DRAIN_SECONDS, SHUTDOWN_DELAY, ROLE }: Config) {
     this.seconds = DRAIN_SECONDS;
+    this.delaySeconds = ROLE === 'worker' ? 0 : SHUTDOWN_DELAY;
     setMaxListeners(0, this.draining, this.expired); // one for each caller who waits
   }
 
@@ -38,6 +44,26 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
     setTimeout(() => this.expire(), 1000 * this.seconds).unref();
   }
 
+  /** The same, and the port stays open for SHUTDOWN_DELAY. */
+  beginDelayed(): void {
+    this.delay ??= new Promise((resolve) => {
+      this.endDelay = resolve;
+      setTimeout(resolve, 1000 * this.delaySeconds).unref();
+    });
+    this.begin();
+  }
+
+  /** Neither grace nor delay any more. */
+  hurry(): void {
+    this.endDelay();
+    this.expire();
+  }
+
+  /** Resolves when the port may close. */
+  async delayed(): Promise<void> {
+    await this.delay;
+  }
+
   /** Ends the grace now. */
   expire(): void {
     this.begin();
@@ -50,8 +76,10 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
     await Promise.race([work(), this.ended]);
   }
 
-  onModuleDestroy(): void {
+  /** The server closes only after this. */
+  onModuleDestroy(): Promise<void> {
     this.begin();
+    return this.delayed();
   }
 
   /** Every module has seen to the end of its work, or given up. */

@@ -152,8 +152,25 @@ describe('A service that is told to end', () => {
     expect(isAlive(engine)).toBe(false);
   });
 
-  it('should end at once when it is idle, whoever is connected', async () => {
-    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES, ...PATIENT });
+  it('should keep its port open for SHUTDOWN_DELAY, for who does not know yet, and no longer when told twice', async () => {
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES, SHUTDOWN_DELAY: '300' });
+    const ended = service.stop('SIGTERM');
+    await service.until(async () => (await get('/health/ready')).status === 503, 'is not ready');
+    await sleep(1000); // in which it closed its port, when it drew nothing
+    const list = await get('/v1/jobs');
+    expect({ status: list.status, connection: list.headers.get('connection') }).toEqual({
+      status: 200,
+      connection: 'close',
+    });
+    expect((await service.post(ROUTE, SMALL)).status).toBe(503);
+    signal('SIGTERM');
+    expect(await ended).toEqual(CLEAN);
+    await expect(get('/health/live')).rejects.toThrow();
+    expect(service.lines.filter((line) => /"level":[56]0/.test(line))).toEqual([]);
+  });
+
+  it('should end at once on Ctrl-C when it is idle, whoever is connected', async () => {
+    service = await Service.startReady({ DATA_DIR, ...FEW_PICTURES, ...PATIENT, SHUTDOWN_DELAY: '300' });
     expect((await get('/health/live')).status).toBe(200); // and the connection is kept
     const asked = performance.now();
     expect(await service.stop('SIGINT')).toEqual(CLEAN);

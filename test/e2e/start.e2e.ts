@@ -30,7 +30,7 @@ const seen = (written: string) =>
 
 describe('The start of the service', () => {
   const DATA_DIR = temporaryFolder();
-  const env = { PATH: process.env.PATH, MODEL_PATH: 'demo', DEMO_CACHE, DATA_DIR };
+  const env = { PATH: process.env.PATH, MODEL_PATH: 'demo', DEMO_CACHE, DATA_DIR, SHUTDOWN_DELAY: '0' };
   const processes: ChildProcess[] = [];
   afterEach(() => processes.splice(0).forEach((child) => child.kill('SIGKILL')));
 

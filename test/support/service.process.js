@@ -61,8 +61,8 @@ class ServiceProcess {
     if (!existsSync(main)) throw new Error('The service is not built: run npm run build');
     const child = spawn(process.execPath, [...nodeArguments, main], {
       cwd: variables.DATA_DIR, // where it finds nobody's .env
-      // Nobody else calls, and these callers do so as fast as they can.
-      env: { ...environment(), PORT: '0', RATE_LIMIT_PER_ADDRESS: '0', ...variables },
+      // Nobody else calls, and these callers do so as fast as they can; nor does a balancer have to hear of its end.
+      env: { ...environment(), PORT: '0', RATE_LIMIT_PER_ADDRESS: '0', SHUTDOWN_DELAY: '0', ...variables },
       stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? [/** @type {const} */ ('ipc')] : [])],
       detached: true, // a process group of its own, for killGroup
     });

@@ -4,12 +4,16 @@ import helmet from 'helmet';
 import { Logger } from 'nestjs-pino';
 import { pinoHttp } from 'pino-http';
 import { Config } from '@app/config';
+import { Drain } from '@app/lifecycle';
 import { authenticate } from './auth/authentication';
 import { AppModule } from './app.module';
 import { cors } from './http/cors';
 import { HttpLimits } from './http/http.limits';
+import { lastReplies } from './http/last.replies';
 import { BoundedAdapter } from './http/http.server';
 import { requireHost } from './http/client.errors';
+import { mergeSlashes } from './http/merged.slashes';
+import { ownNames } from './http/own.names';
 import { unreadBodies } from './http/unread.bodies';
 import { carryRequestId, requestLog } from './logging';
 import { Metrics } from './metrics/metrics';
@@ -33,12 +37,16 @@ export async function createApp(config: Config): Promise<NestExpressApplication>
 export function setUp(app: NestExpressApplication): void {
   const limits = app.get(HttpLimits);
   const config = app.get(Config);
+  const isCross = config.CORS_ORIGINS.length > 0;
   app.use(
     pinoHttp(requestLog(config)),
     carryRequestId,
     app.get(Metrics).observe,
+    lastReplies(app.get(Drain).draining),
     unreadBodies(limits),
     requireHost,
+    ownNames(config),
+    mergeSlashes,
   );
   app.use(app.get(MetricsServer).separate);
   app.use(
@@ -48,10 +56,12 @@ export function setUp(app: NestExpressApplication): void {
         directives: { upgradeInsecureRequests: null },
       },
       strictTransportSecurity: false,
+      // Pages show pictures with <img>, which asks for no CORS.
+      crossOriginResourcePolicy: { policy: isCross ? 'cross-origin' : 'same-origin' },
     }),
   );
   // Before anything that asks who calls: a preflight carries no key.
-  if (config.CORS_ORIGINS.length > 0) app.enableCors(cors(config));
+  if (isCross) app.enableCors(cors(config));
   if (config.ROLE !== 'worker') authenticate(app);
   serveApiDocs(app);
 }

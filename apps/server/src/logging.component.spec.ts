@@ -1,4 +1,4 @@
-import { Body, Controller, Get, Injectable, Logger, Module, Post } from '@nestjs/common';
+import { Body, Controller, Get, Injectable, Logger, Module, Param, Post } from '@nestjs/common';
 import { APP_FILTER, NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Logger as PinoLogger, LoggerModule } from 'nestjs-pino';
@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '@app/config';
+import { ServiceError, type ErrorCode } from '@app/errors';
 import { until } from '../../../test/support/eventually';
 import { http } from '../../../test/support/http';
 import { RawConnection } from '../../../test/support/raw.connection';
@@ -19,6 +20,7 @@ interface Line {
   readonly msg: string;
   readonly reqId?: string;
   readonly context?: string;
+  readonly level: number;
 }
 
 /** As far from HTTP as services are. */
@@ -44,6 +46,11 @@ class DeepController {
   @Get('deep')
   get() {
     return this.deep.work();
+  }
+
+  @Get('refused/:code')
+  refuse(@Param('code') code: ErrorCode) {
+    throw new ServiceError(code, 'No');
   }
 
   @Post('deep')
@@ -103,13 +110,32 @@ describe(logging.name, () => {
     expect(of(undefined).map(({ msg }) => msg)).toContain('on its own');
   });
 
+  it.each<[ErrorCode, number]>([
+    ['generation_failed', 50],
+    ['draining', 40],
+    ['queue_full', 40],
+    ['deadline_exceeded', 40],
+    ['invalid_request', 40],
+  ])('should take what the service refuses by intention for no error: %s', async (code, level) => {
+    const before = lines.length;
+    await http(url).get(`/refused/${code}`);
+    const told = () => lines.slice(before).filter(({ msg }) => msg !== 'No');
+    await until(() => told().length === 1);
+    const msg = {
+      50: 'request errored',
+      40: code === 'invalid_request' ? 'request completed' : 'request refused',
+    };
+    expect(told()[0]).toMatchObject({ level, msg: msg[level as 40 | 50] });
+    expect(lines.slice(before).every((line) => line.level <= level)).toBe(true);
+  });
+
   describe('when the client leaves', () => {
     let before: number;
     beforeEach(() => (before = lines.length));
     const half = (id: string, length: number) =>
       RawConnection.open(
         url,
-        `POST /deep HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\nContent-Type: application/json\r\n` +
+        `POST /deep HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: ${id}\r\nContent-Type: application/json\r\n` +
           `Expect: 100-continue\r\nContent-Length: ${length}\r\n\r\n{"prompt":`,
       );
     /** What was logged since, once nobody is connected. */

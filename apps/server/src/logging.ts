@@ -24,6 +24,9 @@ function outcome({ socket }: IncomingMessage, { writableFinished }: ServerRespon
   return socket.readableEnded || socket.errored ? 'request aborted: the client left' : 'request aborted';
 }
 
+/** Of the statuses above it the service chose each, as 503 while it drains or its queue is full. */
+const isDefect = ({ statusCode }: ServerResponse) => statusCode === 500;
+
 /** Query strings may hold anything, so only the path is logged. */
 const path = (url = '') => url.split('?', 1)[0];
 
@@ -51,8 +54,9 @@ export function requestLog(config: Config): Options {
     quietReqLogger: true, // lines inside a request carry its id only
     autoLogging: { ignore: (request) => path(request.url).startsWith('/health') },
     customLogLevel: (_request, response, error) =>
-      error || response.statusCode >= 500 ? 'error' : response.statusCode >= 400 ? 'warn' : 'info',
+      error || isDefect(response) ? 'error' : response.statusCode >= 400 ? 'warn' : 'info',
     customSuccessMessage: outcome,
+    customErrorMessage: (_request, response) => (isDefect(response) ? 'request errored' : 'request refused'),
     // Made from the status alone; the reason was logged by the error filter.
     customErrorObject: (_request, _response, _error, line: object) => ({ ...line, err: undefined }),
     serializers: {

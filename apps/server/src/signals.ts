@@ -15,26 +15,33 @@ const MS = {
   hurry: 3_000,
 };
 
-/** The first SIGTERM or SIGINT lets running pictures finish (see Drain), the second does not. */
+/**
+ * The first SIGTERM or SIGINT lets running pictures finish (see Drain), the second does not. SIGTERM comes from whatever
+ * replaces this process, and may not have told everybody; SIGINT from a person, who waits.
+ */
 export function endOnSignals(app: NestExpressApplication): void {
   const server: Server = app.getHttpServer();
   const drain = app.get(Drain);
+  const logger = new Logger('Main');
   let first = 0;
-  const onSignal = () => {
+  const onSignal = (signal: NodeJS.Signals) => {
     if (drain.draining.aborted) {
       if (performance.now() - first < MS.echo) return;
-      drain.expire();
+      drain.hurry();
       setTimeout(() => process.exit(0), MS.hurry).unref();
-    } else {
-      first = performance.now();
-      process.once('exit', () => new Logger('Main').log('Stopped'));
-      drain.begin();
+      return;
     }
+    first = performance.now();
+    process.once('exit', () => logger.log('Stopped'));
+    const { delaySeconds: seconds } = drain;
+    if (signal === 'SIGINT' || seconds === 0) return drain.begin();
+    logger.log(`Not ready any more; the port stays open for ${seconds} s (SHUTDOWN_DELAY)`);
+    drain.beginDelayed();
   };
   // Before Nest's own, which go through the modules one after the other.
   for (const signal of SIGNALS) process.on(signal, onSignal);
   app.enableShutdownHooks(SIGNALS, { useProcessExit: true });
   drain.expired.addEventListener('abort', () => {
-    setTimeout(() => server.closeAllConnections(), MS.replies).unref();
+    void drain.delayed().then(() => setTimeout(() => server.closeAllConnections(), MS.replies).unref());
   });
 }

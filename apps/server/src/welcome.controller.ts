@@ -1,7 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { ApiTags } from '@nestjs/swagger';
-import { Config } from '@app/config';
+import { Config, pathPrefix } from '@app/config';
 import { Public } from './auth/scope.decorators';
 import { ApiErrorsWithoutKey } from './errors/api.errors.dto';
 import { PROBES } from './metrics/metrics.server';
@@ -29,6 +29,6 @@ export class WelcomeController {
       .flatMap(({ path, methods }) =>
         methods.map((method) => `${method} ${path.replace(/[:*](\w+)/g, '{$1}')}`),
       );
-    return { name, version, message: description, docs: '/docs', endpoints };
+    return { name, version, message: description, docs: `${pathPrefix(this.config)}/docs`, endpoints };
   }
 }

@@ -46,5 +46,9 @@ export function assertOwn(access: ApiKey | undefined, userId: string | undefined
   throw new ServiceError('not_found', `There is no user ${describeValue(userId)}`, param);
 }
 
+/** What an unauthorised request came with, in words. */
+export const presented = ({ headers }: IncomingMessage): string =>
+  headers.authorization === undefined ? 'none' : 'one that is not known';
+
 export const unauthorized = (received: string) =>
   new ServiceError('unauthorized', `Expected a key as "Authorization: Bearer KEY" but received ${received}`);

@@ -1,13 +1,14 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Request, RequestHandler } from 'express';
 import { Config, hasKeys } from '@app/config';
-import { apiKeyOf, grant, unauthorized } from './api.key';
+import { apiKeyOf, grant, presented, unauthorized } from './api.key';
 import { KeyRing } from './key.ring';
 import { RateLimit } from './rate.limit';
 
 /** What strangers may see. */
 const OPEN = /^\/(?:(?:docs|health)(?:\/.*)?|openapi\.(?:json|yaml)|metrics\/?)?$/i;
-const PICTURE = /^\/images\//i;
+/** Where a signature lets in. */
+const SIGNED = /^\/(?:images\/|v1\/jobs\/[^/?]+\/events\/?\?(?:.*&)?signature=)/i;
 const BEARER = /^Bearer +(\S+) *$/i;
 
 /**
@@ -33,9 +34,12 @@ const identify =
 
 const authorise: RequestHandler = (request, _response, next) => {
   if (apiKeyOf(request) || OPEN.test(request.path) || mayBeSigned(request)) return next();
-  next(unauthorized(request.headers.authorization === undefined ? 'none' : 'one that is not known'));
+  next(unauthorized(presented(request)));
 };
 
-/** Pictures are shown by pages, which send no key: ResultsController looks at the link itself. */
-const mayBeSigned = ({ method, path, headers }: Request): boolean =>
-  (method === 'GET' || method === 'HEAD') && PICTURE.test(path) && headers.authorization === undefined;
+/**
+ * What pages show and follow, they ask for without a key: the route looks at the signature itself, and at what else came
+ * only after it. A proxy's credentials, for one, are no key.
+ */
+const mayBeSigned = ({ method, url }: Request): boolean =>
+  (method === 'GET' || method === 'HEAD') && SIGNED.test(url);

@@ -21,6 +21,14 @@ export const RequireScope = (scope: Scope) =>
     ApiExtension('x-scope', scope),
   );
 
+export const SIGNABLE = 'signable';
+
+/**
+ * Beside RequireScope: a request with a signature in its query comes in without that. The route has to judge it, and ask
+ * for the scope where it is not good (Links.admit).
+ */
+export const OrSigned = () => SetMetadata(SIGNABLE, true);
+
 /** Open to all. A path that is not in OPEN (admission.ts) is not reached without a key all the same. */
 export const Public = () => SetMetadata<string, RequiredScope>(REQUIRED_SCOPE, 'nothing');
 

@@ -209,7 +209,7 @@ describe(ScopeGuard.name, () => {
       const announce = (authorization: string) =>
         RawConnection.open(
           api.url,
-          `${route} HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nContent-Type: ${type}\r\n` +
+          `${route} HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${authorization}\r\nContent-Type: ${type}\r\n` +
             `${expectation}Content-Length: 100000\r\n\r\n`,
         );
       const refused = await announce(without[scope].header.authorization);

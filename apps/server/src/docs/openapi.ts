@@ -22,7 +22,9 @@ export function describeApi(app: INestApplication): OpenAPIObject {
         'Permanent ones carry `x-should-retry: false`, transient ones `Retry-After`. Every reply has an `x-request-id`: ' +
         'that of the request, else one of the service. `RateLimit` and `RateLimit-Policy` tell how many requests may ' +
         'still come.\n\n' +
-        'GET routes answer HEAD too. Other methods are answered 405 `method_not_allowed` with `Allow`, other paths 404.',
+        'GET routes answer HEAD too. Other methods are answered 405 `method_not_allowed` with `Allow`, other paths 404; ' +
+        'a Host that is none of the service, where it has no keys and listens to its own machine alone, 421 ' +
+        '`misdirected_request`.',
     )
     .setVersion(version)
     .setOpenAPIVersion('3.1.0')

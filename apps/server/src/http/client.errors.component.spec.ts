@@ -33,10 +33,10 @@ describe(answerClientErrors.name, () => {
 
   it.each([
     ['no HTTP', 'hello\r\n\r\n'],
-    ['an unknown method', 'DRAW / HTTP/1.1\r\nHost: x\r\n\r\n'],
-    ['two lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'],
+    ['an unknown method', 'DRAW / HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+    ['two lengths', 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n'],
     ['a length and chunks', 'POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'],
-    ['a header with NUL', 'GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n'],
+    ['a header with NUL', 'GET / HTTP/1.1\r\nHost: localhost\r\nA: b\0c\r\n\r\n'],
   ])('should answer %s with 400', async (_name, text) => {
     const head = await refused(await send(text), 400, 'invalid_request');
     expect(head).toContain('x-should-retry: false');
@@ -54,7 +54,7 @@ describe(answerClientErrors.name, () => {
     const patient = await startApi(); // megabytes may take longer than the bounds above
     const connection = await RawConnection.open(
       patient.url,
-      `GET / HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(10 * 1024 * 1024)}`,
+      `GET / HTTP/1.1\r\nHost: localhost\r\nA: ${'a'.repeat(10 * 1024 * 1024)}`,
     );
     connection.socket.pause();
     await sleep(100);
@@ -64,12 +64,12 @@ describe(answerClientErrors.name, () => {
   });
 
   it('should answer headers that do not come with 408', async () => {
-    const head = await refused(await send('GET / HTTP/1.1\r\nHost: x\r\n'), 408, 'request_timeout');
+    const head = await refused(await send('GET / HTTP/1.1\r\nHost: localhost\r\n'), 408, 'request_timeout');
     expect(head).toContain('retry-after: 5');
   });
 
   it('should answer a body that does not come with 408', async () => {
-    const headers = 'Host: x\r\nContent-Type: application/json\r\nContent-Length: 50';
+    const headers = 'Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 50';
     const connection = await send(`POST /v1/images/generations HTTP/1.1\r\n${headers}\r\n\r\n{"a"`);
     await refused(connection, 408, 'request_timeout');
   });
@@ -80,7 +80,7 @@ describe(answerClientErrors.name, () => {
   });
 
   it('should answer TRACE and OPTIONS like any other method', async () => {
-    const trace = await (await send('TRACE /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n')).reply();
+    const trace = await (await send('TRACE /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n')).reply();
     expect(trace.status).toBe(405);
     expect(trace.head).toMatch(/^allow: get, head$/m);
     const options = await http(api.url).options('/v1/jobs').set('Origin', 'https://app.example.com');
@@ -91,14 +91,14 @@ describe(answerClientErrors.name, () => {
 
   it('should answer a wish to upgrade as if it were none', async () => {
     const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x';
-    const connection = await send(`GET /health/live HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n\r\n`);
+    const connection = await send(`GET /health/live HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n\r\n`);
     expect((await connection.reply()).status).toBe(200);
     connection.socket.destroy();
   });
 
   it.each([
     ['', ''],
-    [', whatever waits behind it', 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'],
+    [', whatever waits behind it', 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n'],
   ])('should not answer into the middle of another reply%s', async (_name, waiting) => {
     void api.pipeline.hold();
     const { body } = await http(api.url)
@@ -106,7 +106,7 @@ describe(answerClientErrors.name, () => {
       .set('Prefer', 'respond-async')
       .send({ prompt: 'x' });
     const { id } = body as { id: string };
-    const connection = await send(`GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: x\r\n\r\n`);
+    const connection = await send(`GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     await connection.until(() => connection.received.includes('retry:'), 'the stream');
     connection.write(`${waiting}no HTTP\r\n\r\n`);
     await connection.end();
@@ -115,7 +115,7 @@ describe(answerClientErrors.name, () => {
 
   it('should close what is more than MAX_CONNECTIONS', async () => {
     const most = await Promise.all(Array.from({ length: 20 }, () => send('')));
-    const more = await send('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    const more = await send('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
     await more.end();
     expect(more.received).toBe('');
     for (const { socket } of most) socket.destroy();

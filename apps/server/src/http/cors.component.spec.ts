@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { startApi, type Api } from '../../../../test/support/api';
 import { http } from '../../../../test/support/http';
 import { cors } from './cors';
 
+const PNG = readFileSync(join(__dirname, '../../../../test/fixtures/panda-on-purple.png'));
 const APP = 'https://app.example.com';
 
 describe(cors.name, () => {
@@ -60,7 +63,32 @@ describe(cors.name, () => {
       'x-should-retry',
       'Idempotency-Replayed',
       'Preference-Applied',
+      'ETag',
+      'Allow',
+      'WWW-Authenticate',
     ]);
+  });
+
+  it('should show pages each header that the document names, apart from those that browsers show anyway', async () => {
+    await start(APP);
+    const shown = (await http(api.url).get('/').set('Origin', APP)).headers[
+      'access-control-expose-headers'
+    ].split(',');
+    const { components } = (await http(api.url).get('/openapi.json')).body as {
+      components: { headers: object };
+    };
+    const hidden = Object.keys(components.headers).filter((name) => !shown.includes(name));
+    expect(hidden.sort()).toEqual(['Cache-Control', 'Last-Modified']);
+  });
+
+  it.each([
+    ['with CORS_ORIGINS', APP, 'cross-origin'],
+    ['else for none', undefined, 'same-origin'],
+  ])('should let pages of other origins show an avatar by <img>, %s', async (_what, origins, policy) => {
+    await start(origins);
+    await api.storage.put('avatars/ann.png', PNG, 'image/png');
+    const { headers } = await http(api.url).get('/v1/users/ann/avatar').expect(200);
+    expect(headers['cross-origin-resource-policy']).toBe(policy);
   });
 
   it('should let every origin in with *', async () => {

@@ -20,6 +20,9 @@ export const cors = ({ CORS_ORIGINS }: Config): CorsOptions => ({
     'x-should-retry',
     'Idempotency-Replayed',
     'Preference-Applied',
+    'ETag',
+    'Allow',
+    'WWW-Authenticate',
   ],
   maxAge: MAX_AGE,
 });

@@ -33,8 +33,31 @@ describe(JsonBody.name, () => {
   const announce = (length: string) =>
     RawConnection.open(
       api.url,
-      `POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${length}\r\n\r\n`,
+      `POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${length}\r\n\r\n`,
     );
+
+  it.each([
+    ['text/plain', 'Content-Type text/plain'],
+    ['application/x-www-form-urlencoded', 'Content-Type application/x-www-form-urlencoded'],
+    ['text/json; charset=utf-8', 'Content-Type text/json; charset=utf-8'],
+  ])('should say which Content-Type came in place of JSON: %s', async (type, received) => {
+    const expected =
+      /^Expected a JSON object as the body, with Content-Type application\/json, but received /;
+    const { message } = await refused(await post('{"prompt":"x"}', { 'content-type': type }), 400, expected);
+    expect(message.replace(expected, '')).toBe(received);
+  });
+
+  it('should say that the Content-Type is missing, and that nothing came', async () => {
+    const post = (headers: string, body: string) =>
+      RawConnection.open(
+        api.url,
+        `POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`,
+      );
+    const bare = await (await post('', '{"prompt":"x"}')).reply();
+    expect(bare).toMatchObject({ status: 400, body: expect.stringContaining('received no Content-Type') });
+    const empty = await (await post('Content-Type: application/json\r\n', '')).reply();
+    expect(empty).toMatchObject({ status: 400, body: expect.stringContaining('received nothing') });
+  });
 
   it('should refuse what is announced too large before any of it came, and cut the connection', async () => {
     const connection = await announce('Content-Length: 102401');
@@ -60,7 +83,7 @@ describe(JsonBody.name, () => {
     await connection.reply();
     connection.write(' '.repeat(102401));
     connection.received = '';
-    connection.write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+    connection.write('GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
     expect((await connection.reply()).status).toBe(200);
     connection.socket.destroy();
   });

@@ -12,8 +12,7 @@ import { readBody } from './body.reader';
 import { HttpLimits } from './http.limits';
 
 /**
- * Reads JSON, as an object, once the guards let the request in. Bodies of another type are not read: the validation says
- * what was expected.
+ * Reads JSON, as an object, once the guards let the request in. Bodies of another type are not read.
  */
 @Injectable()
 export class JsonBody implements NestInterceptor {
@@ -21,7 +20,9 @@ export class JsonBody implements NestInterceptor {
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = context.switchToHttp().getRequest<Request>();
-    if (request.is('application/json')) {
+    const isJson = request.is('application/json'); // null: there is no body
+    if (isJson === false) throw notJson(request.headers['content-type']);
+    if (isJson) {
       const { jsonBytes: bytes, bodyTimeout: timeout } = this.limits;
       const response = context.switchToHttp().getResponse<Response>();
       const body = await readBody(request, response, { bytes, timeout, compressed: true });
@@ -44,6 +45,13 @@ function parseJson(body: Buffer, contentType = ''): unknown {
   }
   const text = attempt(() => utf8.decode(body), 'bytes that are not UTF-8');
   return attempt(() => JSON.parse(text) as unknown, 'text that is not valid JSON');
+}
+
+function notJson(contentType?: string): ServiceError {
+  const received =
+    contentType === undefined ? 'no Content-Type' : `Content-Type ${contentType.slice(0, 100)}`;
+  const sentence = `Expected a JSON object as the body, with Content-Type application/json, but received ${received}`;
+  return new ServiceError('invalid_request', sentence);
 }
 
 function attempt<T>(read: () => T, received: string): T {

@@ -22,14 +22,14 @@ export class OpenRequests implements OnModuleDestroy {
 
   /**
    * Runs `work` with a signal that aborts when `caller` does, when the user is deleted, or when this process ends and the
-   * grace is over. Once it drains, nothing more is run.
+   * grace is over. From then on nothing more is run.
    */
   async run<T>(
     userId: string | undefined,
     caller: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    this.drain.draining.throwIfAborted();
+    this.drain.expired.throwIfAborted();
     const controller = new AbortController();
     const signal = AbortSignal.any([caller, controller.signal]);
     const result = work(signal);

@@ -10,9 +10,9 @@ import { RawConnection } from '../../../../test/support/raw.connection';
 import { HttpLimits } from './http.limits';
 import { Pipelining } from './pipelining';
 
-const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
 const post = (path: string, body: string, more = '') =>
-  `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`;
+  `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`;
 const draw = (prompt: string, more?: string) =>
   post('/v1/images/generations', JSON.stringify({ prompt }), more);
 const ASYNC = 'Prefer: respond-async\r\n';
@@ -108,7 +108,7 @@ describe(Pipelining.name, () => {
         .png()
         .toBuffer();
       const picture = Buffer.concat([png, Buffer.alloc(200_000)]); // decoders do not mind
-      const headers = `Host: x\r\nContent-Type: image/png\r\nContent-Length: ${picture.length}\r\n\r\n`;
+      const headers = `Host: localhost\r\nContent-Type: image/png\r\nContent-Length: ${picture.length}\r\n\r\n`;
       const connection = await open(get(await events()));
       for (const user of ['ann', 'bob']) {
         connection.write(`PUT /v1/users/${user}/avatar HTTP/1.1\r\n${headers}`);
@@ -138,7 +138,7 @@ describe(Pipelining.name, () => {
     const texts = ids.map((id, i) =>
       i % 2
         ? draw(id, `${ASYNC}x-request-id: ${id}\r\n`)
-        : `GET /nothing/${i} HTTP/1.1\r\nHost: x\r\nx-request-id: ${id}\r\n\r\n`,
+        : `GET /nothing/${i} HTTP/1.1\r\nHost: localhost\r\nx-request-id: ${id}\r\n\r\n`,
     );
     const connection = await RawConnection.open(api.url, texts.join(''));
     const replies = () =>
@@ -184,8 +184,11 @@ describe(Pipelining.name, () => {
 
   it.each([
     ['more requests than may wait', get('/v1/jobs').repeat(17)],
-    ['a body that does not fit into memory', 'PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n'],
-    ['a body of unknown length', 'PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'],
+    [
+      'a body that does not fit into memory',
+      'PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n',
+    ],
+    ['a body of unknown length', 'PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n'],
   ])('should cut who sends %s behind an open reply', async (_name, text) => {
     const connection = await open(get(await events()));
     connection.write(text);

@@ -9,7 +9,7 @@ describe(unreadBodies.name, () => {
     const api = await startApi({}, { linger: LINGER });
     const connection = await RawConnection.open(
       api.url,
-      'PUT /nothing/here HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n',
+      'PUT /nothing/here HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n',
     );
     const sending = setInterval(() => connection.write(`400\r\n${'x'.repeat(1024)}\r\n`), 20);
     expect((await connection.reply()).status).toBe(404);

@@ -126,6 +126,18 @@ describe(ImagesController.name, () => {
     ],
     ['no slashes', { prompt: 'x', webhook_url: 'https:example.com' }, 'webhook_url', /http or https/],
     ['an unknown field', { prompt: 'x', stpes: 5 }, 'stpes', /only documented fields but received stpes/],
+    [
+      'unknown fields, all by name',
+      { prompt: 'x', stpes: 5, loras: [{ name: 'a', wieght: 1 }], siez: '64x64' },
+      'stpes',
+      /received stpes, loras\.0\.wieght, siez$|received stpes, siez, loras\.0\.wieght$/,
+    ],
+    [
+      'dozens of unknown fields, the first by name',
+      { prompt: 'x', ...Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f${i}`, i])) },
+      'f0',
+      /received f0, f1, f2, f3, f4, f5, f6, f7, f8, f9 and 20 more$/,
+    ],
     ['no list of LoRAs', { prompt: 'x', loras: 'a' }, 'loras', /a list of at most 8 LoRAs/],
     ['nine LoRAs', { prompt: 'x', loras: Array(9).fill({ name: 'a' }) }, 'loras', /received a list of 9/],
     ['a LoRA that is a name', { prompt: 'x', loras: ['a'] }, 'loras.0', /an object .* "a"$/],
@@ -260,5 +272,24 @@ describe(ImagesController.name, () => {
     expect(status).toBe(503);
     expect(body).toMatchObject({ error: { code: 'draining' } });
     expect(headers['retry-after']).toBe('10');
+  });
+
+  it.each([
+    ['https://example.com/images-api/', '/images-api'],
+    ['https://example.com/a/b', '/a/b'],
+    ['https://example.com', ''],
+  ])('should lead to the job as callers reach it: SERVICE_URL=%s', async (SERVICE_URL, prefix) => {
+    const behind = await startApi({ SERVICE_URL });
+    try {
+      const { body, headers } = await http(behind.url)
+        .post('/v1/images/generations')
+        .set('Prefer', 'respond-async')
+        .send({ prompt: 'x' });
+      expect(headers.location).toBe(`${prefix}/v1/jobs/${(body as { id: string }).id}`);
+      const welcome = await http(behind.url).get('/');
+      expect(welcome.body).toMatchObject({ docs: `${prefix}/docs` });
+    } finally {
+      await behind.close();
+    }
   });
 });

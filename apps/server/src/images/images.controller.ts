@@ -1,6 +1,7 @@
 import { Body, Controller, HttpCode, Post, Res, applyDecorators } from '@nestjs/common';
 import { ApiHeader, ApiOkResponse, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
+import { Config, pathPrefix } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { isFinished } from '@app/jobs';
 import { RequireScope } from '../auth/scope.decorators';
@@ -54,6 +55,7 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
 @Controller('v1/images')
 export class ImagesController {
   constructor(
+    private readonly config: Config,
     private readonly images: ImagesService,
     private readonly presenter: JobPresenter,
   ) {}
@@ -106,7 +108,7 @@ export class ImagesController {
       const { code, message, param } = job.error!;
       throw new ServiceError(code, message, param);
     }
-    response.status(202).setHeader('Location', `/v1/jobs/${job.id}`);
+    response.status(202).setHeader('Location', `${pathPrefix(this.config)}/v1/jobs/${job.id}`);
     // The document describes both shapes, by status.
     return (await this.presenter.job(job)) as unknown as PictureReply;
   }

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Drain } from '@app/lifecycle';
 import { Jobs, type JobRecord } from '@app/jobs';
@@ -9,6 +11,7 @@ import { ImagesService } from './images.service';
 
 /** Long enough for anything that must not happen. */
 const MOMENT = 60;
+const PANDA = readFileSync(join(__dirname, '../../../../test/fixtures/panda-on-purple.png'));
 const ROUTE = '/v1/images/generations';
 
 describe(`${ImagesService.name} as the process drains`, () => {
@@ -105,7 +108,7 @@ describe(`${ImagesService.name} as the process drains`, () => {
     });
   });
 
-  it('should refuse new requests and new avatars at once, and still answer questions', async () => {
+  it('should refuse new jobs at once, and serve all else while the port is open', async () => {
     const reply = post('kept', { prefer: 'respond-async' });
     const { id } = (await reply).body as { id: string };
     drain.begin();
@@ -113,10 +116,13 @@ describe(`${ImagesService.name} as the process drains`, () => {
     expect(refused.status).toBe(503);
     expect(refused.headers['retry-after']).toBe('10');
     expect(refused.body).toMatchObject({ error: { code: 'draining' } });
-    const avatar = await http(api.url).put('/v1/users/ann/avatar').type('image/png').send(Buffer.alloc(9));
-    expect(avatar.status).toBe(503);
+    const put = () => http(api.url).put('/v1/users/ann/avatar').type('image/png').send(PANDA);
+    expect((await put()).status).toBe(200);
+    expect((await http(api.url).get('/v1/users/ann/avatar')).status).toBe(200);
     expect((await http(api.url).get(`/v1/jobs/${id}`)).status).toBe(200);
     expect((await jobs()).jobs).toHaveLength(1);
+    drain.expire();
+    expect((await put()).status).toBe(503);
   });
 
   it.each([

@@ -68,6 +68,7 @@ export class ImagesService {
     // Of the request, not of its job: a reference picture may take its time.
     const seconds = patience(call, this.config.MAX_WAIT);
     const timeout = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
+    this.drain.draining.throwIfAborted();
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };

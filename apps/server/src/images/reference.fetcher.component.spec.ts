@@ -42,6 +42,14 @@ describe(ReferenceFetcher.name, () => {
     expect((await fetcher().fetch(`${url}/a.png`, never)).toString()).toBe('bytes');
   });
 
+  it('should say who asks, as operators of pictures want to know', async () => {
+    const url = await serve((request, response) => {
+      if (request.url === '/1') response.writeHead(302, { location: '/2' }).end();
+      else response.end(request.headers['user-agent']);
+    });
+    expect((await fetcher().fetch(`${url}/1`, never)).toString()).toMatch(/^sdxl-image-service\/\d/);
+  });
+
   it('should follow relative redirects up to three', async () => {
     const url = await serve((request, response) => {
       const hop = Number(request.url!.slice(1));

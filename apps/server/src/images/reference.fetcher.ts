@@ -4,6 +4,7 @@ import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { AddressPolicy, guardedAgent, RefusedAddressError, Shares } from '@app/outbound';
 import { MAX_PICTURE_BYTES } from '@app/pictures';
+import { aboutService } from '../docs/service.version';
 
 const FIELD = 'reference_image_url';
 const MAX_REDIRECTS = 3;
@@ -20,8 +21,11 @@ export class ReferenceFetcher implements OnApplicationShutdown {
   /** Strangers' servers may be as slow as they like, and no other caller must wait for them. */
   readonly places = new Shares(PLACES, 5000);
   private readonly agent: Agent;
+  private readonly userAgent: string;
 
   constructor(config: Config) {
+    const { name, version } = aboutService();
+    this.userAgent = `${name}/${version}`;
     this.agent = guardedAgent(new AddressPolicy(config.REFERENCE_URL_ALLOW));
   }
 
@@ -57,7 +61,7 @@ export class ReferenceFetcher implements OnApplicationShutdown {
       return await fetch(url, {
         dispatcher: this.agent,
         redirect: 'manual', // each hop is checked like the first
-        headers: { accept: 'image/png, image/jpeg, image/webp' },
+        headers: { accept: 'image/png, image/jpeg, image/webp', 'user-agent': this.userAgent },
         signal: AbortSignal.any([signal, silence.signal]),
       });
     } finally {

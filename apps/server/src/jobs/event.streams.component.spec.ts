@@ -369,7 +369,7 @@ describe(EventStreams.name, () => {
       await start(heartbeat);
       api.jobs.put(running);
       const socket = connect(Number(new URL(api.url).port), '127.0.0.1').on('error', () => undefined);
-      socket.write(`GET /v1/jobs/${JOB_ID}/events?previews=true HTTP/1.1\r\nHost: x\r\n\r\n`);
+      socket.write(`GET /v1/jobs/${JOB_ID}/events?previews=true HTTP/1.1\r\nHost: localhost\r\n\r\n`);
       while (api.events.subscriptions.size === 0) await pause();
       for (let step = 1; step <= PREVIEWS; step++) {
         api.events.emit({ type: 'preview', preview: { step, width: 128, height: 128, jpeg } });
@@ -492,14 +492,22 @@ describe(EventStreams.name, () => {
       await close;
     });
 
-    it('should open no more streams', async () => {
+    it('should send who comes yet, or comes back, to another process: EventSource takes a 503 for the end', async () => {
       await start();
       api.jobs.put(running);
       api.drain.begin();
-      const { status, body, headers } = await http(api.url).get(`/v1/jobs/${JOB_ID}/events`);
-      expect(status).toBe(503);
-      expect(body).toMatchObject({ error: { code: 'draining' } });
-      expect(headers['retry-after']).toBe('10');
+      const { status, text } = await http(api.url).get(`/v1/jobs/${JOB_ID}/events`);
+      expect(status).toBe(200);
+      expect(text).toMatch(/^retry: \d+\n\n[^]*event: state\n[^]*event: closing\ndata: {}\n\n$/);
+    });
+
+    it('should still tell what came of a job that is finished', async () => {
+      await start();
+      api.jobs.put(succeeded);
+      api.drain.begin();
+      const { text } = await http(api.url).get(`/v1/jobs/${JOB_ID}/events`);
+      expect(text).toContain('event: result');
+      expect(text).not.toContain('closing');
     });
   });
 });

@@ -60,7 +60,7 @@ export class EventStreams implements OnModuleDestroy {
     this.timer = setInterval(() => this.beat(), heartbeat).unref();
   }
 
-  /** Resolves once the stream is open. Throws while nothing is sent yet: `job_not_found`, `draining`, … */
+  /** Resolves once the stream is open. Throws while nothing is sent yet: `job_not_found`, … */
   async serve(id: string, options: StreamOptions, response: Response): Promise<void> {
     const { after, previews, userId, revoked } = options;
     const job = await this.jobs.get(id, userId);
@@ -89,7 +89,6 @@ export class EventStreams implements OnModuleDestroy {
     const kept = await this.events.read(id);
     const outcome = await this.outcome(job);
     if (response.destroyed) return;
-    this.drain.draining.throwIfAborted();
     this.add(id, stream);
     // Heartbeats that are taken begin it anew.
     response.setTimeout(PATIENCE * this.heartbeat, () => response.destroy());
@@ -97,6 +96,8 @@ export class EventStreams implements OnModuleDestroy {
     if (revoked?.aborted) return leave();
     revoked?.addEventListener('abort', leave);
     if (outcome !== undefined) stream.finish(outcome, job);
+    // Not 503: a browser's EventSource would never come back.
+    else if (this.drain.draining.aborted) leave();
     else if (stream.wantsOutcome) await this.conclude(id, [stream]);
   }
 

@@ -46,6 +46,7 @@ export class JobPresenter {
       estimated_end_at: secondsOrNull(estimate.endAt),
       deadline_at: seconds(job.deadlineAt),
       attempts: job.attempts,
+      events_url: this.links.events(job.id) ?? null,
       result: job.result ? await this.picture(job) : null,
       error: job.error ? errorDetail(job.error) : null,
       webhook: toWebhook(job),

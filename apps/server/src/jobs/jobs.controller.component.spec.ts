@@ -32,6 +32,7 @@ describe(JobsController.name, () => {
       estimated_end_at: 1767225800,
       deadline_at: 1767229200,
       attempts: 0,
+      events_url: `https://pictures.example/v1/jobs/${JOB_ID}/events`,
       result: null,
       error: null,
       webhook: null,
@@ -202,6 +203,7 @@ describe(JobsController.name, () => {
       ['cursor=LTE', 'cursor', /next_cursor/],
       ['cursor=', 'cursor', /received ""$/],
       ['page=2', 'page', /only documented fields but received page$/],
+      ['page=2&sort=id', 'page', /only documented fields but received page, sort$/],
     ])('should refuse ?%s', async (query, param, message) => {
       const { status, body } = await get(`/v1/jobs?${query}`);
       expect(status).toBe(400);

@@ -23,10 +23,11 @@ import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/jobs';
 import { assertOwn, CallerKey, type ApiKey } from '../auth/api.key';
-import { RequireScope } from '../auth/scope.decorators';
+import { OrSigned, RequireScope } from '../auth/scope.decorators';
 import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { JOB_ERRORS, LOOKUP_ERRORS } from '../errors/error.groups';
+import { eventsOf, Links } from '../results/links';
 import { describeValue } from '../validation/describe.value';
 import { JOB_EVENT } from './event.schema';
 import { STREAM_HEADERS } from './event.stream';
@@ -106,6 +107,7 @@ export class JobsController {
     private readonly jobs: Jobs,
     private readonly presenter: JobPresenter,
     private readonly streams: EventStreams,
+    private readonly links: Links,
   ) {}
 
   /** Jobs, newest first. Finished ones are forgotten after the service's JOB_TTL. */
@@ -162,20 +164,20 @@ export class JobsController {
     return undefined;
   }
 
-  /** Follows a job by its events, until it ends. */
+  /** Follows a job by its events, until it ends. Where callers need keys: with one, or by a job's `events_url`. */
   @Get(':id/events')
   @RequireScope('read')
+  @OrSigned()
   @OfJob()
   @StreamsEvents()
-  @ApiErrors(...JOB_ERRORS, 'draining')
+  @ApiErrors(...JOB_ERRORS)
   async followJob(
     @Param('id', idOfJob) id: string,
     @Query() { previews }: JobEventsRequest,
     @Req() request: Request,
     @Res() response: Response,
-    @CallerKey() access?: ApiKey,
   ): Promise<void> {
-    const { userId, revoked } = access ?? {};
+    const { userId, revoked } = this.links.admit(eventsOf(id), request).access ?? {};
     if (request.method === 'HEAD') {
       await this.jobs.get(id, userId);
       response.set(STREAM_HEADERS).end();

@@ -43,6 +43,14 @@ export class JobEventsRequest {
   @OptionalText()
   @FlagText({ default: false })
   readonly previews?: boolean;
+
+  /** Of a signed address (`events_url`): when it ends, in Unix seconds. */
+  @OptionalText()
+  readonly expires?: string;
+
+  /** Of a signed address: what proves that this service made it, for this job and time. */
+  @OptionalText()
+  readonly signature?: string;
 }
 
 export class ProgressReply {
@@ -164,6 +172,13 @@ export class JobReply {
 
   /** Times that an engine began it. */
   readonly attempts!: number;
+
+  /**
+   * Where to follow it: a page's `EventSource` sends no key, so where keys are needed the address is signed and ends as
+   * links to pictures do; each reply has a fresh one. null: the service has nothing to sign with (its URL_SECRET).
+   * @example "http://localhost:8000/v1/jobs/0123456789abcdef01234567/events"
+   */
+  readonly events_url!: string | null;
 
   /** The picture, as its route answers it; null unless `succeeded`. */
   readonly result!: PictureReply | null;

@@ -39,7 +39,7 @@ describe(Metrics.name, () => {
     await http(api.url).get('/images/generated/ann-the-user/a.png').expect(404);
     const leaver = await RawConnection.open(
       api.url,
-      'PUT /v1/users/x/photo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1',
+      'PUT /v1/users/x/photo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1',
     );
     await new Promise((resolve) => setTimeout(resolve, 50));
     leaver.socket.destroy();

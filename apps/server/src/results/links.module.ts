@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { Config, signsLinks } from '@app/config';
+import { canSign, Config } from '@app/config';
 import { Jobs } from '@app/jobs';
 import { Storage, StorageModule } from '@app/storage';
 import { LinkSigner } from './link.signer';
@@ -10,7 +10,7 @@ import { urlSecret } from './url.secret';
 /** Seconds that a signed link is valid where URL_EXPIRY does not say: a day. */
 const LIFETIME = 86_400;
 
-/** Links to pictures: made for replies, checked by GET /images/{key}. */
+/** Links to pictures and to jobs' events: made for replies, checked by the routes that they lead to. */
 @Module({
   imports: [StorageModule],
   providers: [
@@ -26,7 +26,7 @@ const LIFETIME = 86_400;
 export class LinksModule {}
 
 async function openLinks(config: Config, adapter: HttpAdapterHost, storage: Storage): Promise<Links> {
-  const signer = signsLinks(config)
+  const signer = canSign(config)
     ? new LinkSigner(await urlSecret(config), config.URL_EXPIRY ?? LIFETIME)
     : undefined;
   return new Links(config, adapter, storage, signer);

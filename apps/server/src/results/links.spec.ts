@@ -1,6 +1,6 @@
 import type { HttpAdapterHost } from '@nestjs/core';
 import { S3Client } from '@aws-sdk/client-s3';
-import { loadConfig } from '@app/config';
+import { canSign, loadConfig } from '@app/config';
 import { S3Storage } from '@app/storage';
 import { MemoryStorage } from '../../../../test/support/memory.storage';
 import { LinkSigner } from './link.signer';
@@ -56,6 +56,36 @@ describe(Links.name, () => {
     expect(await new Links(config(), listening(), bucket(), signer).picture(KEY)).toContain(
       `${PLAIN}?expires=`,
     );
+  });
+
+  it.each<[string, Record<string, string>, boolean]>([
+    ['no keys', {}, false],
+    ['keys, with a secret of its own in DATA_DIR', { API_KEYS: '[]' }, true],
+    [
+      'keys and processes that share no secret',
+      { API_KEYS: '[]', REDIS_URL: 'redis://localhost', S3_BUCKET_NAME: 'pictures', URL_EXPIRY: '60' },
+      false,
+    ],
+    [
+      'keys and processes that share one',
+      {
+        ...{ API_KEYS: '[]', REDIS_URL: 'redis://localhost', S3_BUCKET_NAME: 'pictures' },
+        URL_SECRET: 'x'.repeat(32),
+      },
+      true,
+    ],
+  ])('should be signed where all processes can: %s', (_what, variables, signs) => {
+    expect(canSign(config(variables))).toBe(signs);
+  });
+
+  it('should lead to the events of a job where its callers can open that', () => {
+    const link = (variables: Record<string, string>, signs?: LinkSigner) =>
+      new Links(config(variables), listening(), new MemoryStorage(), signs).events('a1');
+    expect(link({})).toBe('https://pictures.example/v1/jobs/a1/events');
+    expect(link({ API_KEYS: '[]' }, signer)).toMatch(
+      /^https:\/\/pictures\.example\/v1\/jobs\/a1\/events\?expires=/,
+    );
+    expect(link({ API_KEYS: '[]' })).toBeUndefined();
   });
 
   it('should open nothing without a signer', () => {

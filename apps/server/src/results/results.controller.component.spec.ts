@@ -5,12 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { http } from '../../../../test/support/http';
+import { key } from '../../../../test/support/keys';
 import { startApi, type Api } from '../../../../test/support/api';
 import { Links } from './links';
 import { ResultsController } from './results.controller';
 
 /** There are keys; whose they are does not matter here. */
 const KEYS = JSON.stringify([{ name: 'test', sha256: '0'.repeat(64), scopes: ['read'] }]);
+const DRAWER = key('drawer', ['draw']);
+const OTHER = key('other', ['read'], 'bob');
 
 describe(ResultsController.name, () => {
   let api: Api;
@@ -60,7 +63,6 @@ describe(ResultsController.name, () => {
     '/images/generated/..%2favatars%2fann.png',
     '/images/generated%2f..%2favatars/ann.png',
     '/images/generated/..%5cavatars/ann.png',
-    '/images/generated//ann/memory_1.png',
     '/images/generated/ann%2fmemory_1.png',
     '/images/generated/ann/',
     '/images/generated/ann',
@@ -111,7 +113,7 @@ describe(ResultsController.name, () => {
     const freed = new Promise((resolve) => body.once('close', resolve));
     const { hostname, port } = new URL(impatient.url);
     const socket = connect(Number(port), hostname).on('error', () => undefined);
-    socket.write('GET /images/generated/2.png HTTP/1.1\r\nHost: x\r\n\r\n');
+    socket.write('GET /images/generated/2.png HTTP/1.1\r\nHost: localhost\r\n\r\n');
     socket.pause();
     await freed;
     expect(body.readableEnded).toBe(false);
@@ -125,7 +127,8 @@ describe(`${ResultsController.name} where callers need keys`, () => {
   let api: Api;
 
   beforeAll(async () => {
-    api = await startApi({ API_KEYS: KEYS, URL_EXPIRY: '600' });
+    const keys = [...(JSON.parse(KEYS) as unknown[]), DRAWER.entry, OTHER.entry];
+    api = await startApi({ API_KEYS: JSON.stringify(keys), URL_EXPIRY: '600' });
     await api.storage.put(KEY, Buffer.from('picture'), 'image/png');
     await api.storage.put('generated/2.png', Buffer.from('other'), 'image/png');
     await api.storage.put('avatars/ann.png', Buffer.from('secret'), 'image/png');
@@ -150,6 +153,31 @@ describe(`${ResultsController.name} where callers need keys`, () => {
       .get(pathname + search)
       .set('If-None-Match', headers.etag)
       .expect(304);
+  });
+
+  it.each([
+    ['basic authentication of an ingress', 'Basic YWRhOnNlY3JldA=='],
+    ['a token of somebody else', 'Bearer eyJhbGciOiJub25lIn0.e30.'],
+    ['a key without the scope', DRAWER.header.authorization],
+    ["another user's key", OTHER.header.authorization],
+    ['nothing that is known', 'x'],
+  ])('should judge a signature before what comes beside it: %s', async (_what, authorization) => {
+    const { pathname, search } = await signed();
+    const get = (path: string) => http(api.url).get(path).set('Authorization', authorization);
+    const { body } = await get(pathname + search).expect(200);
+    expect((body as Buffer).toString()).toBe('picture');
+    await http(api.url)
+      .head(pathname + search)
+      .set('Authorization', authorization)
+      .expect(200);
+    for (const path of [pathname, pathname + search.replace(/.$/, ''), `/images/generated/2.png${search}`]) {
+      expect([401, 403, 404]).toContain((await get(path)).status);
+    }
+  });
+
+  it('should tell who sends a key that is not known that it is the key', async () => {
+    const { body } = await http(api.url).get(`/images/${KEY}`).set('Authorization', 'Bearer x').expect(401);
+    expect(body).toMatchObject({ error: { message: expect.stringContaining('one that is not known') } });
   });
 
   it('should tell a stranger neither the picture nor whether there is one', async () => {
@@ -188,7 +216,6 @@ describe(`${ResultsController.name} where callers need keys`, () => {
     '/images/generated/ann/memory_1.png/../../2.png',
     '/images/generated/ann/memory_1.png%2f..%2f..%2f2.png',
     '/images/generated/ann/memory_1.png/',
-    '/images/generated//ann/memory_1.png',
     '/images/Generated/ann/memory_1.png',
     '/images/generated/ann/MEMORY_1.png',
     '/images/generated/ann/memory_1.png%00',

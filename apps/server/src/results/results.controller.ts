@@ -10,11 +10,11 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { Config, hasKeys } from '@app/config';
+import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { isFinished, Jobs } from '@app/jobs';
 import { Storage, type StoredObject } from '@app/storage';
-import { apiKeyOf, assertScope, CallerKey, type ApiKey } from '../auth/api.key';
+import { CallerKey, type ApiKey } from '../auth/api.key';
 import { RequireScope, SelfChecked } from '../auth/scope.decorators';
 import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
@@ -119,21 +119,11 @@ export class ResultsController {
    * that may read; one that is bound to a user, only that user's. Throws `unauthorized`, `forbidden`, `not_found`.
    */
   private admit(key: string, request: Request): string {
-    // A key is never used for a second picture. Private: it shows a person.
-    const forEver = 'private, max-age=31536000, immutable';
-    if (!hasKeys(this.config)) return forEver;
-    const seconds = this.links.secondsLeft(key, request.query);
+    const { seconds, access } = this.links.admit(key, request);
     if (seconds !== undefined) return `private, max-age=${seconds}, must-revalidate`;
-    const access = apiKeyOf(request);
-    if (!access) {
-      throw new ServiceError(
-        'unauthorized',
-        'This link is unsigned or has expired: GET /v1/jobs/{id} has a fresh one, and a caller with a key needs none',
-      );
-    }
-    assertScope(access, 'read');
     this.assertOwn(key, access);
-    return forEver;
+    // A key is never used for a second picture. Private: it shows a person.
+    return 'private, max-age=31536000, immutable';
   }
 
   /** A key that is bound to a user reaches only that user's pictures. */

@@ -24,7 +24,7 @@ describe(PictureBody.name, () => {
   /** A picture, followed by zeros: decoders do not mind. */
   const padded = (bytes: number) => Buffer.concat([png, Buffer.alloc(bytes - png.length)]);
   const begin = async (user: string, length: number, sent: Buffer) => {
-    const headers = `Host: x\r\nContent-Type: image/png\r\nContent-Length: ${length}`;
+    const headers = `Host: localhost\r\nContent-Type: image/png\r\nContent-Length: ${length}`;
     const connection = await RawConnection.open(
       api.url,
       `PUT /v1/users/${user}/avatar HTTP/1.1\r\n${headers}\r\n\r\n`,

@@ -10,6 +10,9 @@ const isDeeper = (value: unknown, depth: number): boolean =>
   value !== null &&
   (depth === 0 || Object.values(value).some((entry) => isDeeper(entry, depth - 1)));
 
+/** Unknown fields that an error names. */
+const MOST_NAMES = 10;
+
 /** Names that the transformer would leave out without a word, for they lead to prototypes. */
 const UNSAFE = ['__proto__', 'constructor'];
 
@@ -32,7 +35,7 @@ export class RequestPipe extends ValidationPipe {
       whitelist: true,
       forbidNonWhitelisted: true,
       transform: true, // to the class; never "50" to 50
-      exceptionFactory: (errors) => firstFault(errors),
+      exceptionFactory: toServiceError,
     });
   }
 
@@ -49,10 +52,23 @@ export class RequestPipe extends ValidationPipe {
       throw new ServiceError('invalid_request', `Expected a body nested at most ${MAX_DEPTH} deep`);
     }
     const unsafe = isDto || metadata.type === 'query' ? unsafeField(value) : undefined;
-    if (unsafe !== undefined) throw unknownField(unsafe);
+    if (unsafe !== undefined) throw unknownError([unsafe]);
     return super.transform(value, metadata);
   }
 }
+
+/** Unknown fields are told together: one that is misspelled is seldom alone. */
+function toServiceError(errors: ValidationError[]): ServiceError {
+  const unknown = unknownFields(errors);
+  return unknown.length > 0 ? unknownError(unknown) : firstFault(errors);
+}
+
+const unknownFields = (errors: ValidationError[], above = ''): string[] =>
+  errors.flatMap(({ property, constraints, children = [] }) =>
+    constraints && 'whitelistValidation' in constraints
+      ? [above + property]
+      : unknownFields(children, `${above}${property}.`),
+  );
 
 function firstFault(errors: ValidationError[]): ServiceError {
   const path: string[] = [];
@@ -63,17 +79,15 @@ function firstFault(errors: ValidationError[]): ServiceError {
     path.push(fault.property);
   }
   const param = path.join('.');
-  const constraints = fault.constraints ?? {};
-  if ('whitelistValidation' in constraints) {
-    return unknownField(param);
-  }
-  const { nestedValidation, ...rules } = constraints;
+  const { nestedValidation, ...rules } = fault.constraints ?? {};
   const expected = Object.values(rules)[0] ?? (nestedValidation && 'an object');
   const sentence = `Expected ${expected} for ${param} but received ${describeValue(fault.value)}`;
   return new ServiceError('invalid_request', sentence, param);
 }
 
-function unknownField(param: string): ServiceError {
-  const name = param.slice(0, 100);
-  return new ServiceError('invalid_request', `Expected only documented fields but received ${name}`, name);
+function unknownError(fields: string[]): ServiceError {
+  const names = fields.slice(0, MOST_NAMES).map((field) => field.slice(0, 100));
+  const others = fields.length > MOST_NAMES ? ` and ${fields.length - MOST_NAMES} more` : '';
+  const sentence = `Expected only documented fields but received ${names.join(', ')}${others}`;
+  return new ServiceError('invalid_request', sentence, names[0]);
 }
