@@ -68,7 +68,9 @@ export interface JobRecord {
   readonly version: number;
   /** 24 hexadecimal digits. */
   readonly id: string;
-  /** Whose share of the queue it takes: fairness, QUEUE_LIMIT_PER_USER and idempotency keys go by this. */
+  /** Whose share of the queue it takes: the key's, or where there are none the address's. Absent: written by 0.2. */
+  readonly account?: string;
+  /** Whose part of that share: turns within it, QUEUE_LIMIT_PER_USER and idempotency keys go by this. */
   readonly caller: string;
   readonly state: JobState;
   readonly picture: PictureJob;

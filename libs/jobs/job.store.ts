@@ -1,10 +1,10 @@
 import type { Change, JobDraft, JobRecord, JobState } from './job.record';
-import type { PictureRoute } from './picture.job';
+import type { PictureJob, PictureRoute } from './picture.job';
 
 export interface Admission {
-  /** Jobs that may be queued or running at a time. */
+  /** See `hasRoom` in fair.share.ts. */
   readonly limit: number;
-  /** The same of one caller; undefined: no bound. */
+  /** Jobs that one caller of the account may have queued or running; undefined: no bound. */
   readonly limitPerCaller?: number;
 }
 
@@ -31,17 +31,10 @@ export interface JobPage {
   readonly next?: number;
 }
 
-/** Queued jobs of one size, summed up. */
-export interface Work {
-  readonly width: number;
-  readonly height: number;
+/** A queued job, and what its duration depends on. */
+export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height' | 'steps'> {
   /** With a reference picture, which the engine encodes first. */
   readonly reference: boolean;
-  readonly jobs: number;
-  /** Sampling steps of all of them. */
-  readonly steps: number;
-  /** Pieces of the prompts (`textPieces`) of all of them; undefined: as many as is usual. */
-  readonly pieces?: number;
 }
 
 /** Idempotency keys answer for this long after their job was created, in milliseconds. */
@@ -76,8 +69,11 @@ export abstract class JobStore {
 
   abstract list(query: JobQuery): Promise<JobPage>;
 
-  /** Queued jobs before this one in the fair order, by size; undefined when it is not queued. Sum of `jobs` + 1 is its position. */
-  abstract ahead(id: string): Promise<readonly Work[] | undefined>;
+  /** All queued jobs in the fair order. Costs as much as there are: Estimates asks once for many. */
+  abstract queued(): Promise<readonly QueuedJob[]>;
+
+  /** What `accept` finds with this limit, for the account as a whole. */
+  abstract hasRoom(account: string, limit: number): Promise<boolean>;
 
   abstract count(): Promise<{ readonly queued: number; readonly running: number }>;
 

@@ -47,7 +47,7 @@ export class Jobs implements OnApplicationShutdown {
       case 'mismatch':
         throw mismatch();
       case 'queue_full':
-        throw full('queue_full', `${limit} jobs (QUEUE_LIMIT)`, await this.estimates.untilPlace());
+        throw await this.queueFull();
       case 'caller_full': {
         const most = `${QUEUE_LIMIT_PER_USER} jobs of one caller (QUEUE_LIMIT_PER_USER)`;
         throw full('caller_queue_full', most, await this.estimates.untilPlace());
@@ -65,12 +65,13 @@ export class Jobs implements OnApplicationShutdown {
   }
 
   /** Refuses early what `submit` would: before pictures are fetched and copied. */
-  async assertRoom(): Promise<void> {
-    const { QUEUE_LIMIT: limit } = this.config;
-    const { queued, running } = await this.store.count();
-    if (queued + running >= limit) {
-      throw full('queue_full', `${limit} jobs (QUEUE_LIMIT)`, await this.estimates.untilPlace());
-    }
+  async assertRoom(account: string): Promise<void> {
+    if (!(await this.store.hasRoom(account, this.config.QUEUE_LIMIT))) throw await this.queueFull();
+  }
+
+  private async queueFull(): Promise<ServiceError> {
+    const most = `${this.config.QUEUE_LIMIT} jobs (QUEUE_LIMIT; fewer while others share the queue)`;
+    return full('queue_full', most, await this.estimates.untilPlace());
   }
 
   /** The job of an idempotency key; throws `idempotency_mismatch` when it was another request. */

@@ -5,12 +5,13 @@ import {
   type Admission,
   type JobPage,
   type JobQuery,
-  type Work,
+  type QueuedJob,
 } from '../job.store';
+import { fairOrder, hasRoom } from '../fair.share';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
 import { columns, fromRow, toJson, type JobRow } from './job.row';
-import { prepareStatements, type Statements } from './job.statements';
+import { prepareStatements, type QueuedRow, type Statements } from './job.statements';
 
 /** The records in DATA_DIR. See jobs.schema.ts for what is where. */
 export class SqliteJobStore extends JobStore {
@@ -77,15 +78,32 @@ export class SqliteJobStore extends JobStore {
     });
   }
 
-  ahead(id: string): Promise<readonly Work[] | undefined> {
+  queued(): Promise<readonly QueuedJob[]> {
     return this.read(() => {
-      const job = this.record(id);
-      if (job?.state !== 'queued') return undefined;
-      const { start, seq } = job.place;
-      return this.statements.ahead
-        .all(start, seq)
-        .map(({ reference, ...work }) => ({ ...work, reference: reference === 1 }));
+      const lines = new Map<string, { readonly finish: number; readonly jobs: QueuedRow[] }>();
+      for (const row of this.statements.queued.all()) {
+        const { account } = row;
+        const line = lines.get(account) ?? {
+          finish: this.statements.account.get(account)?.finish ?? 0,
+          jobs: [],
+        };
+        line.jobs.push(row);
+        lines.set(account, line);
+      }
+      return fairOrder([...lines.values()], this.statements.virtualTime.get()!.value).map(
+        ({ id, width, height, steps, reference }) => ({
+          id,
+          width,
+          height,
+          steps,
+          reference: reference === 1,
+        }),
+      );
     });
+  }
+
+  hasRoom(account: string, limit: number): Promise<boolean> {
+    return this.read(() => this.room(account, limit));
   }
 
   now(): Promise<number> {
@@ -123,6 +141,7 @@ export class SqliteJobStore extends JobStore {
       if (!job) return;
       this.freeKey(job);
       this.statements.remove.run(id);
+      this.statements.forgetAccount.run(accountOf(job));
     });
   }
 
@@ -143,19 +162,24 @@ export class SqliteJobStore extends JobStore {
     return { outcome: 'replayed', job: this.record(known.id)! };
   }
 
-  private refuse({ caller }: JobDraft, { limit, limitPerCaller }: Admission): Acceptance | undefined {
-    if (this.statements.active.get()!.jobs >= limit) return { outcome: 'queue_full' };
+  private refuse(draft: JobDraft, { limit, limitPerCaller }: Admission): Acceptance | undefined {
+    if (!this.room(accountOf(draft), limit)) return { outcome: 'queue_full' };
     if (limitPerCaller === undefined) return undefined;
-    return this.statements.activeOf.get(caller)!.jobs >= limitPerCaller
+    return this.statements.activeOfCaller.get(accountOf(draft), draft.caller)!.jobs >= limitPerCaller
       ? { outcome: 'caller_full' }
       : undefined;
   }
 
+  private room(account: string, limit: number): boolean {
+    return hasRoom(this.statements.activeOf.get(account)!.jobs, this.statements.active.get()!.jobs, limit);
+  }
+
   private insert({ cost, ...draft }: JobDraft): Acceptance {
-    const { start } = this.statements.start.get(draft.caller)!;
+    const { start } = this.statements.start.get(accountOf(draft), draft.caller)!;
     const finish = start + cost;
     const { lastInsertRowid } = this.statements.insert.run(
-      ...[draft.id, draft.caller, draft.picture.userId ?? null, draft.picture.route, start, finish],
+      ...[draft.id, accountOf(draft), draft.caller, draft.picture.userId ?? null, draft.picture.route],
+      ...[start, finish],
       ...[draft.picture.width, draft.picture.height, draft.picture.steps],
       draft.picture.referenceKey === undefined ? 0 : 1,
       ...columns(draft),
@@ -170,9 +194,21 @@ export class SqliteJobStore extends JobStore {
 
   private replace(job: JobRecord, changed: JobRecord): JobRecord {
     this.statements.update.run(...columns(changed), toJson(changed), job.id);
-    if (job.state === 'queued' && changed.state === 'running') this.statements.advance.run(job.place.start);
+    if (job.state === 'queued' && changed.state === 'running') this.advance(job);
+    if (isFinished(changed)) this.statements.forgetAccount.run(accountOf(job));
     if (!changed.idempotency) this.freeKey(job);
     return { ...changed, place: job.place };
+  }
+
+  /** Its account's turn is over where the next one's begins. */
+  private advance(job: JobRecord): void {
+    const { statements } = this;
+    const account = accountOf(job);
+    const { start, finish } = job.place;
+    const known = statements.account.get(account);
+    const turn = Math.max(statements.virtualTime.get()!.value, known?.finish ?? 0);
+    statements.advance.run(turn);
+    statements.putAccount.run(account, Math.max(known?.virtual_time ?? 0, start), turn + finish - start);
   }
 
   /** Its key may be another job's by now. */
@@ -191,3 +227,5 @@ export class SqliteJobStore extends JobStore {
 
 /** The work is done at once; only its outcome comes as a promise. */
 const settle = <T>(work: () => T): Promise<T> => new Promise((resolve) => resolve(work()));
+
+const accountOf = ({ account = '' }: Pick<JobRecord, 'account'>): string => account;

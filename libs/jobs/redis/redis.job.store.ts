@@ -7,12 +7,12 @@ import {
   type JobPage,
   type JobQuery,
   KEY_TTL,
-  type Work,
+  type QueuedJob,
 } from '../job.store';
 import { nextDeliveryAt } from '../webhook.outbox';
-import { parse, RedisJobIndex, type Waiting } from './redis.job.index';
+import { parse, RedisJobIndex } from './redis.job.index';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
-import { difference, RedisKeys, sumWork, waitingMember, waitingTail } from './redis.keys';
+import { difference, idOfWaiting, RedisKeys, waitingMember, waitingTail } from './redis.keys';
 import { runScript } from './redis.scripts';
 
 interface Revision {
@@ -21,14 +21,14 @@ interface Revision {
 }
 
 /** What the queue reads of the records; it writes none. */
-export type QueuedRecords = Pick<RedisJobStore, 'find' | 'waiting' | 'running' | 'virtualTime'>;
+export type QueuedRecords = Pick<RedisJobStore, 'keys' | 'find' | 'queuedIds' | 'running' | 'adopt'>;
 
 /**
  * Records in Redis: a hash each, and sorted sets that list them. A change reads a record, and writes it and its sets by
  * a script that first compares the revision.
  */
 export class RedisJobStore extends JobStore {
-  private readonly keys: RedisKeys;
+  readonly keys: RedisKeys;
   private readonly index: RedisJobIndex;
 
   constructor(
@@ -43,7 +43,7 @@ export class RedisJobStore extends JobStore {
   async accept(draft: JobDraft, admission: Admission): Promise<Acceptance> {
     const acceptance = await this.admit(draft, admission);
     if (acceptance.outcome !== 'queue_full' && acceptance.outcome !== 'caller_full') return acceptance;
-    return (await this.index.repair(draft.caller)) ? this.admit(draft, admission) : acceptance;
+    return (await this.index.repair(draft)) ? this.admit(draft, admission) : acceptance;
   }
 
   private async admit(
@@ -51,21 +51,22 @@ export class RedisJobStore extends JobStore {
     { limit, limitPerCaller }: Admission,
   ): Promise<Acceptance> {
     const { keys } = this;
-    const { id, caller, idempotency } = draft;
+    const { id, caller, account = '', idempotency } = draft;
     const [outcome, json] = await this.script<[string, string?]>(
       'write',
       'jobAccept',
       [
         keys.job(id),
         keys.seq,
-        keys.virtualTime,
+        keys.times(account),
         keys.idempotency(caller, idempotency?.key ?? ''),
         keys.state('queued'),
         keys.state('running'),
-        keys.live(caller),
-        keys.waiting,
+        keys.live(caller, account),
+        keys.waiting(account),
         keys.deadlines,
         keys.webhooks,
+        keys.accounts,
         ...keys.lists(draft),
       ],
       [
@@ -77,9 +78,10 @@ export class RedisJobStore extends JobStore {
         draft.deadlineAt,
         idempotency ? 1 : 0,
         idempotency ? draft.createdAt + KEY_TTL - (await this.now()) : 0,
-        waitingTail(id, draft.picture),
+        waitingTail(id, draft.picture, cost),
         keys.job(''),
         nextDeliveryAt(draft) ?? '',
+        account,
       ],
     );
     if (json === undefined) return { outcome: outcome as 'queue_full' | 'caller_full' };
@@ -122,12 +124,14 @@ export class RedisJobStore extends JobStore {
     return this.index.page(query);
   }
 
-  async ahead(id: string): Promise<readonly Work[] | undefined> {
-    const job = await this.find(id);
-    if (!job) return undefined;
-    const member = waitingMember(job.place.seq, waitingTail(id, job.picture));
-    const members = await this.script<string[] | null>('read', 'jobsBefore', [this.keys.waiting], [member]);
-    return members === null ? undefined : sumWork(members);
+  queued(): Promise<readonly QueuedJob[]> {
+    return this.index.waiting();
+  }
+
+  async hasRoom(account: string, limit: number): Promise<boolean> {
+    const { keys } = this;
+    const sets = [keys.state('queued'), keys.state('running'), keys.waiting(account)];
+    return (await this.script('read', 'jobsRoom', sets, [account, keys.job(''), limit])) === 1;
   }
 
   async count(): Promise<{ readonly queued: number; readonly running: number }> {
@@ -167,17 +171,29 @@ export class RedisJobStore extends JobStore {
     await this.redis.run('write', (client) => client.set(`${this.keys.job('')}check`, '', 'PX', 1_000));
   }
 
-  /** All queued jobs in the fair order; for the queue, which keeps BullMQ in step with them. */
-  waiting(): Promise<Waiting[]> {
-    return this.index.waiting();
+  /** For the queue, which keeps BullMQ in step with them. */
+  queuedIds(): Promise<readonly string[]> {
+    return this.index.queued();
   }
 
   running(): Promise<readonly string[]> {
     return this.index.running();
   }
 
-  async virtualTime(): Promise<number> {
-    return Number(await this.redis.run('read', (client) => client.get(this.keys.virtualTime)));
+  /** Queued jobs of processes that know no accounts get a place among those of none. */
+  async adopt(): Promise<void> {
+    const { keys } = this;
+    const { legacyWaiting } = keys;
+    for (const member of await this.redis.run('read', (client) => client.zrange(legacyWaiting, '0', '-1'))) {
+      const job = await this.find(idOfWaiting(member));
+      await this.redis.run('write', async (client) => {
+        if (job?.state === 'queued') {
+          await client.zadd(keys.waiting(''), job.place.start, waitingMember(job));
+          await client.sadd(keys.accounts, '');
+        }
+        await client.zrem(legacyWaiting, member);
+      });
+    }
   }
 
   private async revision(id: string): Promise<Revision | undefined> {
@@ -190,6 +206,7 @@ export class RedisJobStore extends JobStore {
   /** Resolves to false when another change came first. */
   private async replace({ job: old, rev }: Revision, job: JobRecord | undefined, json: string) {
     const { keys } = this;
+    const { account = '' } = old;
     const changes = difference(keys.entries(old), job ? keys.entries(job) : []);
     const begins = old.state === 'queued' && job?.state === 'running';
     const frees = old.idempotency && !job?.idempotency;
@@ -197,12 +214,18 @@ export class RedisJobStore extends JobStore {
     const done = await this.script<0 | 1>(
       'write',
       'jobChange',
-      [keys.job(old.id), keys.virtualTime, idempotencyKey, ...changes.map(({ key }) => key)],
+      [
+        ...[keys.job(old.id), keys.virtualTime, idempotencyKey],
+        ...[keys.times(account), keys.accounts, keys.waiting(account), keys.state('running')],
+        ...changes.map(({ key }) => key),
+      ],
       [
         rev,
         json,
-        begins ? old.place.start : '',
+        ...(begins ? [old.place.start, old.place.finish - old.place.start] : ['', '']),
         frees ? old.id : '',
+        account,
+        keys.job(''),
         ...changes.flatMap(({ score, member }) => [score, member]),
       ],
     );

@@ -2,7 +2,7 @@ import type { Queue } from 'bullmq';
 import type { Rescue } from '../job.queue';
 import type { RedisConnection } from './redis.connection';
 import type { QueuedRecords } from './redis.job.store';
-import type { RedisPriorities } from './redis.priorities';
+import type { RedisTurns } from './redis.turns';
 
 /** Jobs that are looked up at a time. */
 const CHUNK = 200;
@@ -16,7 +16,7 @@ export async function reconcile(
   redis: RedisConnection,
   queue: Queue,
   records: QueuedRecords,
-  priorities: RedisPriorities,
+  turns: RedisTurns,
   rescue: Rescue,
 ): Promise<void> {
   const unknown = async (ids: readonly string[]): Promise<Set<string>> => {
@@ -26,9 +26,9 @@ export async function reconcile(
     return new Set(ids.filter((_, index) => found[index] === 0));
   };
 
-  for (const jobs of chunks(await records.waiting())) {
-    const missing = await unknown(jobs.map(({ id }) => id));
-    await Promise.all(jobs.filter(({ id }) => missing.has(id)).map((job) => priorities.add(job)));
+  await records.adopt();
+  for (const ids of chunks(await records.queuedIds())) {
+    await Promise.all([...(await unknown(ids))].map((id) => turns.add(id)));
   }
   for (const ids of chunks(await records.running())) {
     for (const id of await unknown(ids)) {
@@ -36,7 +36,7 @@ export async function reconcile(
       // Another process may have rescued it already, and a third have begun it again.
       if (!orphan || (await unknown([id])).size === 0) continue;
       const job = await rescue(orphan);
-      if (job?.state === 'queued') await priorities.add({ id, start: job.place.start });
+      if (job?.state === 'queued') await turns.add(id);
     }
   }
 }

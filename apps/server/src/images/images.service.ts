@@ -94,11 +94,13 @@ export class ImagesService {
 
     this.drafter.assertAccepting();
     await this.disk.assertEnough();
-    await this.jobs.assertRoom();
+    await this.jobs.assertRoom(call.account);
     const draft = await this.drafter.draft(options, intent, caller, signal);
     const bounded = named !== undefined;
     try {
-      const submitted = await this.jobs.submit({ ...draft, ...(idempotency && { idempotency }) }, bounded);
+      const { account } = call;
+      const job = { ...draft, account, ...(idempotency && { idempotency }) };
+      const submitted = await this.jobs.submit(job, bounded);
       if (submitted.replayed) await this.drafter.discard(draft);
       else if (this.config.LOG_PROMPTS) this.logPrompts(submitted.job);
       return submitted;
@@ -143,7 +145,7 @@ export class ImagesService {
   }
 }
 
-/** Who does not say for whom it is shares the queue by its key, and all of them as one where there are no keys. */
+/** Whoever does not say for whom it is, is one caller of its account. */
 const unnamed = ({ apiKey }: RequestContext): string => (apiKey ? `key:${apiKey.name}` : '');
 
 /** Seconds that the caller waits at most: 0 not at all, undefined as long as it takes. */
