@@ -51,6 +51,10 @@ export const ERRORS = {
   method_not_allowed: invalid(405, 'the path exists but not with this method; see Allow'),
   request_timeout: { ...invalid(408, 'the request, or its body, did not arrive in time'), retry: true },
   cancelled: invalid(409, 'the request was cancelled before its picture was stored'),
+  result_gone: {
+    ...missing('what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again'),
+    status: 410,
+  },
   payload_too_large: invalid(413, 'the body is too large'),
   unsupported_picture: invalid(422, 'not a complete still PNG, JPEG or WebP picture within the limits'),
   ip_adapter_disabled: invalid(422, 'the service runs without an IP-Adapter'),

@@ -70,7 +70,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         expect(await again()).toEqual({ outcome: 'replayed', job });
         const running = await run(job);
         expect(await again()).toEqual({ outcome: 'replayed', job: running });
-        expect(await store.findByKey('alice', 'a')).toEqual(running);
+        expect(await store.findByKey('alice', 'a')).toEqual({ fingerprint: 'same', job: running });
         expect(await store.count()).toEqual({ queued: 0, running: 1 });
       });
 
@@ -78,7 +78,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         const job = await accept(mark('a'));
         expect(await store.accept(draft(mark('a', 'other')), ROOMY)).toEqual({ outcome: 'mismatch' });
         await accept({ caller: 'bob', ...mark('a', 'other') });
-        expect((await store.findByKey('alice', 'a'))!.id).toBe(job.id);
+        expect((await store.findByKey('alice', 'a'))!.job!.id).toBe(job.id);
       });
 
       it('should accept one of fifty requests with one key', async () => {
@@ -158,17 +158,35 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         expect(await store.findByKey('alice', 'a')).toBeUndefined();
         const job = await accept(mark('a', 'other'));
         await store.remove(old.id);
-        expect((await store.findByKey('alice', 'a'))!.id).toBe(job.id);
+        expect((await store.findByKey('alice', 'a'))!.job!.id).toBe(job.id);
       });
 
       it('should hold for nearly their time', async () => {
         const job = await accept({ ...mark('a'), createdAt: Date.now() - KEY_TTL + 60_000 });
-        expect((await store.findByKey('alice', 'a'))!.id).toBe(job.id);
+        expect((await store.findByKey('alice', 'a'))!.job!.id).toBe(job.id);
       });
 
       it('should go with a removed job', async () => {
         const job = await accept(mark('a'));
         await store.remove(job.id);
+        expect(await store.findByKey('alice', 'a')).toBeUndefined();
+        await accept(mark('a', 'other'));
+      });
+
+      it('should hold for their time when the job is forgotten, also against other requests', async () => {
+        const job = await accept(mark('a'));
+        await cancel(await accept({ caller: 'bob', ...mark('a') }));
+        await store.remove(job.id, 'holds');
+        expect(await store.find(job.id)).toBeUndefined();
+        expect(await store.findByKey('alice', 'a')).toEqual({ fingerprint: 'same' });
+        expect(await store.accept(draft(mark('a')), ROOMY)).toEqual({ outcome: 'forgotten' });
+        expect(await store.accept(draft(mark('a', 'other')), ROOMY)).toEqual({ outcome: 'mismatch' });
+        await accept({ caller: 'bob', ...mark('a', 'other') });
+      });
+
+      it('should hold for no longer than their time when the job is forgotten', async () => {
+        const old = await accept({ ...mark('a'), createdAt: Date.now() - KEY_TTL - 1000 });
+        await store.remove(old.id, 'holds');
         expect(await store.findByKey('alice', 'a')).toBeUndefined();
         await accept(mark('a', 'other'));
       });
@@ -180,7 +198,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         expect(await store.findByKey('alice', 'a')).toBeUndefined();
         const next = await accept(mark('a', 'other'));
         await store.update(job.id, (record) => ({ ...record, crashes: 1 }));
-        expect((await store.findByKey('alice', 'a'))!.id).toBe(next.id);
+        expect((await store.findByKey('alice', 'a'))!.job!.id).toBe(next.id);
       });
     });
 

@@ -10,8 +10,8 @@ export interface Admission {
 
 export type Acceptance =
   | { readonly outcome: 'accepted' | 'replayed'; readonly job: JobRecord }
-  /** The idempotency key belongs to another request. */
-  | { readonly outcome: 'mismatch' }
+  /** The idempotency key belongs to another request, or to a job that was forgotten. */
+  | { readonly outcome: 'mismatch' | 'forgotten' }
   | { readonly outcome: 'queue_full' | 'caller_full' };
 
 export interface JobQuery {
@@ -37,6 +37,13 @@ export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height' | 
   readonly reference: boolean;
 }
 
+/** What an idempotency key belongs to. */
+export interface KeyHolder {
+  readonly fingerprint: string;
+  /** Absent: it was forgotten. */
+  readonly job?: JobRecord;
+}
+
 /** Idempotency keys answer for this long after their job was created, in milliseconds. */
 export const KEY_TTL = 24 * 3600 * 1000;
 
@@ -51,14 +58,14 @@ export const KEY_TTL = 24 * 3600 * 1000;
 export abstract class JobStore {
   /**
    * Writes a new job, its idempotency key and its place at once, or nothing. In this order: a known key (younger than
-   * KEY_TTL, its job still there) answers `replayed` with its job, or `mismatch`; then the limits. The place is that of fair.share.ts.
+   * KEY_TTL) answers `replayed` with its job, `forgotten`, or `mismatch`; then the limits. The place is that of fair.share.ts.
    */
   abstract accept(draft: JobDraft, admission: Admission): Promise<Acceptance>;
 
   abstract find(id: string): Promise<JobRecord | undefined>;
 
-  /** The job that a key belongs to, younger than KEY_TTL. */
-  abstract findByKey(caller: string, key: string): Promise<JobRecord | undefined>;
+  /** Of a key that is younger than KEY_TTL. */
+  abstract findByKey(caller: string, key: string): Promise<KeyHolder | undefined>;
 
   /**
    * Replaces a record by `change` of it, one after the other: no change is lost. `change` is pure, may be called more
@@ -86,8 +93,8 @@ export abstract class JobStore {
   /** Jobs that finished before `time` and have no pending webhook delivery, oldest first; at most 100. */
   abstract finishedBefore(time: number): Promise<readonly string[]>;
 
-  /** Removes a record, its key and its place; fine when there is none. */
-  abstract remove(id: string): Promise<void>;
+  /** Removes a record and its place; fine when there is none. Its key is free then, or holds for the rest of its time. */
+  abstract remove(id: string, key?: 'frees' | 'holds'): Promise<void>;
 
   /** The time by which jobs are dated, in milliseconds: of all processes the same, whatever their own clocks say. */
   abstract now(): Promise<number>;

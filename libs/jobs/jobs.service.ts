@@ -11,6 +11,7 @@ import { JobQueue } from './job.queue';
 import { isFinished, type JobDraft, type JobError, type JobRecord } from './job.record';
 import { JobStore, type JobPage, type JobQuery } from './job.store';
 import * as to from './job.transitions';
+import { full, mismatch, resultGone } from './refusals';
 import { untilFinished } from './until.finished';
 import * as outbox from './webhook.outbox';
 
@@ -36,7 +37,7 @@ export class Jobs implements OnApplicationShutdown {
 
   /**
    * Accepts a job; when this resolves it survives whatever comes. `replayed`: the idempotency key has its job already.
-   * Throws `idempotency_mismatch`, `queue_full`, `caller_queue_full`, `storage_unavailable`, `draining`.
+   * Throws `idempotency_mismatch`, `result_gone`, `queue_full`, `caller_queue_full`, `storage_unavailable`, `draining`.
    */
   async submit(draft: JobDraft, bounded: boolean): Promise<{ job: JobRecord; replayed: boolean }> {
     this.drain.draining.throwIfAborted();
@@ -46,6 +47,8 @@ export class Jobs implements OnApplicationShutdown {
     switch (acceptance.outcome) {
       case 'mismatch':
         throw mismatch();
+      case 'forgotten':
+        throw resultGone();
       case 'queue_full':
         throw await this.queueFull();
       case 'caller_full': {
@@ -74,11 +77,13 @@ export class Jobs implements OnApplicationShutdown {
     return full('queue_full', most, await this.estimates.untilPlace());
   }
 
-  /** The job of an idempotency key; throws `idempotency_mismatch` when it was another request. */
+  /** The job of an idempotency key; throws `idempotency_mismatch` when it was another request, `result_gone`. */
   async findByKey(caller: string, key: string, fingerprint: string): Promise<JobRecord | undefined> {
-    const job = await this.store.findByKey(caller, key);
-    if (job && job.idempotency?.fingerprint !== fingerprint) throw mismatch();
-    return job;
+    const holder = await this.store.findByKey(caller, key);
+    if (!holder) return undefined;
+    if (holder.fingerprint !== fingerprint) throw mismatch();
+    if (!holder.job) throw resultGone();
+    return holder.job;
   }
 
   /** With a `userId`, a job of anybody else is as good as none. Throws `job_not_found`. */
@@ -122,10 +127,15 @@ export class Jobs implements OnApplicationShutdown {
     await this.remove(job);
   }
 
+  /** As `remove`, for a job whose time is over: its idempotency key still answers. */
+  async forget(job: JobRecord): Promise<void> {
+    await this.remove(job, 'holds');
+  }
+
   /** Removes a record and everything that is kept beside it, but not its picture. */
-  async remove({ id, picture }: JobRecord): Promise<void> {
+  async remove({ id, picture }: JobRecord, key: 'frees' | 'holds' = 'frees'): Promise<void> {
     if (picture.referenceKey) await this.storage.delete(picture.referenceKey);
-    await this.store.remove(id);
+    await this.store.remove(id, key);
     await this.events.forget(id);
   }
 
@@ -235,14 +245,3 @@ export class Jobs implements OnApplicationShutdown {
     }
   }
 }
-
-const mismatch = () =>
-  new ServiceError(
-    'idempotency_mismatch',
-    'Expected the same route and body as before for this Idempotency-Key but received others',
-  );
-
-const full = (code: 'queue_full' | 'caller_queue_full', most: string, seconds: number) =>
-  new ServiceError(code, `Expected at most ${most} at a time; send the request again later`, undefined, {
-    retryAfter: seconds,
-  });

@@ -32,6 +32,7 @@ export const prepareStatements = (database: JobsDatabase) => ({
   putKey: database.prepare<[caller: string, key: string, id: string, fingerprint: string, createdAt: number]>(
     'REPLACE INTO keys (caller, key, id, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)',
   ),
+  dropKeys: database.prepare<[before: number]>('DELETE FROM keys WHERE created_at <= ?'),
   freeKey: database.prepare<[caller: string, key: string, id: string]>(
     'DELETE FROM keys WHERE caller = ? AND key = ? AND id = ?',
   ),

@@ -61,4 +61,8 @@ export const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   INSERT INTO accounts SELECT '', value, 0 FROM meta WHERE name = 'virtual_time';
   `,
+  // Keys outlive their jobs.
+  `
+  CREATE INDEX keys_by_age ON keys (created_at);
+  `,
 ];

@@ -5,6 +5,7 @@ import {
   type Admission,
   type JobPage,
   type JobQuery,
+  type KeyHolder,
   type QueuedJob,
 } from '../job.store';
 import { fairOrder, hasRoom } from '../fair.share';
@@ -32,10 +33,10 @@ export class SqliteJobStore extends JobStore {
     return this.read(() => this.record(id));
   }
 
-  findByKey(caller: string, key: string): Promise<JobRecord | undefined> {
+  findByKey(caller: string, key: string): Promise<KeyHolder | undefined> {
     return this.read(() => {
       const known = this.statements.key.get(caller, key, Date.now() - KEY_TTL);
-      return known && this.record(known.id);
+      return known && { fingerprint: known.fingerprint, job: this.record(known.id) };
     });
   }
 
@@ -135,11 +136,11 @@ export class SqliteJobStore extends JobStore {
     return this.read(() => this.statements.finishedBefore.all(time).map(({ id }) => id));
   }
 
-  remove(id: string): Promise<void> {
+  remove(id: string, key: 'frees' | 'holds' = 'frees'): Promise<void> {
     return this.database.writeTogether(() => {
       const job = this.record(id);
       if (!job) return;
-      this.freeKey(job);
+      if (key === 'frees') this.freeKey(job);
       this.statements.remove.run(id);
       this.statements.forgetAccount.run(accountOf(job));
     });
@@ -159,7 +160,8 @@ export class SqliteJobStore extends JobStore {
     const known = this.statements.key.get(caller, idempotency.key, Date.now() - KEY_TTL);
     if (!known) return undefined;
     if (known.fingerprint !== idempotency.fingerprint) return { outcome: 'mismatch' };
-    return { outcome: 'replayed', job: this.record(known.id)! };
+    const job = this.record(known.id);
+    return job ? { outcome: 'replayed', job } : { outcome: 'forgotten' };
   }
 
   private refuse(draft: JobDraft, { limit, limitPerCaller }: Admission): Acceptance | undefined {
@@ -187,6 +189,7 @@ export class SqliteJobStore extends JobStore {
     );
     if (draft.idempotency) {
       const { key, fingerprint } = draft.idempotency;
+      this.statements.dropKeys.run(Date.now() - KEY_TTL);
       this.statements.putKey.run(draft.caller, key, draft.id, fingerprint, draft.createdAt);
     }
     return { outcome: 'accepted', job: { ...draft, place: { seq: Number(lastInsertRowid), start, finish } } };

@@ -6,13 +6,14 @@ import {
   JobStore,
   type JobPage,
   type JobQuery,
+  type KeyHolder,
   KEY_TTL,
   type QueuedJob,
 } from '../job.store';
 import { nextDeliveryAt } from '../webhook.outbox';
 import { parse, RedisJobIndex } from './redis.job.index';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
-import { difference, idOfWaiting, RedisKeys, waitingMember, waitingTail } from './redis.keys';
+import { difference, RedisKeys, waitingTail } from './redis.keys';
 import { runScript } from './redis.scripts';
 
 interface Revision {
@@ -21,7 +22,7 @@ interface Revision {
 }
 
 /** What the queue reads of the records; it writes none. */
-export type QueuedRecords = Pick<RedisJobStore, 'keys' | 'find' | 'queuedIds' | 'running' | 'adopt'>;
+export type QueuedRecords = Pick<RedisJobStore, 'keys' | 'find' | 'queuedIds' | 'running'>;
 
 /**
  * Records in Redis: a hash each, and sorted sets that list them. A change reads a record, and writes it and its sets by
@@ -85,6 +86,8 @@ export class RedisJobStore extends JobStore {
       ],
     );
     if (json === undefined) return { outcome: outcome as 'queue_full' | 'caller_full' };
+    if (outcome === 'forgotten')
+      return { outcome: json === idempotency?.fingerprint ? 'forgotten' : 'mismatch' };
     const job = parse(json);
     if (outcome === 'accepted') return { outcome, job };
     const same = job.idempotency?.fingerprint === idempotency?.fingerprint;
@@ -95,9 +98,13 @@ export class RedisJobStore extends JobStore {
     return (await this.revision(id))?.job;
   }
 
-  async findByKey(caller: string, key: string): Promise<JobRecord | undefined> {
-    const id = await this.redis.run('read', (client) => client.get(this.keys.idempotency(caller, key)));
-    return id === null ? undefined : this.find(id);
+  async findByKey(caller: string, key: string): Promise<KeyHolder | undefined> {
+    const held = await this.redis.run('read', (client) => client.get(this.keys.idempotency(caller, key)));
+    if (held === null) return undefined;
+    const [id, forgotten] = held.split(':');
+    if (forgotten) return { fingerprint: forgotten };
+    const job = await this.find(id);
+    return job?.idempotency && { fingerprint: job.idempotency.fingerprint, job };
   }
 
   async update(id: string, change: Change): Promise<JobRecord | undefined> {
@@ -112,10 +119,10 @@ export class RedisJobStore extends JobStore {
     }
   }
 
-  async remove(id: string): Promise<void> {
+  async remove(id: string, key: 'frees' | 'holds' = 'frees'): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       const old = await this.revision(id);
-      if (!old || (await this.replace(old, undefined, ''))) return;
+      if (!old || (await this.replace(old, undefined, '', key))) return;
       await this.pause(attempt);
     }
   }
@@ -180,22 +187,6 @@ export class RedisJobStore extends JobStore {
     return this.index.running();
   }
 
-  /** Queued jobs of processes that know no accounts get a place among those of none. */
-  async adopt(): Promise<void> {
-    const { keys } = this;
-    const { legacyWaiting } = keys;
-    for (const member of await this.redis.run('read', (client) => client.zrange(legacyWaiting, '0', '-1'))) {
-      const job = await this.find(idOfWaiting(member));
-      await this.redis.run('write', async (client) => {
-        if (job?.state === 'queued') {
-          await client.zadd(keys.waiting(''), job.place.start, waitingMember(job));
-          await client.sadd(keys.accounts, '');
-        }
-        await client.zrem(legacyWaiting, member);
-      });
-    }
-  }
-
   private async revision(id: string): Promise<Revision | undefined> {
     const [json, rev] = await this.redis.run('read', (client) =>
       client.hmget(this.keys.job(id), 'record', 'rev'),
@@ -204,7 +195,12 @@ export class RedisJobStore extends JobStore {
   }
 
   /** Resolves to false when another change came first. */
-  private async replace({ job: old, rev }: Revision, job: JobRecord | undefined, json: string) {
+  private async replace(
+    { job: old, rev }: Revision,
+    job: JobRecord | undefined,
+    json: string,
+    key: 'frees' | 'holds' = 'frees',
+  ): Promise<boolean> {
     const { keys } = this;
     const { account = '' } = old;
     const changes = difference(keys.entries(old), job ? keys.entries(job) : []);
@@ -226,6 +222,7 @@ export class RedisJobStore extends JobStore {
         frees ? old.id : '',
         account,
         keys.job(''),
+        key === 'holds' ? (old.idempotency?.fingerprint ?? '') : '',
         ...changes.flatMap(({ score, member }) => [score, member]),
       ],
     );

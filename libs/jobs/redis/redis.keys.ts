@@ -76,7 +76,7 @@ export class RedisKeys {
   live(caller: string, account = '') {
     return `${this.prefix}live:${account && `${encodeURIComponent(account)}:`}${caller}`;
   }
-  /** Holds the id of the job that an idempotency key belongs to. Callers may hold colons. */
+  /** Holds the id of the job that an idempotency key belongs to; once that is forgotten, also a colon and the fingerprint. */
   idempotency(caller: string, key: string) {
     return `${this.prefix}key:${encodeURIComponent(caller)}:${key}`;
   }

@@ -2,6 +2,7 @@ import type { Queue } from 'bullmq';
 import type { Rescue } from '../job.queue';
 import type { RedisConnection } from './redis.connection';
 import type { QueuedRecords } from './redis.job.store';
+import { idOfWaiting, waitingMember } from './redis.keys';
 import type { RedisTurns } from './redis.turns';
 
 /** Jobs that are looked up at a time. */
@@ -26,7 +27,7 @@ export async function reconcile(
     return new Set(ids.filter((_, index) => found[index] === 0));
   };
 
-  await records.adopt();
+  await adopt(redis, records);
   for (const ids of chunks(await records.queuedIds())) {
     await Promise.all([...(await unknown(ids))].map((id) => turns.add(id)));
   }
@@ -38,6 +39,22 @@ export async function reconcile(
       const job = await rescue(orphan);
       if (job?.state === 'queued') await turns.add(id);
     }
+  }
+}
+
+/** Queued jobs of processes that know no accounts get their places among those of none. */
+async function adopt(redis: RedisConnection, records: QueuedRecords): Promise<void> {
+  const { keys } = records;
+  const { legacyWaiting, accounts } = keys;
+  for (const member of await redis.run('read', (client) => client.zrange(legacyWaiting, '0', '-1'))) {
+    const job = await records.find(idOfWaiting(member));
+    await redis.run('write', async (client) => {
+      if (job?.state === 'queued') {
+        await client.zadd(keys.waiting(''), job.place.start, waitingMember(job));
+        await client.sadd(accounts, '');
+      }
+      await client.zrem(legacyWaiting, member);
+    });
   }
 }
 

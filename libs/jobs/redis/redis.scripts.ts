@@ -27,7 +27,8 @@ return hasRoom(ARGV[1], ARGV[2], tonumber(ARGV[3]), KEYS[1], KEYS[2], KEYS[3]) a
 /**
  * Writes a new job, or says why not. Redis carries a script out whole before it looks at anything else.
  * Keys: record, seq, the account's times, idempotency key, queued, running, the caller's live jobs, the account's waiting
- * ones, deadlines, webhooks, accounts, then every set scored by seq. Answers a word and, where there is one, a record.
+ * ones, deadlines, webhooks, accounts, then every set scored by seq. Answers a word and, where there is one, a record; with
+ * 'forgotten' a fingerprint.
  */
 const ACCEPT = `${HAS_ROOM}
 local id, json, cost, limit, limitPerCaller = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -36,6 +37,8 @@ local webhookAt, account = ARGV[11], ARGV[12]
 
 if keyed == '1' then
   local owner = redis.call('GET', KEYS[4])
+  local fingerprint = owner and string.match(owner, ':(.*)')
+  if fingerprint then return {'forgotten', fingerprint} end
   local known = owner and redis.call('HGET', jobs .. owner, 'record')
   if known then return {'known', known} end
 end
@@ -64,9 +67,9 @@ return {'accepted', record}
 /**
  * Replaces or removes a record that is still at revision ARGV[1], else answers 0. An empty ARGV[2] removes it. ARGV[3] and
  * ARGV[4]: start and cost of a job that goes to running, or empty. ARGV[5]: the id whose idempotency key becomes free, or
- * empty. ARGV[6]: its account, forgotten with the last job that is queued or running. ARGV[7]: the beginning of records' keys.
+ * empty; where ARGV[8] is a fingerprint, the key holds it instead for the rest of its time. ARGV[6]: its account, forgotten with the last job that is queued or running. ARGV[7]: the beginning of records' keys.
  * Keys: record, virtual time, idempotency key, the account's times, accounts, its waiting ones, running, then a set per
- * change of an index; after ARGV[7] a score, empty to remove, and a member for each of these.
+ * change of an index; after ARGV[8] a score, empty to remove, and a member for each of these.
  */
 const CHANGE = `${OF_ACCOUNT}
 if redis.call('HGET', KEYS[1], 'rev') ~= ARGV[1] then return 0 end
@@ -84,9 +87,12 @@ if ARGV[3] ~= '' then
   redis.call('SET', KEYS[2], string.format('%.0f', turn))
   redis.call('HSET', KEYS[4], 'virtual', string.format('%.0f', virtual), 'finish', string.format('%.0f', turn + cost))
 end
-if ARGV[5] ~= '' and redis.call('GET', KEYS[3]) == ARGV[5] then redis.call('DEL', KEYS[3]) end
+if ARGV[5] ~= '' and redis.call('GET', KEYS[3]) == ARGV[5] then
+  local left = ARGV[8] == '' and 0 or redis.call('PTTL', KEYS[3])
+  if left > 0 then redis.call('SET', KEYS[3], ARGV[5] .. ':' .. ARGV[8], 'PX', left) else redis.call('DEL', KEYS[3]) end
+end
 for i = 8, #KEYS do
-  local score, member = ARGV[2 * i - 8], ARGV[2 * i - 7]
+  local score, member = ARGV[2 * i - 7], ARGV[2 * i - 6]
   if score == '' then redis.call('ZREM', KEYS[i], member) else redis.call('ZADD', KEYS[i], score, member) end
 end
 if ofAccount(ARGV[6], KEYS[6], KEYS[7], ARGV[7]) == 0 then

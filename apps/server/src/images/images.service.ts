@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
-import { isFinished, Jobs, type JobRecord } from '@app/jobs';
-import { DiskSpace } from '@app/storage';
+import { isFinished, Jobs, resultGone, type JobRecord } from '@app/jobs';
+import { DiskSpace, Storage } from '@app/storage';
 import { assertOwn } from '../auth/api.key';
 import { OpenRequests } from '../http/open.requests';
 import { isUserId } from '../validation/fields';
@@ -32,6 +32,7 @@ export class ImagesService {
     private readonly jobs: Jobs,
     private readonly drafter: JobDrafter,
     private readonly disk: DiskSpace,
+    private readonly storage: Storage,
     private readonly webhooks: WebhookAddress,
     private readonly live: OpenRequests,
     private readonly drain: Drain,
@@ -90,7 +91,10 @@ export class ImagesService {
     if (options.webhook_url !== undefined) await this.webhooks.check(options.webhook_url);
     const known =
       idempotency && (await this.jobs.findByKey(caller, idempotency.key, idempotency.fingerprint));
-    if (known) return { job: known, replayed: true };
+    if (known) {
+      await this.assertKept(known);
+      return { job: known, replayed: true };
+    }
 
     this.drafter.assertAccepting();
     await this.disk.assertEnough();
@@ -108,6 +112,13 @@ export class ImagesService {
       await this.drafter.discard(draft);
       throw error;
     }
+  }
+
+  /** RESULT_TTL, or somebody in the bucket, may have deleted the image of a job that is still known. */
+  private async assertKept({ result }: JobRecord): Promise<void> {
+    const image = result && (await this.storage.open(result.key));
+    image?.body.destroy();
+    if (result && !image) throw resultGone();
   }
 
   private logPrompts({ id, picture }: JobRecord): void {

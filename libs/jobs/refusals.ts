@@ -1,0 +1,20 @@
+import { ServiceError } from '@app/errors';
+
+export const mismatch = () =>
+  new ServiceError(
+    'idempotency_mismatch',
+    'Expected the same route and body as before for this Idempotency-Key but received others',
+  );
+
+/** Of an idempotency key: a second picture for it might be one too many. */
+export const resultGone = () =>
+  new ServiceError(
+    'result_gone',
+    'What came of this Idempotency-Key is no longer kept; send another key to have it drawn again',
+    'Idempotency-Key',
+  );
+
+export const full = (code: 'queue_full' | 'caller_queue_full', most: string, seconds: number) =>
+  new ServiceError(code, `Expected at most ${most} at a time; send the request again later`, undefined, {
+    retryAfter: seconds,
+  });
