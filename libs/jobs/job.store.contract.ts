@@ -152,6 +152,32 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       });
     });
 
+    describe('deleteUser', () => {
+      const of = (userId: string, createdAt: number) =>
+        store.accept(draft({ createdAt, picture: { userId } }), ROOMY);
+
+      it('should refuse what was begun for the user until then, and nothing else', async () => {
+        expect(await store.userDeletedAt('bob')).toBeUndefined();
+        const at = await store.deleteUser('bob');
+        expect(Math.abs(at - (await store.now()))).toBeLessThan(60_000);
+        expect(await store.userDeletedAt('bob')).toBe(at);
+        for (const before of [at - 1, at])
+          expect(await of('bob', before)).toEqual({ outcome: 'user_deleted' });
+        expect(await of('bob', at + 1)).toMatchObject({ outcome: 'accepted' });
+        expect(await of('bobby', at)).toMatchObject({ outcome: 'accepted' });
+        expect(await accept({ createdAt: at })).toMatchObject({ state: 'queued' });
+        expect(await listed({ userId: 'bob' })).toHaveLength(1);
+        expect(await store.deleteUser('bob')).toBeGreaterThanOrEqual(at);
+      });
+
+      it('should not keep the key of what it refuses', async () => {
+        const at = await store.deleteUser('bob');
+        const refused = draft({ ...mark('a'), createdAt: at, picture: { userId: 'bob' } });
+        expect(await store.accept(refused, ROOMY)).toEqual({ outcome: 'user_deleted' });
+        expect(await store.findByKey('alice', 'a')).toBeUndefined();
+      });
+    });
+
     describe('keys', () => {
       it('should be free once they are too old, and then belong to the new job', async () => {
         const old = await accept({ ...mark('a'), createdAt: Date.now() - KEY_TTL - 1000 });

@@ -12,6 +12,8 @@ export type Acceptance =
   | { readonly outcome: 'accepted' | 'replayed'; readonly job: JobRecord }
   /** The idempotency key belongs to another request, or to a job that was forgotten. */
   | { readonly outcome: 'mismatch' | 'forgotten' }
+  /** The job's user was deleted since it was created. */
+  | { readonly outcome: 'user_deleted' }
   | { readonly outcome: 'queue_full' | 'caller_full' };
 
 export interface JobQuery {
@@ -37,6 +39,9 @@ export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height' | 
   readonly reference: boolean;
 }
 
+/** Deletions of users are remembered for this long, in milliseconds: no request takes as long from its begin to its write. */
+export const DELETION_TTL = 600_000;
+
 /** What an idempotency key belongs to. */
 export interface KeyHolder {
   readonly fingerprint: string;
@@ -58,7 +63,8 @@ export const KEY_TTL = 24 * 3600 * 1000;
 export abstract class JobStore {
   /**
    * Writes a new job, its idempotency key and its place at once, or nothing. In this order: a known key (younger than
-   * KEY_TTL) answers `replayed` with its job, `forgotten`, or `mismatch`; then the limits. The place is that of fair.share.ts.
+   * KEY_TTL) answers `replayed` with its job, `forgotten`, or `mismatch`; then a deletion of its user; then the limits. The
+   * place is that of fair.share.ts.
    */
   abstract accept(draft: JobDraft, admission: Admission): Promise<Acceptance>;
 
@@ -95,6 +101,13 @@ export abstract class JobStore {
 
   /** Removes a record and its place; fine when there is none. Its key is free then, or holds for the rest of its time. */
   abstract remove(id: string, key?: 'frees' | 'holds'): Promise<void>;
+
+  /**
+   * Of what was begun for the user until now, nothing is accepted any more, whichever process began it. Resolves to the time
+   * of that, as does `userDeletedAt` for DELETION_TTL.
+   */
+  abstract deleteUser(userId: string): Promise<number>;
+  abstract userDeletedAt(userId: string): Promise<number | undefined>;
 
   /** The time by which jobs are dated, in milliseconds: of all processes the same, whatever their own clocks say. */
   abstract now(): Promise<number>;

@@ -14,7 +14,16 @@ export const resultGone = () =>
     'Idempotency-Key',
   );
 
-export const full = (code: 'queue_full' | 'caller_queue_full', most: string, seconds: number) =>
+export const userDeleted = (userId: string) =>
+  new ServiceError('cancelled', `The data of user ${userId} was deleted while this request waited or ran`);
+
+export const queueFull = (limit: number, seconds: number) =>
+  full('queue_full', `${limit} jobs (QUEUE_LIMIT; fewer while others share the queue)`, seconds);
+
+export const callerFull = (limit: number, seconds: number) =>
+  full('caller_queue_full', `${limit} jobs of one caller (QUEUE_LIMIT_PER_USER)`, seconds);
+
+const full = (code: 'queue_full' | 'caller_queue_full', most: string, seconds: number) =>
   new ServiceError(code, `Expected at most ${most} at a time; send the request again later`, undefined, {
     retryAfter: seconds,
   });

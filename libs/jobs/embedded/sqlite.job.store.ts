@@ -1,4 +1,5 @@
 import {
+  DELETION_TTL,
   KEY_TTL,
   JobStore,
   type Acceptance,
@@ -17,6 +18,8 @@ import { prepareStatements, type QueuedRow, type Statements } from './job.statem
 /** The records in DATA_DIR. See jobs.schema.ts for what is where. */
 export class SqliteJobStore extends JobStore {
   private readonly statements: Statements;
+  /** What other processes began ended with them: this one is alone. */
+  private readonly deletions = new Map<string, number>();
 
   constructor(private readonly database: JobsDatabase) {
     super();
@@ -25,7 +28,7 @@ export class SqliteJobStore extends JobStore {
 
   accept(draft: JobDraft, admission: Admission): Promise<Acceptance> {
     return this.database.writeTogether(
-      () => this.replay(draft) ?? this.refuse(draft, admission) ?? this.insert(draft),
+      () => this.replay(draft) ?? this.deleted(draft) ?? this.refuse(draft, admission) ?? this.insert(draft),
     );
   }
 
@@ -84,27 +87,28 @@ export class SqliteJobStore extends JobStore {
       const lines = new Map<string, { readonly finish: number; readonly jobs: QueuedRow[] }>();
       for (const row of this.statements.queued.all()) {
         const { account } = row;
-        const line = lines.get(account) ?? {
-          finish: this.statements.account.get(account)?.finish ?? 0,
-          jobs: [],
-        };
-        line.jobs.push(row);
-        lines.set(account, line);
+        const finish = () => this.statements.account.get(account)?.finish ?? 0;
+        if (!lines.has(account)) lines.set(account, { finish: finish(), jobs: [] });
+        lines.get(account)!.jobs.push(row);
       }
-      return fairOrder([...lines.values()], this.statements.virtualTime.get()!.value).map(
-        ({ id, width, height, steps, reference }) => ({
-          id,
-          width,
-          height,
-          steps,
-          reference: reference === 1,
-        }),
-      );
+      const order = fairOrder([...lines.values()], this.statements.virtualTime.get()!.value);
+      return order.map(({ reference, ...job }) => ({ ...job, reference: reference === 1 }));
     });
   }
 
   hasRoom(account: string, limit: number): Promise<boolean> {
     return this.read(() => this.room(account, limit));
+  }
+
+  deleteUser(userId: string): Promise<number> {
+    const now = Date.now();
+    for (const [each, at] of this.deletions) if (at < now - DELETION_TTL) this.deletions.delete(each);
+    this.deletions.set(userId, now);
+    return Promise.resolve(now);
+  }
+
+  userDeletedAt(userId: string): Promise<number | undefined> {
+    return Promise.resolve(this.deletions.get(userId));
   }
 
   now(): Promise<number> {
@@ -162,6 +166,11 @@ export class SqliteJobStore extends JobStore {
     if (known.fingerprint !== idempotency.fingerprint) return { outcome: 'mismatch' };
     const job = this.record(known.id);
     return job ? { outcome: 'replayed', job } : { outcome: 'forgotten' };
+  }
+
+  private deleted({ createdAt, picture: { userId } }: JobDraft): Acceptance | undefined {
+    const at = userId === undefined ? undefined : this.deletions.get(userId);
+    return at !== undefined && at >= createdAt ? { outcome: 'user_deleted' } : undefined;
   }
 
   private refuse(draft: JobDraft, { limit, limitPerCaller }: Admission): Acceptance | undefined {

@@ -7,6 +7,7 @@ import {
   type JobPage,
   type JobQuery,
   type KeyHolder,
+  DELETION_TTL,
   KEY_TTL,
   type QueuedJob,
 } from '../job.store';
@@ -57,35 +58,20 @@ export class RedisJobStore extends JobStore {
       'write',
       'jobAccept',
       [
-        keys.job(id),
-        keys.seq,
-        keys.times(account),
-        keys.idempotency(caller, idempotency?.key ?? ''),
-        keys.state('queued'),
-        keys.state('running'),
-        keys.live(caller, account),
-        keys.waiting(account),
-        keys.deadlines,
-        keys.webhooks,
-        keys.accounts,
+        ...[keys.job(id), keys.seq, keys.times(account), keys.idempotency(caller, idempotency?.key ?? '')],
+        ...[keys.state('queued'), keys.state('running'), keys.live(caller, account), keys.waiting(account)],
+        ...[keys.deadlines, keys.webhooks, keys.accounts, keys.deletion(draft.picture.userId ?? '')],
         ...keys.lists(draft),
       ],
       [
-        id,
-        JSON.stringify(draft),
-        cost,
-        limit,
-        limitPerCaller ?? '',
-        draft.deadlineAt,
+        ...[id, JSON.stringify(draft), cost, limit, limitPerCaller ?? '', draft.deadlineAt],
         idempotency ? 1 : 0,
         idempotency ? draft.createdAt + KEY_TTL - (await this.now()) : 0,
-        waitingTail(id, draft.picture, cost),
-        keys.job(''),
-        nextDeliveryAt(draft) ?? '',
-        account,
+        ...[waitingTail(id, draft.picture, cost), keys.job(''), nextDeliveryAt(draft) ?? ''],
+        ...[account, draft.createdAt],
       ],
     );
-    if (json === undefined) return { outcome: outcome as 'queue_full' | 'caller_full' };
+    if (json === undefined) return { outcome: outcome as 'queue_full' | 'caller_full' | 'user_deleted' };
     if (outcome === 'forgotten')
       return { outcome: json === idempotency?.fingerprint ? 'forgotten' : 'mismatch' };
     const job = parse(json);
@@ -159,6 +145,15 @@ export class RedisJobStore extends JobStore {
 
   async finishedBefore(time: number): Promise<readonly string[]> {
     return this.index.due(this.keys.finished, `(${time}`, 100);
+  }
+
+  async deleteUser(userId: string): Promise<number> {
+    return Number(await this.script('write', 'userDelete', [this.keys.deletion(userId)], [DELETION_TTL]));
+  }
+
+  async userDeletedAt(userId: string): Promise<number | undefined> {
+    const at = await this.redis.run('read', (client) => client.get(this.keys.deletion(userId)));
+    return at === null ? undefined : Number(at);
   }
 
   async now(): Promise<number> {

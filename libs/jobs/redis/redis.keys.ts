@@ -64,6 +64,10 @@ export class RedisKeys {
   user(userId: string) {
     return `${this.prefix}user:${userId}`;
   }
+  /** When the user was deleted, for a while. */
+  deletion(userId: string) {
+    return `${this.prefix}deleted:${userId}`;
+  }
   /** An account's queued jobs by their places: scored by start, and among equals by their members, which begin with seq. */
   waiting(account: string) {
     return `${this.prefix}waiting:${account}`;

@@ -27,13 +27,13 @@ return hasRoom(ARGV[1], ARGV[2], tonumber(ARGV[3]), KEYS[1], KEYS[2], KEYS[3]) a
 /**
  * Writes a new job, or says why not. Redis carries a script out whole before it looks at anything else.
  * Keys: record, seq, the account's times, idempotency key, queued, running, the caller's live jobs, the account's waiting
- * ones, deadlines, webhooks, accounts, then every set scored by seq. Answers a word and, where there is one, a record; with
+ * ones, deadlines, webhooks, accounts, the user's deletion, then every set scored by seq. Answers a word and, where there is one, a record; with
  * 'forgotten' a fingerprint.
  */
 const ACCEPT = `${HAS_ROOM}
 local id, json, cost, limit, limitPerCaller = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local deadline, keyed, ttl, tail, jobs = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9], ARGV[10]
-local webhookAt, account = ARGV[11], ARGV[12]
+local webhookAt, account, createdAt = ARGV[11], ARGV[12], tonumber(ARGV[13])
 
 if keyed == '1' then
   local owner = redis.call('GET', KEYS[4])
@@ -42,6 +42,7 @@ if keyed == '1' then
   local known = owner and redis.call('HGET', jobs .. owner, 'record')
   if known then return {'known', known} end
 end
+if tonumber(redis.call('GET', KEYS[12]) or '0') >= createdAt then return {'user_deleted'} end
 if not hasRoom(account, jobs, limit, KEYS[5], KEYS[6], KEYS[8]) then return {'queue_full'} end
 if limitPerCaller and redis.call('ZCARD', KEYS[7]) >= limitPerCaller then return {'caller_full'} end
 
@@ -58,10 +59,18 @@ redis.call('ZADD', KEYS[8], string.format('%.0f', start), string.format('%016.0f
 redis.call('ZADD', KEYS[9], deadline, id)
 if webhookAt ~= '' then redis.call('ZADD', KEYS[10], webhookAt, id) end
 redis.call('SADD', KEYS[11], account)
-for i = 12, #KEYS do redis.call('ZADD', KEYS[i], seq, id) end
+for i = 13, #KEYS do redis.call('ZADD', KEYS[i], seq, id) end
 redis.call('ZADD', KEYS[5], seq, id)
 if keyed == '1' and ttl > 0 then redis.call('SET', KEYS[4], id, 'PX', ttl) end
 return {'accepted', record}
+`;
+
+/** Keeps the time at KEYS[1] for ARGV[1] milliseconds, and answers it. */
+const DELETE_USER = `
+local time = redis.call('TIME')
+local now = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+redis.call('SET', KEYS[1], now, 'PX', ARGV[1])
+return now
 `;
 
 /**
@@ -210,6 +219,7 @@ const SCRIPTS = {
   jobAccept: ACCEPT,
   jobChange: CHANGE,
   jobsRoom: ROOM,
+  userDelete: DELETE_USER,
   jobsWaiting: WAITING,
   jobsArrange: ARRANGE,
   eventPublish: PUBLISH,

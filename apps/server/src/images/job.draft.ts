@@ -88,6 +88,8 @@ export class JobDrafter {
     signal: AbortSignal,
   ): Promise<JobDraft> {
     const id = randomBytes(12).toString('hex');
+    // Before anything of the user is read: a deletion of theirs from now on refuses the job.
+    const createdAt = await this.jobs.now();
     const loras = await this.loras(options.loras ?? []);
     const referenceKey = await this.copyReference(id, intent, signal);
     signal.throwIfAborted();
@@ -104,7 +106,6 @@ export class JobDrafter {
       seed: options.seed ?? randomInt(MAX_SEED + 1),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
-    const createdAt = await this.jobs.now();
     return {
       ...{
         version: versionFor(picture),
