@@ -6,11 +6,14 @@ import { Flag, Hosts, List, Whole } from './rules';
 export class JobVariables extends EngineVariables {
   // --- jobs ---
 
-  /** Jobs that may wait or run at a time; one more is answered 503 `queue_full`. */
+  /**
+   * Jobs that one key (without keys: one address) may have waiting or running at a time; one more is answered 503
+   * `queue_full`. Where several share the queue, each may have as many as are left of twice that.
+   */
   @Whole(1, 1_000_000)
   QUEUE_LIMIT = 1000;
 
-  /** The same for one caller (user_id, else user), answered 429. Callers that do not say who they are have no such bound. */
+  /** The same for one user of a key or address (user_id, else user), answered 429. Jobs that name none have no such bound. */
   @Whole(1, 1_000_000)
   QUEUE_LIMIT_PER_USER = 100;
 

@@ -51,6 +51,10 @@ export const ERRORS = {
   method_not_allowed: invalid(405, 'the path exists but not with this method; see Allow'),
   request_timeout: { ...invalid(408, 'the request, or its body, did not arrive in time'), retry: true },
   cancelled: invalid(409, 'the request was cancelled before its picture was stored'),
+  result_gone: {
+    ...missing('what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again'),
+    status: 410,
+  },
   payload_too_large: invalid(413, 'the body is too large'),
   unsupported_picture: invalid(422, 'not a complete still PNG, JPEG or WebP picture within the limits'),
   ip_adapter_disabled: invalid(422, 'the service runs without an IP-Adapter'),
@@ -66,7 +70,7 @@ export const ERRORS = {
   ),
   rate_limited: limit('as many requests a minute came with this key, or from this address, as may'),
   headers_too_large: invalid(431, 'the headers are too large'),
-  caller_queue_full: { ...limit('as many jobs of this caller wait as one may have'), shownAs: 'queue_full' },
+  caller_queue_full: { ...limit('as many jobs of this user wait as one may have'), shownAs: 'queue_full' },
   generation_failed: fault(500, 'the engine made no usable picture'),
   out_of_memory: fault(
     500,
@@ -74,7 +78,7 @@ export const ERRORS = {
   ),
   engine_crashed: fault(500, 'the engine died twice under this request'),
   internal_error: fault(500, 'a defect of the service'),
-  queue_full: transient(503, 'as many jobs wait as the service takes'),
+  queue_full: transient(503, 'as many jobs of this key, or from this address, wait as it may have'),
   engine_not_ready: transient(503, 'the model is loading, or could not be loaded; the message says which'),
   storage_unavailable: transient(503, 'pictures or records cannot be read or written'),
   draining: transient(503, 'the service is shutting down'),

@@ -187,4 +187,32 @@ describe(Estimates.name, () => {
     await desk.estimates.untilPlace();
     expect(list).toHaveBeenCalledTimes(6);
   });
+
+  it('should read the queue once for all who ask within a second, and again for a job that came since', async () => {
+    const queued = jest.spyOn(desk.store, 'queued');
+    const jobs: JobRecord[] = [];
+    for (let n = 0; n < 5; n++) jobs.push(await desk.submit(`job ${n}`));
+    const positions = (of: readonly JobRecord[]) =>
+      Promise.all(of.map(async (job) => (await desk.estimates.of(job)).position));
+    const lists = await Promise.all(Array.from({ length: 40 }, () => positions(jobs)));
+    for (const list of lists) expect(list).toEqual([1, 2, 3, 4, 5]);
+    expect(queued).toHaveBeenCalledTimes(1);
+
+    const late = [await desk.submit('late'), await desk.submit('later')];
+    expect(await positions(late)).toEqual([6, 7]);
+    await desk.jobs.cancel(jobs[0].id);
+    // As old as it may be.
+    expect(await positions(late)).toEqual([6, 7]);
+    expect(queued).toHaveBeenCalledTimes(2);
+    jest.advanceTimersByTime(1_001);
+    expect(await positions([...jobs, ...late])).toEqual([undefined, 1, 2, 3, 4, 5, 6]);
+    expect(queued.mock.calls.length).toBeLessThan(5);
+  });
+
+  it('should read the queue again after it could not be read', async () => {
+    const job = await desk.submit('a');
+    jest.spyOn(desk.store, 'queued').mockRejectedValueOnce(new Error('away'));
+    await expect(desk.estimates.of(job)).rejects.toThrow('away');
+    expect(await desk.estimates.of(job)).toEqual({ position: 1 });
+  });
 });

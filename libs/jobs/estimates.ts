@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { stepPixels, textPieces } from '@app/models/family';
+import { Durations, toWork } from './durations';
 import type { JobRecord } from './job.record';
-import { JobStore, type Work } from './job.store';
+import { JobStore, type QueuedJob } from './job.store';
 import { Capabilities } from './capabilities/capabilities';
 
 /** When a job begins and ends, as far as is known. */
@@ -20,32 +20,27 @@ const FRESH = 1_000;
 /** Seconds for a Retry-After before the first picture was measured. */
 const UNMEASURED = 30;
 
-/** What a picture of one size took, in milliseconds. */
-interface Measured {
-  readonly width: number;
-  readonly height: number;
-  readonly reference: boolean;
-  /** Encoding one of its prompts' pieces. */
-  readonly piece: number;
-  readonly pieces: number;
-  /** Everything but the prompts and the sampling. */
-  readonly fixed: number;
-  /** A step of one pixel, see `stepPixels`. */
-  readonly stepPixel: number;
-  readonly all: number;
-  readonly steps: number;
-  /** A change of the merged LoRAs is in the times. */
-  readonly mergedAnew: boolean;
+/** What waits before a queued job. */
+interface Ahead {
+  /** 1 is next. */
+  readonly position: number;
+  /** Of all before it together, for one engine; undefined before any picture was made. */
+  readonly work?: number;
 }
 
-type Size = Pick<Work, 'width' | 'height' | 'reference'>;
+interface QueueRead {
+  /** When it was begun. */
+  readonly at: number;
+  readonly ahead: Promise<ReadonlyMap<string, Ahead>>;
+}
 
-/** How long pictures take and callers wait, from the times of the newest pictures by size. Nothing is assumed. */
+/** How long callers wait, from the times of the newest pictures by size. */
 @Injectable()
 export class Estimates {
-  private samples: Promise<readonly Measured[]> = Promise.resolve([]);
+  private durations = Promise.resolve(new Durations([]));
   private running: Promise<readonly JobRecord[]> = Promise.resolve([]);
   private readAt = -Infinity;
+  private queue?: QueueRead;
 
   constructor(
     private readonly store: JobStore,
@@ -53,16 +48,15 @@ export class Estimates {
   ) {}
 
   async of(job: JobRecord): Promise<Estimate> {
-    const { picture } = job;
-    const takes = await this.duration(toWork(job));
+    const takes = (await this.refresh()).of(toWork(job));
     const now = await this.store.now();
     if (job.state === 'running') {
       const startAt = job.startedAt ?? now;
       return { startAt, ...(takes !== undefined && { endAt: Math.max(startAt + takes, now) }) };
     }
-    const ahead = job.state === 'queued' ? await this.store.ahead(picture.id) : undefined;
+    const ahead = job.state === 'queued' ? await this.ahead(job.id) : undefined;
     if (!ahead) return {};
-    const position = 1 + ahead.reduce((sum, { jobs }) => sum + jobs, 0);
+    const { position } = ahead;
     const wait = await this.wait(ahead);
     if (takes === undefined || wait === undefined) return { position };
     const startAt = now + wait;
@@ -75,90 +69,65 @@ export class Estimates {
     return left.length === 0 ? UNMEASURED : Math.max(1, Math.ceil(Math.min(...left) / 1000));
   }
 
-  /** Milliseconds until all of `ahead` and what runs now is done, the engines sharing it. */
-  private async wait(ahead: readonly Work[]): Promise<number | undefined> {
-    const waiting = await Promise.all(ahead.map((work) => this.duration(work)));
-    const times = [...waiting, ...(await this.remaining())];
+  /**
+   * One pass over the queue serves all who ask within a second, however many they are. Of a job that was not there yet
+   * the next pass tells.
+   */
+  private async ahead(id: string): Promise<Ahead | undefined> {
+    const known = this.queue;
+    const read = known && performance.now() - known.at <= FRESH ? known : this.readQueue();
+    const found = (await read.ahead).get(id);
+    if (found || read !== known) return found;
+    const next = this.queue && this.queue !== known ? this.queue : this.readQueue();
+    return (await next.ahead).get(id);
+  }
+
+  private readQueue(): QueueRead {
+    const read = { at: performance.now(), ahead: this.store.queued().then((jobs) => this.lineUp(jobs)) };
+    read.ahead.catch(() => {
+      if (this.queue === read) this.queue = undefined;
+    });
+    return (this.queue = read);
+  }
+
+  private async lineUp(jobs: readonly QueuedJob[]): Promise<ReadonlyMap<string, Ahead>> {
+    const durations = await this.refresh();
+    const ahead = new Map<string, Ahead>();
+    let work: number | undefined = 0;
+    for (const [index, job] of jobs.entries()) {
+      ahead.set(job.id, { position: index + 1, work });
+      const takes = durations.of(job);
+      work = work === undefined || takes === undefined ? undefined : work + takes;
+    }
+    return ahead;
+  }
+
+  /** Milliseconds until all before it and what runs now is done, the engines sharing it. */
+  private async wait({ work }: Ahead): Promise<number | undefined> {
+    const times = [work, ...(await this.remaining())];
     if (times.some((ms) => ms === undefined)) return undefined;
     return (times as number[]).reduce((sum, ms) => sum + ms, 0) / Math.max(1, this.capabilities.engines);
   }
 
   private async remaining(): Promise<(number | undefined)[]> {
-    await this.refresh();
+    const durations = await this.refresh();
     const now = await this.store.now();
-    return Promise.all(
-      (await this.running).map(async (job) => {
-        const takes = await this.duration(toWork(job));
-        return takes && Math.max(0, (job.startedAt ?? 0) + takes - now);
-      }),
-    );
+    return (await this.running).map((job) => {
+      const takes = durations.of(toWork(job));
+      return takes && Math.max(0, (job.startedAt ?? 0) + takes - now);
+    });
   }
 
-  /** Milliseconds in the engine and to the storage; undefined before any picture was made. */
-  private async duration(work: Work): Promise<number | undefined> {
-    await this.refresh();
-    const measured = nearest(await this.samples, work);
-    if (measured.length === 0) return undefined;
-    const usual = measured.filter(({ mergedAnew }) => !mergedAnew);
-    const typical = usual.length > 0 ? usual : measured;
-    // Work grows with the pixels; exact where this size was measured.
-    const scale = (work.width * work.height) / (measured[0].width * measured[0].height);
-    const takes = ({ width, height, jobs, steps, pieces }: Required<Omit<Work, 'reference'>>, scale = 1) =>
-      pieces * median(typical.map((x) => x.piece)) +
-      scale * jobs * median(typical.map((x) => x.fixed)) +
-      steps * stepPixels(width * height, pieces / jobs) * median(typical.map((x) => x.stepPixel));
-    // Which of the jobs will change the merged LoRAs is not known: as many as did, each for what that took beyond the rest.
-    const changes = measured.filter(({ mergedAnew }) => mergedAnew);
-    const more = changes.map((one) => Math.max(0, one.all - takes({ ...one, jobs: 1 })));
-    const change = changes.length === 0 ? 0 : (changes.length / measured.length) * median(more);
-    const pieces = work.pieces ?? work.jobs * median(typical.map((x) => x.pieces));
-    return takes({ ...work, pieces }, scale) + work.jobs * change;
-  }
-
-  private async refresh(): Promise<void> {
+  private async refresh(): Promise<Durations> {
     if (performance.now() - this.readAt > FRESH) {
       this.readAt = performance.now();
-      this.samples = this.store
+      this.durations = this.store
         .list({ state: 'succeeded', limit: SAMPLES })
-        .then(({ jobs }) => jobs.flatMap(measure));
+        .then(({ jobs }) => new Durations(jobs));
       this.running = this.store.list({ state: 'running', limit: 100 }).then(({ jobs }) => jobs);
-      for (const read of [this.samples, this.running]) read.catch(() => (this.readAt = -Infinity));
+      for (const read of [this.durations, this.running]) read.catch(() => (this.readAt = -Infinity));
     }
-    await Promise.all([this.samples, this.running]);
+    const [durations] = await Promise.all([this.durations, this.running]);
+    return durations;
   }
-}
-
-const toWork = ({ picture }: JobRecord): Required<Work> => ({
-  width: picture.width,
-  height: picture.height,
-  reference: picture.referenceKey !== undefined,
-  jobs: 1,
-  steps: picture.steps,
-  pieces: textPieces(picture.prompt, picture.negativePrompt),
-});
-
-function measure(job: JobRecord): Measured[] {
-  const { result } = job;
-  if (!result) return [];
-  const { width, height, steps, reference, pieces } = toWork(job);
-  const { text_ms, image_ms, sampling_ms, decode_ms, encode_ms, store_ms } = result.timings;
-  const fixed = image_ms + decode_ms + encode_ms + store_ms;
-  const stepPixel = sampling_ms / steps / stepPixels(width * height, pieces);
-  const { mergedAnew = false } = result;
-  const times = { piece: text_ms / pieces, fixed, stepPixel, all: text_ms + fixed + sampling_ms };
-  return [{ width, height, reference, pieces, steps, mergedAnew, ...times }];
-}
-
-/** The samples of this size and kind; else those of the one whose pixels are nearest. */
-function nearest(samples: readonly Measured[], wanted: Size): readonly Measured[] {
-  const distance = (one: Measured) =>
-    Math.abs(Math.log((one.width * one.height) / (wanted.width * wanted.height))) +
-    (one.reference === wanted.reference ? 0 : 0.01);
-  const least = Math.min(...samples.map(distance));
-  return samples.filter((one) => distance(one) === least);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2;
 }

@@ -18,6 +18,7 @@ export {
 export type { JobPage, JobQuery } from './job.store';
 export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
+export { resultGone, userDeleted } from './refusals';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
 export type { JobLora, PictureRoute, Timings } from './picture.job';
 export { JobFiles } from './worker/job.files';

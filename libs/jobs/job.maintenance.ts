@@ -91,7 +91,7 @@ export class JobMaintenance implements OnApplicationBootstrap, BeforeApplication
       await Promise.all(
         ids.map(async (id) => {
           const job = await this.store.find(id);
-          if (job) await this.jobs.remove(job);
+          if (job) await this.jobs.remove(job, 'holds');
         }),
       );
       if (ids.length === 0 || this.stopping.signal.aborted) return;

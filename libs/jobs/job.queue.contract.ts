@@ -89,6 +89,21 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
       expect(await serve()).toBe(many[2].id);
     });
 
+    it("should hand out each account's next job in turn, however many users one of them names", async () => {
+      const many: JobRecord[] = [];
+      while (many.length < 40)
+        many.push(await submit({ account: 'key:busy', caller: `user${many.length}`, cost: 30 }));
+      const [running, ahead] = [(await take())!, (await take())!];
+      await run(running.id);
+      const quiet = [
+        await submit({ account: 'key:quiet', cost: 30 }),
+        await submit({ account: 'key:quiet', cost: 30 }),
+      ];
+      const served = [await serve(), await serve(), await serve(), await serve()];
+      expect([running.id, ahead.id]).toEqual([many[0].id, many[1].id]);
+      expect(served).toEqual([quiet[0], quiet[1], many[2], many[3]].map(({ id }) => id));
+    });
+
     it('should hand out no job twice to eight who take at once', async () => {
       const jobs = new Set<string>();
       const taken: string[] = [];

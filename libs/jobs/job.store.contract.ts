@@ -61,7 +61,6 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       it('should know nothing of other jobs', async () => {
         expect(await store.find('f'.repeat(24))).toBeUndefined();
         expect(await store.findByKey('alice', 'a')).toBeUndefined();
-        expect(await store.ahead('f'.repeat(24))).toBeUndefined();
         await expect(store.remove('f'.repeat(24))).resolves.toBeUndefined();
       });
 
@@ -71,7 +70,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         expect(await again()).toEqual({ outcome: 'replayed', job });
         const running = await run(job);
         expect(await again()).toEqual({ outcome: 'replayed', job: running });
-        expect(await store.findByKey('alice', 'a')).toEqual(running);
+        expect(await store.findByKey('alice', 'a')).toEqual({ fingerprint: 'same', job: running });
         expect(await store.count()).toEqual({ queued: 0, running: 1 });
       });
 
@@ -79,7 +78,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         const job = await accept(mark('a'));
         expect(await store.accept(draft(mark('a', 'other')), ROOMY)).toEqual({ outcome: 'mismatch' });
         await accept({ caller: 'bob', ...mark('a', 'other') });
-        expect((await store.findByKey('alice', 'a'))!.id).toBe(job.id);
+        expect((await store.findByKey('alice', 'a'))!.job!.id).toBe(job.id);
       });
 
       it('should accept one of fifty requests with one key', async () => {
@@ -106,6 +105,32 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         expect(await store.list({ limit: 10 })).toMatchObject({ jobs: { length: 3 } });
       });
 
+      it('should bound the jobs of an account by what others leave of the queue', async () => {
+        const admit = (account: string) => store.accept(draft({ account, caller: account }), { limit: 4 });
+        const first = await accept({ account: 'key:a', caller: 'user1' });
+        for (let n = 2; n <= 4; n++) await accept({ account: 'key:a', caller: `user${n}` });
+        await run(first);
+        expect(await store.hasRoom('key:a', 4)).toBe(false);
+        expect(await admit('key:a')).toEqual({ outcome: 'queue_full' });
+        for (const account of ['key:b', 'key:b', 'key:c']) {
+          expect(await store.hasRoom(account, 4)).toBe(true);
+          expect(await admit(account)).toMatchObject({ outcome: 'accepted' });
+        }
+        for (const account of ['key:b', 'key:c']) expect(await store.hasRoom(account, 4)).toBe(false);
+        expect(await admit('key:d')).toMatchObject({ outcome: 'accepted' });
+        expect(await admit('key:e')).toEqual({ outcome: 'queue_full' });
+        await cancel(first);
+        expect(await admit('key:a')).toEqual({ outcome: 'queue_full' });
+        expect(await admit('key:e')).toMatchObject({ outcome: 'accepted' });
+      });
+
+      it('should bound the same caller in each account by itself', async () => {
+        const admit = (account: string) => store.accept(draft({ account }), { limit: 10, limitPerCaller: 1 });
+        expect(await admit('key:a')).toMatchObject({ outcome: 'accepted' });
+        expect(await admit('key:a')).toEqual({ outcome: 'caller_full' });
+        expect(await admit('key:b')).toMatchObject({ outcome: 'accepted' });
+      });
+
       it('should bound the jobs of one caller', async () => {
         const [first] = await acceptAll(2);
         const admit = (caller: string) => store.accept(draft({ caller }), { limit: 10, limitPerCaller: 2 });
@@ -127,23 +152,67 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       });
     });
 
+    describe('deleteUser', () => {
+      const of = (userId: string, createdAt: number) =>
+        store.accept(draft({ createdAt, picture: { userId } }), ROOMY);
+
+      it('should refuse what was begun for the user until then, and nothing else', async () => {
+        expect(await store.userDeletedAt('bob')).toBeUndefined();
+        const at = await store.deleteUser('bob');
+        expect(Math.abs(at - (await store.now()))).toBeLessThan(60_000);
+        expect(await store.userDeletedAt('bob')).toBe(at);
+        for (const before of [at - 1, at])
+          expect(await of('bob', before)).toEqual({ outcome: 'user_deleted' });
+        expect(await of('bob', at + 1)).toMatchObject({ outcome: 'accepted' });
+        expect(await of('bobby', at)).toMatchObject({ outcome: 'accepted' });
+        expect(await accept({ createdAt: at })).toMatchObject({ state: 'queued' });
+        expect(await listed({ userId: 'bob' })).toHaveLength(1);
+        expect(await store.deleteUser('bob')).toBeGreaterThanOrEqual(at);
+      });
+
+      it('should not keep the key of what it refuses', async () => {
+        const at = await store.deleteUser('bob');
+        const refused = draft({ ...mark('a'), createdAt: at, picture: { userId: 'bob' } });
+        expect(await store.accept(refused, ROOMY)).toEqual({ outcome: 'user_deleted' });
+        expect(await store.findByKey('alice', 'a')).toBeUndefined();
+      });
+    });
+
     describe('keys', () => {
       it('should be free once they are too old, and then belong to the new job', async () => {
         const old = await accept({ ...mark('a'), createdAt: Date.now() - KEY_TTL - 1000 });
         expect(await store.findByKey('alice', 'a')).toBeUndefined();
         const job = await accept(mark('a', 'other'));
         await store.remove(old.id);
-        expect((await store.findByKey('alice', 'a'))!.id).toBe(job.id);
+        expect((await store.findByKey('alice', 'a'))!.job!.id).toBe(job.id);
       });
 
       it('should hold for nearly their time', async () => {
         const job = await accept({ ...mark('a'), createdAt: Date.now() - KEY_TTL + 60_000 });
-        expect((await store.findByKey('alice', 'a'))!.id).toBe(job.id);
+        expect((await store.findByKey('alice', 'a'))!.job!.id).toBe(job.id);
       });
 
       it('should go with a removed job', async () => {
         const job = await accept(mark('a'));
         await store.remove(job.id);
+        expect(await store.findByKey('alice', 'a')).toBeUndefined();
+        await accept(mark('a', 'other'));
+      });
+
+      it('should hold for their time when the job is forgotten, also against other requests', async () => {
+        const job = await accept(mark('a'));
+        await cancel(await accept({ caller: 'bob', ...mark('a') }));
+        await store.remove(job.id, 'holds');
+        expect(await store.find(job.id)).toBeUndefined();
+        expect(await store.findByKey('alice', 'a')).toEqual({ fingerprint: 'same' });
+        expect(await store.accept(draft(mark('a')), ROOMY)).toEqual({ outcome: 'forgotten' });
+        expect(await store.accept(draft(mark('a', 'other')), ROOMY)).toEqual({ outcome: 'mismatch' });
+        await accept({ caller: 'bob', ...mark('a', 'other') });
+      });
+
+      it('should hold for no longer than their time when the job is forgotten', async () => {
+        const old = await accept({ ...mark('a'), createdAt: Date.now() - KEY_TTL - 1000 });
+        await store.remove(old.id, 'holds');
         expect(await store.findByKey('alice', 'a')).toBeUndefined();
         await accept(mark('a', 'other'));
       });
@@ -155,7 +224,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         expect(await store.findByKey('alice', 'a')).toBeUndefined();
         const next = await accept(mark('a', 'other'));
         await store.update(job.id, (record) => ({ ...record, crashes: 1 }));
-        expect((await store.findByKey('alice', 'a'))!.id).toBe(next.id);
+        expect((await store.findByKey('alice', 'a'))!.job!.id).toBe(next.id);
       });
     });
 
@@ -203,8 +272,12 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         await run(second);
         await run(first);
         await store.update(second.id, transitions.giveBack(1, Date.now()));
+        const third = await accept({ caller: 'bob' });
         for (const job of [first, second]) await store.remove(job.id);
-        expect(places([await accept({ caller: 'bob' })])).toEqual([[10, 11]]);
+        expect(places([third, await accept({ caller: 'eve' })])).toEqual([
+          [10, 11],
+          [10, 11],
+        ]);
       });
 
       it('should keep the place of a job that is given back', async () => {
@@ -320,29 +393,59 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       });
     });
 
-    describe('ahead and count', () => {
-      it('should sum up what comes before a queued job, by size', async () => {
+    describe('queued and count', () => {
+      const next = async () => ids(await store.queued());
+
+      it('should list what waits in the fair order, with what its duration depends on', async () => {
         const small = { width: 64, height: 128, steps: 10 };
-        const [running, ...jobs] = [
+        const [running, first, second] = [
           await accept({ cost: 10 }),
           await accept({ cost: 10, picture: small }),
-          await accept({ cost: 10, picture: { ...small, steps: 7 } }),
           await accept({ cost: 10, picture: { ...small, referenceKey: 'inputs/1' } }),
-          await accept({ cost: 10, picture: small }),
         ];
         await run(running);
         const other = await accept({ caller: 'bob', cost: 1 });
-        expect(await store.ahead(running.id)).toBeUndefined();
-        expect(await store.ahead(other.id)).toEqual([]);
-        const work = await store.ahead(jobs[3].id);
-        expect(work).toHaveLength(3);
-        expect(work).toEqual(
-          expect.arrayContaining([
-            { width: 64, height: 128, reference: false, jobs: 2, steps: 17 },
-            { width: 64, height: 128, reference: true, jobs: 1, steps: 10 },
-            { width: 1024, height: 1024, reference: false, jobs: 1, steps: 30 },
-          ]),
-        );
+        expect(await store.queued()).toMatchObject([
+          { id: other.id, width: 1024, height: 1024, steps: 30, reference: false },
+          { id: first.id, ...small, reference: false },
+          { id: second.id, ...small, reference: true },
+        ]);
+      });
+
+      it('should give each account its turn, however many callers another names', async () => {
+        const many: JobRecord[] = [];
+        for (let n = 0; n < 20; n++)
+          many.push(await accept({ account: 'key:busy', caller: `user${n}`, cost: 30 }));
+        await run(many[0]);
+        const quiet = await acceptAll(2, { account: 'key:quiet', caller: 'user1', cost: 30 });
+        expect(await next()).toEqual([quiet[0], many[1], quiet[1], ...many.slice(2)].map(({ id }) => id));
+      });
+
+      it('should give the callers of an account their turns within its own', async () => {
+        const many = await acceptAll(3, { account: 'key:shop', caller: 'ann', cost: 10 });
+        const other = await acceptAll(3, { account: 'key:other', cost: 10 });
+        await run(many[0]);
+        await run(other[0]);
+        const late = await accept({ account: 'key:shop', caller: 'ben', cost: 10 });
+        expect(await next()).toEqual([other[1], late, many[1], other[2], many[2]].map(({ id }) => id));
+      });
+
+      it('should charge an account what its turns cost', async () => {
+        const large = await acceptAll(2, { account: 'key:large', cost: 30 });
+        const small = await acceptAll(4, { account: 'key:small', cost: 10 });
+        await run(large[0]);
+        await run(small[0]);
+        expect(await next()).toEqual([small[1], small[2], large[1], small[3]].map(({ id }) => id));
+      });
+
+      it('should give an account no turns for the time that it was away', async () => {
+        const early = await accept({ account: 'key:early', cost: 10 });
+        await run(early);
+        await cancel(early);
+        const busy = await acceptAll(5, { account: 'key:busy', cost: 10 });
+        for (const job of busy.slice(0, 3)) await run(job);
+        const back = await acceptAll(2, { account: 'key:early', cost: 10 });
+        expect(await next()).toEqual([back[0], busy[3], back[1], busy[4]].map(({ id }) => id));
       });
 
       it('should count jobs that wait and jobs that run', async () => {
@@ -449,7 +552,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       expect(await listed()).toEqual([stays.id]);
       expect(await listed({ userId: 'bob', state: 'queued' })).toEqual([stays.id]);
       expect(await store.overdue(2)).toEqual([stays.id]);
-      expect(await store.ahead(stays.id)).toEqual([]);
+      expect(ids(await store.queued())).toEqual([stays.id]);
       expect(await store.update(job.id, (record) => record)).toBeUndefined();
     });
 

@@ -1,17 +1,19 @@
 import type { Change, JobDraft, JobRecord, JobState } from './job.record';
-import type { PictureRoute } from './picture.job';
+import type { PictureJob, PictureRoute } from './picture.job';
 
 export interface Admission {
-  /** Jobs that may be queued or running at a time. */
+  /** See `hasRoom` in fair.share.ts. */
   readonly limit: number;
-  /** The same of one caller; undefined: no bound. */
+  /** Jobs that one caller of the account may have queued or running; undefined: no bound. */
   readonly limitPerCaller?: number;
 }
 
 export type Acceptance =
   | { readonly outcome: 'accepted' | 'replayed'; readonly job: JobRecord }
-  /** The idempotency key belongs to another request. */
-  | { readonly outcome: 'mismatch' }
+  /** The idempotency key belongs to another request, or to a job that was forgotten. */
+  | { readonly outcome: 'mismatch' | 'forgotten' }
+  /** The job's user was deleted since it was created. */
+  | { readonly outcome: 'user_deleted' }
   | { readonly outcome: 'queue_full' | 'caller_full' };
 
 export interface JobQuery {
@@ -31,17 +33,20 @@ export interface JobPage {
   readonly next?: number;
 }
 
-/** Queued jobs of one size, summed up. */
-export interface Work {
-  readonly width: number;
-  readonly height: number;
+/** A queued job, and what its duration depends on. */
+export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height' | 'steps'> {
   /** With a reference picture, which the engine encodes first. */
   readonly reference: boolean;
-  readonly jobs: number;
-  /** Sampling steps of all of them. */
-  readonly steps: number;
-  /** Pieces of the prompts (`textPieces`) of all of them; undefined: as many as is usual. */
-  readonly pieces?: number;
+}
+
+/** Deletions of users are remembered for this long, in milliseconds: no request takes as long from its begin to its write. */
+export const DELETION_TTL = 600_000;
+
+/** What an idempotency key belongs to. */
+export interface KeyHolder {
+  readonly fingerprint: string;
+  /** Absent: it was forgotten. */
+  readonly job?: JobRecord;
 }
 
 /** Idempotency keys answer for this long after their job was created, in milliseconds. */
@@ -58,14 +63,15 @@ export const KEY_TTL = 24 * 3600 * 1000;
 export abstract class JobStore {
   /**
    * Writes a new job, its idempotency key and its place at once, or nothing. In this order: a known key (younger than
-   * KEY_TTL, its job still there) answers `replayed` with its job, or `mismatch`; then the limits. The place is that of fair.share.ts.
+   * KEY_TTL) answers `replayed` with its job, `forgotten`, or `mismatch`; then a deletion of its user; then the limits. The
+   * place is that of fair.share.ts.
    */
   abstract accept(draft: JobDraft, admission: Admission): Promise<Acceptance>;
 
   abstract find(id: string): Promise<JobRecord | undefined>;
 
-  /** The job that a key belongs to, younger than KEY_TTL. */
-  abstract findByKey(caller: string, key: string): Promise<JobRecord | undefined>;
+  /** Of a key that is younger than KEY_TTL. */
+  abstract findByKey(caller: string, key: string): Promise<KeyHolder | undefined>;
 
   /**
    * Replaces a record by `change` of it, one after the other: no change is lost. `change` is pure, may be called more
@@ -76,8 +82,11 @@ export abstract class JobStore {
 
   abstract list(query: JobQuery): Promise<JobPage>;
 
-  /** Queued jobs before this one in the fair order, by size; undefined when it is not queued. Sum of `jobs` + 1 is its position. */
-  abstract ahead(id: string): Promise<readonly Work[] | undefined>;
+  /** All queued jobs in the fair order. Costs as much as there are: Estimates asks once for many. */
+  abstract queued(): Promise<readonly QueuedJob[]>;
+
+  /** What `accept` finds with this limit, for the account as a whole. */
+  abstract hasRoom(account: string, limit: number): Promise<boolean>;
 
   abstract count(): Promise<{ readonly queued: number; readonly running: number }>;
 
@@ -90,8 +99,15 @@ export abstract class JobStore {
   /** Jobs that finished before `time` and have no pending webhook delivery, oldest first; at most 100. */
   abstract finishedBefore(time: number): Promise<readonly string[]>;
 
-  /** Removes a record, its key and its place; fine when there is none. */
-  abstract remove(id: string): Promise<void>;
+  /** Removes a record and its place; fine when there is none. Its key is free then, or holds for the rest of its time. */
+  abstract remove(id: string, key?: 'frees' | 'holds'): Promise<void>;
+
+  /**
+   * Of what was begun for the user until now, nothing is accepted any more, whichever process began it. Resolves to the time
+   * of that, as does `userDeletedAt` for DELETION_TTL.
+   */
+  abstract deleteUser(userId: string): Promise<number>;
+  abstract userDeletedAt(userId: string): Promise<number | undefined>;
 
   /** The time by which jobs are dated, in milliseconds: of all processes the same, whatever their own clocks say. */
   abstract now(): Promise<number>;

@@ -68,11 +68,11 @@ describe(Jobs.name, () => {
     it('should refuse one job more than QUEUE_LIMIT, early too', async () => {
       open({ QUEUE_LIMIT: 2 });
       await desk.submit('one');
-      await expect(desk.jobs.assertRoom()).resolves.toBeUndefined();
+      await expect(desk.jobs.assertRoom('')).resolves.toBeUndefined();
       const two = await desk.submit('two');
       const full = { code: 'queue_full', retryAfter: 30 };
       await expect(desk.submit('three')).rejects.toMatchObject(full);
-      await expect(desk.jobs.assertRoom()).rejects.toMatchObject(full);
+      await expect(desk.jobs.assertRoom('')).rejects.toMatchObject(full);
       await desk.jobs.cancel(two.id);
       await expect(desk.submit('three')).resolves.toMatchObject({ state: 'queued' });
     });

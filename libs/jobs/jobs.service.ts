@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
@@ -11,6 +12,7 @@ import { JobQueue } from './job.queue';
 import { isFinished, type JobDraft, type JobError, type JobRecord } from './job.record';
 import { JobStore, type JobPage, type JobQuery } from './job.store';
 import * as to from './job.transitions';
+import { callerFull, mismatch, queueFull, resultGone, userDeleted } from './refusals';
 import { untilFinished } from './until.finished';
 import * as outbox from './webhook.outbox';
 
@@ -36,22 +38,23 @@ export class Jobs implements OnApplicationShutdown {
 
   /**
    * Accepts a job; when this resolves it survives whatever comes. `replayed`: the idempotency key has its job already.
-   * Throws `idempotency_mismatch`, `queue_full`, `caller_queue_full`, `storage_unavailable`, `draining`.
+   * Throws `idempotency_mismatch`, `result_gone`, `cancelled` (the user was deleted), `queue_full`, `caller_queue_full`, `storage_unavailable`, `draining`.
    */
   async submit(draft: JobDraft, bounded: boolean): Promise<{ job: JobRecord; replayed: boolean }> {
     this.drain.draining.throwIfAborted();
-    const { QUEUE_LIMIT: limit, QUEUE_LIMIT_PER_USER } = this.config;
-    const limitPerCaller = bounded ? QUEUE_LIMIT_PER_USER : undefined;
-    const acceptance = await this.store.accept(draft, { limit, limitPerCaller });
+    const { QUEUE_LIMIT: limit, QUEUE_LIMIT_PER_USER: most } = this.config;
+    const acceptance = await this.store.accept(draft, { limit, limitPerCaller: bounded ? most : undefined });
     switch (acceptance.outcome) {
       case 'mismatch':
         throw mismatch();
+      case 'forgotten':
+        throw resultGone();
+      case 'user_deleted':
+        throw userDeleted(draft.picture.userId!);
       case 'queue_full':
-        throw full('queue_full', `${limit} jobs (QUEUE_LIMIT)`, await this.estimates.untilPlace());
-      case 'caller_full': {
-        const most = `${QUEUE_LIMIT_PER_USER} jobs of one caller (QUEUE_LIMIT_PER_USER)`;
-        throw full('caller_queue_full', most, await this.estimates.untilPlace());
-      }
+        throw queueFull(limit, await this.estimates.untilPlace());
+      case 'caller_full':
+        throw callerFull(most, await this.estimates.untilPlace());
       case 'replayed':
         return { job: acceptance.job, replayed: true };
       case 'accepted': {
@@ -65,19 +68,19 @@ export class Jobs implements OnApplicationShutdown {
   }
 
   /** Refuses early what `submit` would: before pictures are fetched and copied. */
-  async assertRoom(): Promise<void> {
+  async assertRoom(account: string): Promise<void> {
     const { QUEUE_LIMIT: limit } = this.config;
-    const { queued, running } = await this.store.count();
-    if (queued + running >= limit) {
-      throw full('queue_full', `${limit} jobs (QUEUE_LIMIT)`, await this.estimates.untilPlace());
-    }
+    if (!(await this.store.hasRoom(account, limit)))
+      throw queueFull(limit, await this.estimates.untilPlace());
   }
 
-  /** The job of an idempotency key; throws `idempotency_mismatch` when it was another request. */
+  /** The job of an idempotency key; throws `idempotency_mismatch` when it was another request, `result_gone`. */
   async findByKey(caller: string, key: string, fingerprint: string): Promise<JobRecord | undefined> {
-    const job = await this.store.findByKey(caller, key);
-    if (job && job.idempotency?.fingerprint !== fingerprint) throw mismatch();
-    return job;
+    const holder = await this.store.findByKey(caller, key);
+    if (!holder) return undefined;
+    if (holder.fingerprint !== fingerprint) throw mismatch();
+    if (!holder.job) throw resultGone();
+    return holder.job;
   }
 
   /** With a `userId`, a job of anybody else is as good as none. Throws `job_not_found`. */
@@ -87,7 +90,7 @@ export class Jobs implements OnApplicationShutdown {
     throw new ServiceError('job_not_found', `There is no job ${id.slice(0, 100)}, or it was forgotten`);
   }
 
-  /** As `find`, for those to whom a job that is gone is an answer. */
+  /** For those to whom a job that is gone is an answer. */
   find(id: string): Promise<JobRecord | undefined> {
     return this.store.find(id);
   }
@@ -101,11 +104,15 @@ export class Jobs implements OnApplicationShutdown {
     return (await this.change(id, to.cancel(message, await this.now()))) ?? this.get(id);
   }
 
-  /** Cancels and forgets all jobs of a user. Workers that draw one of them find no record and keep nothing. */
+  /**
+   * Cancels and forgets all jobs of a user, and those that any process has begun to submit. Workers that draw one of them
+   * find no record and keep nothing.
+   */
   async removeUser(userId: string): Promise<void> {
+    const at = await this.store.deleteUser(userId);
     for (;;) {
       const { jobs } = await this.store.list({ userId, limit: 100 });
-      if (jobs.length === 0) return;
+      if (jobs.length === 0) break;
       await Promise.all(
         jobs.map(async (job) => {
           await this.change(job.id, to.cancel(`The data of user ${userId} was deleted`, await this.now()));
@@ -113,6 +120,13 @@ export class Jobs implements OnApplicationShutdown {
         }),
       );
     }
+    // What the user begins after it is of a later millisecond.
+    while ((await this.now()) <= at) await sleep(1);
+  }
+
+  /** Throws `cancelled` when the user was deleted since then, by whichever process: nothing of theirs is to be stored. */
+  async assertUser(userId: string, since: number): Promise<void> {
+    if (((await this.store.userDeletedAt(userId)) ?? -1) >= since) throw userDeleted(userId);
   }
 
   /** Removes a job that has ended, and its picture: this first, for only the record leads to it. */
@@ -122,9 +136,9 @@ export class Jobs implements OnApplicationShutdown {
   }
 
   /** Removes a record and everything that is kept beside it, but not its picture. */
-  async remove({ id, picture }: JobRecord): Promise<void> {
+  async remove({ id, picture }: JobRecord, key: 'frees' | 'holds' = 'frees'): Promise<void> {
     if (picture.referenceKey) await this.storage.delete(picture.referenceKey);
-    await this.store.remove(id);
+    await this.store.remove(id, key);
     await this.events.forget(id);
   }
 
@@ -226,14 +240,3 @@ export class Jobs implements OnApplicationShutdown {
     }
   }
 }
-
-const mismatch = () =>
-  new ServiceError(
-    'idempotency_mismatch',
-    'Expected the same route and body as before for this Idempotency-Key but received others',
-  );
-
-const full = (code: 'queue_full' | 'caller_queue_full', most: string, seconds: number) =>
-  new ServiceError(code, `Expected at most ${most} at a time; send the request again later`, undefined, {
-    retryAfter: seconds,
-  });

@@ -1,10 +1,21 @@
-import type { Work } from '../job.store';
+import type { Place } from '../fair.share';
+import type { QueuedJob } from '../job.store';
 import type { columns, JobRow } from './job.row';
 import type { JobsDatabase } from './jobs.database';
 
 type Columns = ReturnType<typeof columns>;
-type New = [id: string, caller: string, userId: string | null, route: string, start: number, finish: number];
+type New = [
+  id: string,
+  account: string,
+  caller: string,
+  userId: string | null,
+  route: string,
+  start: number,
+  finish: number,
+];
 type Size = [width: number, height: number, steps: number, reference: number];
+export type QueuedRow = Place &
+  Omit<QueuedJob, 'reference'> & { readonly account: string; readonly reference: number };
 type Id = { readonly id: string };
 type Count = { readonly jobs: number };
 
@@ -21,6 +32,7 @@ export const prepareStatements = (database: JobsDatabase) => ({
   putKey: database.prepare<[caller: string, key: string, id: string, fingerprint: string, createdAt: number]>(
     'REPLACE INTO keys (caller, key, id, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)',
   ),
+  dropKeys: database.prepare<[before: number]>('DELETE FROM keys WHERE created_at <= ?'),
   freeKey: database.prepare<[caller: string, key: string, id: string]>(
     'DELETE FROM keys WHERE caller = ? AND key = ? AND id = ?',
   ),
@@ -28,39 +40,53 @@ export const prepareStatements = (database: JobsDatabase) => ({
   active: database.prepare<[], Count>(
     'SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL',
   ),
-  activeOf: database.prepare<[caller: string], Count>(
-    'SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL AND caller = ?',
+  activeOf: database.prepare<[account: string], Count>(
+    'SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL AND account = ?',
+  ),
+  activeOfCaller: database.prepare<[account: string, caller: string], Count>(
+    'SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL AND account = ? AND caller = ?',
   ),
   count: database.prepare<[], Count & { readonly state: 'queued' | 'running' }>(
     'SELECT state, count(*) AS jobs FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL GROUP BY state',
   ),
 
-  start: database.prepare<[caller: string], { readonly start: number }>(
-    `SELECT max(value, coalesce((SELECT max(finish) FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL AND caller = ?), 0)) AS start
-     FROM meta WHERE name = 'virtual_time'`,
+  start: database.prepare<[account: string, caller: string], { readonly start: number }>(
+    `SELECT max(
+       coalesce((SELECT virtual_time FROM accounts WHERE account = ?1), 0),
+       coalesce((SELECT max(finish) FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL AND account = ?1 AND caller = ?2), 0)
+     ) AS start`,
   ),
-  advance: database.prepare<[start: number]>(
-    `UPDATE meta SET value = max(value, ?) WHERE name = 'virtual_time'`,
+  virtualTime: database.prepare<[], { readonly value: number }>(
+    `SELECT value FROM meta WHERE name = 'virtual_time'`,
+  ),
+  account: database.prepare<[account: string], { readonly virtual_time: number; readonly finish: number }>(
+    'SELECT virtual_time, finish FROM accounts WHERE account = ?',
+  ),
+  advance: database.prepare<[virtualTime: number]>(`UPDATE meta SET value = ? WHERE name = 'virtual_time'`),
+  putAccount: database.prepare<[account: string, virtualTime: number, finish: number]>(
+    'REPLACE INTO accounts (account, virtual_time, finish) VALUES (?, ?, ?)',
+  ),
+  /** Unless a job of it is left. */
+  forgetAccount: database.prepare<[account: string]>(
+    `DELETE FROM accounts WHERE account = ?1
+     AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_active WHERE finished_at IS NULL AND account = ?1)`,
   ),
   /** Writes without a change. */
   touch: database.prepare<[]>(`UPDATE meta SET value = value WHERE name = 'virtual_time'`),
 
   insert: database.prepare<[...New, ...Size, ...Columns, record: string]>(
-    `INSERT INTO jobs (id, caller, user_id, route, start, finish, width, height, steps, reference,
+    `INSERT INTO jobs (id, account, caller, user_id, route, start, finish, width, height, steps, reference,
                        state, finished_at, deadline_at, webhook_at, record)
-     VALUES (${Array(15).fill('?').join(', ')})`,
+     VALUES (${Array(16).fill('?').join(', ')})`,
   ),
   update: database.prepare<[...Columns, record: string, id: string]>(
     'UPDATE jobs SET state = ?, finished_at = ?, deadline_at = ?, webhook_at = ?, record = ? WHERE id = ?',
   ),
   remove: database.prepare<[id: string]>('DELETE FROM jobs WHERE id = ?'),
 
-  ahead: database.prepare<
-    [start: number, seq: number],
-    Omit<Work, 'reference'> & { readonly reference: number }
-  >(
-    `SELECT width, height, reference, count(*) AS jobs, sum(steps) AS steps
-     FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' AND (start, seq) < (?, ?) GROUP BY width, height, reference`,
+  queued: database.prepare<[], QueuedRow>(
+    `SELECT account, seq, start, finish, id, width, height, steps, reference
+     FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' ORDER BY account, start, seq`,
   ),
   overdue: database.prepare<[now: number], Id>(
     `SELECT id FROM jobs INDEXED BY jobs_overdue WHERE state = 'queued' AND deadline_at <= ? ORDER BY deadline_at LIMIT 100`,

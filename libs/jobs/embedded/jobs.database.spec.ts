@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import Database from 'libsql';
 import { ConfigError } from '@app/config';
 import { draft } from '../../../test/support/jobs';
+import type { JobRecord } from '../job.record';
+import { cancel, start } from '../job.transitions';
 import { JobsDatabase } from './jobs.database';
+import { MIGRATIONS } from './jobs.schema';
 import { SqliteJobQueue } from './sqlite.job.queue';
 import { SqliteJobStore } from './sqlite.job.store';
 
@@ -80,6 +83,41 @@ describe(JobsDatabase.name, () => {
       expect(refusal()).toBeInstanceOf(ConfigError);
       expect(refusal().message).toMatch(/^jobs.db in DATA_DIR was written by a newer version of the service/);
     }
+  });
+
+  it('should take the jobs of the first schema, as those of one account', async () => {
+    const old = new Database(file());
+    old.exec(MIGRATIONS[0]);
+    old.exec('PRAGMA user_version = 1');
+    const insert = old.prepare(
+      `INSERT INTO jobs (id, caller, route, state, start, finish, width, height, steps, reference, deadline_at, record)
+       VALUES (?, ?, 'generations', ?, ?, ?, 64, 64, 4, 0, 1, ?)`,
+    );
+    const put = (id: string, caller: string, state: 'queued' | 'running', start: number) => {
+      const { cost, ...job } = draft({ id, caller, state, cost: 10 });
+      insert.run(id, caller, state, start, start + cost, JSON.stringify(job));
+    };
+    put('running', 'ann', 'running', 100);
+    for (const [n, id] of ['first', 'second'].entries()) put(id, 'ann', 'queued', 110 + 10 * n);
+    put('between', 'bob', 'queued', 115);
+    old.exec(`UPDATE meta SET value = 100 WHERE name = 'virtual_time'`);
+    old.close();
+
+    const database = JobsDatabase.open(folder);
+    const store = new SqliteJobStore(database);
+    const { job } = (await store.accept(draft({ account: 'key:new' }), admission)) as { job: JobRecord };
+    const queued = (await store.queued()).map(({ id }) => id);
+    expect(queued).toEqual(['first', job.id, 'between', 'second']);
+    expect(await store.accept(draft({ account: 'key:new' }), { limit: 3 })).toEqual({
+      outcome: 'queue_full',
+    });
+    for (const id of ['first', 'running', 'between', 'second']) {
+      await store.update(id, start(Date.now()));
+      expect(await store.update(id, cancel('Cancelled', Date.now()))).toBeDefined();
+      await store.remove(id);
+    }
+    expect((await store.list({ limit: 10 })).jobs.map(({ id }) => id)).toEqual([job.id]);
+    database.close();
   });
 
   it('should refuse a damaged file with a sentence', () => {

@@ -46,4 +46,23 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
   INSERT INTO meta VALUES ('virtual_time', 0);
   `,
+  // Turns go to accounts: jobs from before are all of one, in the virtual time that they have their places by.
+  `
+  ALTER TABLE jobs ADD COLUMN account TEXT NOT NULL DEFAULT '';
+  DROP INDEX jobs_queued;
+  DROP INDEX jobs_active;
+  CREATE INDEX jobs_queued ON jobs (account, start, seq, finish, id, width, height, steps, reference) WHERE state = 'queued';
+  CREATE INDEX jobs_active ON jobs (account, caller, finish, state) WHERE finished_at IS NULL;
+
+  CREATE TABLE accounts (
+    account TEXT PRIMARY KEY,
+    virtual_time INTEGER NOT NULL,
+    finish INTEGER NOT NULL -- of its newest turn, in the virtual time of all
+  ) WITHOUT ROWID;
+  INSERT INTO accounts SELECT '', value, 0 FROM meta WHERE name = 'virtual_time';
+  `,
+  // Keys outlive their jobs.
+  `
+  CREATE INDEX keys_by_age ON keys (created_at);
+  `,
 ];

@@ -88,7 +88,7 @@ describe(SqliteJobQueue.name, () => {
     expect(await store.find('b')).toMatchObject({ state: 'cancelled' });
     const signal = AbortSignal.timeout(5000);
     expect([(await queue.take(signal))?.id, (await queue.take(signal))?.id]).toEqual(['a', 'c']);
-    expect((await store.findByKey('alice', 'c'))?.id).toBe('c');
+    expect((await store.findByKey('alice', 'c'))?.job?.id).toBe('c');
     expect((await store.accept(draft(), { limit: 9 })).outcome).toBe('accepted');
     await close();
   }, 30_000);

@@ -1,3 +1,4 @@
+import { fairOrder, type Place } from '../fair.share';
 import { JobQueue, type JobLease, type Rescue } from '../job.queue';
 import { fromRow, type JobRow } from './job.row';
 import type { JobsDatabase, Statement } from './jobs.database';
@@ -21,15 +22,30 @@ export class SqliteJobQueue extends JobQueue {
   private readonly aside = new Map<string, NodeJS.Timeout | undefined>();
   private readonly takers = new Set<Taker>();
   private readonly running: Statement<[], JobRow>;
-  private readonly first: Statement<[limit: number], { readonly id: string }>;
+  private readonly accounts: Statement<[], { readonly account: string; readonly finish: number }>;
+  private readonly first: Statement<[account: string, limit: number], Place & { readonly id: string }>;
+  private readonly virtualTime: Statement<[], { readonly value: number }>;
   private closed = false;
 
   constructor(private readonly database: Pick<JobsDatabase, 'prepare' | 'read'>) {
     super();
     this.running = database.prepare(`SELECT seq, start, finish, record FROM jobs WHERE state = 'running'`);
-    this.first = database.prepare(
-      `SELECT id FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' ORDER BY start, seq LIMIT ?`,
+    // From one account to the next, past all jobs between.
+    this.accounts = database.prepare(
+      `WITH RECURSIVE waiting (account) AS (
+         SELECT min(account) FROM jobs INDEXED BY jobs_queued WHERE state = 'queued'
+         UNION ALL
+         SELECT (SELECT min(account) FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' AND account > waiting.account)
+         FROM waiting WHERE waiting.account IS NOT NULL
+       )
+       SELECT waiting.account, coalesce(accounts.finish, 0) AS finish
+       FROM waiting LEFT JOIN accounts USING (account) WHERE waiting.account IS NOT NULL`,
     );
+    this.first = database.prepare(
+      `SELECT id, seq, start, finish FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' AND account = ?
+       ORDER BY start, seq LIMIT ?`,
+    );
+    this.virtualTime = database.prepare(`SELECT value FROM meta WHERE name = 'virtual_time'`);
   }
 
   async start(rescue: Rescue): Promise<void> {
@@ -91,10 +107,16 @@ export class SqliteJobQueue extends JobQueue {
     }
   }
 
-  /** One row more than is set aside: if there is a job left, it is among them. */
+  /** Of each account one row more than is set aside: if there is a job left, it is among them. */
   private next(): string | undefined {
-    const rows = this.database.read(() => this.first.all(this.aside.size + 1));
-    return rows.find(({ id }) => !this.aside.has(id))?.id;
+    return this.database.read(() => {
+      const lines = this.accounts.all().map(({ account, finish }) => ({
+        finish,
+        jobs: this.first.all(account, this.aside.size + 1),
+      }));
+      const order = fairOrder(lines, this.virtualTime.get()!.value);
+      return order.find(({ id }) => !this.aside.has(id))?.id;
+    });
   }
 
   private lease(id: string): JobLease {

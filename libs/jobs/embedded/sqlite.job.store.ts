@@ -1,20 +1,25 @@
 import {
+  DELETION_TTL,
   KEY_TTL,
   JobStore,
   type Acceptance,
   type Admission,
   type JobPage,
   type JobQuery,
-  type Work,
+  type KeyHolder,
+  type QueuedJob,
 } from '../job.store';
+import { fairOrder, hasRoom } from '../fair.share';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
 import { columns, fromRow, toJson, type JobRow } from './job.row';
-import { prepareStatements, type Statements } from './job.statements';
+import { prepareStatements, type QueuedRow, type Statements } from './job.statements';
 
 /** The records in DATA_DIR. See jobs.schema.ts for what is where. */
 export class SqliteJobStore extends JobStore {
   private readonly statements: Statements;
+  /** What other processes began ended with them: this one is alone. */
+  private readonly deletions = new Map<string, number>();
 
   constructor(private readonly database: JobsDatabase) {
     super();
@@ -23,7 +28,7 @@ export class SqliteJobStore extends JobStore {
 
   accept(draft: JobDraft, admission: Admission): Promise<Acceptance> {
     return this.database.writeTogether(
-      () => this.replay(draft) ?? this.refuse(draft, admission) ?? this.insert(draft),
+      () => this.replay(draft) ?? this.deleted(draft) ?? this.refuse(draft, admission) ?? this.insert(draft),
     );
   }
 
@@ -31,10 +36,10 @@ export class SqliteJobStore extends JobStore {
     return this.read(() => this.record(id));
   }
 
-  findByKey(caller: string, key: string): Promise<JobRecord | undefined> {
+  findByKey(caller: string, key: string): Promise<KeyHolder | undefined> {
     return this.read(() => {
       const known = this.statements.key.get(caller, key, Date.now() - KEY_TTL);
-      return known && this.record(known.id);
+      return known && { fingerprint: known.fingerprint, job: this.record(known.id) };
     });
   }
 
@@ -77,15 +82,33 @@ export class SqliteJobStore extends JobStore {
     });
   }
 
-  ahead(id: string): Promise<readonly Work[] | undefined> {
+  queued(): Promise<readonly QueuedJob[]> {
     return this.read(() => {
-      const job = this.record(id);
-      if (job?.state !== 'queued') return undefined;
-      const { start, seq } = job.place;
-      return this.statements.ahead
-        .all(start, seq)
-        .map(({ reference, ...work }) => ({ ...work, reference: reference === 1 }));
+      const lines = new Map<string, { readonly finish: number; readonly jobs: QueuedRow[] }>();
+      for (const row of this.statements.queued.all()) {
+        const { account } = row;
+        const finish = () => this.statements.account.get(account)?.finish ?? 0;
+        if (!lines.has(account)) lines.set(account, { finish: finish(), jobs: [] });
+        lines.get(account)!.jobs.push(row);
+      }
+      const order = fairOrder([...lines.values()], this.statements.virtualTime.get()!.value);
+      return order.map(({ reference, ...job }) => ({ ...job, reference: reference === 1 }));
     });
+  }
+
+  hasRoom(account: string, limit: number): Promise<boolean> {
+    return this.read(() => this.room(account, limit));
+  }
+
+  deleteUser(userId: string): Promise<number> {
+    const now = Date.now();
+    for (const [each, at] of this.deletions) if (at < now - DELETION_TTL) this.deletions.delete(each);
+    this.deletions.set(userId, now);
+    return Promise.resolve(now);
+  }
+
+  userDeletedAt(userId: string): Promise<number | undefined> {
+    return Promise.resolve(this.deletions.get(userId));
   }
 
   now(): Promise<number> {
@@ -117,12 +140,13 @@ export class SqliteJobStore extends JobStore {
     return this.read(() => this.statements.finishedBefore.all(time).map(({ id }) => id));
   }
 
-  remove(id: string): Promise<void> {
+  remove(id: string, key: 'frees' | 'holds' = 'frees'): Promise<void> {
     return this.database.writeTogether(() => {
       const job = this.record(id);
       if (!job) return;
-      this.freeKey(job);
+      if (key === 'frees') this.freeKey(job);
       this.statements.remove.run(id);
+      this.statements.forgetAccount.run(accountOf(job));
     });
   }
 
@@ -140,22 +164,33 @@ export class SqliteJobStore extends JobStore {
     const known = this.statements.key.get(caller, idempotency.key, Date.now() - KEY_TTL);
     if (!known) return undefined;
     if (known.fingerprint !== idempotency.fingerprint) return { outcome: 'mismatch' };
-    return { outcome: 'replayed', job: this.record(known.id)! };
+    const job = this.record(known.id);
+    return job ? { outcome: 'replayed', job } : { outcome: 'forgotten' };
   }
 
-  private refuse({ caller }: JobDraft, { limit, limitPerCaller }: Admission): Acceptance | undefined {
-    if (this.statements.active.get()!.jobs >= limit) return { outcome: 'queue_full' };
+  private deleted({ createdAt, picture: { userId } }: JobDraft): Acceptance | undefined {
+    const at = userId === undefined ? undefined : this.deletions.get(userId);
+    return at !== undefined && at >= createdAt ? { outcome: 'user_deleted' } : undefined;
+  }
+
+  private refuse(draft: JobDraft, { limit, limitPerCaller }: Admission): Acceptance | undefined {
+    if (!this.room(accountOf(draft), limit)) return { outcome: 'queue_full' };
     if (limitPerCaller === undefined) return undefined;
-    return this.statements.activeOf.get(caller)!.jobs >= limitPerCaller
+    return this.statements.activeOfCaller.get(accountOf(draft), draft.caller)!.jobs >= limitPerCaller
       ? { outcome: 'caller_full' }
       : undefined;
   }
 
+  private room(account: string, limit: number): boolean {
+    return hasRoom(this.statements.activeOf.get(account)!.jobs, this.statements.active.get()!.jobs, limit);
+  }
+
   private insert({ cost, ...draft }: JobDraft): Acceptance {
-    const { start } = this.statements.start.get(draft.caller)!;
+    const { start } = this.statements.start.get(accountOf(draft), draft.caller)!;
     const finish = start + cost;
     const { lastInsertRowid } = this.statements.insert.run(
-      ...[draft.id, draft.caller, draft.picture.userId ?? null, draft.picture.route, start, finish],
+      ...[draft.id, accountOf(draft), draft.caller, draft.picture.userId ?? null, draft.picture.route],
+      ...[start, finish],
       ...[draft.picture.width, draft.picture.height, draft.picture.steps],
       draft.picture.referenceKey === undefined ? 0 : 1,
       ...columns(draft),
@@ -163,6 +198,7 @@ export class SqliteJobStore extends JobStore {
     );
     if (draft.idempotency) {
       const { key, fingerprint } = draft.idempotency;
+      this.statements.dropKeys.run(Date.now() - KEY_TTL);
       this.statements.putKey.run(draft.caller, key, draft.id, fingerprint, draft.createdAt);
     }
     return { outcome: 'accepted', job: { ...draft, place: { seq: Number(lastInsertRowid), start, finish } } };
@@ -170,9 +206,21 @@ export class SqliteJobStore extends JobStore {
 
   private replace(job: JobRecord, changed: JobRecord): JobRecord {
     this.statements.update.run(...columns(changed), toJson(changed), job.id);
-    if (job.state === 'queued' && changed.state === 'running') this.statements.advance.run(job.place.start);
+    if (job.state === 'queued' && changed.state === 'running') this.advance(job);
+    if (isFinished(changed)) this.statements.forgetAccount.run(accountOf(job));
     if (!changed.idempotency) this.freeKey(job);
     return { ...changed, place: job.place };
+  }
+
+  /** Its account's turn is over where the next one's begins. */
+  private advance(job: JobRecord): void {
+    const { statements } = this;
+    const account = accountOf(job);
+    const { start, finish } = job.place;
+    const known = statements.account.get(account);
+    const turn = Math.max(statements.virtualTime.get()!.value, known?.finish ?? 0);
+    statements.advance.run(turn);
+    statements.putAccount.run(account, Math.max(known?.virtual_time ?? 0, start), turn + finish - start);
   }
 
   /** Its key may be another job's by now. */
@@ -191,3 +239,5 @@ export class SqliteJobStore extends JobStore {
 
 /** The work is done at once; only its outcome comes as a promise. */
 const settle = <T>(work: () => T): Promise<T> => new Promise((resolve) => resolve(work()));
+
+const accountOf = ({ account = '' }: Pick<JobRecord, 'account'>): string => account;

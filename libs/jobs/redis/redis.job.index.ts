@@ -1,7 +1,9 @@
+import { fairOrder } from '../fair.share';
 import type { JobRecord } from '../job.record';
 import type { JobPage, JobQuery } from '../job.store';
 import type { RedisConnection } from './redis.connection';
 import { idOfWaiting, type RedisKeys } from './redis.keys';
+import { readLines, type Waiting } from './redis.lines';
 
 /** Records that a page of a list may look at: with a rare filter a page may hold fewer jobs than asked for. */
 const MAX_LOOKED_AT = 2_000;
@@ -10,12 +12,6 @@ const CHUNK = 200;
 
 /** Milliseconds: a queue that is full is refused thousands of times. */
 const REPAIR_INTERVAL = 10_000;
-
-/** A queued job as its place knows it. */
-export interface Waiting {
-  readonly id: string;
-  readonly start: number;
-}
 
 /**
  * Jobs by the sets that `RedisJobStore` keeps. Where a record is gone (evicted, deleted by hand) its id is taken out of the
@@ -64,12 +60,12 @@ export class RedisJobIndex {
 
   /** All queued jobs in the fair order. */
   async waiting(): Promise<Waiting[]> {
-    const { waiting } = this.keys;
-    const flat = await this.redis.run('read', (client) => client.zrange(waiting, '0', '-1', 'WITHSCORES'));
-    const starts = new Map<string, number>();
-    for (let index = 0; index < flat.length; index += 2) starts.set(flat[index], Number(flat[index + 1]));
-    const there = await this.repaired(waiting, [...starts.keys()], idOfWaiting);
-    return there.map((member) => ({ id: idOfWaiting(member), start: starts.get(member)! }));
+    const { lines, virtualTime } = await this.redis.run('read', (client) => readLines(client, this.keys));
+    return fairOrder(lines, virtualTime);
+  }
+
+  queued(): Promise<readonly string[]> {
+    return this.all(this.keys.state('queued'));
   }
 
   running(): Promise<readonly string[]> {
@@ -77,16 +73,19 @@ export class RedisJobIndex {
   }
 
   /** Of the sets whose sizes bound the queue, now and then: whoever is refused asks for it. False: not now. */
-  async repair(caller: string): Promise<boolean> {
+  async repair({ caller, account = '' }: Pick<JobRecord, 'caller' | 'account'>): Promise<boolean> {
     if (performance.now() < this.nextRepair) return false;
     this.nextRepair = performance.now() + REPAIR_INTERVAL;
     const { keys } = this;
-    for (const key of [keys.state('queued'), keys.state('running'), keys.live(caller)]) await this.all(key);
+    for (const key of [keys.state('queued'), keys.state('running'), keys.live(caller, account)])
+      await this.all(key);
+    await this.all(keys.waiting(account), idOfWaiting);
     return true;
   }
 
-  private async all(key: string): Promise<string[]> {
-    return this.repaired(key, await this.redis.run('read', (client) => client.zrange(key, '0', '-1')));
+  private async all(key: string, idOf?: (member: string) => string): Promise<string[]> {
+    const members = await this.redis.run('read', (client) => client.zrange(key, '0', '-1'));
+    return this.repaired(key, members, idOf);
   }
 
   /** The members whose records are there. */

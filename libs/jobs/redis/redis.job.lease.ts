@@ -16,8 +16,6 @@ export interface LeaseOrigin {
   readonly redis: RedisConnection;
   /** milliseconds */
   readonly lockDuration: number;
-  /** Tells the job its priority of today: the base may have moved since it was taken. */
-  readonly renewPriority: () => Promise<void>;
   readonly ended: () => void;
 }
 
@@ -51,8 +49,7 @@ export class RedisJobLease implements JobLease {
 
   async release(delay = 0): Promise<void> {
     await this.end(async () => {
-      const { queue, redis, renewPriority } = this.from;
-      await renewPriority();
+      const { queue, redis } = this.from;
       if (delay > 0) return this.job.moveToDelayed(Date.now() + delay, this.token);
       await this.job.moveToWait(this.token);
       // What wakes BullMQ's workers; moveToWait leaves it out.

@@ -258,8 +258,8 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     await lease.done();
   });
 
-  it('should keep the fair order while the virtual time grows past what priorities can tell', async () => {
-    const { store, queue } = open({ priorityThreshold: 2 ** 20 });
+  it('should keep the fair order while the virtual time grows past what priorities of BullMQ can tell', async () => {
+    const { store, queue } = open();
     const cost = 900_000;
     const busy: JobRecord[] = [];
     for (let n = 0; n < 6; n++) {
@@ -277,7 +277,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
       await lease.done();
     };
     for (const job of busy.slice(0, 3)) await end(await begin(job));
-    // Starts at 1,800,000: before what is left of the busy caller, after the base has moved.
+    // Starts at 1,800,000: before what is left of the busy caller.
     const late = await accept(store, { caller: 'late', cost: 1 });
     await queue.start(rescueIn(store));
     await queue.add(late);
@@ -286,5 +286,63 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     await store.update(given.id, giveBack(1, Date.now()));
     await given.release();
     for (const job of busy.slice(3)) await end(await begin(job));
+  });
+
+  it('should hand out what a version without accounts queued, also while that one is still there', async () => {
+    const { redis, store, queue } = open();
+    const old = async (start: number) => {
+      const job = await accept(store, { caller: 'ann' });
+      const [member] = await redis.client.zrange('{sdxl}:waiting:', '-1', '-1');
+      await redis.client
+        .multi()
+        .srem('{sdxl}:accounts', '')
+        .zrem('{sdxl}:waiting:', member)
+        .hdel(`{sdxl}:job:${job.id}`, 'account')
+        .zadd('{sdxl}:waiting', start, member.split(':').slice(0, -1).join(':'))
+        .exec();
+      return job;
+    };
+    const [first, second, gone] = [await old(0), await old(1), await old(2)];
+    const fresh = await accept(store, { account: 'key:new' });
+    expect((await store.queued()).map(({ id }) => id)).toEqual([fresh.id]);
+    await queue.start(rescueIn(store));
+    expect(await redis.client.exists('{sdxl}:waiting')).toBe(0);
+    expect((await store.queued()).map(({ id }) => id)).toEqual(
+      [first, fresh, second, gone].map(({ id }) => id),
+    );
+    // The old version knows neither the new set nor how to take a job out of it.
+    await redis.client
+      .multi()
+      .zrem('{sdxl}:state:queued', gone.id)
+      .zadd('{sdxl}:state:cancelled', gone.place.seq, gone.id)
+      .exec();
+    await queue.remove(gone.id);
+    for (const { id } of [first, fresh, second]) {
+      const lease = await take(queue);
+      expect(lease.id).toBe(id);
+      await store.update(id, start(Date.now()));
+      await lease.done();
+    }
+    expect(await queue.take(AbortSignal.timeout(1_500))).toBeUndefined();
+    expect(await store.queued()).toEqual([]);
+  });
+
+  it('should hand out the next jobs in their order to processes that take at once', async () => {
+    const one = open();
+    const many: JobRecord[] = [];
+    for (let n = 0; n < 12; n++) {
+      many.push(await accept(one.store, { account: 'key:busy', caller: `user ${n}`, cost: 10 }));
+      await one.queue.add(many[n]);
+    }
+    const quiet: JobRecord[] = [];
+    for (let n = 0; n < 4; n++) {
+      quiet.push(await accept(one.store, { account: 'key:quiet', cost: 10 }));
+      await one.queue.add(quiet[n]);
+    }
+    const leases = await Promise.all([one, open(), open(), open()].map(({ queue }) => take(queue)));
+    const expected = [many[0], quiet[0], many[1], quiet[1]].map(({ id }) => id);
+    expect(leases.map(({ id }) => id).toSorted()).toEqual(expected.toSorted());
+    for (const lease of leases) await lease.release();
+    expect((await take(one.queue)).id).toBe(many[0].id);
   });
 });

@@ -5,9 +5,9 @@ import { JobQueue, type JobLease, type Rescue } from '../job.queue';
 import type { JobRecord } from '../job.record';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
 import type { QueuedRecords } from './redis.job.store';
-import { PRIORITY_THRESHOLD, RedisPriorities } from './redis.priorities';
 import { reconcile } from './redis.reconciliation';
 import { RedisJobLease } from './redis.job.lease';
+import { RedisTurns } from './redis.turns';
 
 /** A job whose process died is looked for this often, twice, after its lock ran out. Milliseconds, like all here. */
 const LOCK_DURATION = 10_000;
@@ -21,18 +21,16 @@ const NAME = 'queue';
 
 export interface RedisJobQueueOptions {
   readonly prefix?: string;
-  /** How far the virtual time may go before waiting jobs get new priorities. */
-  readonly priorityThreshold?: number;
   /** Milliseconds that a job stays a process's own without a word from it. */
   readonly lockDuration?: number;
   /** Milliseconds between two looks for jobs whose lock ran out; the second look hands them out again. */
   readonly stalledInterval?: number;
 }
 
-/** Dispatch by BullMQ: it knows ids and their priorities, and hands out again what a dead process held. */
+/** Dispatch by BullMQ: it knows ids, is told whose turn it is, and hands out again what a dead process held. */
 export class RedisJobQueue extends JobQueue {
   private readonly queue: Queue;
-  private readonly priorities: RedisPriorities;
+  private readonly turns: RedisTurns;
   /** Made by the first `take`: a process that only adds jobs needs no connections for it. */
   private worker?: Worker;
   private readonly waiters: ((lease?: JobLease) => void)[] = [];
@@ -52,7 +50,6 @@ export class RedisJobQueue extends JobQueue {
     private readonly options: RedisJobQueueOptions = {},
   ) {
     super();
-    const { prefix = DEFAULT_PREFIX, priorityThreshold = PRIORITY_THRESHOLD } = options;
     this.queue = new Queue(NAME, {
       ...this.bull,
       // News of BullMQ that nobody reads.
@@ -60,7 +57,7 @@ export class RedisJobQueue extends JobQueue {
     });
     this.queue.on('error', this.failed);
     redis.client.on('close', this.onClose).on('ready', this.onReady);
-    this.priorities = new RedisPriorities(redis, this.queue, records, prefix, priorityThreshold);
+    this.turns = new RedisTurns(redis, this.queue, records.keys);
   }
 
   async start(rescue: Rescue): Promise<void> {
@@ -69,8 +66,8 @@ export class RedisJobQueue extends JobQueue {
     await this.reconcile();
   }
 
-  async add({ id, place }: JobRecord): Promise<void> {
-    await this.priorities.add({ id, start: place.start });
+  async add({ id }: JobRecord): Promise<void> {
+    await this.turns.add(id);
   }
 
   async remove(id: string): Promise<void> {
@@ -135,13 +132,13 @@ export class RedisJobQueue extends JobQueue {
     const { lockDuration } = this;
     const worker = (this.worker ??= this.startWorker());
     const token = randomUUID();
+    await this.turns.arrange();
     const job = await worker.getNextJob(token);
     if (!job) return undefined;
     const held = [...this.leases].find(({ id }) => id === job.id);
     if (held) return void held.adopt(job, token);
     const lease: RedisJobLease = new RedisJobLease(job, token, {
       ...{ queue: this.queue, redis: this.redis, lockDuration },
-      renewPriority: () => this.renewPriority(lease.id),
       ended: () => this.leases.delete(lease),
     });
     this.leases.add(lease);
@@ -172,16 +169,10 @@ export class RedisJobQueue extends JobQueue {
     return worker;
   }
 
-  private async renewPriority(id: string): Promise<void> {
-    const job = await this.records.find(id);
-    if (job) await this.priorities.renew([{ id, start: job.place.start }]);
-  }
-
   private readonly reconcile = (): Promise<void> => {
     this.reconciling ??= (async () => {
       try {
-        await this.priorities.follow();
-        await reconcile(this.redis, this.queue, this.records, this.priorities, this.rescue!);
+        await reconcile(this.redis, this.queue, this.records, this.turns, this.rescue!);
       } catch (error) {
         this.failed(error);
       } finally {

@@ -6,13 +6,15 @@ import {
   JobStore,
   type JobPage,
   type JobQuery,
+  type KeyHolder,
+  DELETION_TTL,
   KEY_TTL,
-  type Work,
+  type QueuedJob,
 } from '../job.store';
 import { nextDeliveryAt } from '../webhook.outbox';
-import { parse, RedisJobIndex, type Waiting } from './redis.job.index';
+import { parse, RedisJobIndex } from './redis.job.index';
 import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
-import { difference, RedisKeys, sumWork, waitingMember, waitingTail } from './redis.keys';
+import { difference, RedisKeys, waitingTail } from './redis.keys';
 import { runScript } from './redis.scripts';
 
 interface Revision {
@@ -21,14 +23,14 @@ interface Revision {
 }
 
 /** What the queue reads of the records; it writes none. */
-export type QueuedRecords = Pick<RedisJobStore, 'find' | 'waiting' | 'running' | 'virtualTime'>;
+export type QueuedRecords = Pick<RedisJobStore, 'keys' | 'find' | 'queuedIds' | 'running'>;
 
 /**
  * Records in Redis: a hash each, and sorted sets that list them. A change reads a record, and writes it and its sets by
  * a script that first compares the revision.
  */
 export class RedisJobStore extends JobStore {
-  private readonly keys: RedisKeys;
+  readonly keys: RedisKeys;
   private readonly index: RedisJobIndex;
 
   constructor(
@@ -43,7 +45,7 @@ export class RedisJobStore extends JobStore {
   async accept(draft: JobDraft, admission: Admission): Promise<Acceptance> {
     const acceptance = await this.admit(draft, admission);
     if (acceptance.outcome !== 'queue_full' && acceptance.outcome !== 'caller_full') return acceptance;
-    return (await this.index.repair(draft.caller)) ? this.admit(draft, admission) : acceptance;
+    return (await this.index.repair(draft)) ? this.admit(draft, admission) : acceptance;
   }
 
   private async admit(
@@ -51,38 +53,27 @@ export class RedisJobStore extends JobStore {
     { limit, limitPerCaller }: Admission,
   ): Promise<Acceptance> {
     const { keys } = this;
-    const { id, caller, idempotency } = draft;
+    const { id, caller, account = '', idempotency } = draft;
     const [outcome, json] = await this.script<[string, string?]>(
       'write',
       'jobAccept',
       [
-        keys.job(id),
-        keys.seq,
-        keys.virtualTime,
-        keys.idempotency(caller, idempotency?.key ?? ''),
-        keys.state('queued'),
-        keys.state('running'),
-        keys.live(caller),
-        keys.waiting,
-        keys.deadlines,
-        keys.webhooks,
+        ...[keys.job(id), keys.seq, keys.times(account), keys.idempotency(caller, idempotency?.key ?? '')],
+        ...[keys.state('queued'), keys.state('running'), keys.live(caller, account), keys.waiting(account)],
+        ...[keys.deadlines, keys.webhooks, keys.accounts, keys.deletion(draft.picture.userId ?? '')],
         ...keys.lists(draft),
       ],
       [
-        id,
-        JSON.stringify(draft),
-        cost,
-        limit,
-        limitPerCaller ?? '',
-        draft.deadlineAt,
+        ...[id, JSON.stringify(draft), cost, limit, limitPerCaller ?? '', draft.deadlineAt],
         idempotency ? 1 : 0,
         idempotency ? draft.createdAt + KEY_TTL - (await this.now()) : 0,
-        waitingTail(id, draft.picture),
-        keys.job(''),
-        nextDeliveryAt(draft) ?? '',
+        ...[waitingTail(id, draft.picture, cost), keys.job(''), nextDeliveryAt(draft) ?? ''],
+        ...[account, draft.createdAt],
       ],
     );
-    if (json === undefined) return { outcome: outcome as 'queue_full' | 'caller_full' };
+    if (json === undefined) return { outcome: outcome as 'queue_full' | 'caller_full' | 'user_deleted' };
+    if (outcome === 'forgotten')
+      return { outcome: json === idempotency?.fingerprint ? 'forgotten' : 'mismatch' };
     const job = parse(json);
     if (outcome === 'accepted') return { outcome, job };
     const same = job.idempotency?.fingerprint === idempotency?.fingerprint;
@@ -93,9 +84,13 @@ export class RedisJobStore extends JobStore {
     return (await this.revision(id))?.job;
   }
 
-  async findByKey(caller: string, key: string): Promise<JobRecord | undefined> {
-    const id = await this.redis.run('read', (client) => client.get(this.keys.idempotency(caller, key)));
-    return id === null ? undefined : this.find(id);
+  async findByKey(caller: string, key: string): Promise<KeyHolder | undefined> {
+    const held = await this.redis.run('read', (client) => client.get(this.keys.idempotency(caller, key)));
+    if (held === null) return undefined;
+    const [id, forgotten] = held.split(':');
+    if (forgotten) return { fingerprint: forgotten };
+    const job = await this.find(id);
+    return job?.idempotency && { fingerprint: job.idempotency.fingerprint, job };
   }
 
   async update(id: string, change: Change): Promise<JobRecord | undefined> {
@@ -110,10 +105,10 @@ export class RedisJobStore extends JobStore {
     }
   }
 
-  async remove(id: string): Promise<void> {
+  async remove(id: string, key: 'frees' | 'holds' = 'frees'): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       const old = await this.revision(id);
-      if (!old || (await this.replace(old, undefined, ''))) return;
+      if (!old || (await this.replace(old, undefined, '', key))) return;
       await this.pause(attempt);
     }
   }
@@ -122,12 +117,14 @@ export class RedisJobStore extends JobStore {
     return this.index.page(query);
   }
 
-  async ahead(id: string): Promise<readonly Work[] | undefined> {
-    const job = await this.find(id);
-    if (!job) return undefined;
-    const member = waitingMember(job.place.seq, waitingTail(id, job.picture));
-    const members = await this.script<string[] | null>('read', 'jobsBefore', [this.keys.waiting], [member]);
-    return members === null ? undefined : sumWork(members);
+  queued(): Promise<readonly QueuedJob[]> {
+    return this.index.waiting();
+  }
+
+  async hasRoom(account: string, limit: number): Promise<boolean> {
+    const { keys } = this;
+    const sets = [keys.state('queued'), keys.state('running'), keys.waiting(account)];
+    return (await this.script('read', 'jobsRoom', sets, [account, keys.job(''), limit])) === 1;
   }
 
   async count(): Promise<{ readonly queued: number; readonly running: number }> {
@@ -150,6 +147,15 @@ export class RedisJobStore extends JobStore {
     return this.index.due(this.keys.finished, `(${time}`, 100);
   }
 
+  async deleteUser(userId: string): Promise<number> {
+    return Number(await this.script('write', 'userDelete', [this.keys.deletion(userId)], [DELETION_TTL]));
+  }
+
+  async userDeletedAt(userId: string): Promise<number | undefined> {
+    const at = await this.redis.run('read', (client) => client.get(this.keys.deletion(userId)));
+    return at === null ? undefined : Number(at);
+  }
+
   async now(): Promise<number> {
     const [seconds, micros] = await this.redis.run('read', (client) => client.time());
     return 1000 * Number(seconds) + Math.floor(Number(micros) / 1000);
@@ -167,17 +173,13 @@ export class RedisJobStore extends JobStore {
     await this.redis.run('write', (client) => client.set(`${this.keys.job('')}check`, '', 'PX', 1_000));
   }
 
-  /** All queued jobs in the fair order; for the queue, which keeps BullMQ in step with them. */
-  waiting(): Promise<Waiting[]> {
-    return this.index.waiting();
+  /** For the queue, which keeps BullMQ in step with them. */
+  queuedIds(): Promise<readonly string[]> {
+    return this.index.queued();
   }
 
   running(): Promise<readonly string[]> {
     return this.index.running();
-  }
-
-  async virtualTime(): Promise<number> {
-    return Number(await this.redis.run('read', (client) => client.get(this.keys.virtualTime)));
   }
 
   private async revision(id: string): Promise<Revision | undefined> {
@@ -188,8 +190,14 @@ export class RedisJobStore extends JobStore {
   }
 
   /** Resolves to false when another change came first. */
-  private async replace({ job: old, rev }: Revision, job: JobRecord | undefined, json: string) {
+  private async replace(
+    { job: old, rev }: Revision,
+    job: JobRecord | undefined,
+    json: string,
+    key: 'frees' | 'holds' = 'frees',
+  ): Promise<boolean> {
     const { keys } = this;
+    const { account = '' } = old;
     const changes = difference(keys.entries(old), job ? keys.entries(job) : []);
     const begins = old.state === 'queued' && job?.state === 'running';
     const frees = old.idempotency && !job?.idempotency;
@@ -197,12 +205,19 @@ export class RedisJobStore extends JobStore {
     const done = await this.script<0 | 1>(
       'write',
       'jobChange',
-      [keys.job(old.id), keys.virtualTime, idempotencyKey, ...changes.map(({ key }) => key)],
+      [
+        ...[keys.job(old.id), keys.virtualTime, idempotencyKey],
+        ...[keys.times(account), keys.accounts, keys.waiting(account), keys.state('running')],
+        ...changes.map(({ key }) => key),
+      ],
       [
         rev,
         json,
-        begins ? old.place.start : '',
+        ...(begins ? [old.place.start, old.place.finish - old.place.start] : ['', '']),
         frees ? old.id : '',
+        account,
+        keys.job(''),
+        key === 'holds' ? (old.idempotency?.fingerprint ?? '') : '',
         ...changes.flatMap(({ score, member }) => [score, member]),
       ],
     );

@@ -1,5 +1,6 @@
 import { isFinished, type JobRecord } from '../job.record';
-import type { Work } from '../job.store';
+import type { Place } from '../fair.share';
+import type { QueuedJob } from '../job.store';
 import { nextDeliveryAt } from '../webhook.outbox';
 
 /** Where a job stands in one sorted set. */
@@ -24,8 +25,12 @@ export class RedisKeys {
   get all() {
     return `${this.prefix}jobs`;
   }
-  /** Queued jobs in the fair order: scored by start, and among equals by their members, which begin with seq. */
-  get waiting() {
+  /** Accounts with queued or running jobs. */
+  get accounts() {
+    return `${this.prefix}accounts`;
+  }
+  /** Where 0.2 keeps all queued jobs. */
+  get legacyWaiting() {
     return `${this.prefix}waiting`;
   }
   /** Queued jobs by deadline. */
@@ -46,7 +51,7 @@ export class RedisKeys {
     return `${this.prefix}round:${name}`;
   }
 
-  /** A hash: `record` is the truth as JSON, `rev` counts its changes. */
+  /** A hash: `record` is the truth as JSON, `rev` counts its changes, `account` repeats the record's. */
   job(id: string) {
     return `${this.prefix}job:${id}`;
   }
@@ -59,24 +64,37 @@ export class RedisKeys {
   user(userId: string) {
     return `${this.prefix}user:${userId}`;
   }
-  /** A caller's queued and running jobs by finish. */
-  live(caller: string) {
-    return `${this.prefix}live:${caller}`;
+  /** When the user was deleted, for a while. */
+  deletion(userId: string) {
+    return `${this.prefix}deleted:${userId}`;
   }
-  /** Holds the id of the job that an idempotency key belongs to. Callers may hold colons. */
+  /** An account's queued jobs by their places: scored by start, and among equals by their members, which begin with seq. */
+  waiting(account: string) {
+    return `${this.prefix}waiting:${account}`;
+  }
+  /** A hash: `virtual` is the account's virtual time, `finish` where its newest turn ends in the virtual time of all. */
+  times(account: string) {
+    return `${this.prefix}times:${account}`;
+  }
+  /** A caller's queued and running jobs by finish. */
+  live(caller: string, account = '') {
+    return `${this.prefix}live:${account && `${encodeURIComponent(account)}:`}${caller}`;
+  }
+  /** Holds the id of the job that an idempotency key belongs to; once that is forgotten, also a colon and the fingerprint. */
   idempotency(caller: string, key: string) {
     return `${this.prefix}key:${encodeURIComponent(caller)}:${key}`;
   }
 
   /** The sets that list a job: what a change of its record changes in them is the difference. */
   entries(job: JobRecord): Entry[] {
-    const { id, picture, place } = job;
+    const { id, place } = job;
     const listed = this.lists(job).map((key) => ({ key, score: place.seq, member: id }));
     const entries: Entry[] = [...listed, { key: this.state(job.state), score: place.seq, member: id }];
-    if (!isFinished(job)) entries.push({ key: this.live(job.caller), score: place.finish, member: id });
+    if (!isFinished(job))
+      entries.push({ key: this.live(job.caller, job.account), score: place.finish, member: id });
     if (job.state === 'queued') {
-      const member = waitingMember(place.seq, waitingTail(id, picture));
-      entries.push({ key: this.waiting, score: place.start, member });
+      const member = waitingMember(job);
+      entries.push({ key: this.waiting(job.account ?? ''), score: place.start, member });
       entries.push({ key: this.deadlines, score: job.deadlineAt, member: id });
     }
     const delivery = nextDeliveryAt(job);
@@ -96,32 +114,23 @@ export class RedisKeys {
 
 const SEQ_DIGITS = 16;
 
-/** Carries what `ahead` sums up, so that it reads no records. */
-export const waitingTail = (id: string, { width, height, steps, referenceKey }: JobRecord['picture']) =>
-  [id, width, height, steps, referenceKey === undefined ? 0 : 1].join(':');
+/** Carries all that is asked of queued jobs together, so that no records are read for it. */
+export const waitingTail = (id: string, picture: JobRecord['picture'], cost: number) =>
+  [id, picture.width, picture.height, picture.steps, picture.referenceKey === undefined ? 0 : 1, cost].join(
+    ':',
+  );
 
 /** Padded: Redis orders members of one score by their bytes. The accepting script writes the same. */
-export const waitingMember = (seq: number, tail: string) =>
-  `${String(seq).padStart(SEQ_DIGITS, '0')}:${tail}`;
+export const waitingMember = ({ id, picture, place: { seq, start, finish } }: JobRecord) =>
+  `${String(seq).padStart(SEQ_DIGITS, '0')}:${waitingTail(id, picture, finish - start)}`;
 
 export const idOfWaiting = (member: string): string => member.split(':', 2)[1];
 
-/** Members of `waiting`, summed up by size. */
-export function sumWork(members: readonly string[]): Work[] {
-  // Thousands of jobs are of a few kinds: only these are taken apart.
-  const kinds = new Map<string, number>();
-  for (const member of members) {
-    const kind = member.slice(member.indexOf(':', SEQ_DIGITS + 1) + 1);
-    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-  }
-  const sums = new Map<string, Work>();
-  for (const [kind, jobs] of kinds) {
-    const [width, height, steps, reference] = kind.split(':').map(Number);
-    const size = `${width}:${height}:${reference}`;
-    const sum = sums.get(size) ?? { width, height, reference: reference === 1, jobs: 0, steps: 0 };
-    sums.set(size, { ...sum, jobs: sum.jobs + jobs, steps: sum.steps + jobs * steps });
-  }
-  return [...sums.values()];
+export function parseWaiting(member: string, start: number): QueuedJob & Place {
+  const [seq, id, ...numbers] = member.split(':');
+  const [width, height, steps, reference, cost] = numbers.map(Number);
+  const place = { seq: Number(seq), start, finish: start + cost };
+  return { id, width, height, steps, reference: reference === 1, ...place };
 }
 
 /** What makes `after` of `before`; an empty score removes. */

@@ -2,7 +2,8 @@ import type { Queue } from 'bullmq';
 import type { Rescue } from '../job.queue';
 import type { RedisConnection } from './redis.connection';
 import type { QueuedRecords } from './redis.job.store';
-import type { RedisPriorities } from './redis.priorities';
+import { idOfWaiting, waitingMember } from './redis.keys';
+import type { RedisTurns } from './redis.turns';
 
 /** Jobs that are looked up at a time. */
 const CHUNK = 200;
@@ -16,7 +17,7 @@ export async function reconcile(
   redis: RedisConnection,
   queue: Queue,
   records: QueuedRecords,
-  priorities: RedisPriorities,
+  turns: RedisTurns,
   rescue: Rescue,
 ): Promise<void> {
   const unknown = async (ids: readonly string[]): Promise<Set<string>> => {
@@ -26,9 +27,9 @@ export async function reconcile(
     return new Set(ids.filter((_, index) => found[index] === 0));
   };
 
-  for (const jobs of chunks(await records.waiting())) {
-    const missing = await unknown(jobs.map(({ id }) => id));
-    await Promise.all(jobs.filter(({ id }) => missing.has(id)).map((job) => priorities.add(job)));
+  await adopt(redis, records);
+  for (const ids of chunks(await records.queuedIds())) {
+    await Promise.all([...(await unknown(ids))].map((id) => turns.add(id)));
   }
   for (const ids of chunks(await records.running())) {
     for (const id of await unknown(ids)) {
@@ -36,8 +37,24 @@ export async function reconcile(
       // Another process may have rescued it already, and a third have begun it again.
       if (!orphan || (await unknown([id])).size === 0) continue;
       const job = await rescue(orphan);
-      if (job?.state === 'queued') await priorities.add({ id, start: job.place.start });
+      if (job?.state === 'queued') await turns.add(id);
     }
+  }
+}
+
+/** Queued jobs of processes that know no accounts get their places among those of none. */
+async function adopt(redis: RedisConnection, records: QueuedRecords): Promise<void> {
+  const { keys } = records;
+  const { legacyWaiting, accounts } = keys;
+  for (const member of await redis.run('read', (client) => client.zrange(legacyWaiting, '0', '-1'))) {
+    const job = await records.find(idOfWaiting(member));
+    await redis.run('write', async (client) => {
+      if (job?.state === 'queued') {
+        await client.zadd(keys.waiting(''), job.place.start, waitingMember(job));
+        await client.sadd(accounts, '');
+      }
+      await client.zrem(legacyWaiting, member);
+    });
   }
 }
 

@@ -1,49 +1,86 @@
 import type { Redis } from 'ioredis';
 
+/** The account's jobs that are queued or running. */
+const OF_ACCOUNT = `
+local function ofAccount(account, waiting, running, jobs)
+  local count = redis.call('ZCARD', waiting)
+  for _, id in ipairs(redis.call('ZRANGE', running, 0, -1)) do
+    if (redis.call('HGET', jobs .. id, 'account') or '') == account then count = count + 1 end
+  end
+  return count
+end
+`;
+
+/** `hasRoom` of fair.share.ts. Keys: queued, running, the account's waiting ones. */
+const HAS_ROOM = `${OF_ACCOUNT}
+local function hasRoom(account, jobs, limit, queued, running, waiting)
+  local all = redis.call('ZCARD', queued) + redis.call('ZCARD', running)
+  return ofAccount(account, waiting, running, jobs) < 2 * limit - all
+end
+`;
+
+/** Keys: queued, running, the account's waiting ones. Arguments: account, the beginning of records' keys, limit. */
+const ROOM = `${HAS_ROOM}
+return hasRoom(ARGV[1], ARGV[2], tonumber(ARGV[3]), KEYS[1], KEYS[2], KEYS[3]) and 1 or 0
+`;
+
 /**
  * Writes a new job, or says why not. Redis carries a script out whole before it looks at anything else.
- * Keys: record, seq, virtual time, idempotency key, queued, running, the caller's live jobs, waiting, deadlines,
- * webhooks, then every set scored by seq. Answers a word and, where there is one, a record.
+ * Keys: record, seq, the account's times, idempotency key, queued, running, the caller's live jobs, the account's waiting
+ * ones, deadlines, webhooks, accounts, the user's deletion, then every set scored by seq. Answers a word and, where there is one, a record; with
+ * 'forgotten' a fingerprint.
  */
-const ACCEPT = `
+const ACCEPT = `${HAS_ROOM}
 local id, json, cost, limit, limitPerCaller = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local deadline, keyed, ttl, tail, jobs = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9], ARGV[10]
-local webhookAt = ARGV[11]
+local webhookAt, account, createdAt = ARGV[11], ARGV[12], tonumber(ARGV[13])
 
 if keyed == '1' then
   local owner = redis.call('GET', KEYS[4])
+  local fingerprint = owner and string.match(owner, ':(.*)')
+  if fingerprint then return {'forgotten', fingerprint} end
   local known = owner and redis.call('HGET', jobs .. owner, 'record')
   if known then return {'known', known} end
 end
-local queued = redis.call('ZCARD', KEYS[5])
-if queued + redis.call('ZCARD', KEYS[6]) >= limit then return {'queue_full'} end
+if tonumber(redis.call('GET', KEYS[12]) or '0') >= createdAt then return {'user_deleted'} end
+if not hasRoom(account, jobs, limit, KEYS[5], KEYS[6], KEYS[8]) then return {'queue_full'} end
 if limitPerCaller and redis.call('ZCARD', KEYS[7]) >= limitPerCaller then return {'caller_full'} end
 
 local seq = redis.call('INCR', KEYS[2])
-local start = tonumber(redis.call('GET', KEYS[3]) or '0')
+local start = tonumber(redis.call('HGET', KEYS[3], 'virtual') or '0')
 local last = redis.call('ZREVRANGE', KEYS[7], 0, 0, 'WITHSCORES')
 if last[2] then start = math.max(start, tonumber(last[2])) end
 local place = string.format(',"place":{"seq":%.0f,"start":%.0f,"finish":%.0f}}', seq, start, start + cost)
 local record = string.sub(json, 1, -2) .. place
 
-redis.call('HSET', KEYS[1], 'record', record, 'rev', 1)
+redis.call('HSET', KEYS[1], 'record', record, 'rev', 1, 'account', account)
 redis.call('ZADD', KEYS[7], string.format('%.0f', start + cost), id)
 redis.call('ZADD', KEYS[8], string.format('%.0f', start), string.format('%016.0f:', seq) .. tail)
 redis.call('ZADD', KEYS[9], deadline, id)
 if webhookAt ~= '' then redis.call('ZADD', KEYS[10], webhookAt, id) end
-for i = 11, #KEYS do redis.call('ZADD', KEYS[i], seq, id) end
+redis.call('SADD', KEYS[11], account)
+for i = 13, #KEYS do redis.call('ZADD', KEYS[i], seq, id) end
 redis.call('ZADD', KEYS[5], seq, id)
 if keyed == '1' and ttl > 0 then redis.call('SET', KEYS[4], id, 'PX', ttl) end
 return {'accepted', record}
 `;
 
+/** Keeps the time at KEYS[1] for ARGV[1] milliseconds, and answers it. */
+const DELETE_USER = `
+local time = redis.call('TIME')
+local now = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+redis.call('SET', KEYS[1], now, 'PX', ARGV[1])
+return now
+`;
+
 /**
- * Replaces or removes a record that is still at revision ARGV[1], else answers 0. An empty ARGV[2] removes it; ARGV[3]
- * is the least that the virtual time must be, or empty; ARGV[4] the id whose idempotency key becomes free, or empty.
- * Keys: record, virtual time, idempotency key, then a set per change of an index; after ARGV[4] a score, empty to
- * remove, and a member for each of these.
+ * Replaces or removes a record that is still at revision ARGV[1], else answers 0. An empty ARGV[2] removes it. ARGV[3] and
+ * ARGV[4]: start and cost of a job that goes to running, or empty. ARGV[5]: the id whose idempotency key becomes free, or
+ * empty; where ARGV[8] is a fingerprint, the key holds it instead for the rest of its time. ARGV[6]: its account, forgotten with the last job that is queued or running. ARGV[7]: the beginning of records' keys.
+ * Keys: record, virtual time, idempotency key, the account's times, accounts, its waiting ones, running, then a set per
+ * change of an index; after ARGV[8] a score, empty to remove, and a member for each of these.
  */
-const CHANGE = `
+const CHANGE = `${OF_ACCOUNT}
 if redis.call('HGET', KEYS[1], 'rev') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then
   redis.call('DEL', KEYS[1])
@@ -51,23 +88,70 @@ else
   redis.call('HSET', KEYS[1], 'record', ARGV[2])
   redis.call('HINCRBY', KEYS[1], 'rev', 1)
 end
-if ARGV[3] ~= '' and tonumber(ARGV[3]) > tonumber(redis.call('GET', KEYS[2]) or '0') then
-  redis.call('SET', KEYS[2], ARGV[3])
+if ARGV[3] ~= '' then
+  local start, cost = tonumber(ARGV[3]), tonumber(ARGV[4])
+  local virtual = math.max(start, tonumber(redis.call('HGET', KEYS[4], 'virtual') or '0'))
+  local turn = tonumber(redis.call('GET', KEYS[2]) or '0')
+  turn = math.max(turn, tonumber(redis.call('HGET', KEYS[4], 'finish') or '0'))
+  redis.call('SET', KEYS[2], string.format('%.0f', turn))
+  redis.call('HSET', KEYS[4], 'virtual', string.format('%.0f', virtual), 'finish', string.format('%.0f', turn + cost))
 end
-if ARGV[4] ~= '' and redis.call('GET', KEYS[3]) == ARGV[4] then redis.call('DEL', KEYS[3]) end
-for i = 4, #KEYS do
-  local score, member = ARGV[2 * i - 3], ARGV[2 * i - 2]
+if ARGV[5] ~= '' and redis.call('GET', KEYS[3]) == ARGV[5] then
+  local left = ARGV[8] == '' and 0 or redis.call('PTTL', KEYS[3])
+  if left > 0 then redis.call('SET', KEYS[3], ARGV[5] .. ':' .. ARGV[8], 'PX', left) else redis.call('DEL', KEYS[3]) end
+end
+for i = 8, #KEYS do
+  local score, member = ARGV[2 * i - 7], ARGV[2 * i - 6]
   if score == '' then redis.call('ZREM', KEYS[i], member) else redis.call('ZADD', KEYS[i], score, member) end
+end
+if ofAccount(ARGV[6], KEYS[6], KEYS[7], ARGV[7]) == 0 then
+  redis.call('SREM', KEYS[5], ARGV[6])
+  redis.call('DEL', KEYS[4])
 end
 return 1
 `;
 
-/** Members before ARGV[1] in the set, or nothing when it is not in it. */
-const BEFORE = `
-local rank = redis.call('ZRANK', KEYS[1], ARGV[1])
-if not rank then return nil end
-if rank == 0 then return {} end
-return redis.call('ZRANGE', KEYS[1], 0, rank - 1)
+/**
+ * The virtual time; then of each account its name, where its newest turn ends, and its waiting ones up to rank ARGV[1], with
+ * scores. Keys: virtual time, accounts, the beginnings of their waiting ones and of their times.
+ */
+const WAITING = `
+local reply = {redis.call('GET', KEYS[1]) or '0'}
+for _, account in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+  local finish = redis.call('HGET', KEYS[4] .. account, 'finish') or '0'
+  reply[#reply + 1] = {account, finish, redis.call('ZRANGE', KEYS[3] .. account, 0, ARGV[1], 'WITHSCORES')}
+end
+return reply
+`;
+
+/**
+ * Puts the first ARGV[1] jobs that BullMQ still has to hand out before all others, with those whose delay is over by the
+ * time ARGV[2]. Then for each job its id, the set of its account's waiting ones, and its member there, which goes when the
+ * job is no longer queued: versions that do not know these sets leave it.
+ * Keys: BullMQ's jobs with a priority, its delayed ones, what wakes its workers, its records' beginning; queued.
+ */
+const ARRANGE = `
+local function waits(id)
+  if redis.call('ZSCORE', KEYS[1], id) then return true end
+  local due = redis.call('ZSCORE', KEYS[2], id)
+  -- BullMQ counts jobs of one millisecond in the last 12 bits.
+  if not due or tonumber(due) >= (tonumber(ARGV[2]) + 1) * 4096 then return false end
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('HSET', KEYS[4] .. id, 'delay', 0)
+  redis.call('ZADD', KEYS[3], 0, '0')
+  return true
+end
+local front = {}
+for i = 3, #ARGV, 3 do
+  if not redis.call('ZSCORE', KEYS[5], ARGV[i]) then
+    redis.call('ZREM', ARGV[i + 1], ARGV[i + 2])
+  elseif #front < tonumber(ARGV[1]) and waits(ARGV[i]) then
+    front[#front + 1] = ARGV[i]
+  end
+end
+local first = tonumber(redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or '0')
+for i, id in ipairs(front) do redis.call('ZADD', KEYS[1], string.format('%.0f', first - 1 - #front + i), id) end
+return #front
 `;
 
 /**
@@ -134,7 +218,10 @@ return 1
 const SCRIPTS = {
   jobAccept: ACCEPT,
   jobChange: CHANGE,
-  jobsBefore: BEFORE,
+  jobsRoom: ROOM,
+  userDelete: DELETE_USER,
+  jobsWaiting: WAITING,
+  jobsArrange: ARRANGE,
   eventPublish: PUBLISH,
   eventPreview: PREVIEW,
   eventsFinish: FINISH,

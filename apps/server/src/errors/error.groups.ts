@@ -36,6 +36,7 @@ export const DRAWING_ERRORS = group(
   'lora_disabled',
   'lora_not_applied',
   'idempotency_mismatch',
+  'result_gone',
   'caller_queue_full',
   'generation_failed',
   'out_of_memory',

@@ -1,5 +1,5 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { ServiceError } from '@app/errors';
+import { userDeleted } from '@app/jobs';
 import { Drain } from '@app/lifecycle';
 
 interface Live {
@@ -52,8 +52,7 @@ export class OpenRequests implements OnModuleDestroy {
   /** Ends the user's requests and resolves once none of them can write any more. */
   async cancelUser(userId: string): Promise<void> {
     const entries = [...this.live].filter((entry) => entry.userId === userId);
-    const sentence = `The data of user ${userId} was deleted while this request waited or ran`;
-    for (const { controller } of entries) controller.abort(new ServiceError('cancelled', sentence));
+    for (const { controller } of entries) controller.abort(userDeleted(userId));
     await Promise.all(entries.map(({ settled }) => settled));
   }
 

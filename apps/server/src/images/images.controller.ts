@@ -34,7 +34,7 @@ const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
       required: false,
       description:
         'For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes ' +
-        'it. Transient errors and cancelled jobs free the key.',
+        'it; 410 `result_gone` where that is no longer kept. Transient errors, cancelled and deleted jobs free the key.',
       schema: { type: 'string', minLength: 1, maxLength: 255 },
     }),
     ApiResponse({

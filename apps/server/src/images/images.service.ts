@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
-import { isFinished, Jobs, type JobRecord } from '@app/jobs';
-import { DiskSpace } from '@app/storage';
+import { isFinished, Jobs, resultGone, type JobRecord } from '@app/jobs';
+import { DiskSpace, Storage } from '@app/storage';
 import { assertOwn } from '../auth/api.key';
 import { OpenRequests } from '../http/open.requests';
 import { isUserId } from '../validation/fields';
@@ -32,6 +32,7 @@ export class ImagesService {
     private readonly jobs: Jobs,
     private readonly drafter: JobDrafter,
     private readonly disk: DiskSpace,
+    private readonly storage: Storage,
     private readonly webhooks: WebhookAddress,
     private readonly live: OpenRequests,
     private readonly drain: Drain,
@@ -93,15 +94,20 @@ export class ImagesService {
     if (options.webhook_url !== undefined) await this.webhooks.check(options.webhook_url);
     const known =
       idempotency && (await this.jobs.findByKey(caller, idempotency.key, idempotency.fingerprint));
-    if (known) return { job: known, replayed: true };
+    if (known) {
+      await this.assertKept(known);
+      return { job: known, replayed: true };
+    }
 
     this.drafter.assertAccepting();
     await this.disk.assertEnough();
-    await this.jobs.assertRoom();
+    await this.jobs.assertRoom(call.account);
     const draft = await this.drafter.draft(options, intent, caller, signal);
     const bounded = named !== undefined;
     try {
-      const submitted = await this.jobs.submit({ ...draft, ...(idempotency && { idempotency }) }, bounded);
+      const { account } = call;
+      const job = { ...draft, account, ...(idempotency && { idempotency }) };
+      const submitted = await this.jobs.submit(job, bounded);
       if (submitted.replayed) await this.drafter.discard(draft);
       else if (this.config.LOG_PROMPTS) this.logPrompts(submitted.job);
       return submitted;
@@ -109,6 +115,13 @@ export class ImagesService {
       await this.drafter.discard(draft);
       throw error;
     }
+  }
+
+  /** RESULT_TTL, or somebody in the bucket, may have deleted the image of a job that is still known. */
+  private async assertKept({ result }: JobRecord): Promise<void> {
+    const image = result && (await this.storage.open(result.key));
+    image?.body.destroy();
+    if (result && !image) throw resultGone();
   }
 
   private logPrompts({ id, picture }: JobRecord): void {
@@ -145,7 +158,7 @@ export class ImagesService {
   }
 }
 
-/** Who does not say for whom it is shares the queue by its key, and all of them as one where there are no keys. */
+/** Whoever does not say for whom it is, is one caller of its account. */
 const unnamed = ({ apiKey }: RequestContext): string => (apiKey ? `key:${apiKey.name}` : '');
 
 /** Whose turn it is to fetch a picture: the account's, in it the user's, and of this one host. */

@@ -92,7 +92,8 @@ export class JobDrafter {
     signal: AbortSignal,
   ): Promise<JobDraft> {
     const id = randomBytes(12).toString('hex');
-    const begunAt = await this.jobs.now();
+    // Before anything of the user is read: a deletion of theirs from now on refuses the job.
+    const createdAt = await this.jobs.now();
     const loras = await this.loras(options.loras ?? []);
     const referenceKey = await this.copyReference(id, intent, signal);
     signal.throwIfAborted();
@@ -109,7 +110,6 @@ export class JobDrafter {
       seed: options.seed ?? randomInt(MAX_SEED + 1),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
-    const createdAt = await this.jobs.now();
     return {
       ...{
         version: versionFor(picture),
@@ -121,7 +121,7 @@ export class JobDrafter {
         attempts: 0,
         crashes: 0,
       },
-      deadlineAt: begunAt + 1000 * (options.deadline_seconds ?? this.config.DEADLINE_SECONDS),
+      deadlineAt: createdAt + 1000 * (options.deadline_seconds ?? this.config.DEADLINE_SECONDS),
       cost: costOf(picture),
       webhook: webhook(options),
     };

@@ -44,10 +44,17 @@ export class UsersService {
   ): Promise<UserPictureReply> {
     return this.live.run(userId, caller, async (signal) => {
       if (!Buffer.isBuffer(body)) throw notAPicture(contentType);
+      const began = await this.jobs.now();
       const { png, width, height } = await toAvatarPng(body, undefined, signal);
       signal.throwIfAborted();
+      // A deletion in another process aborts nothing here: it is looked for before, and once more after the write.
+      await this.jobs.assertUser(userId, began);
       const key = this.pictures.key(kind, userId);
       await this.storage.put(key, png, 'image/png');
+      await this.jobs.assertUser(userId, began).catch(async (error: ServiceError) => {
+        if (error.code === 'cancelled') await this.storage.delete(key);
+        throw error;
+      });
       // Only now: when the put fails, the old picture is still there.
       await this.pictures.remove(kind, userId, key);
       return { user_id: userId, s3_uri: this.storage.uri(key), width, height, bytes: png.length };
@@ -87,7 +94,7 @@ export class UsersService {
 
   /**
    * Everything of a user. The order closes the gaps: without avatar and photo no new picture of theirs can begin,
-   * then requests and jobs end, and only then goes what those may have written last.
+   * then requests and jobs end, those of other processes too, and only then goes what those may have written last.
    */
   async removeUser(userId: string): Promise<void> {
     await this.removePictures(userId);
