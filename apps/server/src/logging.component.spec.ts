@@ -75,7 +75,7 @@ describe(logging.name, () => {
     })
     class DeepModule {}
 
-    const adapter = new BoundedAdapter(config, new HttpLimits());
+    const adapter = new BoundedAdapter(new HttpLimits());
     const options = { bufferLogs: true, bodyParser: false };
     app = await NestFactory.create<NestExpressApplication>(DeepModule, adapter, options);
     app.useLogger(app.get(PinoLogger));

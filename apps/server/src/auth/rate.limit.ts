@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { Injectable, Logger, Optional } from '@nestjs/common';
 import type { Request, RequestHandler } from 'express';
-import { ipKeyGenerator, rateLimit, type AugmentedRequest } from 'express-rate-limit';
+import { rateLimit, type AugmentedRequest } from 'express-rate-limit';
 import { RedisStore, type RedisReply } from 'rate-limit-redis';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { DEFAULT_PREFIX, RedisConnection } from '@app/jobs';
 import { apiKeyOf } from './api.key';
+import { callerOf } from './caller';
 
 const MINUTE = 60_000;
 
@@ -30,7 +31,7 @@ export class RateLimit {
       windowMs: MINUTE,
       limit,
       skip: (request) => limit(request) === 0 || NOT_COUNTED.test(request.path),
-      keyGenerator: counterOf,
+      keyGenerator: (request) => callerOf(request).name,
       identifier: (request) => (apiKeyOf(request) ? 'key' : 'address'),
       standardHeaders: 'draft-8',
       legacyHeaders: false,
@@ -65,11 +66,6 @@ export class RateLimit {
     if (!this.away) this.logger.warn('Redis does not answer: requests are not limited until it does');
     this.away = true;
   }
-}
-
-function counterOf(request: Request): string {
-  const access = apiKeyOf(request);
-  return access ? `key:${access.name}` : `address:${ipKeyGenerator(request.ip ?? '')}`;
 }
 
 function tooMany(request: AugmentedRequest): ServiceError {

@@ -27,6 +27,10 @@ export class HttpLimits {
 
   /** For the rest of a body that nobody reads to end by itself; then its connection is cut. */
   readonly linger: number = 2_000;
-  /** Without a byte that a client takes of a stored picture; then it is cut, and its file or bucket connection freed. */
-  readonly readTimeout: number = 60_000;
+  /** Without a byte that a client takes of its reply; then it is cut. */
+  readonly replyTimeout: number = 30_000;
+
+  /** Connections beyond their bounds that may be open, for probes; and for how long. */
+  readonly spareConnections: number = 64;
+  readonly spareTimeout: number = 5_000;
 }
