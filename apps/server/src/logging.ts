@@ -1,11 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import type { Params } from 'nestjs-pino';
 import { stdSerializers, type LoggerOptions } from 'pino';
 import type { Options } from 'pino-http';
 import type { Config } from '@app/config';
+import { callerOf } from './auth/caller';
 import { terminalLog } from './terminal.log';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
@@ -22,6 +23,12 @@ function requestId(request: IncomingMessage, response: ServerResponse): string {
 function outcome({ socket }: IncomingMessage, { writableFinished }: ServerResponse): string {
   if (writableFinished) return 'request completed';
   return socket.readableEnded || socket.errored ? 'request aborted: the client left' : 'request aborted';
+}
+
+/** Whose request was refused or failed: an operator has to find who weighs on the others. */
+function whoCalled(request: IncomingMessage) {
+  const { address, key } = callerOf(request as Request);
+  return { address, key };
 }
 
 /** Query strings may hold anything, so only the path is logged. */
@@ -53,8 +60,14 @@ export function requestLog(config: Config): Options {
     customLogLevel: (_request, response, error) =>
       error || response.statusCode >= 500 ? 'error' : response.statusCode >= 400 ? 'warn' : 'info',
     customSuccessMessage: outcome,
-    // Made from the status alone; the reason was logged by the error filter.
-    customErrorObject: (_request, _response, _error, line: object) => ({ ...line, err: undefined }),
+    customSuccessObject: (request, response, line: object) =>
+      response.statusCode >= 400 ? { ...line, ...whoCalled(request) } : line,
+    // The error is made from the status alone; the reason was logged by the error filter.
+    customErrorObject: (request, _response, _error, line: object) => ({
+      ...line,
+      ...whoCalled(request),
+      err: undefined,
+    }),
     serializers: {
       req: (request: { id: string; method: string; url: string }) => ({
         id: request.id,

@@ -22,9 +22,9 @@ export class JsonBody implements NestInterceptor {
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = context.switchToHttp().getRequest<Request>();
     if (request.is('application/json')) {
-      const { jsonBytes: bytes, bodyTimeout: timeout } = this.limits;
+      const { jsonBytes: bytes, bodyTimeout: timeout, bodyPace: pace } = this.limits;
       const response = context.switchToHttp().getResponse<Response>();
-      const body = await readBody(request, response, { bytes, timeout, compressed: true });
+      const body = await readBody(request, response, { bytes, timeout, pace, compressed: true });
       if (body) request.body = parseJson(body, request.headers['content-type']);
     }
     return next.handle();
