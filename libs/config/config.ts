@@ -29,6 +29,10 @@ const hostOf = (address: string): string | undefined =>
 export const hasKeys = ({ API_KEYS, API_KEYS_FILE }: Config): boolean =>
   API_KEYS !== undefined || API_KEYS_FILE !== undefined;
 
+/** Connections of one address, and open requests of one key. */
+export const connectionsPerCaller = ({ MAX_CONNECTIONS, MAX_CONNECTIONS_PER_CALLER }: Config): number =>
+  MAX_CONNECTIONS_PER_CALLER ?? Math.ceil(MAX_CONNECTIONS / 2);
+
 /** Whether other machines may reach the routes, and without a key. A worker has only health. */
 export const isOpenToOthers = (config: Config): boolean =>
   config.ROLE !== 'worker' && !hasKeys(config) && !isLoopback(config.HOST);

@@ -3,6 +3,7 @@ export {
   Config,
   INPUTS,
   canSign,
+  connectionsPerCaller,
   defaultSize,
   hasKeys,
   isDemo,

@@ -22,9 +22,21 @@ export class ServiceVariables {
   @Whole(0, 65_535)
   METRICS_PORT?: number;
 
-  /** Connections at a time; one more is closed at once. METRICS_PORT has as many of its own. */
+  /**
+   * Connections at a time; one more is answered where it asks for /health, else refused with 503. METRICS_PORT has as
+   * many of its own.
+   */
   @Whole(1, 65_535)
   MAX_CONNECTIONS = 2000;
+
+  /**
+   * How many of them one address may hold, and how many requests of one key, or without a key of an address, may be open
+   * at a time; more are refused with 429. With TRUST_PROXY only requests are counted. Default: half of MAX_CONNECTIONS.
+   * @example 100
+   */
+  @IsOptional()
+  @Whole(1, 65_535)
+  MAX_CONNECTIONS_PER_CALLER?: number;
 
   /**
    * The address that callers use, for links to pictures. Default: http://localhost:PORT.

@@ -69,6 +69,9 @@ export const ERRORS = {
     'the service has no keys and answers only under the names of its own machine and SERVICE_URL',
   ),
   rate_limited: limit('as many requests a minute came with this key, or from this address, as may'),
+  too_many_connections: limit(
+    'as many connections of this address, or requests of this key, are open as may be',
+  ),
   headers_too_large: invalid(431, 'the headers are too large'),
   caller_queue_full: { ...limit('as many jobs of this user wait as one may have'), shownAs: 'queue_full' },
   generation_failed: fault(500, 'the engine made no usable picture'),
@@ -79,6 +82,10 @@ export const ERRORS = {
   engine_crashed: fault(500, 'the engine died twice under this request'),
   internal_error: fault(500, 'a defect of the service'),
   queue_full: transient(503, 'as many jobs of this key, or from this address, wait as it may have'),
+  connections_full: {
+    ...transient(503, 'as many connections are open as the service takes'),
+    shownAs: 'too_many_connections',
+  },
   engine_not_ready: transient(503, 'the model is loading, or could not be loaded; the message says which'),
   storage_unavailable: transient(503, 'pictures or records cannot be read or written'),
   draining: transient(503, 'the service is shutting down'),

@@ -54,7 +54,7 @@ export async function startApi(
     .overrideProvider(HttpLimits)
     .useValue(httpLimits)
     .compile();
-  const app = module.createNestApplication<NestExpressApplication>(new BoundedAdapter(config, httpLimits), {
+  const app = module.createNestApplication<NestExpressApplication>(new BoundedAdapter(httpLimits), {
     bodyParser: false,
     logger: false,
   });

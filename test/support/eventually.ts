@@ -1,3 +1,4 @@
+import { readdir, readlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Tries again, until it succeeds or `patience` (milliseconds) is over: then the last failure is its own. */
@@ -19,4 +20,11 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
     if (performance.now() > end) throw new Error(`Waited in vain until ${condition.toString()}`);
     await sleep(2);
   }
+}
+
+/** How many files whose path holds `part` this process has open. */
+export async function openFiles(part: string): Promise<number> {
+  const numbers = await readdir('/proc/self/fd');
+  const paths = await Promise.all(numbers.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+  return paths.filter((path) => path.includes(part)).length;
 }

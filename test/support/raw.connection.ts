@@ -12,9 +12,10 @@ export class RawConnection {
     socket.on('close', () => (this.closed = true)).on('error', () => undefined);
   }
 
-  static async open(url: string, text = ''): Promise<RawConnection> {
+  /** `localAddress`: the address that the service sees, such as 127.0.0.2. */
+  static async open(url: string, text = '', localAddress?: string): Promise<RawConnection> {
     const { hostname, port } = new URL(url);
-    const socket = connect(Number(port), hostname);
+    const socket = connect({ port: Number(port), host: hostname, localAddress });
     await once(socket, 'connect');
     const connection = new RawConnection(socket);
     connection.socket.write(text);

@@ -6,7 +6,10 @@ import { pinoHttp } from 'pino-http';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
 import { authenticate } from './auth/authentication';
+import { callerOf } from './auth/account';
 import { AppModule } from './app.module';
+import { callerBounds } from './http/caller.bounds';
+import { Connections } from './http/connections';
 import { cors } from './http/cors';
 import { HttpLimits } from './http/http.limits';
 import { lastReplies } from './http/last.replies';
@@ -14,6 +17,8 @@ import { BoundedAdapter } from './http/http.server';
 import { requireHost } from './http/client.errors';
 import { mergeSlashes } from './http/merged.slashes';
 import { ownNames } from './http/own.names';
+import { Refusals } from './http/refusals';
+import { stalledReplies } from './http/stalled.replies';
 import { unreadBodies } from './http/unread.bodies';
 import { carryRequestId, requestLog } from './logging';
 import { Metrics } from './metrics/metrics';
@@ -22,7 +27,7 @@ import { serveApiDocs } from './docs/openapi';
 
 /** The application, ready to listen. */
 export async function createApp(config: Config): Promise<NestExpressApplication> {
-  const adapter = new BoundedAdapter(config, new HttpLimits());
+  const adapter = new BoundedAdapter(new HttpLimits());
   const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config), adapter, {
     bufferLogs: true, // until the real logger is there
     bodyParser: false, // routes read what they take, within limits
@@ -38,7 +43,12 @@ export function setUp(app: NestExpressApplication): void {
   const limits = app.get(HttpLimits);
   const config = app.get(Config);
   const isCross = config.CORS_ORIGINS.length > 0;
+  const refusals = app.get(Refusals);
+  const connections = app.get(Connections);
+  connections.watch(app.getHttpServer());
   app.use(
+    connections.handler,
+    stalledReplies(limits, refusals, callerOf),
     pinoHttp(requestLog(config)),
     carryRequestId,
     app.get(Metrics).observe,
@@ -62,6 +72,9 @@ export function setUp(app: NestExpressApplication): void {
   );
   // Before anything that asks who calls: a preflight carries no key.
   if (isCross) app.enableCors(cors(config));
-  if (config.ROLE !== 'worker') authenticate(app);
+  if (config.ROLE !== 'worker') {
+    authenticate(app);
+    app.use(callerBounds(config, refusals, callerOf));
+  }
   serveApiDocs(app);
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Body, Controller, Get, Injectable, Logger, Module, Param, Post } from '@nestjs/common';
 import { APP_FILTER, NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -10,6 +11,7 @@ import { ServiceError, type ErrorCode } from '@app/errors';
 import { until } from '../../../test/support/eventually';
 import { http } from '../../../test/support/http';
 import { RawConnection } from '../../../test/support/raw.connection';
+import { grant } from './auth/api.key';
 import { ErrorFilter } from './errors/error.filter';
 import { HttpLimits } from './http/http.limits';
 import { BoundedAdapter } from './http/http.server';
@@ -82,10 +84,16 @@ describe(logging.name, () => {
     })
     class DeepModule {}
 
-    const adapter = new BoundedAdapter(config, new HttpLimits());
+    const adapter = new BoundedAdapter(new HttpLimits());
     const options = { bufferLogs: true, bodyParser: false };
     app = await NestFactory.create<NestExpressApplication>(DeepModule, adapter, options);
     app.useLogger(app.get(PinoLogger));
+    app.use((request: IncomingMessage, _response: unknown, next: () => void) => {
+      const name = request.headers['x-key'];
+      const { signal: revoked } = new AbortController();
+      if (typeof name === 'string') grant(request, { name, scopes: [], revoked });
+      next();
+    });
     app.use(pinoHttp({ ...requestLog(config), stream }), carryRequestId);
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
@@ -127,6 +135,16 @@ describe(logging.name, () => {
     };
     expect(told()[0]).toMatchObject({ level, msg: msg[level as 40 | 50] });
     expect(lines.slice(before).every((line) => line.level <= level)).toBe(true);
+  });
+
+  it('should name address and key of a request that was refused, and of no other', async () => {
+    await http(url).get('/nothing').set('x-request-id', 'refused-1').set('x-key', 'ann').expect(404);
+    await http(url).get('/deep').set('x-request-id', 'served-1').set('x-key', 'ann').expect(200);
+    const ends = (id: string) => lines.find(({ reqId, msg }) => reqId === id && msg === 'request completed');
+    await until(() => lines.filter(({ reqId }) => reqId === 'served-1').length === 3);
+    expect(ends('refused-1')).toMatchObject({ address: '127.0.0.1', key: 'ann' });
+    expect(ends('served-1')).not.toHaveProperty('address');
+    expect(ends('served-1')).not.toHaveProperty('key');
   });
 
   describe('when the client leaves', () => {

@@ -1,11 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import type { Params } from 'nestjs-pino';
 import { stdSerializers, type LoggerOptions } from 'pino';
 import type { Options } from 'pino-http';
 import type { Config } from '@app/config';
+import { callerOf } from './auth/account';
 import { terminalLog } from './terminal.log';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
@@ -26,6 +27,12 @@ function outcome({ socket }: IncomingMessage, { writableFinished }: ServerRespon
 
 /** Of the statuses above it the service chose each, as 503 while it drains or its queue is full. */
 const isDefect = ({ statusCode }: ServerResponse) => statusCode === 500;
+
+/** Whose request was refused or failed: an operator has to find who weighs on the others. */
+function whoCalled(request: IncomingMessage) {
+  const { address, key } = callerOf(request as Request);
+  return { address, key };
+}
 
 /** Query strings may hold anything, so only the path is logged. */
 const path = (url = '') => url.split('?', 1)[0];
@@ -57,8 +64,14 @@ export function requestLog(config: Config): Options {
       error || isDefect(response) ? 'error' : response.statusCode >= 400 ? 'warn' : 'info',
     customSuccessMessage: outcome,
     customErrorMessage: (_request, response) => (isDefect(response) ? 'request errored' : 'request refused'),
+    customSuccessObject: (request, response, line: object) =>
+      response.statusCode >= 400 ? { ...line, ...whoCalled(request) } : line,
     // Made from the status alone; the reason was logged by the error filter.
-    customErrorObject: (_request, _response, _error, line: object) => ({ ...line, err: undefined }),
+    customErrorObject: (request, _response, _error, line: object) => ({
+      ...line,
+      ...whoCalled(request),
+      err: undefined,
+    }),
     serializers: {
       req: (request: { id: string; method: string; url: string }) => ({
         id: request.id,

@@ -3,7 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { ApiTags } from '@nestjs/swagger';
 import { Config, pathPrefix } from '@app/config';
 import { Public } from './auth/scope.decorators';
-import { ApiErrorsWithoutKey } from './errors/api.errors.dto';
+import { ApiErrorsWithoutKey, BOUND_ERRORS } from './errors/api.errors.dto';
 import { PROBES } from './metrics/metrics.server';
 import { listRoutes } from './errors/routes';
 import { aboutService } from './docs/service.version';
@@ -20,7 +20,7 @@ export class WelcomeController {
   /** What this is and what it answers. */
   @Get()
   @Public()
-  @ApiErrorsWithoutKey('rate_limited')
+  @ApiErrorsWithoutKey(...BOUND_ERRORS)
   welcome(): WelcomeReply {
     const { name, version, description } = aboutService();
     const endpoints = listRoutes(this.adapter)

@@ -10,3 +10,10 @@ export function accountOf(request: Request): string {
   const key = apiKeyOf(request);
   return key ? `key:${key.name}` : `address:${ipKeyGenerator(request.ip ?? '')}`;
 }
+
+/** The same, for what an operator is told. */
+export const callerOf = (request: Request) => ({
+  name: accountOf(request),
+  address: request.ip ?? '',
+  key: apiKeyOf(request)?.name,
+});

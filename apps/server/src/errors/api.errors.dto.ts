@@ -39,9 +39,12 @@ export class ErrorReply {
 
 const shown = (code: ErrorCode): string => (ERRORS[code] as ErrorRule).shownAs ?? code;
 
+/** What every route but health is answered with when too much is asked. */
+export const BOUND_ERRORS = ['rate_limited', 'too_many_connections', 'connections_full'] as const;
+
 /** Documents the errors of a route by code, and those that every route has for which a key is needed. */
 export const ApiErrors = (...codes: ErrorCode[]) =>
-  ApiErrorsWithoutKey(...codes, 'unauthorized', 'forbidden', 'rate_limited');
+  ApiErrorsWithoutKey(...codes, ...BOUND_ERRORS, 'unauthorized', 'forbidden');
 
 /** The same for a route that takes no key. One response per status, made from the ERRORS table. */
 export function ApiErrorsWithoutKey(...codes: ErrorCode[]) {

@@ -9,6 +9,8 @@ export interface BodyRules {
   readonly bytes: number;
   /** Milliseconds in which it has to arrive; where it waits for a place, both before and after. */
   readonly timeout: number;
+  /** Bytes that have to come in each `window` of milliseconds, but where it waits for a place. */
+  readonly pace: { readonly bytes: number; readonly window: number };
   /** Whether it may come compressed. */
   readonly compressed: boolean;
   /** Above so many bytes a place is needed for the rest; absent: never. */
@@ -41,7 +43,7 @@ export async function readBody(
     throw new ServiceError('invalid_request', `Expected a body ${expected}, by its Content-Encoding`);
   }
   if (expect) response.writeContinue();
-  const bytes = await receive(request, rules);
+  const bytes = await receive(request, response, rules);
   return encoding === 'identity' ? bytes : unpack(bytes, encoding, rules.bytes);
 }
 
@@ -54,15 +56,21 @@ async function unpack(bytes: Buffer, encoding: string, most: number): Promise<Bu
   }
 }
 
-function receive(request: Request, { bytes, timeout, place }: BodyRules): Promise<Buffer> {
+function receive(
+  request: Request,
+  response: Response,
+  { bytes, timeout, pace, place }: BodyRules,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let received = 0;
+    let seen = 0;
     let stage: 'free' | 'waiting' | 'placed' | 'over' = place ? 'free' : 'placed';
 
     const end = (settle: () => void) => {
       stage = 'over';
       clearTimeout(timer);
+      clearInterval(watch);
       request.off('data', onData).off('end', onEnd).off('error', onCut).off('close', onCut);
       settle();
     };
@@ -70,7 +78,18 @@ function receive(request: Request, { bytes, timeout, place }: BodyRules): Promis
       request.pause(); // what is not read holds the sender up
       end(() => reject(error));
     };
-    const onLate = () => refuse(stage === 'waiting' ? noPlace() : tooSlow(timeout));
+    const refuseSlow = (expected: string) => {
+      response.setHeader('Connection', 'close'); // nobody waits for the rest
+      refuse(new ServiceError('request_timeout', `Expected ${expected}`));
+    };
+    const onLate = () =>
+      stage === 'waiting' ? refuse(noPlace()) : refuseSlow(`the body within ${timeout / 1000} seconds`);
+    const look = () => {
+      if (stage === 'waiting' || stage === 'over') return;
+      if (received - seen < pace.bytes)
+        refuseSlow(`at least ${pace.bytes} bytes of the body in each ${pace.window / 1000} seconds`);
+      seen = received;
+    };
     const onCut = () => refuse(clientLeft());
     const onEnd = () => end(() => resolve(Buffer.concat(chunks)));
     const onData = (chunk: Buffer) => {
@@ -86,10 +105,13 @@ function receive(request: Request, { bytes, timeout, place }: BodyRules): Promis
       if (stage !== 'waiting') return;
       stage = 'placed';
       timer.refresh();
+      seen = -Infinity; // the next look only begins to count
       request.resume();
     };
 
     const timer = setTimeout(onLate, timeout);
+    // After what has come is read: a process that was busy must not take it for nothing.
+    const watch = setInterval(() => setImmediate(look), pace.window);
     if (request.destroyed) return onCut();
     request.on('data', onData).on('end', onEnd).on('error', onCut).on('close', onCut);
   });
@@ -99,9 +121,6 @@ function tooLarge(most: number, announced?: string): ServiceError {
   const sentence = `Expected a body of at most ${most} bytes but received ${announced ?? 'more'}`;
   return new ServiceError('payload_too_large', sentence);
 }
-
-const tooSlow = (timeout: number) =>
-  new ServiceError('request_timeout', `Expected the body within ${timeout / 1000} seconds`);
 
 const noPlace = () =>
   new ServiceError('queue_full', 'As many pictures arrive as the service takes at a time; send it again');

@@ -32,9 +32,7 @@ export function answerClientErrors(
     }
     const requestId = randomUUID();
     logger.warn({ reqId: requestId, code: error.code }, error.message);
-    socket.end(replyText(error, requestId));
-    // Closed at once, while the client still sends, the connection would be reset and the reply lost.
-    setTimeout(() => socket.destroy(), linger).unref();
+    endWith(socket, replyText(error, requestId), linger);
   };
 
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
@@ -43,6 +41,17 @@ export function answerClientErrors(
   server.on('connect', (_request, socket) => {
     refuse(socket, new ServiceError('method_not_allowed', 'This is no proxy: it does not CONNECT'));
   });
+}
+
+/** Answers instead of a route, and closes the connection. */
+export function refuseSocket(socket: Duplex, error: ServiceError, linger: number): void {
+  endWith(socket, replyText(error, randomUUID()), linger);
+}
+
+/** Closed at once, while the client still sends, the connection would be reset and the reply lost. */
+function endWith(socket: Duplex, text: string, linger: number): void {
+  socket.end(text);
+  setTimeout(() => socket.destroy(), linger).unref();
 }
 
 /** A middleware for what Node would refuse without a word: HTTP/1.1 asks for a Host. */

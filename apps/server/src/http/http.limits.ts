@@ -1,4 +1,5 @@
 import { MAX_PICTURE_BYTES } from '@app/pictures';
+import type { BodyRules } from './body.reader';
 
 /** What one client may cost. Times are milliseconds; specs inject shorter ones. */
 export class HttpLimits {
@@ -20,13 +21,20 @@ export class HttpLimits {
   readonly pictureBytes: number = MAX_PICTURE_BYTES;
   /** For a body to arrive, and as long again for a picture to get its place; together less than requestTimeout. */
   readonly bodyTimeout: number = 45_000;
-  /** Uploaded pictures in memory at a time, from their first `freeBytes` to their reply. */
+  /** So much of a body has to come in each such time, 1 kB/s; with less it is refused. */
+  readonly bodyPace: BodyRules['pace'] = { bytes: 5_000, window: 5_000 };
+  /** Uploaded pictures in memory at a time, from their first `freeBytes` to their reply: of all callers, and of one. */
   readonly pictures: number = 16;
+  readonly picturesPerCaller: number = 8;
   /** What of a picture is read without a place: who sends a byte now and then takes none from others. */
   readonly freeBytes: number = 64 * 1024;
 
   /** For the rest of a body that nobody reads to end by itself; then its connection is cut. */
   readonly linger: number = 2_000;
-  /** Without a byte that a client takes of a stored picture; then it is cut, and its file or bucket connection freed. */
-  readonly readTimeout: number = 60_000;
+  /** Without a byte that a client takes of its reply; then it is cut. */
+  readonly replyTimeout: number = 30_000;
+
+  /** Connections beyond their bounds that may be open, for probes; and for how long. */
+  readonly spareConnections: number = 64;
+  readonly spareTimeout: number = 5_000;
 }

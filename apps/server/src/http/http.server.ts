@@ -1,31 +1,23 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { ExpressAdapter } from '@nestjs/platform-express';
-import type { Config } from '@app/config';
 import { answerClientErrors } from './client.errors';
 import type { HttpLimits } from './http.limits';
 import { Pipelining } from './pipelining';
 
 /** Nest's adapter over a server of ours: some bounds can only be set when the server is made. */
 export class BoundedAdapter extends ExpressAdapter {
-  constructor(
-    private readonly config: Config,
-    private readonly limits: HttpLimits,
-  ) {
+  constructor(private readonly limits: HttpLimits) {
     super();
   }
 
   /** TLS is the business of whoever stands in front. */
   override initHttpServer(): void {
-    this.httpServer = boundedServer(this.getInstance<RequestListener>(), this.config, this.limits);
+    this.httpServer = boundedServer(this.getInstance<RequestListener>(), this.limits);
   }
 }
 
 /** A server that slow, large and broken requests cannot keep busy. */
-export function boundedServer(
-  listener: RequestListener,
-  { MAX_CONNECTIONS }: Config,
-  limits: HttpLimits,
-): Server {
+export function boundedServer(listener: RequestListener, limits: HttpLimits): Server {
   const pipelining = new Pipelining(listener, limits);
   const server = createServer(
     {
@@ -38,7 +30,6 @@ export function boundedServer(
     },
     pipelining.take,
   );
-  server.maxConnections = MAX_CONNECTIONS;
   // Whoever reads the body says "100 Continue": a client that waits for it sends nothing that is refused unread.
   // Other expectations are ignored, as RFC 9110 allows.
   for (const expectation of ['checkContinue', 'checkExpectation'] as const) {

@@ -109,6 +109,19 @@ describe(JsonBody.name, () => {
     await connection.end();
   });
 
+  it('should end a body that does not move within seconds', async () => {
+    const impatient = await startApi({}, { bodyTimeout: 60_000, bodyPace: { bytes: 5_000, window: 200 } });
+    const connection = await RawConnection.open(
+      impatient.url,
+      'POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{',
+    );
+    const { status, head } = await connection.reply();
+    expect(status).toBe(408);
+    expect(head).toMatch(/^connection: close$/m);
+    await connection.end();
+    await impatient.close();
+  });
+
   it.each([
     ['gzip', gzipSync],
     ['deflate', deflateSync],

@@ -23,9 +23,9 @@ export class JsonBody implements NestInterceptor {
     const isJson = request.is('application/json'); // null: there is no body
     if (isJson === false) throw notJson(request.headers['content-type']);
     if (isJson) {
-      const { jsonBytes: bytes, bodyTimeout: timeout } = this.limits;
+      const { jsonBytes: bytes, bodyTimeout: timeout, bodyPace: pace } = this.limits;
       const response = context.switchToHttp().getResponse<Response>();
-      const body = await readBody(request, response, { bytes, timeout, compressed: true });
+      const body = await readBody(request, response, { bytes, timeout, pace, compressed: true });
       if (body) request.body = parseJson(body, request.headers['content-type']);
     }
     return next.handle();

@@ -6,30 +6,37 @@ import { readBody } from './body.reader';
 import { HttpLimits } from './http.limits';
 
 /**
- * Reads bodies that are too large to hold many of. Only so many are in memory at a time, over all routes: one keeps its
- * place from its first bytes to its reply, since until it is decoded it is held whole.
+ * Reads bodies that are too large to hold many of. Only so many are in memory at a time, over all routes, and fewer of
+ * one caller: one keeps its place from its first bytes to its reply, since until it is decoded it is held whole.
  */
 @Injectable()
 export class LargeBodies {
   private readonly places: pLimit.Limit;
+  /** By caller; of those who have or want a place. */
+  private readonly shares = new Map<string, pLimit.Limit>();
 
   constructor(private readonly limits: HttpLimits) {
     this.places = pLimit(limits.pictures);
   }
 
-  /** The body, or undefined when there is none. */
-  read(request: Request, response: Response): Promise<Buffer | undefined> {
-    const { pictureBytes: bytes, bodyTimeout: timeout, freeBytes: above } = this.limits;
-    const place = { above, take: () => this.takePlace(response) };
-    return readBody(request, response, { bytes, timeout, compressed: false, place });
+  /** The body, or undefined when there is none. `caller`: by whom places are counted. */
+  read(request: Request, response: Response, caller: string): Promise<Buffer | undefined> {
+    const { pictureBytes: bytes, bodyTimeout: timeout, bodyPace: pace, freeBytes: above } = this.limits;
+    const place = { above, take: () => this.takePlace(caller, response) };
+    return readBody(request, response, { bytes, timeout, pace, compressed: false, place });
   }
 
-  private takePlace(response: Response): Promise<void> {
+  private takePlace(caller: string, response: Response): Promise<void> {
+    const share = this.shares.get(caller) ?? pLimit(this.limits.picturesPerCaller);
+    this.shares.set(caller, share);
     return new Promise((resolve) => {
-      void this.places(async () => {
+      const keep = async () => {
         resolve();
         // Left meanwhile: the place goes to the next one.
         if (!response.destroyed && !response.writableFinished) await once(response, 'close');
+      };
+      void share(() => this.places(keep)).then(() => {
+        if (share.activeCount + share.pendingCount === 0) this.shares.delete(caller);
       });
     });
   }

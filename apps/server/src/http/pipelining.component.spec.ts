@@ -1,10 +1,9 @@
-import { readdir, readlink } from 'node:fs/promises';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import sharp from 'sharp';
 import { JobEvents, Jobs } from '@app/jobs';
 import { startApi, type Api } from '../../../../test/support/api';
-import { until } from '../../../../test/support/eventually';
+import { openFiles, until } from '../../../../test/support/eventually';
 import { http } from '../../../../test/support/http';
 import { RawConnection } from '../../../../test/support/raw.connection';
 import { HttpLimits } from './http.limits';
@@ -16,13 +15,6 @@ const post = (path: string, body: string, more = '') =>
 const draw = (prompt: string, more?: string) =>
   post('/v1/images/generations', JSON.stringify({ prompt }), more);
 const ASYNC = 'Prefer: respond-async\r\n';
-
-/** How many files whose path holds `part` this process has open. */
-async function openFiles(part: string): Promise<number> {
-  const numbers = await readdir('/proc/self/fd');
-  const paths = await Promise.all(numbers.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
-  return paths.filter((path) => path.includes(part)).length;
-}
 
 describe(Pipelining.name, () => {
   let api: Api;

@@ -3,6 +3,9 @@ import type { Duplex } from 'node:stream';
 import { Logger } from '@nestjs/common';
 import type { HttpLimits } from './http.limits';
 
+/** Everything that is kept for a reply listens for its end; Node takes more than 10 for a leak. */
+const MOST_LISTENERS = 20;
+
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -49,6 +52,7 @@ export class Pipelining {
   private serve({ request, response }: Exchange): void {
     const { socket } = request;
     this.replies.set(socket, response);
+    response.setMaxListeners(MOST_LISTENERS);
     response.once('close', () => {
       const [next, ...others] = this.waiting.get(socket) ?? [];
       this.waiting.set(socket, others);

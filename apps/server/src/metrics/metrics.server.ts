@@ -6,6 +6,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { RequestHandler } from 'express';
 import { Config, ConfigError } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { Connections } from '../http/connections';
 import { HttpLimits } from '../http/http.limits';
 import { boundedServer } from '../http/http.server';
 
@@ -23,6 +24,7 @@ export class MetricsServer implements OnApplicationBootstrap, OnApplicationShutd
     private readonly config: Config,
     private readonly limits: HttpLimits,
     private readonly adapter: HttpAdapterHost,
+    private readonly connections: Connections,
   ) {}
 
   /** A middleware: health and metrics on their port and nowhere else, nothing else there. */
@@ -39,11 +41,8 @@ export class MetricsServer implements OnApplicationBootstrap, OnApplicationShutd
   async onApplicationBootstrap(): Promise<void> {
     const { METRICS_PORT, HOST } = this.config;
     if (METRICS_PORT === undefined) return;
-    this.server = boundedServer(
-      this.adapter.httpAdapter.getInstance<RequestListener>(),
-      this.config,
-      this.limits,
-    );
+    this.server = boundedServer(this.adapter.httpAdapter.getInstance<RequestListener>(), this.limits);
+    this.connections.watch(this.server);
     this.server.listen(METRICS_PORT, HOST);
     try {
       await once(this.server, 'listening');

@@ -4,6 +4,7 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { Jobs } from '@app/jobs';
 import { PipelineService } from '@app/pipeline';
 import { DiskSpace } from '@app/storage';
+import { Refusals } from '../http/refusals';
 
 /** Seconds: from a refusal to a picture on a slow machine. */
 const BUCKETS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
@@ -16,9 +17,10 @@ export class Metrics {
   private readonly requests: Histogram<'method' | 'route' | 'status'>;
 
   /** A process with ROLE=api has no engines. */
-  constructor(jobs: Jobs, disk: DiskSpace, @Optional() pipeline?: PipelineService) {
+  constructor(jobs: Jobs, disk: DiskSpace, refusals: Refusals, @Optional() pipeline?: PipelineService) {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
+    this.registry.registerMetric(refusals.counter);
     this.requests = new Histogram({
       name: 'http_request_duration_seconds',
       help: 'Requests by route, from their headers to the end of the reply. Status "aborted": the client left before it',

@@ -101,7 +101,7 @@ describe(ResultsController.name, () => {
   });
 
   it('should cut a client that does not read, and free the storage', async () => {
-    const impatient = await startApi({}, { readTimeout: 300 });
+    const impatient = await startApi({}, { replyTimeout: 300 });
     const size = 64 * 1024 * 1024; // more than the kernels take
     const body = Readable.from(
       (function* () {

@@ -19,7 +19,6 @@ import { RequireScope, SelfChecked } from '../auth/scope.decorators';
 import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { LOOKUP_ERRORS } from '../errors/error.groups';
-import { HttpLimits } from '../http/http.limits';
 import { Links } from './links';
 
 const KEY = {
@@ -41,7 +40,6 @@ export class ResultsController {
     private readonly storage: Storage,
     private readonly jobs: Jobs,
     private readonly links: Links,
-    private readonly limits: HttpLimits,
   ) {}
 
   /** A picture that the service made. Where callers need keys: with one, or by a signed link from a reply. */
@@ -91,7 +89,6 @@ export class ResultsController {
       response.status(unchanged ? 304 : 200).end();
       return;
     }
-    response.setTimeout(this.limits.readTimeout, () => response.destroy());
     // Ends both when either fails: a client that leaves frees the file or bucket connection, and a storage that
     // breaks off cuts the reply, whose length is announced, so that nobody takes it for whole.
     pipeline(picture.body, response, () => undefined);

@@ -1,7 +1,9 @@
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { startApi, type Api } from '../../../../test/support/api';
+import { until } from '../../../../test/support/eventually';
 import { http } from '../../../../test/support/http';
+import { key } from '../../../../test/support/keys';
 import { RawConnection } from '../../../../test/support/raw.connection';
 import { PictureBody } from './picture.body';
 
@@ -105,5 +107,108 @@ describe(PictureBody.name, () => {
     store();
     for (const connection of busy) expect((await connection.reply()).status).toBe(200);
     for (const { socket } of [...busy, waiting]) socket.destroy();
+  });
+
+  describe('of many callers', () => {
+    const [HOSTILE, OTHER] = ['127.0.0.2', '127.0.0.3'];
+    const [ann, bob] = ['ann', 'bob'].map((name) => key(name, ['users']));
+    const read = key('eve', ['read']);
+    const by = ({ header }: typeof ann) => `Authorization: ${header.authorization}\r\n`;
+    const connections: RawConnection[] = [];
+    afterEach(() => connections.splice(0).forEach(({ socket }) => socket.destroy()));
+
+    const restart = async (...args: Parameters<typeof startApi>) => {
+      await api.close();
+      api = await startApi(...args);
+    };
+    const upload = async (path: string, length: number, more = '', from?: string, type = 'image/png') => {
+      const headers = `Host: x\r\n${more}Content-Type: ${type}\r\nContent-Length: ${length}`;
+      const connection = await RawConnection.open(
+        api.url,
+        `PUT ${path} HTTP/1.1\r\n${headers}\r\n\r\n`,
+        from,
+      );
+      connections.push(connection);
+      return connection;
+    };
+
+    it.each([
+      ['a key without the scope', 403, by(read), 'ann', 'image/png'],
+      ['no key', 401, '', 'ann', 'image/png'],
+      ['a user that cannot be', 400, by(ann), 'a%20n', 'image/png'],
+      ['another type', 422, by(ann), 'ann', 'text/plain'],
+    ])('should refuse %s before any of the body came', async (_name, status, more, user, type) => {
+      const keys = JSON.stringify([ann.entry, read.entry]);
+      await restart({ API_KEYS: keys });
+      for (const kind of ['avatar', 'photo']) {
+        const connection = await upload(`/v1/users/${user}/${kind}`, MB, more, undefined, type);
+        expect((await connection.reply()).status).toBe(status);
+      }
+    });
+
+    it.each([
+      ['address', '', '', HOSTILE, OTHER],
+      ['key', by(ann), by(bob), undefined, undefined],
+    ])('should leave others their places, by %s', async (_name, hostile, honest, from, other) => {
+      const keys = hostile ? { API_KEYS: JSON.stringify([ann.entry, bob.entry]) } : {};
+      await restart(keys as Record<string, string>, { pictures: 3, picturesPerCaller: 2 });
+      const whole = padded(MB);
+      let release = () => {};
+      const held = new Promise<void>((resolve) => (release = resolve));
+      const store = api.storage.put.bind(api.storage);
+      const put = jest.spyOn(api.storage, 'put').mockImplementation(async (name, ...rest) => {
+        if (name.includes('hostile')) await held;
+        return store(name, ...rest);
+      });
+      const many = await Promise.all(
+        Array.from({ length: 6 }, (_, i) => upload(`/v1/users/hostile${i}/avatar`, MB, hostile, from)),
+      );
+      for (const connection of many) connection.write(whole);
+      await until(() => put.mock.calls.length >= 2);
+      const connection = await upload('/v1/users/bob/avatar', MB, honest, other);
+      connection.write(whole);
+      expect((await connection.reply()).status).toBe(200);
+      expect(put).toHaveBeenCalledTimes(3);
+      release();
+      for (const each of many) expect((await each.reply()).status).toBe(200);
+    });
+
+    it.each([
+      ['stops', 0],
+      ['trickles', 1],
+    ])('should end a body that %s within seconds', async (_name, bytes) => {
+      await restart({}, { bodyTimeout: 60_000, bodyPace: { bytes: 5_000, window: 200 } });
+      const connection = await upload('/v1/users/ann/avatar', MB);
+      connection.write(padded(70_000));
+      const trickle = setInterval(() => connection.write(Buffer.alloc(bytes)), 20);
+      const { status, head, body } = await connection.reply();
+      clearInterval(trickle);
+      expect({ status, body }).toEqual({
+        status: 408,
+        body: expect.stringContaining('at least 5000 bytes of the body'),
+      });
+      expect(head).toMatch(/^connection: close$/m);
+      await connection.end();
+    });
+
+    it('should not ask for a pace where a picture waits for its place', async () => {
+      await restart({}, { bodyTimeout: 60_000, bodyPace: { bytes: 5_000, window: 100 }, pictures: 1 });
+      let release = () => {};
+      const held = new Promise<void>((resolve) => (release = resolve));
+      const put = jest.spyOn(api.storage, 'put').mockReturnValueOnce(held);
+      const [first, second] = [
+        await upload('/v1/users/ann/avatar', MB),
+        await upload('/v1/users/bob/avatar', MB),
+      ];
+      first.write(padded(MB));
+      await until(() => put.mock.calls.length === 1);
+      second.write(padded(MB));
+      for (let i = 0; i < 3; i++) {
+        const slow = await upload('/v1/users/eve/avatar', MB);
+        expect((await slow.reply()).status).toBe(408);
+      }
+      release();
+      for (const each of [first, second]) expect((await each.reply()).status).toBe(200);
+    });
   });
 });

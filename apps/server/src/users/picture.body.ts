@@ -1,36 +1,27 @@
-import {
-  Injectable,
-  UseInterceptors,
-  applyDecorators,
-  type CallHandler,
-  type ExecutionContext,
-  type NestInterceptor,
-} from '@nestjs/common';
+import { Injectable, applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiConsumes } from '@nestjs/swagger';
-import type { Request, Response } from 'express';
-import type { Observable } from 'rxjs';
+import type { Request } from 'express';
+import { callerOf } from '../auth/account';
 import { LargeBodies } from '../http/large.bodies';
 
 /** The Content-Types that a user's picture may have. The bytes decide what it is. */
 export const PICTURE_TYPES = ['image/png', 'image/jpeg', 'image/webp'];
 
-/** Reads a picture, as bytes, once the guards let the request in. */
+/** Reads a picture, as bytes. Routes call it once everything else of the request is in order. */
 @Injectable()
-export class PictureBody implements NestInterceptor {
+export class PictureBody {
   constructor(private readonly bodies: LargeBodies) {}
 
-  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
-    const request = context.switchToHttp().getRequest<Request>();
-    const response = context.switchToHttp().getResponse<Response>();
-    if (mayBePicture(request)) request.body = await this.bodies.read(request, response);
-    return next.handle();
+  /** undefined: there is none, or it is said to be something else, and stays unread. */
+  async read(request: Request): Promise<Buffer | undefined> {
+    if (!mayBePicture(request)) return undefined;
+    return this.bodies.read(request, request.res!, callerOf(request).name);
   }
 }
 
 /** The route takes a picture as its body. */
 export const TakesPicture = () =>
   applyDecorators(
-    UseInterceptors(PictureBody),
     ApiConsumes(...PICTURE_TYPES),
     ApiBody({
       schema: { type: 'string', format: 'binary' },

@@ -1,5 +1,4 @@
 import {
-  Body,
   Controller,
   Delete,
   Get,
@@ -19,7 +18,7 @@ import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { LOOKUP_ERRORS, USER_PICTURE_ERRORS } from '../errors/error.groups';
 import { DisconnectSignal } from '../http/client.disconnect';
-import { TakesPicture } from './picture.body';
+import { PictureBody, TakesPicture } from './picture.body';
 import type { UserPicture } from './user.pictures';
 import { UserParams, UserPictureReply } from './users.dto';
 import { UsersService } from './users.service';
@@ -49,18 +48,20 @@ const Removes = () => applyDecorators(RequireScope('users'), ApiErrors(...LOOKUP
 @ApiTags('users')
 @Controller('v1/users/:user_id')
 export class UsersController {
-  constructor(private readonly users: UsersService) {}
+  constructor(
+    private readonly users: UsersService,
+    private readonly body: PictureBody,
+  ) {}
 
   /** Stores the user's avatar, which memory pictures are drawn from. */
   @Put('avatar')
   @StoresPicture()
   putAvatar(
     @Param() { user_id }: UserParams,
-    @Body() body: unknown,
-    @Req() { headers }: Request,
+    @Req() request: Request,
     @DisconnectSignal() caller: AbortSignal,
   ): Promise<UserPictureReply> {
-    return this.users.put('avatar', user_id, body, caller, headers['content-type']);
+    return this.store('avatar', user_id, request, caller);
   }
 
   /** The user's avatar. */
@@ -87,11 +88,10 @@ export class UsersController {
   @StoresPicture()
   putPhoto(
     @Param() { user_id }: UserParams,
-    @Body() body: unknown,
-    @Req() { headers }: Request,
+    @Req() request: Request,
     @DisconnectSignal() caller: AbortSignal,
   ): Promise<UserPictureReply> {
-    return this.users.put('photo', user_id, body, caller, headers['content-type']);
+    return this.store('photo', user_id, request, caller);
   }
 
   /** The user's photo. */
@@ -119,6 +119,16 @@ export class UsersController {
   @Removes()
   removeUser(@Param() { user_id }: UserParams): Promise<void> {
     return this.users.removeUser(user_id);
+  }
+
+  private async store(
+    kind: UserPicture,
+    userId: string,
+    request: Request,
+    caller: AbortSignal,
+  ): Promise<UserPictureReply> {
+    const body = await this.body.read(request);
+    return this.users.put(kind, userId, body, caller, request.headers['content-type']);
   }
 
   private async give(

@@ -38,12 +38,12 @@ export class UsersService {
   put(
     kind: UserPicture,
     userId: string,
-    body: unknown,
+    body: Buffer | undefined,
     caller: AbortSignal,
     contentType?: string,
   ): Promise<UserPictureReply> {
     return this.live.run(userId, caller, async (signal) => {
-      if (!Buffer.isBuffer(body)) throw notAPicture(contentType);
+      if (!body) throw notAPicture(contentType);
       const began = await this.jobs.now();
       const { png, width, height } = await toAvatarPng(body, undefined, signal);
       signal.throwIfAborted();
