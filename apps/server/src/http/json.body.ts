@@ -20,13 +20,14 @@ export class JsonBody implements NestInterceptor {
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = context.switchToHttp().getRequest<Request>();
+    const { 'content-type': type, 'content-length': length } = request.headers;
     const isJson = request.is('application/json'); // null: there is no body
-    if (isJson === false) throw notJson(request.headers['content-type']);
+    if (isJson === false && length !== '0') throw notJson(type);
     if (isJson) {
       const { jsonBytes: bytes, bodyTimeout: timeout, bodyPace: pace } = this.limits;
       const response = context.switchToHttp().getResponse<Response>();
       const body = await readBody(request, response, { bytes, timeout, pace, compressed: true });
-      if (body) request.body = parseJson(body, request.headers['content-type']);
+      if (body) request.body = parseJson(body, type);
     }
     return next.handle();
   }
