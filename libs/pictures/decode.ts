@@ -1,13 +1,13 @@
 import sharp, { type Sharp } from 'sharp';
 import { ServiceError } from '@app/errors';
-import { drawnParts, PictureRefusal } from './picture.parts';
+import { drawnParts, lacksEnd, PictureRefusal, withEnd } from './picture.parts';
 import { REFERENCE_SIDE } from '@app/models/family';
 import { Fifo } from '@app/lifecycle';
 
 /** Largest picture that users may send, in bytes. */
 export const MAX_PICTURE_BYTES = 20 * 1024 * 1024;
-/** Largest picture that users may send, in pixels: up to 600 MB while it is decoded. */
-export const MAX_PICTURE_PIXELS = 50_000_000;
+/** Largest picture that users may send, in pixels: up to 660 MB while it is decoded. Phones make 64.4 million of them. */
+export const MAX_PICTURE_PIXELS = 65_000_000;
 /**
  * Longest side by shortest. A picture one pixel wide and 65,000 high is small, but to make its width 224 is to make
  * 3 gigapixels, of which the centre is then cut out: turned by EXIF they took 5 GB and more than a minute.
@@ -28,8 +28,8 @@ sharp.unblock({
 sharp.cache(false);
 
 /**
- * Pictures that are decoded at a time; the rest waits in line. Of 50 megapixels a flat JPEG takes 10 MB, a progressive
- * one 290 (CMYK 390), an interlaced 16-bit PNG 460, a WebP with a Huffman table for every 16 pixels 560, and two of
+ * Pictures that are decoded at a time; the rest waits in line. Of 65 megapixels a flat JPEG takes 10 MB, a progressive
+ * one 290 (CMYK 390), an interlaced 16-bit PNG 600, a WebP with a Huffman table for every 16 pixels 660, and two of
  * those more than 1 GB. One takes a phone's photo in a fraction of the time in which an engine draws a picture.
  */
 const AT_ONCE = 1;
@@ -101,19 +101,25 @@ async function decodeNow(bytes: Buffer, param: string | undefined, as: Shape) {
     if (bytes.length > MAX_PICTURE_BYTES) {
       throw new PictureRefusal(`at most ${MAX_PICTURE_BYTES / 1024 / 1024} MiB`, `${bytes.length} bytes`);
     }
-    // `error` refuses truncated files too; warnings (odd but harmless metadata) pass.
-    const picture = sharp(drawnParts(bytes), {
-      failOn: 'error',
+    const drawn = drawnParts(bytes);
+    const { width, height, space } = await sharp(drawn, { limitInputPixels: false }).metadata();
+    const size = `${width}x${height}`;
+    if (width * height > MAX_PICTURE_PIXELS) {
+      throw new PictureRefusal(`at most ${MAX_PICTURE_PIXELS / 1e6} megapixels`, size);
+    }
+    if (Math.max(width, height) > MAX_PROPORTION * Math.min(width, height)) {
+      throw new PictureRefusal(`sides in a proportion of at most 1 to ${MAX_PROPORTION}`, size);
+    }
+    const endless = lacksEnd(drawn);
+    const picture = sharp(endless ? withEnd(drawn) : drawn, {
+      // `error` refuses truncated files too; warnings (odd but harmless metadata) pass. Where the end was put there,
+      // only a warning tells that pixels are missing.
+      failOn: endless ? 'warning' : 'error',
       limitInputPixels: MAX_PICTURE_PIXELS,
       autoOrient: true,
     });
-    const { width, height } = await picture.metadata();
-    if (Math.max(width, height) > MAX_PROPORTION * Math.min(width, height)) {
-      throw new PictureRefusal(
-        `sides in a proportion of at most 1 to ${MAX_PROPORTION}`,
-        `${width}x${height}`,
-      );
-    }
+    // sharp takes 16-bit pictures with a profile to Display P3, whose numbers would then pass for sRGB.
+    if (space === 'rgb16') picture.pipelineColourspace('srgb');
     return await as(
       picture.flatten({ background: '#ffffff' }).toColourspace('srgb').timeout({ seconds: DECODE_TIMEOUT }),
     ).toBuffer({ resolveWithObject: true });

@@ -105,7 +105,7 @@ export class UsersService {
   }
 }
 
-/** Only PICTURE_TYPES are read, and bodies without a type. */
+/** Bodies of other types are not even read. */
 function notAPicture(contentType?: string): ServiceError {
   const expected = PICTURE_TYPES.join(', ');
   const received = contentType ? `Content-Type ${contentType.slice(0, 100)}` : 'no body';
