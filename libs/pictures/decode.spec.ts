@@ -1,6 +1,8 @@
 import { crc32, deflateSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
+import { Turns } from '@app/lifecycle';
 import { REFERENCE_SIDE } from '@app/models/family';
+import { until } from '../../test/support/eventually';
 import {
   flatPng,
   webpOfTables,
@@ -356,11 +358,15 @@ describe('toAvatarPng', () => {
 });
 
 /** Counts what sharp draws and holds the first of it until `release`: then the line stands still for as long as it takes. */
+let release = () => {};
 function holdFirst() {
   const prototype = sharp.prototype as { toBuffer: (this: Sharp, ...options: unknown[]) => Promise<unknown> };
   const drawNow = prototype.toBuffer;
   const seen = { begun: 0, running: 0, most: 0 };
-  let [release, reached] = [() => {}, () => {}];
+  let reached = () => {};
+  const run = jest.spyOn(Turns.prototype, 'run');
+  /** Resolves when so many have come to a line, be it that they wait there. */
+  const inLine = (count: number) => until(() => run.mock.calls.length === count);
   const released = new Promise<void>((resolve) => (release = resolve));
   const held = new Promise<void>((resolve) => (reached = resolve));
   jest.spyOn(prototype, 'toBuffer').mockImplementation(async function (this: Sharp, ...options) {
@@ -371,17 +377,20 @@ function holdFirst() {
     }
     return drawNow.apply(this, options).finally(() => seen.running--);
   });
-  return { seen, held, release };
+  return { seen, held, inLine };
 }
 
 describe('A burst of pictures', () => {
   const picture = flatPng(400, { depth: 16, colour: 6, interlace: 1 });
 
-  afterEach(() => jest.restoreAllMocks());
+  afterEach(() => {
+    release();
+    jest.restoreAllMocks();
+  });
 
   it('should be decoded one after the other, and copies of jobs without waiting', async () => {
     const copy = await encodePng(Buffer.alloc(REFERENCE_SIDE ** 2 * 3, 7), REFERENCE_SIDE, REFERENCE_SIDE);
-    const { seen, held, release } = holdFirst();
+    const { seen, held } = holdFirst();
     const burst = Array.from({ length: 12 }, (_, i) => (i % 2 ? toReference(picture) : toAvatarPng(picture)));
     await held;
     expect((await copyToReference(copy))[0]).toBe(7);
@@ -393,22 +402,85 @@ describe('A burst of pictures', () => {
   });
 
   it('should let whoever leaves the line go at once, and serve the others in turn', async () => {
-    const { seen, held, release } = holdFirst();
-    const caller = new AbortController();
+    const { seen, held, inLine } = holdFirst();
+    const client = new AbortController();
     const served: string[] = [];
     const serve = (name: string) => toAvatarPng(picture).then(() => served.push(name));
-    const before = [serve('first'), serve('second')];
-    const left = toAvatarPng(picture, undefined, caller.signal);
-    const next = serve('next');
+    const first = serve('first');
     await held;
-    caller.abort();
+    const second = serve('second');
+    await inLine(2);
+    const left = toAvatarPng(picture, undefined, { caller: '', signal: client.signal });
+    await inLine(3);
+    const next = serve('next');
+    await inLine(4);
+    client.abort();
     await expect(left).rejects.toMatchObject({ code: 'cancelled' });
     expect(seen).toEqual({ begun: 1, running: 1, most: 1 }); // the first is still at it
     release();
-    await Promise.all([...before, next]);
+    await Promise.all([first, second, next]);
     expect(served).toEqual(['first', 'second', 'next']);
     expect(seen.begun).toBe(3);
   });
+
+  it('should let a caller in after the picture that is decoded, however many another one brought', async () => {
+    const { held, inLine } = holdFirst();
+    const served: string[] = [];
+    const serve = (caller: string, decode: typeof toAvatarPng | typeof toReference) =>
+      decode(picture, undefined, { caller }).then(() => served.push(caller));
+    const many = Array.from({ length: 12 }, () => serve('many', toAvatarPng));
+    await held;
+    await inLine(12);
+    const others = [serve('one', toReference)];
+    await inLine(13);
+    others.push(serve('another', toAvatarPng));
+    await inLine(14);
+    release();
+    await Promise.all([...many, ...others]);
+    expect(served.slice(0, 4)).toEqual(['many', 'one', 'another', 'many']);
+  });
+
+  const heavies: [string, () => Promise<Buffer>][] = [
+    ['a WebP', () => still().webp().toBuffer()],
+    ['a progressive JPEG', () => still(700, 600).jpeg({ progressive: true }).toBuffer()],
+    ['an interlaced PNG', () => still(700, 600).png({ progressive: true }).toBuffer()],
+    ['a JPEG of 17 megapixels', () => still(4200, 4000).jpeg().toBuffer()],
+    ['a 16-bit PNG of 9 megapixels', () => Promise.resolve(flatPng(3000, { depth: 16 }))],
+    [
+      'a JPEG with its size behind 256 KiB',
+      async () =>
+        withSegments(
+          await still().jpeg().toBuffer(),
+          jpegSegment(0xe2, Buffer.from(`ICC_PROFILE\0${'x'.repeat(60_000)}`)),
+          5,
+        ),
+    ],
+  ];
+  it.each(heavies)(
+    'should let %s wait for another heavy picture, and nothing that is light',
+    async (_name, make) => {
+      const heavy = await make();
+      const photo = await still(4600, 3400).jpeg().toBuffer();
+      const stored = await noise(1024, 1024).png().toBuffer();
+      const avatar = await noise(512, 512).ensureAlpha().png({ progressive: true }).toBuffer();
+      const { held, inLine } = holdFirst();
+      const served: string[] = [];
+      const first = toAvatarPng(picture, undefined, { caller: 'a' });
+      await held;
+      const second = toAvatarPng(heavy, undefined, { caller: 'b' }).then(() => served.push('heavy'));
+      await inLine(2);
+      await toAvatarPng(photo, undefined, { caller: 'b' });
+      await toReference(stored, undefined, { caller: 'b' });
+      await toReference(avatar, undefined, { caller: 'b' });
+      await expect(toAvatarPng(await still().gif().toBuffer())).rejects.toMatchObject({
+        code: 'unsupported_picture',
+      });
+      expect(served).toEqual([]);
+      release();
+      await Promise.all([first, second]);
+      expect(served).toEqual(['heavy']);
+    },
+  );
 
   it('should go on after pictures that were refused', async () => {
     const broken = picture.subarray(0, picture.length - 100);

@@ -1,6 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import pLimit from 'p-limit';
 import { Config, defaultSize, parseSize, type Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import {
@@ -21,7 +20,8 @@ import {
   DEFAULT_STEPS,
   REFERENCE_SIDE,
 } from '@app/models/family';
-import { encodePng, shrunk, toReference } from '@app/pictures';
+import { Turns } from '@app/lifecycle';
+import { encodePng, shrunk, toReference, type Turn } from '@app/pictures';
 import { Storage } from '@app/storage';
 import { UserPictures, type UserPicture } from '../users/user.pictures';
 import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
@@ -37,7 +37,7 @@ export interface PictureIntent {
   readonly reference?: { readonly of: UserPicture; readonly userId: string } | { readonly url: string };
 }
 
-/** Requests that get a reference picture of one kind at a time: each may hold 20 MiB. The rest waits. */
+/** Requests that get a reference picture of one kind at a time: each may hold 20 MiB. The rest waits, in turns. */
 const AT_ONCE = 8;
 
 /** Told when a request names a webhook but no events. */
@@ -46,9 +46,9 @@ const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as cons
 /** Request -> job: everything that a rerun must not decide anew is decided here. */
 @Injectable()
 export class JobDrafter {
-  private readonly reading = pLimit(AT_ONCE);
+  private readonly reading = new Turns(AT_ONCE);
   /** Apart: strangers' servers may be as slow as they like, and nobody's avatar must wait for them. */
-  private readonly fetching = pLimit(AT_ONCE);
+  private readonly fetching = new Turns(AT_ONCE);
 
   constructor(
     private readonly config: Config,
@@ -85,12 +85,12 @@ export class JobDrafter {
     options: PictureOptions,
     intent: PictureIntent,
     caller: string,
-    signal: AbortSignal,
+    turn: Required<Turn>,
   ): Promise<JobDraft> {
     const id = randomBytes(12).toString('hex');
     const loras = await this.loras(options.loras ?? []);
-    const referenceKey = await this.copyReference(id, intent, signal);
-    signal.throwIfAborted();
+    const referenceKey = await this.copyReference(id, intent, turn);
+    turn.signal.throwIfAborted();
     const { route, userId, prompt } = intent;
     const name = userId ? `${userId}/${route}_${id}.png` : `${id}.png`;
     const picture = {
@@ -130,17 +130,18 @@ export class JobDrafter {
   private async copyReference(
     id: string,
     { reference }: PictureIntent,
-    signal: AbortSignal,
+    turn: Required<Turn>,
   ): Promise<string | undefined> {
     if (!reference) return undefined;
-    const turn = 'url' in reference ? this.fetching : this.reading;
-    return turn(async () => {
+    const { caller, signal } = turn;
+    const places = 'url' in reference ? this.fetching : this.reading;
+    return places.run(caller, signal, async () => {
       signal.throwIfAborted();
       const [bytes, field] =
         'url' in reference
           ? [await this.references.fetch(reference.url, signal), 'reference_image_url']
           : [await this.pictures.read(reference.of, reference.userId), 'user_id'];
-      const pixels = await toReference(bytes, field, signal);
+      const pixels = await toReference(bytes, field, turn);
       signal.throwIfAborted();
       const key = inputKey(id);
       await this.storage.put(key, await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), 'image/png');

@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
+import { accountOf } from '../auth/account';
 import { apiKeyOf, type ApiKey } from '../auth/api.key';
 import { disconnectSignal } from '../http/client.disconnect';
 import { parsePrefer, type Preferences } from './prefer';
@@ -13,6 +14,8 @@ export interface RequestContext {
   readonly idempotencyKey?: string;
   /** Absent where callers have no keys. */
   readonly apiKey?: ApiKey;
+  /** Whose share of the queue the job takes. */
+  readonly account: string;
 }
 
 export const PictureContext = createParamDecorator(
@@ -23,6 +26,7 @@ export const PictureContext = createParamDecorator(
       prefer: parsePrefer(request.headers.prefer),
       idempotencyKey: idempotencyKey(request.headers['idempotency-key']),
       apiKey: apiKeyOf(request),
+      account: accountOf(request),
     };
   },
 );
