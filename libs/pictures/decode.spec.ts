@@ -1,11 +1,15 @@
-import { crc32 } from 'node:zlib';
+import { crc32, deflateSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
+import { Turns } from '@app/lifecycle';
 import { REFERENCE_SIDE } from '@app/models/family';
+import { until } from '../../test/support/eventually';
 import {
   flatPng,
   webpOfTables,
   withSegments,
   jpegSegment,
+  partsOf,
+  pngChunk,
   withTexts,
 } from '../../test/support/picture.files';
 import { MAX_PICTURE_BYTES, copyToReference, toAvatarPng, toReference } from './decode';
@@ -133,6 +137,47 @@ describe('toReference', () => {
     near(pixel(await toReference(wide), 112, 112), [200, 50, 20]);
   });
 
+  /** The named profile of libvips; `space` claims in its head that it is one of another colour space. */
+  const profile = async (name: string, space?: string) => {
+    const { icc } = await sharp(await still(8, 8).withIccProfile(name).jpeg().toBuffer()).metadata();
+    const bytes = Buffer.from(icc!);
+    if (space) bytes.write(space, 16, 'latin1');
+    return bytes;
+  };
+  const withProfile = (png: Buffer, icc: Buffer) => {
+    const [start, head, ...rest] = partsOf(png);
+    const chunk = pngChunk('iCCP', Buffer.concat([Buffer.from('x\0\0'), deflateSync(icc)]));
+    return Buffer.concat([start, head, chunk, ...rest.filter((part) => !part.includes('iCCP'))]);
+  };
+
+  it('should show 16-bit pictures with a profile as those of 8 bits', async () => {
+    for (const name of ['srgb', 'p3']) {
+      const icc = await profile(name);
+      for (const picture of [still(), veiled()]) {
+        const eight = withProfile(await picture.clone().png().toBuffer(), icc);
+        const sixteen = withProfile(await picture.clone().toColourspace('rgb16').png().toBuffer(), icc);
+        const shown = pixel(await toReference(eight), 112, 112);
+        near(pixel(await toReference(sixteen), 112, 112), shown, 1);
+      }
+    }
+  });
+
+  it.each(['CMYK', 'GRAY', 'Lab ', 'RGB '])(
+    'should ignore a profile of %s where that is another colour space, and a broken one',
+    async (space) => {
+      const icc = space === 'RGB ' ? (await profile('p3')).subarray(0, 200) : await profile('p3', space);
+      const segment = jpegSegment(0xe2, Buffer.concat([Buffer.from('ICC_PROFILE\0\x01\x01'), icc]));
+      for (const plain of [still(), still().toColourspace('cmyk'), still().toColourspace('rgb16')]) {
+        const jpeg = await plain.clone().jpeg({ quality: 100 }).toBuffer();
+        const shown = pixel(await toReference(jpeg), 112, 112);
+        expect(pixel(await toReference(withSegments(jpeg, segment, 1)), 112, 112)).toEqual(shown);
+        if ((await sharp(jpeg).metadata()).space === 'cmyk') continue;
+        const png = await plain.clone().png().toBuffer();
+        near(pixel(await toReference(withProfile(png, icc)), 112, 112), [200, 50, 20]);
+      }
+    },
+  );
+
   it('should crop the centre of the shortest edge, as CLIPImageProcessor does', async () => {
     const margins = { left: 224, right: 224, background: '#00ff00' };
     const wide = await sharp(await (await halves(448, 224)).png().toBuffer())
@@ -173,22 +218,42 @@ describe('toAvatarPng', () => {
   });
 
   const aPng = () => still().png().toBuffer();
-  const strangers: [string, () => Promise<Buffer>][] = [
-    ['GIF', () => still().gif().toBuffer()],
-    ['TIFF', () => still().tiff().toBuffer()],
-    ['AVIF', () => still(64, 64).avif().toBuffer()],
+  const bytes = (text: string) => () => Promise.resolve(Buffer.from(text, 'latin1'));
+  const box = (brands: string) => bytes(`\0\0\0\x20ftyp${brands}\0\0\0\x08meta`);
+  const INSTEAD = ': convert it to JPEG or PNG';
+  const strangers: [string, () => Promise<Buffer>, string][] = [
+    ['GIF', () => still().gif().toBuffer(), `GIF${INSTEAD}`],
+    ['TIFF', () => still().tiff().toBuffer(), `TIFF${INSTEAD}`],
+    ['big-endian TIFF', bytes('MM\0*\0\0\0\x08'), `TIFF${INSTEAD}`],
+    ['AVIF', () => still(64, 64).avif().toBuffer(), `AVIF${INSTEAD}`],
+    ['AVIF of a general brand', box('mif1\0\0\0\0mif1avif'), `AVIF${INSTEAD}`],
+    ['HEIC', box('heic\0\0\0\0mif1heic'), `HEIC${INSTEAD}`],
+    ['HEIC of a general brand', box('mif1\0\0\0\0mif1heic'), `HEIC${INSTEAD}`],
+    ['MP4', box('isom\0\0\x02\0isommp41'), 'a video'],
+    ['BMP', bytes('BM\x36\0\0\0'), `BMP${INSTEAD}`],
+    ['JPEG XL', bytes('\xff\x0a\xfa'), `JPEG XL${INSTEAD}`],
+    ['JPEG XL file', bytes('\0\0\0\x0cJXL \r\n'), `JPEG XL${INSTEAD}`],
+    ['JPEG 2000', bytes('\0\0\0\x0cjP  \r\n'), `JPEG 2000${INSTEAD}`],
+    ['SVG', bytes('<svg xmlns="http://www.w3.org/2000/svg"/>'), `SVG${INSTEAD}`],
+    ['SVG behind a head', bytes('\n<?xml version="1.0"?>\n<svg/>'), `SVG${INSTEAD}`],
+    ['web page', bytes('<!DOCTYPE HTML>\n<html><svg></html>'), 'a web page'],
+    ['PDF', bytes('%PDF-1.4\n%%EOF'), 'a PDF'],
+    ['text', bytes('hello'), 'something else'],
+    ['XML', bytes('<?xml version="1.0"?><feed/>'), 'something else'],
     [
-      'SVG',
-      () => Promise.resolve(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')),
+      'GIF that a PNG follows',
+      async () => Buffer.concat([await still().gif().toBuffer(), await aPng()]),
+      'GIF',
     ],
-    ['PDF', () => Promise.resolve(Buffer.from('%PDF-1.4\n%%EOF'))],
-    ['text', () => Promise.resolve(Buffer.from('hello'))],
-    ['GIF that a PNG follows', async () => Buffer.concat([await still().gif().toBuffer(), await aPng()])],
-    ['TIFF that a PNG follows', async () => Buffer.concat([await still().tiff().toBuffer(), await aPng()])],
+    [
+      'TIFF that a PNG follows',
+      async () => Buffer.concat([await still().tiff().toBuffer(), await aPng()]),
+      'TIFF',
+    ],
   ];
-  it.each(strangers)('should refuse a %s', async (_name, make) => {
+  it.each(strangers)('should refuse a %s by its name', async (_name, make, received) => {
     await expect(toAvatarPng(await make(), 'user_id')).rejects.toMatchObject(
-      refused('^Expected a PNG, JPEG or WebP picture for user_id but received something else$'),
+      refused(`^Expected a PNG, JPEG or WebP picture for user_id but received ${received}`),
     );
   });
 
@@ -204,14 +269,53 @@ describe('toAvatarPng', () => {
     ).rejects.toMatchObject(refused('damaged or cut'));
   });
 
-  it('should refuse an animated WebP', async () => {
+  it.each([{}, { progressive: true }])('should take a JPEG %p that lacks only its end', async (options) => {
+    const whole = await noise().jpeg(options).toBuffer();
+    const { png } = await toAvatarPng(whole);
+    for (const missing of [1, 2]) {
+      expect((await toAvatarPng(whole.subarray(0, -missing))).png.equals(png)).toBe(true);
+    }
+    for (const cut of [0.2, 0.5, 0.9]) {
+      const bytes = whole.subarray(0, Math.floor(whole.length * cut));
+      await expect(toAvatarPng(bytes, 'user_id')).rejects.toMatchObject(refused('damaged or cut'));
+    }
+  });
+
+  it('should take the first frame of an animated WebP, and so of an animated PNG', async () => {
     const frames = Buffer.concat([await still().raw().toBuffer(), await noise().raw().toBuffer()]);
-    const animation = await sharp(frames, { raw: { width: 300, height: 400, channels: 3, pageHeight: 200 } })
-      .webp({ loop: 0, delay: [100, 100] })
-      .toBuffer();
-    await expect(toAvatarPng(animation, 'user_id')).rejects.toMatchObject(
-      refused('a still picture for user_id but received an animation of 2 frames'),
-    );
+    const pages = sharp(frames, { raw: { width: 300, height: 400, channels: 3, pageHeight: 200 } });
+    const [start, head, ...rest] = partsOf(await aPng());
+    const control = pngChunk('acTL', Buffer.from([0, 0, 0, 2, 0, 0, 0, 0]));
+    const files = [
+      await pages
+        .clone()
+        .webp({ lossless: true, delay: [100, 100] })
+        .toBuffer(),
+      await pages
+        .clone()
+        .ensureAlpha()
+        .webp({ lossless: true, delay: [100, 100] })
+        .toBuffer(),
+      Buffer.concat([start, head, control, ...rest]),
+    ];
+    for (const file of files) {
+      const { png, ...size } = await toAvatarPng(file);
+      expect(size).toEqual({ width: 300, height: 200 });
+      const { channels } = await sharp(png).stats();
+      expect(channels.map(({ min, max }) => [min, max])).toEqual(
+        [200, 50, 20].map((value) => [value, value]),
+      );
+    }
+  });
+
+  it('should take what phones of 50 and 64 megapixels make', async () => {
+    for (const [width, height] of [
+      [8160, 6144],
+      [9280, 6944],
+    ]) {
+      const photo = await still(width, height).jpeg().toBuffer();
+      expect((await toAvatarPng(photo)).width).toBe(1024);
+    }
   });
 
   it('should refuse a header that claims more pixels than allowed, before it decodes any', async () => {
@@ -219,7 +323,9 @@ describe('toAvatarPng', () => {
     bomb.writeUInt32BE(30_000, 16);
     bomb.writeUInt32BE(30_000, 20);
     bomb.writeUInt32BE(crc32(bomb.subarray(12, 29)), 29);
-    await expect(toAvatarPng(bomb, 'user_id')).rejects.toMatchObject(refused('at most 50 megapixels'));
+    await expect(toAvatarPng(bomb, 'user_id')).rejects.toMatchObject(
+      refused('^Expected at most 65 megapixels for user_id but received 30000x30000$'),
+    );
   });
 
   it('should not unpack what it does not need', async () => {
@@ -252,11 +358,15 @@ describe('toAvatarPng', () => {
 });
 
 /** Counts what sharp draws and holds the first of it until `release`: then the line stands still for as long as it takes. */
+let release = () => {};
 function holdFirst() {
   const prototype = sharp.prototype as { toBuffer: (this: Sharp, ...options: unknown[]) => Promise<unknown> };
   const drawNow = prototype.toBuffer;
   const seen = { begun: 0, running: 0, most: 0 };
-  let [release, reached] = [() => {}, () => {}];
+  let reached = () => {};
+  const run = jest.spyOn(Turns.prototype, 'run');
+  /** Resolves when so many have come to a line, be it that they wait there. */
+  const inLine = (count: number) => until(() => run.mock.calls.length === count);
   const released = new Promise<void>((resolve) => (release = resolve));
   const held = new Promise<void>((resolve) => (reached = resolve));
   jest.spyOn(prototype, 'toBuffer').mockImplementation(async function (this: Sharp, ...options) {
@@ -267,17 +377,20 @@ function holdFirst() {
     }
     return drawNow.apply(this, options).finally(() => seen.running--);
   });
-  return { seen, held, release };
+  return { seen, held, inLine };
 }
 
 describe('A burst of pictures', () => {
   const picture = flatPng(400, { depth: 16, colour: 6, interlace: 1 });
 
-  afterEach(() => jest.restoreAllMocks());
+  afterEach(() => {
+    release();
+    jest.restoreAllMocks();
+  });
 
   it('should be decoded one after the other, and copies of jobs without waiting', async () => {
     const copy = await encodePng(Buffer.alloc(REFERENCE_SIDE ** 2 * 3, 7), REFERENCE_SIDE, REFERENCE_SIDE);
-    const { seen, held, release } = holdFirst();
+    const { seen, held } = holdFirst();
     const burst = Array.from({ length: 12 }, (_, i) => (i % 2 ? toReference(picture) : toAvatarPng(picture)));
     await held;
     expect((await copyToReference(copy))[0]).toBe(7);
@@ -289,22 +402,85 @@ describe('A burst of pictures', () => {
   });
 
   it('should let whoever leaves the line go at once, and serve the others in turn', async () => {
-    const { seen, held, release } = holdFirst();
-    const caller = new AbortController();
+    const { seen, held, inLine } = holdFirst();
+    const client = new AbortController();
     const served: string[] = [];
     const serve = (name: string) => toAvatarPng(picture).then(() => served.push(name));
-    const before = [serve('first'), serve('second')];
-    const left = toAvatarPng(picture, undefined, caller.signal);
-    const next = serve('next');
+    const first = serve('first');
     await held;
-    caller.abort();
+    const second = serve('second');
+    await inLine(2);
+    const left = toAvatarPng(picture, undefined, { caller: '', signal: client.signal });
+    await inLine(3);
+    const next = serve('next');
+    await inLine(4);
+    client.abort();
     await expect(left).rejects.toMatchObject({ code: 'cancelled' });
     expect(seen).toEqual({ begun: 1, running: 1, most: 1 }); // the first is still at it
     release();
-    await Promise.all([...before, next]);
+    await Promise.all([first, second, next]);
     expect(served).toEqual(['first', 'second', 'next']);
     expect(seen.begun).toBe(3);
   });
+
+  it('should let a caller in after the picture that is decoded, however many another one brought', async () => {
+    const { held, inLine } = holdFirst();
+    const served: string[] = [];
+    const serve = (caller: string, decode: typeof toAvatarPng | typeof toReference) =>
+      decode(picture, undefined, { caller }).then(() => served.push(caller));
+    const many = Array.from({ length: 12 }, () => serve('many', toAvatarPng));
+    await held;
+    await inLine(12);
+    const others = [serve('one', toReference)];
+    await inLine(13);
+    others.push(serve('another', toAvatarPng));
+    await inLine(14);
+    release();
+    await Promise.all([...many, ...others]);
+    expect(served.slice(0, 4)).toEqual(['many', 'one', 'another', 'many']);
+  });
+
+  const heavies: [string, () => Promise<Buffer>][] = [
+    ['a WebP', () => still().webp().toBuffer()],
+    ['a progressive JPEG', () => still(700, 600).jpeg({ progressive: true }).toBuffer()],
+    ['an interlaced PNG', () => still(700, 600).png({ progressive: true }).toBuffer()],
+    ['a JPEG of 17 megapixels', () => still(4200, 4000).jpeg().toBuffer()],
+    ['a 16-bit PNG of 9 megapixels', () => Promise.resolve(flatPng(3000, { depth: 16 }))],
+    [
+      'a JPEG with its size behind 256 KiB',
+      async () =>
+        withSegments(
+          await still().jpeg().toBuffer(),
+          jpegSegment(0xe2, Buffer.from(`ICC_PROFILE\0${'x'.repeat(60_000)}`)),
+          5,
+        ),
+    ],
+  ];
+  it.each(heavies)(
+    'should let %s wait for another heavy picture, and nothing that is light',
+    async (_name, make) => {
+      const heavy = await make();
+      const photo = await still(4600, 3400).jpeg().toBuffer();
+      const stored = await noise(1024, 1024).png().toBuffer();
+      const avatar = await noise(512, 512).ensureAlpha().png({ progressive: true }).toBuffer();
+      const { held, inLine } = holdFirst();
+      const served: string[] = [];
+      const first = toAvatarPng(picture, undefined, { caller: 'a' });
+      await held;
+      const second = toAvatarPng(heavy, undefined, { caller: 'b' }).then(() => served.push('heavy'));
+      await inLine(2);
+      await toAvatarPng(photo, undefined, { caller: 'b' });
+      await toReference(stored, undefined, { caller: 'b' });
+      await toReference(avatar, undefined, { caller: 'b' });
+      await expect(toAvatarPng(await still().gif().toBuffer())).rejects.toMatchObject({
+        code: 'unsupported_picture',
+      });
+      expect(served).toEqual([]);
+      release();
+      await Promise.all([first, second]);
+      expect(served).toEqual(['heavy']);
+    },
+  );
 
   it('should go on after pictures that were refused', async () => {
     const broken = picture.subarray(0, picture.length - 100);

@@ -1,13 +1,13 @@
 import sharp, { type Sharp } from 'sharp';
 import { ServiceError } from '@app/errors';
-import { drawnParts, PictureRefusal } from './picture.parts';
+import { drawnParts, lacksEnd, PictureRefusal, withEnd } from './picture.parts';
 import { REFERENCE_SIDE } from '@app/models/family';
-import { Fifo } from '@app/lifecycle';
+import { Turns } from '@app/lifecycle';
 
 /** Largest picture that users may send, in bytes. */
 export const MAX_PICTURE_BYTES = 20 * 1024 * 1024;
-/** Largest picture that users may send, in pixels: up to 600 MB while it is decoded. */
-export const MAX_PICTURE_PIXELS = 50_000_000;
+/** Largest picture that users may send, in pixels: up to 660 MB while it is decoded. Phones make 64.4 million of them. */
+export const MAX_PICTURE_PIXELS = 65_000_000;
 /**
  * Longest side by shortest. A picture one pixel wide and 65,000 high is small, but to make its width 224 is to make
  * 3 gigapixels, of which the centre is then cut out: turned by EXIF they took 5 GB and more than a minute.
@@ -28,13 +28,26 @@ sharp.unblock({
 sharp.cache(false);
 
 /**
- * Pictures that are decoded at a time; the rest waits in line. Of 50 megapixels a flat JPEG takes 10 MB, a progressive
- * one 290 (CMYK 390), an interlaced 16-bit PNG 460, a WebP with a Huffman table for every 16 pixels 560, and two of
- * those more than 1 GB. One takes a phone's photo in a fraction of the time in which an engine draws a picture.
+ * Pictures are decoded one at a time, and callers take turns. Of 65 megapixels a flat JPEG takes 15 MB, a progressive one
+ * 400 (CMYK 540), an interlaced 16-bit PNG 600, a WebP with a Huffman table for every 16 pixels 660, and two of those more
+ * than 1 GB. One takes a phone's photo in a fraction of the time in which an engine draws a picture.
  */
-const AT_ONCE = 1;
-const line = new Fifo<void>();
-let free = AT_ONCE;
+const heavy = new Turns(1);
+/** Those take up to seconds, for which nobody's avatar should wait: what is light has a line of its own. */
+const light = new Turns(1);
+/** Bytes of pixels up to which a picture is light: read row by row, as photos and stored avatars are, 16 megapixels, */
+const LIGHT_ROWS = 48 * 1024 * 1024;
+/** and progressive or interlaced, where each of 64 scans is a pass over all of them, an avatar of 512x512. */
+const LIGHT_SCANS = 1024 * 1024;
+/** In so much of a file its decoder finds the size, or the file is not light. */
+const HEAD_BYTES = 256 * 1024;
+
+/** Whose turn it is; who leaves (`signal`) leaves the line. */
+export interface Turn {
+  readonly caller: string;
+  readonly signal?: AbortSignal;
+}
+const NOBODYS: Turn = { caller: '' };
 
 export interface Avatar {
   readonly png: Buffer;
@@ -43,12 +56,9 @@ export interface Avatar {
   readonly height: number;
 }
 
-/**
- * A user's picture -> 8-bit sRGB PNG without metadata, never enlarged. `param` is the field to blame; a caller that
- * leaves (`signal`) leaves the line.
- */
-export async function toAvatarPng(bytes: Buffer, param?: string, signal?: AbortSignal): Promise<Avatar> {
-  const { data, info } = await decode(bytes, param, signal, (picture) =>
+/** A user's picture -> 8-bit sRGB PNG without metadata, never enlarged. `param` is the field to blame. */
+export async function toAvatarPng(bytes: Buffer, param?: string, turn = NOBODYS): Promise<Avatar> {
+  const { data, info } = await decode(bytes, param, turn, (picture) =>
     picture
       .resize({ width: MAX_AVATAR_SIDE, height: MAX_AVATAR_SIDE, fit: 'inside', withoutEnlargement: true })
       .png(),
@@ -62,8 +72,8 @@ export async function toAvatarPng(bytes: Buffer, param?: string, signal?: AbortS
  * (huggingface/transformers, models/clip/image_processing_clip.py: size {shortest_edge: 224}, resample BICUBIC,
  * crop_size 224), which diffusers uses for IP-Adapter. sharp's `cubic` is Catmull-Rom, as Pillow's BICUBIC is.
  */
-export async function toReference(bytes: Buffer, param?: string, signal?: AbortSignal): Promise<Buffer> {
-  return (await decode(bytes, param, signal, asReference)).data;
+export async function toReference(bytes: Buffer, param?: string, turn = NOBODYS): Promise<Buffer> {
+  return (await decode(bytes, param, turn, asReference)).data;
 }
 
 /** The copy of a reference picture that a job carries -> the same. It is the service's own and small: it never waits. */
@@ -84,14 +94,22 @@ const asReference = (picture: Sharp) =>
 
 type Shape = (picture: Sharp) => Sharp;
 
-/** In turn. Rejects with `cancelled` when `signal` aborts before the turn came. */
-async function decode(bytes: Buffer, param: string | undefined, signal: AbortSignal | undefined, as: Shape) {
-  if (free > 0) free--;
-  else await line.join(signal);
+/** In turn. Rejects with `cancelled` when the signal aborts before the turn came. */
+async function decode(bytes: Buffer, param: string | undefined, { caller, signal }: Turn, as: Shape) {
+  const line = (await isLight(bytes)) ? light : heavy;
+  return line.run(caller, signal, () => decodeNow(bytes, param, as));
+}
+
+async function isLight(file: Buffer): Promise<boolean> {
   try {
-    return await decodeNow(bytes, param, as);
-  } finally {
-    if (!line.serve(() => undefined)) free++;
+    const head = drawnParts(file.subarray(0, HEAD_BYTES));
+    const header = await sharp(head, { limitInputPixels: false }).metadata();
+    const { format, isProgressive, width, height, channels, depth } = header;
+    const bytesOfPixels = width * height * channels * (depth === 'uchar' ? 1 : 2);
+    // A small WebP may ask for 100 MB of tables.
+    return format !== 'webp' && bytesOfPixels <= (isProgressive ? LIGHT_SCANS : LIGHT_ROWS);
+  } catch (error) {
+    return error instanceof PictureRefusal; // which takes no time
   }
 }
 
@@ -101,19 +119,25 @@ async function decodeNow(bytes: Buffer, param: string | undefined, as: Shape) {
     if (bytes.length > MAX_PICTURE_BYTES) {
       throw new PictureRefusal(`at most ${MAX_PICTURE_BYTES / 1024 / 1024} MiB`, `${bytes.length} bytes`);
     }
-    // `error` refuses truncated files too; warnings (odd but harmless metadata) pass.
-    const picture = sharp(drawnParts(bytes), {
-      failOn: 'error',
+    const drawn = drawnParts(bytes);
+    const { width, height, space } = await sharp(drawn, { limitInputPixels: false }).metadata();
+    const size = `${width}x${height}`;
+    if (width * height > MAX_PICTURE_PIXELS) {
+      throw new PictureRefusal(`at most ${MAX_PICTURE_PIXELS / 1e6} megapixels`, size);
+    }
+    if (Math.max(width, height) > MAX_PROPORTION * Math.min(width, height)) {
+      throw new PictureRefusal(`sides in a proportion of at most 1 to ${MAX_PROPORTION}`, size);
+    }
+    const endless = lacksEnd(drawn);
+    const picture = sharp(endless ? withEnd(drawn) : drawn, {
+      // `error` refuses truncated files too; warnings (odd but harmless metadata) pass. Where the end was put there,
+      // only a warning tells that pixels are missing.
+      failOn: endless ? 'warning' : 'error',
       limitInputPixels: MAX_PICTURE_PIXELS,
       autoOrient: true,
     });
-    const { width, height } = await picture.metadata();
-    if (Math.max(width, height) > MAX_PROPORTION * Math.min(width, height)) {
-      throw new PictureRefusal(
-        `sides in a proportion of at most 1 to ${MAX_PROPORTION}`,
-        `${width}x${height}`,
-      );
-    }
+    // sharp takes 16-bit pictures with a profile to Display P3, whose numbers would then pass for sRGB.
+    if (space === 'rgb16') picture.pipelineColourspace('srgb');
     return await as(
       picture.flatten({ background: '#ffffff' }).toColourspace('srgb').timeout({ seconds: DECODE_TIMEOUT }),
     ).toBuffer({ resolveWithObject: true });

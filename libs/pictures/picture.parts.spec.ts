@@ -79,12 +79,22 @@ describe(drawnParts.name, () => {
     expect(drawnParts(file).equals(webp(...chunks))).toBe(true);
   });
 
-  it('should refuse a WebP with frames, however many', async () => {
-    const chunks = partsOf(await webpOf()).slice(1);
-    const frame = webpChunk('ANMF', Buffer.concat([Buffer.alloc(16), ...chunks]));
-    expect(() => drawnParts(webp(frame))).toThrow(refusal(/still picture but .* animation of 1 frame$/));
-    const many = webp(...Array<Buffer>(50_000).fill(frame));
-    expect(() => drawnParts(many)).toThrow(refusal(/animation of 50000 frames$/));
+  it('should make of an animated WebP its first frame in its own size, however many there are', async () => {
+    const chunks = partsOf(await still.clone().webp({ lossless: true }).toBuffer()).slice(1);
+    const canvas = (flags: number, width: number, height: number) =>
+      webpChunk('VP8X', Buffer.from([flags, 0, 0, 0, width - 1, 0, 0, height - 1, 0, 0]));
+    const place = Buffer.from([9, 0, 0, 9, 0, 0, 63, 0, 0, 47, 0, 0, 100, 0, 0, 0]);
+    const frame = webpChunk('ANMF', Buffer.concat([place, ...chunks, webpChunk('ABCD')]));
+    const inFrame = webpChunk('ANMF', Buffer.concat([place, frame, ...chunks]));
+    const others = Array<Buffer>(50_000).fill(webpChunk('ANMF', place));
+    const expected = webp(canvas(0x10, 64, 48), ...chunks);
+    for (const first of [frame, inFrame]) {
+      const file = webp(canvas(0x12, 200, 100), webpChunk('ANIM', Buffer.alloc(6)), first, ...others);
+      expect(drawnParts(file).equals(expected)).toBe(true);
+    }
+    expect(await sharp(expected).metadata()).toMatchObject({ width: 64, height: 48, format: 'webp' });
+    const noFrame = webp(canvas(0x12, 64, 48), webpChunk('ANMF', place.subarray(0, 4)));
+    await expect(sharp(drawnParts(noFrame)).metadata()).rejects.toThrow();
   });
 
   it('should refuse more scans than any encoder writes', async () => {

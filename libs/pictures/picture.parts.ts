@@ -1,3 +1,5 @@
+import { describeOther } from './picture.formats';
+
 /** Why a picture is refused: "Expected `expected` but received `received`". */
 export class PictureRefusal extends Error {
   constructor(
@@ -19,10 +21,11 @@ const MAX_SCANS = 64;
 const MAX_EXIF = 65_536;
 
 /**
- * A PNG, JPEG or WebP file without the parts that draw nothing: comments, texts, XMP, thumbnails, what follows the end.
- * Only colour (ICC and the like) and EXIF (for the orientation) remain. It is not the decoded picture that kills a
- * service but these parts, which the libraries unpack and collect before anybody asks: 100 compressed texts in a PNG of
- * 0.8 MB took 3.7 GB, 5 million empty segments in a JPEG 1.4 GB, 300,000 frames in a WebP minutes.
+ * A PNG, JPEG or WebP file without the parts that draw nothing: comments, texts, XMP, thumbnails, what follows the end,
+ * and of an animation all frames but the first. Only colour (ICC and the like) and EXIF (for the orientation) remain. It
+ * is not the decoded picture that kills a service but these parts, which the libraries unpack and collect before anybody
+ * asks: 100 compressed texts in a PNG of 0.8 MB took 3.7 GB, 5 million empty segments in a JPEG 1.4 GB, 300,000 frames in
+ * a WebP minutes.
  *
  * Cuts, never mends: what is damaged stays so for the decoder to refuse. Throws PictureRefusal.
  */
@@ -31,7 +34,7 @@ export function drawnParts(bytes: Buffer): Buffer {
   if (isPng(bytes)) return pngParts(bytes);
   if (bytes.subarray(0, 3).equals(JPEG_START)) return jpegParts(bytes);
   if (text(bytes, 0, 4) === 'RIFF' && text(bytes, 8, 12) === 'WEBP') return webpParts(bytes);
-  throw new PictureRefusal('a PNG, JPEG or WebP picture', 'something else');
+  throw new PictureRefusal('a PNG, JPEG or WebP picture', describeOther(bytes));
 }
 
 const text = (bytes: Buffer, from: number, to: number) => bytes.toString('latin1', from, to);
@@ -91,6 +94,11 @@ const JPEG_LOOKS: [marker: number, start: string, times: number][] = [
   [0xee, 'Adobe', 1],
 ];
 
+const JPEG_END = Buffer.from([0xff, EOI]);
+/** Whether drawnParts found no end of a JPEG. Phones and downloads lose it while every pixel is there. */
+export const lacksEnd = (drawn: Buffer): boolean => drawn[0] === 0xff && !drawn.subarray(-2).equals(JPEG_END);
+export const withEnd = (drawn: Buffer): Buffer => Buffer.concat([drawn, JPEG_END]);
+
 /** ITU T.81, annex B: FF, a marker, and for most of them a length and data; pixels follow some without a length. */
 function jpegParts(bytes: Buffer): Buffer {
   const kept = new Kept();
@@ -130,25 +138,41 @@ function nextMarker(bytes: Buffer, at: number): number {
 
 const WEBP_DRAWN = new Set(['VP8X', 'ICCP', 'ALPH', 'VP8 ', 'VP8L', 'EXIF']);
 
-/** RFC 9649: RIFF chunks of a name, a length in little endian, data and a byte that makes it even. */
+/** RFC 9649: a RIFF chunk of chunks. An animation becomes its first frame, in the frame's own size. */
 function webpParts(bytes: Buffer): Buffer {
   const kept = new Kept();
-  const file = Math.min(bytes.length, 8 + bytes.readUInt32LE(4));
-  for (let at = 12, end; at + 8 <= file; at = end) {
-    kept.count();
-    const name = text(bytes, at, at + 4);
-    const length = bytes.readUInt32LE(at + 4);
-    end = at + 8 + length + (length % 2);
-    const slice = bytes.subarray(at, end);
-    if (name === 'ANMF') kept.keep(slice, name, 0);
-    else if (WEBP_DRAWN.has(name) && !(name === 'EXIF' && length > MAX_EXIF)) kept.keep(slice, name);
-  }
-  const frames = kept.times('ANMF');
-  if (frames > 0) {
-    throw new PictureRefusal('a still picture', `an animation of ${frames} frame${frames > 1 ? 's' : ''}`);
-  }
-  const parts = Buffer.concat(kept.slices);
+  const frame = keepChunks(bytes.subarray(12, 8 + bytes.readUInt32LE(4)), kept);
+  const slices = frame ? kept.slices.map((slice) => stillCanvas(slice, frame)) : kept.slices;
+  const parts = Buffer.concat(slices);
   const head = Buffer.from(bytes.subarray(0, 12));
   head.writeUInt32LE(4 + parts.length, 4);
   return Buffer.concat([head, parts]);
+}
+
+/** Chunks: a name, a length in little endian, data and a byte that makes it even. Returns the first frame, if any. */
+function keepChunks(chunks: Buffer, kept: Kept): Buffer | undefined {
+  let frame: Buffer | undefined;
+  for (let at = 0, end; at + 8 <= chunks.length; at = end) {
+    kept.count();
+    const name = text(chunks, at, at + 4);
+    const length = chunks.readUInt32LE(at + 4);
+    end = at + 8 + length + (length % 2);
+    const slice = chunks.subarray(at, end);
+    if (name === 'ANMF') {
+      kept.keep(slice, name, 0);
+      if (kept.times(name) > 1) continue;
+      frame = slice;
+      keepChunks(slice.subarray(24), kept); // behind its place, size and time
+    } else if (WEBP_DRAWN.has(name) && !(name === 'EXIF' && length > MAX_EXIF)) kept.keep(slice, name);
+  }
+  return frame;
+}
+
+/** VP8X of an animation -> that of one of its frames: no flag of animations, and the frame's size. */
+function stillCanvas(slice: Buffer, frame: Buffer): Buffer {
+  if (text(slice, 0, 4) !== 'VP8X' || slice.length < 18 || frame.length < 20) return slice;
+  const still = Buffer.from(slice);
+  still[8] &= ~0x02;
+  frame.copy(still, 12, 14, 20);
+  return still;
 }

@@ -125,8 +125,8 @@ const MUTATIONS = {
  * @type {Record<string, (sound: Record<string, Buffer>) => Buffer | Promise<Buffer>>}
  */
 const BOMBS_OF = {
-  'interlaced 16-bit png of 49 megapixels': () => files.flatPng(7000, { depth: 16, colour: 6, interlace: 1 }),
-  'png of 64 megapixels': () => files.flatPng(8000),
+  'interlaced 16-bit png of 64 megapixels': () => files.flatPng(8000, { depth: 16, colour: 6, interlace: 1 }),
+  'png of 81 megapixels': () => files.flatPng(9000),
   'png of more data than pixels': () => {
     const [start, head] = files.partsOf(files.flatPng(8));
     const data = deflateSync(Buffer.alloc(400 * 2 ** 20));
@@ -138,10 +138,10 @@ const BOMBS_OF = {
     const [start, head, ...rest] = files.partsOf(sound.png);
     return Buffer.concat([start, head, ...Array(1_000_000).fill(files.pngChunk('abCd')), ...rest]);
   },
-  'progressive jpeg of 49 megapixels': () =>
-    flat(7000).jpeg({ progressive: true, chromaSubsampling: '4:4:4' }).toBuffer(),
-  'progressive cmyk jpeg of 49 megapixels': () =>
-    flat(7000).toColourspace('cmyk').jpeg({ progressive: true, chromaSubsampling: '4:4:4' }).toBuffer(),
+  'progressive jpeg of 64 megapixels': () =>
+    flat(8000).jpeg({ progressive: true, chromaSubsampling: '4:4:4' }).toBuffer(),
+  'progressive cmyk jpeg of 64 megapixels': () =>
+    flat(8000).toColourspace('cmyk').jpeg({ progressive: true, chromaSubsampling: '4:4:4' }).toBuffer(),
   'jpeg of 2,600 scans': async () => {
     const picture = flat(4000).jpeg({ progressive: true, chromaSubsampling: '4:4:4' });
     return files.withScans(await picture.toBuffer(), 2600);
@@ -155,7 +155,7 @@ const BOMBS_OF = {
       .jpeg()
       .toBuffer(),
   'webp of huffman tables': () => files.webpOfTables(4096),
-  'webp of 49 megapixels': () => flat(7000).webp({ lossless: true, effort: 0 }).toBuffer(),
+  'webp of 64 megapixels': () => flat(8000).webp({ lossless: true, effort: 0 }).toBuffer(),
   'webp of frames': (sound) => {
     const frame = Buffer.concat([Buffer.alloc(16), ...files.partsOf(sound['lossless webp']).slice(1)]);
     const one = files.webpChunk('ANMF', frame);

@@ -1,4 +1,3 @@
-import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Response } from 'express';
 import { ServiceError } from '@app/errors';
 
@@ -14,8 +13,3 @@ export function disconnectSignal(response: Response): AbortSignal {
   if (response.destroyed) leaving.abort(clientLeft());
   return leaving.signal;
 }
-
-/** The same as a parameter of a route. */
-export const DisconnectSignal = createParamDecorator((_: unknown, context: ExecutionContext) =>
-  disconnectSignal(context.switchToHttp().getResponse<Response>()),
-);

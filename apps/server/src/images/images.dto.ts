@@ -147,7 +147,7 @@ export class GenerationRequest extends PictureOptions {
   readonly prompt!: string;
 
   /**
-   * A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 50 megapixels. Its address has to begin to answer within
+   * A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
    * 3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects.
    */
   @Optional()

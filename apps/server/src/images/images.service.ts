@@ -102,7 +102,7 @@ export class ImagesService {
     this.drafter.assertAccepting();
     await this.disk.assertEnough();
     await this.jobs.assertRoom(call.account);
-    const draft = await this.drafter.draft(options, intent, caller, signal);
+    const draft = await this.drafter.draft(options, intent, caller, { caller: call.account, signal });
     const bounded = named !== undefined;
     try {
       const { account } = call;

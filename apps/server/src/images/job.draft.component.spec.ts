@@ -46,7 +46,7 @@ describe(JobDrafter.name, () => {
     );
   }
   const write = (options: PictureOptions = {}, intent = plain, variables: Record<string, string> = {}) =>
-    drafter(variables).draft(options, intent, '', never);
+    drafter(variables).draft(options, intent, '', { caller: '', signal: never });
   const put = async (key: string, background: string, at: number) =>
     storage.objects.set(key, { bytes: await coloured(background), at: new Date(at) });
   const drawnFrom = async ({ picture }: JobDraft) => {

@@ -1,6 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import pLimit from 'p-limit';
 import { Config, defaultSize, parseSize, type Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import {
@@ -21,8 +20,9 @@ import {
   DEFAULT_STEPS,
   REFERENCE_SIDE,
 } from '@app/models/family';
-import { encodePng, shrunk, toReference } from '@app/pictures';
 import { NoPlaceError } from '@app/outbound';
+import { Turns } from '@app/lifecycle';
+import { encodePng, shrunk, toReference, type Turn } from '@app/pictures';
 import { Storage } from '@app/storage';
 import { UserPictures, type UserPicture } from '../users/user.pictures';
 import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
@@ -41,7 +41,7 @@ export interface PictureIntent {
     | { readonly url: string; readonly turn: readonly string[] };
 }
 
-/** Requests that read a stored picture at a time: each may hold 20 MiB. The rest waits. */
+/** Requests that read a stored picture at a time: each may hold 20 MiB. The rest waits, in turns. */
 const AT_ONCE = 8;
 /** Seconds after which a caller, whose own pictures take the places to fetch more, may come again. */
 const RETRY_AFTER = 5;
@@ -52,7 +52,7 @@ const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as cons
 /** Request -> job: everything that a rerun must not decide anew is decided here. */
 @Injectable()
 export class JobDrafter {
-  private readonly reading = pLimit(AT_ONCE);
+  private readonly reading = new Turns(AT_ONCE);
 
   constructor(
     private readonly config: Config,
@@ -89,14 +89,14 @@ export class JobDrafter {
     options: PictureOptions,
     intent: PictureIntent,
     caller: string,
-    signal: AbortSignal,
+    turn: Required<Turn>,
   ): Promise<JobDraft> {
     const id = randomBytes(12).toString('hex');
     // Before anything of the user is read: a deletion of theirs from now on refuses the job.
     const createdAt = await this.jobs.now();
     const loras = await this.loras(options.loras ?? []);
-    const referenceKey = await this.copyReference(id, intent, signal);
-    signal.throwIfAborted();
+    const referenceKey = await this.copyReference(id, intent, turn);
+    turn.signal.throwIfAborted();
     const { route, userId, prompt } = intent;
     const name = userId ? `${userId}/${route}_${id}.png` : `${id}.png`;
     const picture = {
@@ -135,28 +135,28 @@ export class JobDrafter {
   private async copyReference(
     id: string,
     { reference }: PictureIntent,
-    signal: AbortSignal,
+    turn: Required<Turn>,
   ): Promise<string | undefined> {
     if (!reference) return undefined;
+    const { caller, signal } = turn;
     // The place is held until the copy is kept: so long the bytes are in memory.
     if (!('url' in reference)) {
-      return this.reading(async () =>
-        this.keep(id, await this.pictures.read(reference.of, reference.userId), 'user_id', signal),
+      return this.reading.run(caller, signal, async () =>
+        this.keep(id, await this.pictures.read(reference.of, reference.userId), 'user_id', turn),
       );
     }
-    const { url, turn } = reference;
     try {
-      return await this.references.places.run(turn, signal, async () =>
-        this.keep(id, await this.references.fetch(url, signal), 'reference_image_url', signal),
+      return await this.references.places.run(reference.turn, signal, async () =>
+        this.keep(id, await this.references.fetch(reference.url, signal), 'reference_image_url', turn),
       );
     } catch (error) {
       throw error instanceof NoPlaceError ? crowded(error) : error;
     }
   }
 
-  private async keep(id: string, bytes: Buffer, field: string, signal: AbortSignal): Promise<string> {
-    const pixels = await toReference(bytes, field, signal);
-    signal.throwIfAborted();
+  private async keep(id: string, bytes: Buffer, field: string, turn: Required<Turn>): Promise<string> {
+    const pixels = await toReference(bytes, field, turn);
+    turn.signal.throwIfAborted();
     const key = inputKey(id);
     await this.storage.put(key, await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), 'image/png');
     return key;

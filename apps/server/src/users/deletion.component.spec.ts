@@ -14,7 +14,7 @@ import { OpenRequests } from '../http/open.requests';
 import { UserPictures } from './user.pictures';
 import { UsersService } from './users.service';
 
-const NEVER = new AbortController().signal;
+const NEVER = { caller: 'key:ann', signal: new AbortController().signal };
 const CANCELLED = { code: 'cancelled', message: expect.stringContaining('The data of user ann was deleted') };
 
 /** A bucket whose next write waits. */

@@ -4,8 +4,10 @@ import type { Request } from 'express';
 import { callerOf } from '../auth/account';
 import { LargeBodies } from '../http/large.bodies';
 
-/** The Content-Types that a user's picture may have. The bytes decide what it is. */
+/** The Content-Types of what a user's picture may be. */
 export const PICTURE_TYPES = ['image/png', 'image/jpeg', 'image/webp'];
+/** What clients call it as well, rightly or not: the bytes decide what it is. */
+const MAY_BE_PICTURE = /^(?:image\/.+|(?:application|binary)\/octet-stream)$/;
 
 /** Reads a picture, as bytes. Routes call it once everything else of the request is in order. */
 @Injectable()
@@ -22,15 +24,17 @@ export class PictureBody {
 /** The route takes a picture as its body. */
 export const TakesPicture = () =>
   applyDecorators(
-    ApiConsumes(...PICTURE_TYPES),
+    ApiConsumes(...PICTURE_TYPES, 'application/octet-stream'),
     ApiBody({
       schema: { type: 'string', format: 'binary' },
-      description: 'The picture, at most 20 MiB and 50 megapixels',
+      description:
+        'A PNG, JPEG or WebP picture, at most 20 MiB and 65 megapixels; of an animation the first frame. Its bytes ' +
+        'decide which it is: Content-Type may name any image type, or none.',
     }),
   );
 
-/** Pictures are recognised by content, so a body without a Content-Type (`curl -T`) is welcome. */
+/** A body without a Content-Type (`curl -T`) is welcome too. */
 function mayBePicture({ headers }: Request): boolean {
   const type = headers['content-type']?.split(';', 1)[0].trim().toLowerCase();
-  return type === undefined || PICTURE_TYPES.includes(type);
+  return type === undefined || MAY_BE_PICTURE.test(type);
 }

@@ -160,8 +160,16 @@ describe(UsersController.name, () => {
     expect(await keys()).toEqual(['avatars/bob.jpg']);
   });
 
-  it('should go by the content, not by the Content-Type among the three', async () => {
-    await put('/v1/users/ann/avatar', await red().webp().toBuffer(), 'image/png').expect(200);
+  it.each([
+    ...['image/png', 'image/jpg', 'image/pjpeg', 'image/x-png', 'IMAGE/JPEG; q=1', 'image/heic', 'image/gif'],
+    ...['application/octet-stream', 'binary/octet-stream'],
+  ])('should go by the content of what is called %s', async (type) => {
+    await put('/v1/users/ann/avatar', await red().webp().toBuffer(), type).expect(200);
+    const { status, body } = await put('/v1/users/ann/avatar', await red().gif().toBuffer(), type);
+    expect(status).toBe(422);
+    expect(body).toMatchObject({
+      error: { message: expect.stringMatching(/received GIF: convert/) as string },
+    });
   });
 
   it('should take a body without Content-Type, as `curl -T` sends it', async () => {

@@ -10,18 +10,21 @@ import {
   Res,
   StreamableFile,
   applyDecorators,
+  createParamDecorator,
+  type ExecutionContext,
 } from '@nestjs/common';
 import { ApiOkResponse, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
+import { accountOf } from '../auth/account';
 import { RequireScope } from '../auth/scope.decorators';
 import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { LOOKUP_ERRORS, USER_PICTURE_ERRORS } from '../errors/error.groups';
-import { DisconnectSignal } from '../http/client.disconnect';
+import { disconnectSignal } from '../http/client.disconnect';
 import { PictureBody, TakesPicture } from './picture.body';
 import type { UserPicture } from './user.pictures';
 import { UserParams, UserPictureReply } from './users.dto';
-import { UsersService } from './users.service';
+import { UsersService, type RequestTurn } from './users.service';
 
 const BINARY = { type: 'string', format: 'binary' };
 
@@ -43,6 +46,10 @@ const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
     }),
     ApiErrors(...LOOKUP_ERRORS, missing, 'unsupported_picture'),
   );
+const CallersTurn = createParamDecorator((_: unknown, context: ExecutionContext): RequestTurn => {
+  const http = context.switchToHttp();
+  return { caller: accountOf(http.getRequest<Request>()), signal: disconnectSignal(http.getResponse()) };
+});
 const Removes = () => applyDecorators(RequireScope('users'), ApiErrors(...LOOKUP_ERRORS));
 
 @ApiTags('users')
@@ -59,9 +66,9 @@ export class UsersController {
   putAvatar(
     @Param() { user_id }: UserParams,
     @Req() request: Request,
-    @DisconnectSignal() caller: AbortSignal,
+    @CallersTurn() turn: RequestTurn,
   ): Promise<UserPictureReply> {
-    return this.store('avatar', user_id, request, caller);
+    return this.store('avatar', user_id, request, turn);
   }
 
   /** The user's avatar. */
@@ -70,9 +77,9 @@ export class UsersController {
   getAvatar(
     @Param() { user_id }: UserParams,
     @Res({ passthrough: true }) response: Response,
-    @DisconnectSignal() caller: AbortSignal,
+    @CallersTurn() turn: RequestTurn,
   ): Promise<StreamableFile | undefined> {
-    return this.give('avatar', user_id, response, caller);
+    return this.give('avatar', user_id, response, turn);
   }
 
   /** Removes the user's avatar, if there is one. */
@@ -89,9 +96,9 @@ export class UsersController {
   putPhoto(
     @Param() { user_id }: UserParams,
     @Req() request: Request,
-    @DisconnectSignal() caller: AbortSignal,
+    @CallersTurn() turn: RequestTurn,
   ): Promise<UserPictureReply> {
-    return this.store('photo', user_id, request, caller);
+    return this.store('photo', user_id, request, turn);
   }
 
   /** The user's photo. */
@@ -100,9 +107,9 @@ export class UsersController {
   getPhoto(
     @Param() { user_id }: UserParams,
     @Res({ passthrough: true }) response: Response,
-    @DisconnectSignal() caller: AbortSignal,
+    @CallersTurn() turn: RequestTurn,
   ): Promise<StreamableFile | undefined> {
-    return this.give('photo', user_id, response, caller);
+    return this.give('photo', user_id, response, turn);
   }
 
   /** Removes the user's photo, if there is one. */
@@ -125,19 +132,19 @@ export class UsersController {
     kind: UserPicture,
     userId: string,
     request: Request,
-    caller: AbortSignal,
+    turn: RequestTurn,
   ): Promise<UserPictureReply> {
     const body = await this.body.read(request);
-    return this.users.put(kind, userId, body, caller, request.headers['content-type']);
+    return this.users.put(kind, userId, body, turn, request.headers['content-type']);
   }
 
   private async give(
     kind: UserPicture,
     userId: string,
     response: Response,
-    caller: AbortSignal,
+    turn: RequestTurn,
   ): Promise<StreamableFile | undefined> {
-    const { etag, png } = await this.users.get(kind, userId, (tag) => isKnown(response, tag), caller);
+    const { etag, png } = await this.users.get(kind, userId, (tag) => isKnown(response, tag), turn);
     response.setHeader('ETag', etag);
     if (png) return new StreamableFile(png, { type: 'image/png', length: png.length });
     response.status(304);

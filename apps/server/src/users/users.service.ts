@@ -1,17 +1,20 @@
 import { Injectable } from '@nestjs/common';
-import pLimit from 'p-limit';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/jobs';
-import { isPng, toAvatarPng } from '@app/pictures';
+import { Turns } from '@app/lifecycle';
+import { isPng, toAvatarPng, type Turn } from '@app/pictures';
 import { Storage } from '@app/storage';
 import { OpenRequests } from '../http/open.requests';
 import { PICTURE_TYPES } from './picture.body';
 import { bytesOf, UserPictures, type UserPicture } from './user.pictures';
 import type { UserPictureReply } from './users.dto';
 
-/** Pictures that are read from the storage, or converted, at a time: each may hold 20 MiB. The rest waits. */
+/** Pictures that are read from the storage, or converted, at a time: each may hold 20 MiB. The rest waits, in turns. */
 const AT_ONCE = 8;
+
+/** Who asks, for as long as he waits. */
+export type RequestTurn = Required<Turn>;
 
 /** A user's picture on its way to a caller. */
 export interface GivenPicture {
@@ -22,9 +25,9 @@ export interface GivenPicture {
 
 @Injectable()
 export class UsersService {
-  private readonly reading = pLimit(AT_ONCE);
+  private readonly reading = new Turns(AT_ONCE);
   /** Apart: it takes long, and what the service stored itself needs none. */
-  private readonly converting = pLimit(AT_ONCE);
+  private readonly converting = new Turns(AT_ONCE);
 
   constructor(
     private readonly config: Config,
@@ -39,13 +42,13 @@ export class UsersService {
     kind: UserPicture,
     userId: string,
     body: Buffer | undefined,
-    caller: AbortSignal,
+    { caller, signal: left }: RequestTurn,
     contentType?: string,
   ): Promise<UserPictureReply> {
-    return this.live.run(userId, caller, async (signal) => {
+    return this.live.run(userId, left, async (signal) => {
       if (!body) throw notAPicture(contentType);
       const began = await this.jobs.now();
-      const { png, width, height } = await toAvatarPng(body, undefined, signal);
+      const { png, width, height } = await toAvatarPng(body, undefined, { caller, signal });
       signal.throwIfAborted();
       // A deletion in another process aborts nothing here: it is looked for before, and once more after the write.
       await this.jobs.assertUser(userId, began);
@@ -66,10 +69,11 @@ export class UsersService {
     kind: UserPicture,
     userId: string,
     isKnown: (etag: string) => boolean,
-    caller: AbortSignal,
+    turn: RequestTurn,
   ): Promise<GivenPicture> {
-    const { etag, known, bytes } = await this.reading(async () => {
-      caller.throwIfAborted();
+    const { caller, signal } = turn;
+    const { etag, known, bytes } = await this.reading.run(caller, signal, async () => {
+      signal.throwIfAborted();
       const stored = await this.pictures.open(kind, userId);
       const isOwn = stored.key === this.pictures.key(kind, userId);
       // Weak: another version may make other bytes of the same file.
@@ -81,9 +85,9 @@ export class UsersService {
     });
     if (known) return { etag };
     if (bytes && isPng(bytes)) return { etag, png: bytes };
-    return this.converting(async () => {
-      caller.throwIfAborted();
-      const { png } = await toAvatarPng(await this.pictures.read(kind, userId), 'user_id', caller);
+    return this.converting.run(caller, signal, async () => {
+      signal.throwIfAborted();
+      const { png } = await toAvatarPng(await this.pictures.read(kind, userId), 'user_id', turn);
       return { etag, png };
     });
   }
@@ -112,7 +116,7 @@ export class UsersService {
   }
 }
 
-/** Only PICTURE_TYPES are read, and bodies without a type. */
+/** Bodies of other types are not even read. */
 function notAPicture(contentType?: string): ServiceError {
   const expected = PICTURE_TYPES.join(', ');
   const received = contentType ? `Content-Type ${contentType.slice(0, 100)}` : 'no body';
