@@ -1,3 +1,4 @@
+import type { Line, Place } from '../fair.share';
 import type { JobRecord } from '../job.record';
 import { nextDeliveryAt } from '../webhook.outbox';
 
@@ -23,3 +24,24 @@ export const fromRow = ({ seq, start, finish, record }: JobRow): JobRecord => ({
   ...(JSON.parse(record) as Omit<JobRecord, 'place'>),
   place: { seq, start, finish },
 });
+
+/** A queued job as the fair order needs it. */
+export interface LineRow extends Place {
+  readonly account: string;
+  /** Where the newest turn of the account ends. */
+  readonly ends: number;
+}
+
+/** The accounts' lines, from rows in any order. */
+export function toLines<Row extends LineRow>(rows: readonly Row[]): Line<Row>[] {
+  const lines = new Map<string, Row[]>();
+  for (const row of rows) {
+    const line = lines.get(row.account);
+    if (line) line.push(row);
+    else lines.set(row.account, [row]);
+  }
+  return [...lines.values()].map((jobs) => ({
+    finish: jobs[0].ends,
+    jobs: jobs.sort((a, b) => a.start - b.start || a.seq - b.seq),
+  }));
+}

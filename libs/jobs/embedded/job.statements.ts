@@ -1,6 +1,5 @@
-import type { Place } from '../fair.share';
 import type { QueuedJob } from '../job.store';
-import type { columns, JobRow } from './job.row';
+import type { columns, JobRow, LineRow } from './job.row';
 import type { JobsDatabase } from './jobs.database';
 
 type Columns = ReturnType<typeof columns>;
@@ -14,8 +13,7 @@ type New = [
   finish: number,
 ];
 type Size = [width: number, height: number, steps: number, reference: number];
-export type QueuedRow = Place &
-  Omit<QueuedJob, 'reference'> & { readonly account: string; readonly reference: number };
+type QueuedRow = LineRow & Omit<QueuedJob, 'reference'> & { readonly reference: number };
 type Id = { readonly id: string };
 type Count = { readonly jobs: number };
 
@@ -85,8 +83,8 @@ export const prepareStatements = (database: JobsDatabase) => ({
   remove: database.prepare<[id: string]>('DELETE FROM jobs WHERE id = ?'),
 
   queued: database.prepare<[], QueuedRow>(
-    `SELECT account, seq, start, finish, id, width, height, steps, reference
-     FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' ORDER BY account, start, seq`,
+    `SELECT account, coalesce(accounts.finish, 0) AS ends, seq, start, jobs.finish, id, width, height, steps, reference
+     FROM jobs INDEXED BY jobs_queued LEFT JOIN accounts USING (account) WHERE state = 'queued'`,
   ),
   overdue: database.prepare<[now: number], Id>(
     `SELECT id FROM jobs INDEXED BY jobs_overdue WHERE state = 'queued' AND deadline_at <= ? ORDER BY deadline_at LIMIT 100`,

@@ -1,6 +1,6 @@
-import { fairOrder, type Place } from '../fair.share';
+import { fairOrder } from '../fair.share';
 import { JobQueue, type JobLease, type Rescue } from '../job.queue';
-import { fromRow, type JobRow } from './job.row';
+import { fromRow, toLines, type JobRow, type LineRow } from './job.row';
 import type { JobsDatabase, Statement } from './jobs.database';
 
 /** Someone who waits in take. */
@@ -22,8 +22,7 @@ export class SqliteJobQueue extends JobQueue {
   private readonly aside = new Map<string, NodeJS.Timeout | undefined>();
   private readonly takers = new Set<Taker>();
   private readonly running: Statement<[], JobRow>;
-  private readonly accounts: Statement<[], { readonly account: string; readonly finish: number }>;
-  private readonly first: Statement<[account: string, limit: number], Place & { readonly id: string }>;
+  private readonly first: Statement<[most: number], LineRow & { readonly id: string }>;
   private readonly virtualTime: Statement<[], { readonly value: number }>;
   private closed = false;
 
@@ -31,19 +30,19 @@ export class SqliteJobQueue extends JobQueue {
     super();
     this.running = database.prepare(`SELECT seq, start, finish, record FROM jobs WHERE state = 'running'`);
     // From one account to the next, past all jobs between.
-    this.accounts = database.prepare(
+    this.first = database.prepare(
       `WITH RECURSIVE waiting (account) AS (
          SELECT min(account) FROM jobs INDEXED BY jobs_queued WHERE state = 'queued'
          UNION ALL
          SELECT (SELECT min(account) FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' AND account > waiting.account)
          FROM waiting WHERE waiting.account IS NOT NULL
        )
-       SELECT waiting.account, coalesce(accounts.finish, 0) AS finish
-       FROM waiting LEFT JOIN accounts USING (account) WHERE waiting.account IS NOT NULL`,
-    );
-    this.first = database.prepare(
-      `SELECT id, seq, start, finish FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' AND account = ?
-       ORDER BY start, seq LIMIT ?`,
+       SELECT waiting.account, coalesce(accounts.finish, 0) AS ends, jobs.id, jobs.seq, jobs.start, jobs.finish
+       FROM waiting LEFT JOIN accounts USING (account)
+       CROSS JOIN jobs ON jobs.seq IN (
+         SELECT seq FROM jobs AS own INDEXED BY jobs_queued WHERE state = 'queued' AND account = waiting.account
+         ORDER BY start, seq LIMIT ?
+       )`,
     );
     this.virtualTime = database.prepare(`SELECT value FROM meta WHERE name = 'virtual_time'`);
   }
@@ -110,10 +109,7 @@ export class SqliteJobQueue extends JobQueue {
   /** Of each account one row more than is set aside: if there is a job left, it is among them. */
   private next(): string | undefined {
     return this.database.read(() => {
-      const lines = this.accounts.all().map(({ account, finish }) => ({
-        finish,
-        jobs: this.first.all(account, this.aside.size + 1),
-      }));
+      const lines = toLines(this.first.all(this.aside.size + 1));
       const order = fairOrder(lines, this.virtualTime.get()!.value);
       return order.find(({ id }) => !this.aside.has(id))?.id;
     });

@@ -12,8 +12,8 @@ import {
 import { fairOrder, hasRoom } from '../fair.share';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
-import { columns, fromRow, toJson, type JobRow } from './job.row';
-import { prepareStatements, type QueuedRow, type Statements } from './job.statements';
+import { columns, fromRow, toJson, toLines, type JobRow } from './job.row';
+import { prepareStatements, type Statements } from './job.statements';
 
 /** The records in DATA_DIR. See jobs.schema.ts for what is where. */
 export class SqliteJobStore extends JobStore {
@@ -84,15 +84,16 @@ export class SqliteJobStore extends JobStore {
 
   queued(): Promise<readonly QueuedJob[]> {
     return this.read(() => {
-      const lines = new Map<string, { readonly finish: number; readonly jobs: QueuedRow[] }>();
-      for (const row of this.statements.queued.all()) {
-        const { account } = row;
-        const finish = () => this.statements.account.get(account)?.finish ?? 0;
-        if (!lines.has(account)) lines.set(account, { finish: finish(), jobs: [] });
-        lines.get(account)!.jobs.push(row);
-      }
-      const order = fairOrder([...lines.values()], this.statements.virtualTime.get()!.value);
-      return order.map(({ reference, ...job }) => ({ ...job, reference: reference === 1 }));
+      const lines = toLines(this.statements.queued.all());
+      return fairOrder(lines, this.statements.virtualTime.get()!.value).map(
+        ({ id, width, height, steps, reference }) => ({
+          id,
+          width,
+          height,
+          steps,
+          reference: reference === 1,
+        }),
+      );
     });
   }
 
