@@ -1,6 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { Config } from '@app/config';
 import { Public } from './auth/scope.decorators';
 import { ApiErrorsWithoutKey } from './errors/api.errors.dto';
@@ -20,6 +20,7 @@ export class WelcomeController {
   /** What this is and what it answers. */
   @Get()
   @Public()
+  @ApiOkResponse({ type: WelcomeReply, description: 'The service' })
   @ApiErrorsWithoutKey('rate_limited')
   welcome(): WelcomeReply {
     const { name, version, description } = aboutService();

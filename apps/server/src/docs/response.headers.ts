@@ -15,7 +15,7 @@ const HEADERS = {
   },
   'x-should-retry': text('A retry cannot help', { enum: ['false'] }),
   'WWW-Authenticate': text('How to authenticate', { enum: ['Bearer'] }),
-  Location: text('Address of the job', { pattern: '^/v1/jobs/[0-9a-f]{24}$' }),
+  Location: text('Address of the job', { pattern: '/v1/jobs/[0-9a-f]{24}$' }),
   'Preference-Applied': text('The preference that was followed (RFC 7240)', {
     pattern: '^(respond-async|wait=\\d+)$',
   }),

@@ -1,4 +1,4 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { JobState, PictureRoute, WebhookEvent } from '@app/jobs';
 import { JOB_STATES } from '@app/jobs';
 import { ErrorDetail } from '../errors/api.errors.dto';
@@ -114,6 +114,7 @@ export class JobReply {
   readonly id!: string;
 
   /** Always `job`. */
+  @ApiProperty({ enum: ['job'] })
   readonly object!: 'job';
 
   /**
@@ -177,6 +178,7 @@ export class JobReply {
 
 export class JobsReply {
   /** Always `list`. */
+  @ApiProperty({ enum: ['list'] })
   readonly object!: 'list';
 
   /** Newest first. */

@@ -74,7 +74,8 @@ describe(MetricsServer.name, () => {
       expect(elsewhere.body).toMatchObject({ error: { code: 'not_found' } });
     }
     for (const path of ['/', '/v1/jobs', '/docs', '/openapi.json', '/metricsx']) {
-      expect((await http(own).get(path)).status).toBe(404);
+      // The document is of the other port.
+      expect((await fetch(own + path)).status).toBe(404);
     }
     await http(api.url).get('/v1/jobs').expect(200);
     expect(((await http(api.url).get('/')).body as { endpoints: string[] }).endpoints.join()).not.toMatch(

@@ -12,7 +12,7 @@ import {
   StreamableFile,
   applyDecorators,
 } from '@nestjs/common';
-import { ApiOkResponse, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiNoContentResponse, ApiOkResponse, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { RequireScope } from '../auth/scope.decorators';
 import { headers } from '../docs/response.headers';
@@ -27,7 +27,12 @@ import { UsersService } from './users.service';
 const BINARY = { type: 'string', format: 'binary' };
 
 const StoresPicture = () =>
-  applyDecorators(RequireScope('users'), TakesPicture(), ApiErrors(...USER_PICTURE_ERRORS));
+  applyDecorators(
+    RequireScope('users'),
+    TakesPicture(),
+    ApiOkResponse({ type: UserPictureReply, description: 'What was stored' }),
+    ApiErrors(...USER_PICTURE_ERRORS),
+  );
 const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
   applyDecorators(
     RequireScope('read'),
@@ -44,7 +49,12 @@ const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
     }),
     ApiErrors(...LOOKUP_ERRORS, missing, 'unsupported_picture'),
   );
-const Removes = () => applyDecorators(RequireScope('users'), ApiErrors(...LOOKUP_ERRORS));
+const Removes = () =>
+  applyDecorators(
+    RequireScope('users'),
+    ApiNoContentResponse({ description: 'There is nothing any more' }),
+    ApiErrors(...LOOKUP_ERRORS),
+  );
 
 @ApiTags('users')
 @Controller('v1/users/:user_id')
