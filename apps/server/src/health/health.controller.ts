@@ -58,7 +58,7 @@ export class HealthController {
 
   /**
    * Whether this process does its work: each engine's state, load per cent, device and whether it is a GPU; whether jobs
-   * can be kept. With ROLE=api always ready, with its dependencies as data. A process that is asked to end is not ready.
+   * can be kept; whether the storage answers, as of the last seconds. With ROLE=api always ready, with its dependencies as data. A process that is asked to end is not ready.
    */
   @Get('ready')
   @HealthCheck(UNDOCUMENTED)

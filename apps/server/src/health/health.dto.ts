@@ -118,13 +118,16 @@ export class RecordsReport extends PartReport {
 }
 
 export class StorageReport extends PartReport {
+  /** Where pictures are stored. */
+  readonly driver!: 'local' | 's3';
+
   /** Bytes of the disk of DATA_DIR that are free, where records or pictures are kept there. */
   readonly free_bytes?: number;
 
   /** Images that are drawn and wait until they can be stored. */
   readonly pictures?: number;
 
-  /** Why nothing can be stored. */
+  /** Why nothing can be stored or read. */
   readonly reason?: string;
 }
 
