@@ -16,7 +16,7 @@ describe(StorageHealth.name, () => {
   beforeEach(() => {
     jest.useFakeTimers({ doNotFake: ['queueMicrotask', 'nextTick'] });
     looks.mockReset().mockResolvedValue();
-    health = new StorageHealth(loadConfig({}), new HealthIndicatorService({}), storage);
+    health = new StorageHealth(loadConfig({}), new HealthIndicatorService(), storage);
   });
   afterEach(() => jest.useRealTimers());
 
@@ -54,7 +54,7 @@ describe(StorageHealth.name, () => {
   it('should be data of an API, which serves on', async () => {
     looks.mockRejectedValue(new Error(AWAY));
     const records = { check: () => Promise.resolve({}), reason: () => Promise.resolve(undefined) };
-    const indicator = new HealthIndicatorService({});
+    const indicator = new HealthIndicatorService();
     const fleet = { workers: [{ model: 'demo', engines: 1 }] } as unknown as FleetCapabilities;
     const api = new ServingReadiness(indicator, records as unknown as RecordsHealth, fleet, health);
     expect(await api.look()).toMatchObject({ storage: { status: 'down', reason: AWAY } });
