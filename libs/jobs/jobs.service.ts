@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Config } from '@app/config';
@@ -9,17 +10,22 @@ import type { Progress } from '@app/pipeline';
 import { Estimates, type Estimate } from './estimates';
 import { JobEvents } from './job.events';
 import { JobQueue } from './job.queue';
-import { isFinished, type JobDraft, type JobError, type JobRecord } from './job.record';
+import { isFinished, type JobDraft, type JobError, type JobRecord, type WebhookDelivery } from './job.record';
 import { JobStore, type JobPage, type JobQuery } from './job.store';
 import * as to from './job.transitions';
 import { callerFull, mismatch, queueFull, resultGone, userDeleted } from './refusals';
 import { untilFinished } from './until.finished';
 import * as outbox from './webhook.outbox';
 
+/** A record as it is now; undefined: nothing was changed. */
+type Written = JobRecord | undefined;
+
 /** The jobs' rules: records, dispatch and news change together here and nowhere else. */
 @Injectable()
 export class Jobs implements OnApplicationShutdown {
   private readonly logger = new Logger('Jobs');
+  /** What this process writes: a job that it accepts, or whose state it changes; what came of a webhook's attempt. */
+  readonly news = new EventEmitter<{ change: [JobRecord]; attempt: [WebhookDelivery] }>();
 
   constructor(
     private readonly config: Config,
@@ -59,6 +65,7 @@ export class Jobs implements OnApplicationShutdown {
         return { job: acceptance.job, replayed: true };
       case 'accepted': {
         const { job } = acceptance;
+        this.news.emit('change', job);
         await this.events.publish(job.id, { type: 'state', state: 'queued', attempts: 0 });
         // The record is written, so the job is not lost: the queue adds what it misses by itself.
         await this.queue.add(job).catch((error: unknown) => this.logger.warn({ err: error, job: job.id }));
@@ -179,8 +186,10 @@ export class Jobs implements OnApplicationShutdown {
   }
 
   /** What came of a claimed delivery. */
-  async settleWebhook(id: string, index: number, attempt: number, outcome: outbox.Outcome) {
-    return this.store.update(id, outbox.settle(index, attempt, outcome, await this.now()));
+  async settleWebhook(id: string, index: number, attempt: number, outcome: outbox.Outcome): Promise<Written> {
+    const job = await this.store.update(id, outbox.settle(index, attempt, outcome, await this.now()));
+    if (job) this.news.emit('attempt', job.webhook!.deliveries[index]);
+    return job;
   }
 
   /** By which jobs are dated. */
@@ -217,12 +226,10 @@ export class Jobs implements OnApplicationShutdown {
   }
 
   /** The one place where a state changes: record first, then whoever has to know. */
-  private async change(
-    id: string,
-    change: (job: JobRecord) => JobRecord | undefined,
-  ): Promise<JobRecord | undefined> {
+  private async change(id: string, change: (job: JobRecord) => Written): Promise<Written> {
     const job = await this.store.update(id, change);
     if (!job) return undefined;
+    this.news.emit('change', job);
     await this.events.publish(id, { type: 'state', state: job.state, attempts: job.attempts });
     if (isFinished(job)) await this.tidy(job);
     return job;

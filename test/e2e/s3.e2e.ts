@@ -72,5 +72,12 @@ describeWith(S3_GATEWAY, 'Pictures in a bucket', () => {
     expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
     expect(await response.json()).toMatchObject({ error: { code: 'storage_unavailable' } });
     expect((await fetch(`${service.url}/health/live`)).status).toBe(200);
+    const ready = () => fetch(`${service.url}/health/ready`);
+    await service.until(async () => (await ready()).status === 503, 'is not ready');
+    expect(await (await ready()).json()).toMatchObject({
+      error: {
+        storage: { status: 'down', driver: 's3', reason: expect.stringContaining('S3_ENDPOINT') as string },
+      },
+    });
   });
 });

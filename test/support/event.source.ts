@@ -1,3 +1,5 @@
+import { assertEventDescribed } from './described';
+
 /** One server-sent event. */
 export interface Sent {
   readonly id?: string;
@@ -21,8 +23,9 @@ export async function* readEvents(url: string, headers: Record<string, string> =
           .filter((line) => !line.startsWith(':'))
           .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
       );
-      if (fields.event)
-        yield { id: fields.id, event: fields.event, data: JSON.parse(fields.data) as Sent['data'] };
+      if (fields.event === undefined) continue;
+      assertEventDescribed(fields);
+      yield { id: fields.id, event: fields.event, data: JSON.parse(fields.data) as Sent['data'] };
     }
   }
 }

@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
+import { pinoHttp } from 'pino-http';
 import { ConfigModule, loadConfig } from '@app/config';
 import { Drain } from '@app/lifecycle';
 import { JobEvents, Jobs } from '@app/jobs';
@@ -10,6 +11,7 @@ import { ErrorFilter } from '../../apps/server/src/errors/error.filter';
 import { HEARTBEAT } from '../../apps/server/src/jobs/event.streams';
 import { JobRoutesModule } from '../../apps/server/src/jobs/job.routes.module';
 import { RequestPipe } from '../../apps/server/src/validation/request.pipe';
+import { requestLog } from '../../apps/server/src/logging';
 import { EventsStub, JobsStub } from './jobs.stub';
 import { MemoryStorage } from './memory.storage';
 
@@ -49,6 +51,7 @@ export async function startJobsApi(heartbeat = 60_000): Promise<JobsApi> {
     .useValue(storage)
     .compile();
   const app = module.createNestApplication<NestExpressApplication>({ logger: false });
+  app.use(pinoHttp(requestLog(config)));
   await app.listen(0, '127.0.0.1');
   return { app, url: await app.getUrl(), jobs, events, storage, drain: app.get(Drain) };
 }

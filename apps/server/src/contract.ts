@@ -10,7 +10,12 @@ export const CONTRACT_FILE = join(packageRoot(), 'openapi.json');
 /** The text of openapi.json: the API document of a service with keys. Nothing is started for it, and no engine. */
 export async function contractText(): Promise<string> {
   const nobody = [{ name: 'contract', sha256: '0'.repeat(64), scopes: ['read'] }];
-  const config = loadConfig({ MODEL_PATH: 'demo', API_KEYS: JSON.stringify(nobody) });
+  const config = loadConfig({
+    MODEL_PATH: 'demo',
+    API_KEYS: JSON.stringify(nobody),
+    // Whoever reads a file knows no address that it came from.
+    SERVICE_URL: 'http://localhost:8000',
+  });
   const app = await NestFactory.create(AppModule.forRoot(config), {
     preview: true, // reads modules and controllers, makes no provider
     logger: ['error'],

@@ -1,7 +1,7 @@
 /** What to try first, logged by `npm run demo` once the model is loaded: in paragraphs for a person at a terminal. */
-export function demoHint(url: string, forPerson = false): string {
+export function demoHint(url: string, { keys = false, forPerson = false } = {}): string {
   const ready = `The demo is ready: ${url} (API docs: ${url}/docs). It draws emoji on coloured backgrounds.`;
-  const curl = `curl -s ${url}/v1/images/generations -H 'content-type: application/json'`;
+  const curl = `curl -s ${url}/v1/images/generations -H 'content-type: application/json'${keys ? " -H 'authorization: Bearer YOUR_KEY'" : ''}`;
   const body = `-d '{"prompt": "a fox on a blue background"}'`;
   if (!forPerson) return `${ready} Try: ${curl} ${body}`;
   return `${ready} Try:

@@ -210,6 +210,15 @@ describe(logging.name, () => {
     });
   });
 
+  it('should not hold requests of probes and scrapers, and only theirs', async () => {
+    const before = lines.length;
+    for (const path of ['/health/ready', '/metrics', '/metrics/', '/METRICS', '/metricsx', '/healthy']) {
+      await http(url).get(path).set('X-Request-Id', path.slice(1).replace(/\//g, '-'));
+    }
+    const ids = lines.slice(before).map(({ reqId }) => reqId);
+    expect(ids).toEqual(['metricsx', 'healthy']);
+  });
+
   it("should not hold Nest's wiring", () => {
     new Logger('Elsewhere').log('on its own');
     const contexts = new Set(lines.map(({ context }) => context));

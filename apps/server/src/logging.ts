@@ -7,6 +7,7 @@ import { stdSerializers, type LoggerOptions } from 'pino';
 import type { Options } from 'pino-http';
 import type { Config } from '@app/config';
 import { callerOf } from './auth/account';
+import { PROBES } from './metrics/metrics.server';
 import { terminalLog } from './terminal.log';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
@@ -59,7 +60,7 @@ export function requestLog(config: Config): Options {
     hooks: { logMethod: wiringAtDebug },
     genReqId: requestId,
     quietReqLogger: true, // lines inside a request carry its id only
-    autoLogging: { ignore: (request) => path(request.url).startsWith('/health') },
+    autoLogging: { ignore: (request) => PROBES.test(path(request.url)) },
     customLogLevel: (_request, response, error) =>
       error || isDefect(response) ? 'error' : response.statusCode >= 400 ? 'warn' : 'info',
     customSuccessMessage: outcome,

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
-import { ConfigError, ConfigModule, isDemo, nearNames } from '@app/config';
+import { ConfigError, ConfigModule, hasKeys, isDemo, nearNames } from '@app/config';
 import { PipelineService } from '@app/pipeline';
 import { createApp } from './app';
 import { demoHint } from './demo.hint';
@@ -28,9 +28,17 @@ async function main(): Promise<void> {
   logger.log(`Listening on http://${host}:${port}`);
   if (isDemo(config) && config.ROLE === 'all') {
     await app.get(PipelineService).whenReady();
-    logger.log(demoHint(`http://localhost:${port}`, process.stdout.isTTY));
+    logger.log(
+      demoHint(`http://${isAnyOrLocal(address) ? 'localhost' : host}:${port}`, {
+        keys: hasKeys(config),
+        forPerson: process.stdout.isTTY,
+      }),
+    );
   }
 }
+
+/** Whether `localhost` leads to an address that was listened on. */
+const isAnyOrLocal = (address: string) => /^(?:0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(address);
 
 /** What the operator can fix is a sentence; anything else is a defect and keeps its stack. */
 function explain(error: unknown): string {

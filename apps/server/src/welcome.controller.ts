@@ -1,6 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { Config, pathPrefix } from '@app/config';
 import { Public } from './auth/scope.decorators';
 import { ApiErrorsWithoutKey, BOUND_ERRORS } from './errors/api.errors.dto';
@@ -21,6 +21,7 @@ export class WelcomeController {
   @Get()
   @Public()
   @ApiErrorsWithoutKey(...BOUND_ERRORS)
+  @ApiOkResponse({ type: WelcomeReply, description: 'The service' })
   welcome(): WelcomeReply {
     const { name, version, description } = aboutService();
     const endpoints = listRoutes(this.adapter)

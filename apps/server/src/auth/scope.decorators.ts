@@ -1,5 +1,5 @@
 import { applyDecorators, SetMetadata } from '@nestjs/common';
-import { ApiBearerAuth, ApiExtension } from '@nestjs/swagger';
+import { ApiExtension, ApiSecurity } from '@nestjs/swagger';
 import type { Scope } from './api.key';
 
 /*
@@ -17,7 +17,7 @@ export const KEY_SCHEME = 'key';
 export const RequireScope = (scope: Scope) =>
   applyDecorators(
     SetMetadata<string, RequiredScope>(REQUIRED_SCOPE, scope),
-    ApiBearerAuth(KEY_SCHEME),
+    ApiSecurity(KEY_SCHEME),
     ApiExtension('x-scope', scope),
   );
 
@@ -36,5 +36,6 @@ export const Public = () => SetMetadata<string, RequiredScope>(REQUIRED_SCOPE, '
 export const SelfChecked = () =>
   applyDecorators(
     SetMetadata<string, RequiredScope>(REQUIRED_SCOPE, 'its own check'),
-    ApiBearerAuth(KEY_SCHEME),
+    ApiSecurity({}),
+    ApiSecurity(KEY_SCHEME),
   );

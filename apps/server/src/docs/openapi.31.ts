@@ -15,8 +15,22 @@ function convert(part: unknown): void {
   if (typeof part !== 'object' || part === null) return;
   const node = part as Node;
   if ('nullable' in node) allowNull(node);
+  tellWidth(node);
   if (isBinary(node.schema)) delete node.schema;
   for (const [name, child] of Object.entries(node)) if (!SHOWN.has(name)) convert(child);
+}
+
+/**
+ * Every number says how wide it is: clients in other languages would guess, and a seed that was a float is another seed.
+ * TypeScript knows numbers only: those that may have fractions say `double`.
+ */
+function tellWidth(node: Node): void {
+  const types = [node.type].flat();
+  if (types.includes('number') && node.format === undefined) {
+    node.type = types.length === 1 ? 'integer' : types.map((type) => (type === 'number' ? 'integer' : type));
+    node.format = 'int64';
+  }
+  if (types.includes('integer')) node.format ??= 'int64';
 }
 
 function allowNull(node: Node): void {

@@ -5,7 +5,8 @@ import { startApi, type Api } from '../../../../test/support/api';
 
 interface Operation {
   readonly summary?: string;
-  readonly responses: Record<string, unknown>;
+  readonly responses: Record<string, { description?: string }>;
+  readonly security?: readonly object[];
   readonly parameters?: { name: string; in: string; schema: { type?: string | string[] } }[];
 }
 
@@ -14,6 +15,34 @@ interface Schema {
   readonly properties?: Record<string, { description?: string; default?: unknown; pattern?: string }>;
   readonly required?: string[];
 }
+
+const KEYS = JSON.stringify([{ name: 'test', sha256: '0'.repeat(64), scopes: ['read'] }]);
+
+describe('the API document of a service with keys', () => {
+  it('should ask for a key everywhere but on open routes, and let a signed link do without', async () => {
+    const api = await startApi({ API_KEYS: KEYS });
+    const document = (await http(api.url).get('/openapi.json').expect(200)).body as OpenAPIObject;
+    await api.close();
+    const { key } = document.components!.securitySchemes!;
+    expect(key).toMatchObject({ type: 'http', scheme: 'bearer' });
+    expect(key).not.toHaveProperty('bearerFormat');
+    expect(document.security).toEqual([{ key: [] }]);
+    const others = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.entries(item as Record<string, Operation>).flatMap(([method, { security, responses }]) => {
+        expect([path, security?.length !== 0]).toEqual([path, '401' in responses]);
+        return security ? [[method, path, security]] : [];
+      }),
+    );
+    expect(others).toEqual([
+      ['get', '/', []],
+      ['get', '/health', []],
+      ['get', '/health/live', []],
+      ['get', '/health/ready', []],
+      ['get', '/metrics', []],
+      ['get', '/images/{key}', [{}, { key: [] }]],
+    ]);
+  });
+});
 
 describe('the API document', () => {
   let api: Api;
@@ -63,13 +92,18 @@ describe('the API document', () => {
     );
   });
 
-  it('should describe every operation and every field', () => {
+  it('should describe every operation, reply and field', () => {
     const mute = operations()
       .filter(({ operation }) => !operation.summary)
       .map(({ name }) => name);
     for (const [schema, { properties = {} }] of schemas()) {
       for (const [field, { description }] of Object.entries(properties)) {
         if (!description) mute.push(`${schema}.${field}`);
+      }
+    }
+    for (const { name, operation } of operations()) {
+      for (const [status, { description }] of Object.entries(operation.responses)) {
+        if (!description) mute.push(`${name} ${status}`);
       }
     }
     expect(mute).toEqual([]);
@@ -87,6 +121,61 @@ describe('the API document', () => {
       prompt: { type: 'string', minLength: 1, maxLength: 2000 },
       loras: { type: ['array', 'null'], maxItems: 8 },
     });
+  });
+
+  it('should tell how wide every number is: clients that guess make a float of a seed', () => {
+    const guessed: string[] = [];
+    const visit = (part: unknown, path: string): void => {
+      if (typeof part !== 'object' || part === null) return;
+      const { type, format } = part as { type?: unknown; format?: string };
+      const types = [type].flat();
+      const widths = types.includes('integer') ? /^int(32|64)$/ : types.includes('number') ? /^double$/ : /^/;
+      if (!widths.test(format ?? '')) guessed.push(path);
+      for (const [name, child] of Object.entries(part)) visit(child, `${path}/${name}`);
+    };
+    visit({ ...document.paths, ...document.components }, '');
+    expect(guessed).toEqual([]);
+    const { PictureData, MemoryRequest, JobReply } = Object.fromEntries(schemas());
+    expect(PictureData.properties!.seed).toMatchObject({ type: 'integer', format: 'int64' });
+    expect(MemoryRequest.properties!.seed).toMatchObject({ type: ['integer', 'null'], format: 'int64' });
+    expect(MemoryRequest.properties!.guidance_scale).toMatchObject({ format: 'double' });
+    expect(JobReply.properties!.started_at).toMatchObject({ type: ['integer', 'null'], format: 'int64' });
+  });
+
+  it('should say which word a field always has', () => {
+    const { JobReply, JobsReply, LorasReply } = Object.fromEntries(schemas());
+    for (const [{ properties }, word] of [
+      [JobReply, 'job'],
+      [JobsReply, 'list'],
+      [LorasReply, 'list'],
+    ] as const) {
+      expect(properties!.object).toMatchObject({ type: 'string', enum: [word] });
+    }
+  });
+
+  it('should tell what readiness reports, by its parts', () => {
+    const { ReadinessDetails } = Object.fromEntries(schemas());
+    expect(Object.keys(ReadinessDetails.properties!).sort()).toEqual([
+      'pipeline',
+      'process',
+      'records',
+      'storage',
+      'workers',
+    ]);
+    expect(JSON.stringify(document.paths['/health/ready'])).not.toContain('database');
+  });
+
+  it('should ask for no key where there is none', () => {
+    const text = JSON.stringify([document.paths, document.components, document.security ?? []]);
+    expect(text).not.toMatch(/"security":|"40[13]":|securitySchemes/);
+  });
+
+  it('should say where the service is: where the document was read, or at SERVICE_URL', async () => {
+    expect(document.servers).toEqual([{ url: '/' }]);
+    const behind = await startApi({ SERVICE_URL: 'https://example.com/images' });
+    const { body } = await http(behind.url).get('/openapi.json').expect(200);
+    expect((body as OpenAPIObject).servers).toEqual([{ url: 'https://example.com/images' }]);
+    await behind.close();
   });
 
   it('should allow in requests only the fields that it describes', () => {
@@ -126,8 +215,6 @@ describe('the API document', () => {
       '200',
       '202',
       '400',
-      '401',
-      '403',
       '404',
       '408',
       '409',

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { Config, hasKeys } from '@app/config';
@@ -7,6 +8,8 @@ import { aboutService } from './service.version';
 import { toOpenApi31 } from './openapi.31';
 import { describeHeaders } from './response.headers';
 
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+
 const ABOUT_KEYS =
   `A key of the service. It has some of the scopes ${SCOPES.join(', ')}; \`x-scope\` of a route is the one that it needs. ` +
   "A key may be bound to a user: for it, everything that is not that user's does not exist.";
@@ -14,7 +17,8 @@ const ABOUT_KEYS =
 /** The API document; its texts are the comments of controllers and DTOs. */
 export function describeApi(app: INestApplication): OpenAPIObject {
   const { name, version, description } = aboutService();
-  const keys = hasKeys(app.get(Config));
+  const settings = app.get(Config);
+  const keys = hasKeys(settings);
   const config = new DocumentBuilder()
     .setTitle(name)
     .setDescription(
@@ -24,31 +28,47 @@ export function describeApi(app: INestApplication): OpenAPIObject {
         'still come.\n\n' +
         'GET routes answer HEAD too. Other methods are answered 405 `method_not_allowed` with `Allow`, other paths 404; ' +
         'a Host that is none of the service, where it has no keys and listens to its own machine alone, 421 ' +
-        '`misdirected_request`.',
+        '`misdirected_request`.\n\n' +
+        'A service without keys asks for none: there 401 `unauthorized` and 403 `forbidden` do not occur.',
     )
+    .addServer(settings.SERVICE_URL ?? '/')
     .setVersion(version)
     .setOpenAPIVersion('3.1.0')
     .addTag('images', 'Pictures: made and stored')
     .addTag('jobs', 'Requests on their way to a picture: followed, listed, cancelled')
     .addTag('users', 'Avatars and photos to draw from')
     .addTag('models', 'What can be asked for')
+    .addTag('service', 'What this is')
     .addTag('health', 'For probes and load balancers');
-  if (keys) config.addBearerAuth({ type: 'http', scheme: 'bearer', description: ABOUT_KEYS }, KEY_SCHEME);
+  const scheme = { type: 'http', scheme: 'bearer', description: ABOUT_KEYS } as const;
+  if (keys) config.addSecurity(KEY_SCHEME, scheme).addSecurityRequirements(KEY_SCHEME);
   const document = SwaggerModule.createDocument(app, config.build(), {
     operationIdFactory: (_controller, method) => method,
   });
   closeRequests(document);
   describeHeaders(document);
   toOpenApi31(document);
-  return keys ? document : withoutKeys(document);
-}
-
-/** Where everybody may call, no route asks for a key. */
-function withoutKeys(document: OpenAPIObject): OpenAPIObject {
-  for (const path of Object.values(document.paths)) {
-    for (const operation of Object.values(path) as { security?: unknown }[]) delete operation.security;
+  for (const operation of operations(document)) {
+    if (keys) tellExceptions(operation);
+    else forgetKeys(operation);
   }
   return document;
+}
+
+const operations = ({ paths }: OpenAPIObject) =>
+  Object.values(paths).flatMap((path) => Object.values(path) as Operation[]);
+
+/** The document asks for a key once; operations only say where that is not so. */
+function tellExceptions(operation: Operation): void {
+  operation.security ??= [];
+  if (isDeepStrictEqual(operation.security, [{ [KEY_SCHEME]: [] }])) delete operation.security;
+}
+
+/** Where everybody may call, no route asks for a key, and none misses it. */
+function forgetKeys(operation: Operation): void {
+  delete operation.security;
+  delete operation.responses['401'];
+  delete operation.responses['403'];
 }
 
 /** The validation refuses fields that it does not know (RequestPipe); a class cannot tell the document. */

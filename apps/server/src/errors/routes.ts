@@ -43,6 +43,12 @@ export function methodsAt(host: HttpAdapterHost, path: string): string[] {
   return [...methods];
 }
 
+/** The path of a route as the router has it, which a request with any method would come to; undefined: the path is unknown. */
+export function templateAt(host: HttpAdapterHost, path: string): string | undefined {
+  const layer = layers(host).find((other) => matches(other, path));
+  return [layer?.route?.path].flat()[0];
+}
+
 function matches(layer: Layer, path: string): boolean {
   try {
     return layer.match(path);

@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
+import type { HealthIndicatorResult } from '@nestjs/terminus';
 import { PictureUploads } from '@app/jobs';
 import { DiskSpace } from '@app/storage';
 import { PipelineHealth } from './pipeline.health';
 import { Readiness } from './readiness';
 import { RecordsHealth } from './records.health';
+import { StorageHealth } from './storage.health';
 
 /** An engine takes jobs, there are records to take them from, and the storage takes the pictures. */
 @Injectable()
@@ -14,7 +15,7 @@ export class DrawingReadiness extends Readiness {
   constructor(
     private readonly pipeline: PipelineHealth,
     private readonly records: RecordsHealth,
-    private readonly indicator: HealthIndicatorService,
+    private readonly storage: StorageHealth,
     private readonly uploads: PictureUploads,
     private readonly disk: DiskSpace,
   ) {
@@ -22,28 +23,22 @@ export class DrawingReadiness extends Readiness {
   }
 
   async look(): Promise<HealthIndicatorResult> {
-    return { ...this.pipeline.check(), ...(await this.records.check()), ...(await this.storage()) };
+    const { refusal } = this.uploads;
+    const [free, shortage] = await Promise.all([this.disk.free().catch(() => undefined), this.shortage()]);
+    const storage = await this.storage.check({
+      ...(free !== undefined && { free_bytes: free }),
+      ...(shortage !== undefined && { reason: shortage }),
+      ...refusal,
+    });
+    return { ...this.pipeline.check(), ...(await this.records.check()), ...storage };
   }
 
+  /** No job is begun while pictures wait for the storage, and none accepted while its disk is short. */
   async reason(): Promise<string | undefined> {
     const reason = this.pipeline.reason() ?? (await this.records.reason());
     if (reason !== undefined) return reason;
-    const refusal = this.uploads.refusal?.reason ?? (await this.shortage());
-    return refusal && `Image generation service is not ready: ${refusal}`;
-  }
-
-  /** No job is begun while pictures wait for it, and none accepted while its disk is short. */
-  private async storage(): Promise<HealthIndicatorResult> {
-    const { refusal } = this.uploads;
-    const free = await this.disk.free().catch(() => undefined);
-    const shortage = await this.shortage();
-    const data = {
-      ...(free !== undefined && { free_bytes: free }),
-      ...(shortage && { reason: shortage }),
-      ...refusal,
-    };
-    const storage = this.indicator.check('storage');
-    return refusal || shortage ? storage.down(data) : storage.up(data);
+    const why = this.uploads.refusal?.reason ?? (await this.shortage()) ?? (await this.storage.failure());
+    return why && `Image generation service is not ready: ${why}`;
   }
 
   private shortage(): Promise<string | undefined> {

@@ -87,6 +87,22 @@ describe(HealthController.name, () => {
     expect(after.body).toMatchObject({ status: 'ok', details: { storage: { status: 'up' } } });
   });
 
+  it('should not be ready while the storage cannot be reached, and say why', async () => {
+    const reason = 'The S3 storage cannot be reached (NoSuchBucket, 404): check S3_BUCKET_NAME.';
+    const other = await startApi();
+    other.pipeline.state = { state: 'ready', model: 'demo' };
+    jest.spyOn(other.storage, 'check').mockRejectedValue(new ServiceError('storage_unavailable', reason));
+    const ready = await http(other.url).get('/health/ready');
+    expect(ready.status).toBe(503);
+    expect(ready.body).toMatchObject({ error: { storage: { status: 'down', driver: 'local', reason } } });
+    expect((await http(other.url).get('/health')).body).toEqual({
+      status: 'unhealthy',
+      message: `Image generation service is not ready: ${reason}`,
+    });
+    expect((await http(other.url).get('/health/live')).status).toBe(200);
+    await other.close();
+  });
+
   it('should tell of each engine, and whether it is a GPU', async () => {
     const gpu = { name: 'CUDA0', description: 'A GPU', gpu: true };
     api.pipeline.state = { state: 'busy', model: 'demo', device: gpu };

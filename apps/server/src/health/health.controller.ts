@@ -1,5 +1,5 @@
 import { Controller, Get, Header, HttpStatus, Res, ServiceUnavailableException } from '@nestjs/common';
-import { ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiResponse, ApiTags } from '@nestjs/swagger';
 import {
   HealthCheck,
   HealthCheckService,
@@ -10,11 +10,16 @@ import {
 import type { Response } from 'express';
 import { Drain } from '@app/lifecycle';
 import { Public } from '../auth/scope.decorators';
-import { HealthReply } from './health.dto';
+import { ApiErrorsWithoutKey } from '../errors/api.errors.dto';
+import { HealthReply, LivenessReport, ReadinessReport } from './health.dto';
 import { Readiness } from './readiness';
+
+/** Terminus would document its examples. */
+const UNDOCUMENTED = { noCache: true, swaggerDocumentation: false };
 
 @ApiTags('health')
 @Public()
+@ApiErrorsWithoutKey('not_found')
 @Controller('health')
 export class HealthController {
   constructor(
@@ -27,6 +32,7 @@ export class HealthController {
   /** Whether pictures can be made; 503 with the reason while they cannot. */
   @Get()
   @Header('Cache-Control', 'no-store')
+  @ApiOkResponse({ type: HealthReply, description: 'They can' })
   @ApiResponse({
     status: 503,
     type: HealthReply,
@@ -43,18 +49,21 @@ export class HealthController {
 
   /** Whether the process answers at all. Never touches the engine or the storage: a restart would not heal them. */
   @Get('live')
-  @HealthCheck()
-  live(): HealthCheckResult {
+  @HealthCheck(UNDOCUMENTED)
+  @ApiOkResponse({ type: LivenessReport, description: 'It does' })
+  live(): LivenessReport {
     // Not Terminus' own: it says 503 in a process that shuts down.
     return { status: 'ok', info: {}, error: {}, details: {} };
   }
 
   /**
    * Whether this process does its work: each engine's state, load per cent, device and whether it is a GPU; whether jobs
-   * can be kept. With ROLE=api always ready, with its dependencies as data. A process that is asked to end is not ready.
+   * can be kept; whether the storage answers, as of the last seconds. With ROLE=api always ready, with its dependencies as data. A process that is asked to end is not ready.
    */
   @Get('ready')
-  @HealthCheck()
+  @HealthCheck(UNDOCUMENTED)
+  @ApiOkResponse({ type: ReadinessReport, description: 'It does its work' })
+  @ApiResponse({ status: 503, type: ReadinessReport, description: 'It does not; `error` has the reasons' })
   async ready(@Res({ passthrough: true }) response: Response): Promise<HealthCheckResult> {
     try {
       return await this.health.check([() => (this.draining ? this.drained() : this.readiness.look())]);

@@ -9,12 +9,13 @@ import { PipelineHealth } from './pipeline.health';
 import { Readiness } from './readiness';
 import { RecordsHealth } from './records.health';
 import { ServingReadiness } from './serving.readiness';
+import { StorageHealth } from './storage.health';
 
 @Module({
   // Probes come every few seconds: a loading model is no error to log each time.
-  imports: [TerminusModule.forRoot({ logger: false })],
+  imports: [TerminusModule.forRoot({ logger: false }), StorageModule],
   controllers: [HealthController],
-  providers: [RecordsHealth],
+  providers: [RecordsHealth, StorageHealth],
 })
 export class HealthModule {
   static forRoot({ ROLE }: Config): DynamicModule {
@@ -22,7 +23,7 @@ export class HealthModule {
       ? { module: HealthModule, providers: [{ provide: Readiness, useClass: ServingReadiness }] }
       : {
           module: HealthModule,
-          imports: [PipelineModule, StorageModule],
+          imports: [PipelineModule],
           providers: [PipelineHealth, { provide: Readiness, useClass: DrawingReadiness }],
         };
   }

@@ -3,6 +3,7 @@ import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/term
 import { FleetCapabilities } from '@app/jobs';
 import { Readiness } from './readiness';
 import { RecordsHealth } from './records.health';
+import { StorageHealth } from './storage.health';
 
 /**
  * Always ready: without Redis or workers it still serves pictures and answers with the reason, and taking it out of
@@ -16,6 +17,7 @@ export class ServingReadiness extends Readiness {
     private readonly indicator: HealthIndicatorService,
     private readonly records: RecordsHealth,
     private readonly fleet: FleetCapabilities,
+    private readonly storage: StorageHealth,
   ) {
     super();
   }
@@ -29,6 +31,7 @@ export class ServingReadiness extends Readiness {
     };
     return {
       ...(await this.records.check()),
+      ...(await this.storage.check()),
       ...(workers.length > 0 ? presence.up(data) : presence.down(data)),
     };
   }

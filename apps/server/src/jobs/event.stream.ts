@@ -33,7 +33,10 @@ export class EventStream {
   private told?: Told;
   private closed = false;
 
-  constructor(private readonly response: Response) {}
+  constructor(
+    private readonly response: Response,
+    private readonly onDrop: () => void = () => {},
+  ) {}
 
   /** The reader knows that the job is finished; what came of it has to follow. */
   get wantsOutcome(): boolean {
@@ -121,6 +124,8 @@ export class EventStream {
       this.response.destroy();
     } else if (!lossy || behind <= LOSSY_ABOVE) {
       this.response.write(text);
+    } else {
+      this.onDrop();
     }
   }
 

@@ -1,9 +1,10 @@
-import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, Logger, Optional, type OnModuleDestroy } from '@nestjs/common';
 import type { Response } from 'express';
 import { ServiceError } from '@app/errors';
 import { Drain } from '@app/lifecycle';
 import { isFinished, JobEvents, Jobs, type JobRecord } from '@app/jobs';
 import { errorDetail } from '../errors/error.body';
+import { Metrics } from '../metrics/metrics';
 import { EventStream } from './event.stream';
 import { END_ID, eventText } from './event.text';
 import { JobPresenter } from './job.presenter';
@@ -53,6 +54,7 @@ export class EventStreams implements OnModuleDestroy {
     private readonly presenter: JobPresenter,
     private readonly drain: Drain,
     @Inject(HEARTBEAT) private readonly heartbeat: number,
+    @Optional() private readonly metrics?: Metrics,
   ) {
     drain.draining.addEventListener('abort', () => {
       this.leaving = Promise.all([...this.streams].map((entry) => this.leave(...entry)));
@@ -69,7 +71,7 @@ export class EventStreams implements OnModuleDestroy {
       response.status(204).end();
       return;
     }
-    const stream = new EventStream(response);
+    const stream = new EventStream(response, () => this.metrics?.eventsDropped.inc());
     // Before the kept events are read, or one in between would be missed.
     const unsubscribe = await this.events.subscribe(
       id,
@@ -90,6 +92,7 @@ export class EventStreams implements OnModuleDestroy {
     const outcome = await this.outcome(job);
     if (response.destroyed) return;
     this.add(id, stream);
+    this.metrics?.observeStream(response);
     // Heartbeats that are taken begin it anew.
     response.setTimeout(PATIENCE * this.heartbeat, () => response.destroy());
     stream.open(job, kept, after);

@@ -235,7 +235,7 @@ describe(JobsController.name, () => {
     const { JobReply } = document.components!.schemas as Record<string, { properties: object }>;
     expect(JobReply.properties).toMatchObject({
       state: { enum: expect.arrayContaining(['queued', 'running', 'expired']) as string[] },
-      position: { type: ['number', 'null'] },
+      position: { type: ['integer', 'null'] },
       result: { type: ['object', 'null'] },
       error: { type: ['object', 'null'] },
     });
@@ -248,8 +248,6 @@ describe(JobsController.name, () => {
       '200',
       '204',
       '400',
-      '401',
-      '403',
       '404',
       '429',
       '500',

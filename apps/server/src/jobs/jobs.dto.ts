@@ -1,4 +1,4 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { JobState, PictureRoute, WebhookEvent } from '@app/jobs';
 import { JOB_STATES } from '@app/jobs';
 import { ErrorDetail } from '../errors/api.errors.dto';
@@ -122,6 +122,7 @@ export class JobReply {
   readonly id!: string;
 
   /** Always `job`. */
+  @ApiProperty({ enum: ['job'] })
   readonly object!: 'job';
 
   /**
@@ -192,6 +193,7 @@ export class JobReply {
 
 export class JobsReply {
   /** Always `list`. */
+  @ApiProperty({ enum: ['list'] })
   readonly object!: 'list';
 
   /** Newest first. */

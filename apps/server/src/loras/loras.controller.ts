@@ -1,5 +1,5 @@
 import { Controller, Get } from '@nestjs/common';
-import { ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { Config } from '@app/config';
 import { Capabilities } from '@app/jobs';
 import { RequireScope } from '../auth/scope.decorators';
@@ -17,6 +17,7 @@ export class LorasController {
   /** The LoRAs that requests can name; none where they are disabled. */
   @Get()
   @RequireScope('read')
+  @ApiOkResponse({ type: LorasReply, description: 'The LoRAs' })
   @ApiErrors('storage_unavailable')
   async list(): Promise<LorasReply> {
     const loras = this.config.ENABLE_LORA ? await this.capabilities.loras() : [];

@@ -1,3 +1,5 @@
+import { ApiProperty } from '@nestjs/swagger';
+
 export class LoraEntry {
   /**
    * What a request's `loras` name it by.
@@ -14,6 +16,7 @@ export class LoraEntry {
 
 export class LorasReply {
   /** Always `list`. */
+  @ApiProperty({ enum: ['list'] })
   readonly object!: 'list';
 
   /** In the order of their names. */

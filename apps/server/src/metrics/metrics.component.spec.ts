@@ -1,10 +1,14 @@
 import { ConfigError } from '@app/config';
+import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/jobs';
 import { startApi, type Api } from '../../../../test/support/api';
+import { until } from '../../../../test/support/eventually';
 import { http } from '../../../../test/support/http';
 import { RawConnection } from '../../../../test/support/raw.connection';
 import { Metrics } from './metrics';
 import { MetricsServer } from './metrics.server';
+
+const KEYS = JSON.stringify([{ name: 'test', sha256: '0'.repeat(64), scopes: ['read'] }]);
 
 describe(Metrics.name, () => {
   let api: Api;
@@ -54,6 +58,64 @@ describe(Metrics.name, () => {
     expect(text).not.toMatch(/ann-the-user|secret|nothing/);
   });
 
+  it('should name the route of what was refused before it came there', async () => {
+    const closed = await startApi({ API_KEYS: KEYS });
+    for (const [method, path] of [
+      ['POST', '/v1/images/memory'],
+      ['GET', '/v1/users/ann-the-user/avatar'],
+      ['PATCH', '/v1/jobs'],
+      ['GET', '/nothing/here'],
+    ]) {
+      await fetch(closed.url + path, { method });
+    }
+    const text = (await http(closed.url).get('/metrics').expect(200)).text;
+    const routes = [...text.matchAll(/_count{method="(\w+)",route="([^"]+)",status="401"} 1$/gm)];
+    expect(routes.map(([, method, route]) => `${method} ${route}`).sort()).toEqual([
+      'GET /v1/users/:user_id/avatar',
+      'GET none',
+      'PATCH /v1/jobs',
+      'POST /v1/images/memory',
+    ]);
+    await closed.close();
+  });
+
+  it('should count jobs as they are accepted and end, and how long they waited', async () => {
+    const other = await startApi();
+    const draw = (prompt: string) => http(other.url).post('/v1/images/generations').send({ prompt });
+    await draw('a fox').expect(200);
+    other.pipeline.work = () => Promise.reject(new ServiceError('generation_failed', 'It is black'));
+    await draw('a hole').expect(500);
+    void other.pipeline.hold();
+    const { id } = (await draw('held').set('Prefer', 'respond-async').expect(202)).body as { id: string };
+    // The second call changes nothing.
+    for (let i = 0; i < 2; i++) await http(other.url).delete(`/v1/jobs/${id}`).expect(200);
+    const { text } = await http(other.url).get('/metrics');
+    expect(text).toContain('image_jobs_accepted_total{route="generations"} 3');
+    expect(text).toContain('image_jobs_finished_total{route="generations",outcome="succeeded"} 1');
+    expect(text).toContain('image_jobs_finished_total{route="generations",outcome="cancelled"} 1');
+    expect(text).toContain('image_jobs_finished_total{route="generations",outcome="generation_failed"} 1');
+    expect(text).toMatch(/^image_job_wait_seconds_count{route="generations"} [23]$/m);
+    await other.close();
+  });
+
+  it('should count event streams apart from requests', async () => {
+    void api.pipeline.hold();
+    const body = { prompt: 'x' };
+    const { id } = (
+      await http(api.url).post('/v1/images/generations').set('Prefer', 'respond-async').send(body)
+    ).body as { id: string };
+    const client = new AbortController();
+    await fetch(`${api.url}/v1/jobs/${id}/events`, { signal: client.signal });
+    expect(await read()).toMatch(/^image_event_streams 1$/m);
+    client.abort();
+    await until(async () => /^image_event_streams 0$/m.test(await read()));
+    const text = await read();
+    expect(text).toMatch(/^image_event_stream_duration_seconds_count 1$/m);
+    expect(text).not.toMatch(/route="\/v1\/jobs\/:id\/events"/);
+    await http(api.url).get('/v1/jobs/000000000000000000000000/events').expect(404);
+    expect(await read()).toContain('route="/v1/jobs/:id/events",status="404"} 1');
+  });
+
   it('should leave jobs out while their records cannot be read', async () => {
     const count = jest.spyOn(api.app.get(Jobs, { strict: false }), 'count');
     count.mockRejectedValue(new Error('away'));
@@ -74,7 +136,8 @@ describe(MetricsServer.name, () => {
       expect(elsewhere.body).toMatchObject({ error: { code: 'not_found' } });
     }
     for (const path of ['/', '/v1/jobs', '/docs', '/openapi.json', '/metricsx']) {
-      expect((await http(own).get(path)).status).toBe(404);
+      // The document is of the other port.
+      expect((await fetch(own + path)).status).toBe(404);
     }
     await http(api.url).get('/v1/jobs').expect(200);
     expect(((await http(api.url).get('/')).body as { endpoints: string[] }).endpoints.join()).not.toMatch(

@@ -2,11 +2,13 @@ import { Controller, Get, Header } from '@nestjs/common';
 import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import { Registry } from 'prom-client';
 import { Public } from '../auth/scope.decorators';
+import { ApiErrorsWithoutKey } from '../errors/api.errors.dto';
 import { Metrics } from './metrics';
 
 @ApiTags('health')
 @Controller('metrics')
 @Public()
+@ApiErrorsWithoutKey('not_found')
 export class MetricsController {
   constructor(private readonly metrics: Metrics) {}
 

@@ -6,9 +6,13 @@ import { Metrics } from './metrics';
 import { MetricsController } from './metrics.controller';
 import { MetricsServer } from './metrics.server';
 
-@Module({ controllers: [MetricsController], providers: [Metrics, MetricsServer] })
+@Module({ controllers: [MetricsController], providers: [Metrics, MetricsServer], exports: [Metrics] })
 export class MetricsModule {
   static forRoot({ ROLE }: Config): DynamicModule {
-    return { module: MetricsModule, imports: [StorageModule, ...(ROLE === 'api' ? [] : [PipelineModule])] };
+    return {
+      module: MetricsModule,
+      global: true,
+      imports: [StorageModule, ...(ROLE === 'api' ? [] : [PipelineModule])],
+    };
   }
 }

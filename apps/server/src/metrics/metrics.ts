@@ -1,10 +1,13 @@
 import { Injectable, Optional } from '@nestjs/common';
 import type { Request, RequestHandler, Response } from 'express';
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { HttpAdapterHost } from '@nestjs/core';
 import { Jobs } from '@app/jobs';
 import { PipelineService } from '@app/pipeline';
 import { DiskSpace } from '@app/storage';
 import { Refusals } from '../http/refusals';
+import { templateAt } from '../errors/routes';
+import { countJobs } from './job.metrics';
 
 /** Seconds: from a refusal to a picture on a slow machine. */
 const BUCKETS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
@@ -15,19 +18,46 @@ export class Metrics {
   /** Not prom-client's global one: each application counts for itself. */
   readonly registry = new Registry();
   private readonly requests: Histogram<'method' | 'route' | 'status'>;
+  private readonly streams: Gauge;
+  private readonly streamTimes: Histogram;
+  /** Progress and previews that a reader of events was too slow for. */
+  readonly eventsDropped: Counter;
 
   /** A process with ROLE=api has no engines. */
-  constructor(jobs: Jobs, disk: DiskSpace, refusals: Refusals, @Optional() pipeline?: PipelineService) {
+  constructor(
+    jobs: Jobs,
+    disk: DiskSpace,
+    refusals: Refusals,
+    private readonly adapter: HttpAdapterHost,
+    @Optional() pipeline?: PipelineService,
+  ) {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
     this.registry.registerMetric(refusals.counter);
     this.requests = new Histogram({
       name: 'http_request_duration_seconds',
-      help: 'Requests by route, from their headers to the end of the reply. Status "aborted": the client left before it',
+      help: 'Requests by route, from their headers to the end of the reply. Status "aborted": the client left before it. Without event streams',
       labelNames: ['method', 'route', 'status'],
       buckets: BUCKETS,
       registers,
     });
+    this.streams = new Gauge({
+      name: 'image_event_streams',
+      help: 'Event streams of jobs that are open',
+      registers,
+    });
+    this.streamTimes = new Histogram({
+      name: 'image_event_stream_duration_seconds',
+      help: 'Event streams of jobs that have ended, by how long they were open; they are no requests of the other histogram',
+      buckets: BUCKETS,
+      registers,
+    });
+    this.eventsDropped = new Counter({
+      name: 'image_events_dropped_total',
+      help: 'Progress and previews that were not sent to readers of event streams who were too slow',
+      registers,
+    });
+    countJobs(jobs, this.registry);
     new Gauge({
       name: 'image_jobs',
       help: 'Jobs by state, of all processes that share the records; absent while those cannot be read',
@@ -83,14 +113,32 @@ export class Metrics {
   /** A middleware that counts requests. */
   readonly observe: RequestHandler = (request, response, next) => {
     const end = this.requests.startTimer();
-    response.once('close', () => end(labels(request, response)));
+    response.once('close', () => {
+      if (!isStream(response)) end(this.labels(request, response));
+    });
     next();
   };
+
+  /** Of a stream that was opened, until it ends. */
+  observeStream(response: Response): void {
+    const end = this.streamTimes.startTimer();
+    this.streams.inc();
+    response.once('close', () => {
+      this.streams.dec();
+      end();
+    });
+  }
+
+  /** The route as the router has it, never the path: that is endless, and names users. What is refused never gets there. */
+  private labels(request: Request, response: Response) {
+    const { path } = (request.route ?? {}) as { path?: string };
+    return {
+      method: request.method,
+      route: path ?? templateAt(this.adapter, request.path) ?? 'none',
+      status: response.writableFinished ? String(response.statusCode) : 'aborted',
+    };
+  }
 }
 
-/** The route as the router has it, never the path: that is endless, and names users. */
-const labels = (request: Request, response: Response) => ({
-  method: request.method,
-  route: (request.route as { path?: string } | undefined)?.path ?? 'none',
-  status: response.writableFinished ? String(response.statusCode) : 'aborted',
-});
+const isStream = (response: Response) =>
+  response.getHeader('content-type')?.toString().startsWith('text/event-stream');

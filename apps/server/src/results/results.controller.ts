@@ -1,6 +1,7 @@
 import { pipeline } from 'node:stream';
 import { Controller, Delete, Get, HttpCode, Param, Req, Res } from '@nestjs/common';
 import {
+  ApiNoContentResponse,
   ApiOkResponse,
   ApiOperation,
   ApiParam,
@@ -23,7 +24,7 @@ import { Links } from './links';
 
 const KEY = {
   name: 'key',
-  description: 'The key as in the reply; its slashes are not encoded',
+  description: 'The key as in the reply; its slashes may be encoded, as `%2F`',
   type: String,
   example: 'generated/user123/memory_0123456789abcdef01234567.png',
 };
@@ -70,9 +71,10 @@ export class ResultsController {
     @Req() request: Request,
     @Res() response: Response,
   ): Promise<void> {
+    const key = toKey(segments);
     // Before the storage is asked: a stranger does not learn which pictures there are.
-    const cacheControl = this.admit(segments.join('/'), request);
-    const picture = await this.open(segments);
+    const cacheControl = this.admit(key, request);
+    const picture = await this.open(key);
     response.set({
       'Content-Type': 'image/png',
       'Content-Length': String(picture.size),
@@ -99,11 +101,12 @@ export class ResultsController {
   @RequireScope('draw')
   @HttpCode(204)
   @ApiParam(KEY)
+  @ApiNoContentResponse({ description: 'There is no such picture any more' })
   @ApiErrors(...LOOKUP_ERRORS)
   async removePicture(@Param('key') segments: string[], @CallerKey() access?: ApiKey): Promise<void> {
-    const key = segments.join('/');
+    const key = toKey(segments);
     const [, id] = JOB_OF_KEY.exec(key) ?? [];
-    if (id === undefined || !this.isResult(segments)) throw notFound();
+    if (id === undefined || !this.isResult(key)) throw notFound();
     this.assertOwn(key, access);
     const job = await this.jobs.find(id);
     if (job?.picture.key !== key) return this.storage.delete(key);
@@ -129,18 +132,21 @@ export class ResultsController {
     if (access?.userId !== undefined && !key.startsWith(own)) throw notFound();
   }
 
-  private async open(segments: string[]): Promise<StoredObject> {
-    const picture = this.isResult(segments) ? await this.storage.open(segments.join('/')) : undefined;
+  private async open(key: string): Promise<StoredObject> {
+    const picture = this.isResult(key) ? await this.storage.open(key) : undefined;
     if (!picture) throw notFound();
     return picture;
   }
 
-  private isResult(segments: string[]): boolean {
-    return segments.join('/').startsWith(this.config.S3_GENERATED_PREFIX) && segments.every(isPlain);
+  private isResult(key: string): boolean {
+    return key.startsWith(this.config.S3_GENERATED_PREFIX) && key.split('/').every(isPlain);
   }
 }
 
 const notFound = () => new ServiceError('not_found', 'There is no picture with this key');
 
-/** The router has decoded the segment: %2F and %2E%2E are `/` and `..` by now. */
+/** Segments, as the router decodes them, may hold slashes: clients that are generated encode those of a parameter. */
+const toKey = (segments: string[]) => segments.join('/');
+
+/** The router has decoded the key: %2F and %2E%2E are `/` and `..` by now. */
 const isPlain = (segment: string) => /^[A-Za-z0-9._@-]{1,255}$/.test(segment) && !/^\.+$/.test(segment);

@@ -13,7 +13,7 @@ import {
   createParamDecorator,
   type ExecutionContext,
 } from '@nestjs/common';
-import { ApiOkResponse, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiNoContentResponse, ApiOkResponse, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { accountOf } from '../auth/account';
 import { RequireScope } from '../auth/scope.decorators';
@@ -29,7 +29,12 @@ import { UsersService, type RequestTurn } from './users.service';
 const BINARY = { type: 'string', format: 'binary' };
 
 const StoresPicture = () =>
-  applyDecorators(RequireScope('users'), TakesPicture(), ApiErrors(...USER_PICTURE_ERRORS));
+  applyDecorators(
+    RequireScope('users'),
+    TakesPicture(),
+    ApiOkResponse({ type: UserPictureReply, description: 'What was stored' }),
+    ApiErrors(...USER_PICTURE_ERRORS),
+  );
 const GivesPicture = (missing: 'avatar_not_found' | 'photo_not_found') =>
   applyDecorators(
     RequireScope('read'),
@@ -50,7 +55,12 @@ const CallersTurn = createParamDecorator((_: unknown, context: ExecutionContext)
   const http = context.switchToHttp();
   return { caller: accountOf(http.getRequest<Request>()), signal: disconnectSignal(http.getResponse()) };
 });
-const Removes = () => applyDecorators(RequireScope('users'), ApiErrors(...LOOKUP_ERRORS));
+const Removes = () =>
+  applyDecorators(
+    RequireScope('users'),
+    ApiNoContentResponse({ description: 'There is nothing any more' }),
+    ApiErrors(...LOOKUP_ERRORS),
+  );
 
 @ApiTags('users')
 @Controller('v1/users/:user_id')

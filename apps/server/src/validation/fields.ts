@@ -71,7 +71,7 @@ export const OneOf = (words: readonly string[], options: ApiPropertyOptions = {}
 /** A JSON number. */
 export const Decimal = (minimum: number, maximum: number, options: ApiPropertyOptions = {}) =>
   field(
-    { type: 'number', minimum, maximum, ...options },
+    { type: 'number', format: 'double', minimum, maximum, ...options },
     rule(
       'decimal',
       `a number from ${minimum} to ${maximum}`,

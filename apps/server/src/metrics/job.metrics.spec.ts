@@ -1,0 +1,34 @@
+import { EventEmitter } from 'node:events';
+import { Registry } from 'prom-client';
+import type { Jobs } from '@app/jobs';
+import { aJob, running } from '../../../../test/support/jobs.stub';
+import { countJobs } from './job.metrics';
+
+describe(countJobs.name, () => {
+  const registry = new Registry();
+  const news = new EventEmitter();
+  countJobs({ news } as unknown as Jobs, registry);
+
+  it('should count the wait of a first start only, in seconds, and nothing of a job that is given back', async () => {
+    const job = aJob();
+    news.emit('change', job);
+    news.emit('change', { ...job, ...running });
+    news.emit('change', { ...job, attempts: 1, startedAt: undefined });
+    news.emit('change', { ...job, ...running, attempts: 2 });
+    const text = await registry.metrics();
+    expect(text).toContain('image_jobs_accepted_total{route="memory"} 1');
+    expect(text).toContain('image_job_wait_seconds_count{route="memory"} 1');
+    expect(text).toContain('image_job_wait_seconds_sum{route="memory"} 9.6');
+  });
+
+  it('should count errors by the code that callers see, and attempts of webhooks by what came of them', async () => {
+    const error = { code: 'caller_queue_full', message: '' };
+    news.emit('change', { ...aJob(), state: 'failed', error });
+    for (const status of ['pending', 'pending', 'failed', 'delivered']) news.emit('attempt', { status });
+    const text = await registry.metrics();
+    expect(text).toContain('image_jobs_finished_total{route="memory",outcome="queue_full"} 1');
+    expect(text).toContain('image_webhook_attempts_total{outcome="retried"} 2');
+    expect(text).toContain('image_webhook_attempts_total{outcome="failed"} 1');
+    expect(text).toContain('image_webhook_attempts_total{outcome="delivered"} 1');
+  });
+});
