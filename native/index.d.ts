@@ -40,6 +40,10 @@ export interface LoadOptions {
   /** The IP-Adapter's image encoder (CLIP ViT-H). Needed with `ipAdapter`. */
   readonly clipVision?: string;
   readonly ipAdapter?: string;
+  /** A ControlNet for SDXL, in diffusers' format. */
+  readonly controlNet?: string;
+  /** Textual inversions for SDXL: `name` is the word of a prompt that stands for it. */
+  readonly embeddings?: readonly { readonly name: string; readonly path: string }[];
   /** 1..256; default: the physical cores. */
   readonly threads?: number;
   /** Flash attention in the UNet; pays on CUDA and Vulkan. */
@@ -78,8 +82,54 @@ export interface LoraOption {
   readonly scale: number;
 }
 
-export type Sampler = 'euler' | 'euler_a' | 'heun' | 'dpm2' | 'dpm++2s_a' | 'dpm++2m' | 'dpm++2mv2' | 'lcm';
-export type Scheduler = 'discrete' | 'karras' | 'exponential' | 'ays' | 'sgm_uniform' | 'simple';
+export type Sampler =
+  | 'euler'
+  | 'euler_a'
+  | 'heun'
+  | 'dpm2'
+  | 'dpm++2s_a'
+  | 'dpm++2m'
+  | 'dpm++2mv2'
+  | 'dpm++2m_sde'
+  | 'lms'
+  | 'ipndm'
+  | 'ipndm_v'
+  | 'ddim_trailing'
+  | 'lcm'
+  | 'tcd'
+  | 'res_multistep'
+  | 'res_2s'
+  | 'er_sde'
+  | 'euler_cfg_pp'
+  | 'euler_a_cfg_pp'
+  | 'euler_ge';
+export type Scheduler =
+  | 'discrete'
+  | 'karras'
+  | 'exponential'
+  | 'ays'
+  | 'gits'
+  | 'sgm_uniform'
+  | 'simple'
+  | 'smoothstep'
+  | 'kl_optimal'
+  | 'lcm'
+  | 'beta';
+
+export type HiresUpscaler = 'Latent' | 'Latent (nearest)' | 'Latent (bicubic)' | 'Lanczos';
+
+/** A second sampling at a larger size, which is the picture's then; `strength` 0.01..1 as in `image`; `steps` are taken whole. */
+export interface Hires {
+  /** Pixels; multiples of 64, 64..4096. */
+  readonly width: number;
+  readonly height: number;
+  /** 1..150 */
+  readonly steps: number;
+  readonly strength: number;
+  /** How the first picture becomes larger: this, or an ESRGAN `model`'s file. */
+  readonly upscaler?: HiresUpscaler;
+  readonly model?: string;
+}
 
 export type Cache = 'none' | 'easycache' | 'ucache' | 'dbcache' | 'taylorseer' | 'spectrum';
 
@@ -96,8 +146,10 @@ export interface GenerateOptions {
   readonly scheduler?: Scheduler;
   /** 0..30 */
   readonly guidanceScale: number;
-  /** 0..4294967295 */
+  /** 0..4294967295; the pictures of a batch have this one and those after it. */
   readonly seed: number;
+  /** Pictures of the batch, 1..16: the prompts are encoded once. Default: 1. */
+  readonly count?: number;
   /** -1 (the model's own) or 1..12 */
   readonly clipSkip?: number;
   /** Guess some steps' outputs from earlier ones: faster, and another picture. Default: none. */
@@ -106,6 +158,18 @@ export interface GenerateOptions {
   readonly loras?: readonly LoraOption[];
   /** `pixels`: 224 x 224 x 3 bytes, RGB; `strength` 0..1. Needs a session with an IP-Adapter. */
   readonly reference?: { readonly pixels: Buffer; readonly strength: number };
+  /**
+   * A picture to begin from: RGB, width x height. `strength` 0..1 is how much of the schedule is taken: of n steps the last
+   * floor(n * strength) + 1.
+   */
+  readonly image?: { readonly pixels: Buffer; readonly strength: number };
+  /** width x height bytes: above 127 `image` is painted anew. The rest is encoded and decoded, and so changes slightly. */
+  readonly mask?: Buffer;
+  /** What the ControlNet sees: RGB, width x height; `strength` 0..2. Needs a session with a ControlNet. */
+  readonly control?: { readonly pixels: Buffer; readonly strength: number };
+  readonly hires?: Hires;
+  /** An ESRGAN model's file, which enlarges each picture of the batch by its own factor. */
+  readonly upscaler?: string;
   /** Send a picture of 1/8 size after every step; `Session.watchPreviews` changes it. */
   readonly previews?: boolean;
   /**
@@ -115,11 +179,12 @@ export interface GenerateOptions {
   readonly vaeTiling?: boolean;
 }
 
+/** `image`: a picture is read, by the IP-Adapter's encoder or by the VAE. */
 export type EnginePhase = 'text' | 'image' | 'sampling' | 'decoding';
 
 export interface GenerateProgress {
   readonly phase: EnginePhase;
-  /** Sampling steps done. */
+  /** Sampling steps done, of all pictures of the batch together. */
   readonly step: number;
   readonly steps: number;
   /** While previews are on: RGB, width/8 x height/8, just before the progress of the same step. */
@@ -135,7 +200,7 @@ export interface AppliedLora {
 }
 
 export interface Generated {
-  /** width x height x 3 bytes, RGB. */
+  /** count x height x width x 3 bytes, RGB: the pictures of the batch, one after the other. */
   readonly pixels: Buffer;
   readonly width: number;
   readonly height: number;
@@ -156,7 +221,7 @@ export interface Generated {
  * Rejections and exceptions are Errors with a `code`:
  * `invalid_argument` (a message "Expected X for NAME but received Y"), `load_failed`, `engine_busy`,
  * `cancelled`, `closed`, `generation_failed` (the engine gave up), `flat_picture`,
- * `ip_adapter_not_applied`, `lora_not_applied`, `out_of_memory`. Opening the addon over another engine than it was built
+ * `ip_adapter_not_applied`, `lora_not_applied`, `control_net_not_applied`, `upscaler_not_applied`, `out_of_memory`. Opening the addon over another engine than it was built
  * for throws `abi_mismatch`. When the engine runs out of memory it may also abort the process; its standard error then says
  * `out of memory: ` and in which words the engine did.
  */

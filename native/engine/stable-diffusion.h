@@ -28,6 +28,13 @@ enum sd_cancel_mode_t : int { SD_CANCEL_ALL, SD_CANCEL_NEW_LATENTS, SD_CANCEL_RE
 // Values are taken from the library by name (str_to_sample_method, str_to_scheduler).
 enum sample_method_t : int {};
 enum scheduler_t : int {};
+enum sd_hires_upscaler_t : int { SD_HIRES_UPSCALER_NONE };  // the others by name (str_to_sd_hires_upscaler)
+
+// A textual inversion, and the word of a prompt that stands for it.
+struct sd_embedding_t {
+  const char* name;
+  const char* path;
+};
 
 // How a model is loaded. Strings are borrowed until new_sd_ctx returns; null means "not given".
 struct sd_ctx_params_t {
@@ -36,11 +43,12 @@ struct sd_ctx_params_t {
   const char* clip_vision_path;
   const char* reserved_other_models[7];
   const char* vae_path;
-  const char* reserved_audio_tae_control[4];
+  const char* reserved_audio_tae[3];
+  const char* control_net_path;
   const char* ip_adapter_path;
   const char* reserved_motion_module;
-  const void* reserved_embeddings;
-  uint32_t reserved_embedding_count;
+  const sd_embedding_t* embeddings;
+  uint32_t embedding_count;
   const char* reserved_identity[2];
   const char* tensor_type_rules;  // "REGEX=TYPE,...": converts the tensors that match while loading
   int n_threads;
@@ -121,36 +129,52 @@ struct sd_cache_params_t {
   uint32_t reserved[23];
 };
 
-// One picture. Pointers are borrowed until generate_image returns.
+// A second sampling at a larger size, from the latent of the first.
+struct sd_hires_params_t {
+  bool enabled;
+  sd_hires_upscaler_t upscaler;
+  const char* model_path;
+  float scale;  // where there is no target
+  int target_width;
+  int target_height;
+  int steps;
+  float denoising_strength;
+  int upscale_tile_size;
+  float* reserved_custom_sigmas;
+  int reserved_custom_sigmas_count;
+};
+
+// One batch of pictures. Pointers are borrowed until generate_image returns.
 struct sd_img_gen_params_t {
   const sd_lora_t* loras;
   uint32_t lora_count;
   const char* prompt;
   const char* negative_prompt;
   int clip_skip;
-  sd_image_t reserved_init_image;
+  sd_image_t init_image;
   sd_image_t* reserved_ref_images;
   int reserved_ref_images_count;
   const char* reserved_ref_image_args;
-  sd_image_t reserved_mask_image;
+  sd_image_t mask_image;  // of one channel: above half is painted anew
   int width;
   int height;
   sd_sample_params_t sample_params;
   float strength;
   int64_t seed;
   int batch_count;
-  sd_image_t reserved_control_image;
+  sd_image_t control_image;
   float control_strength;
   sd_image_t ip_adapter_image;
   float ip_adapter_strength;
-  // Photo maker and PuLID; high-resolution pass: as sd_img_gen_params_init leaves them.
-  uint64_t reserved_identity[6];
+  uint64_t reserved_identity[6];  // Photo maker and PuLID
   sd_tiling_params_t vae_tiling_params;
   sd_cache_params_t cache;
-  uint64_t reserved_extensions[8];
+  sd_hires_params_t hires;
+  uint64_t reserved_extensions;
 };
 
 struct sd_ctx_t;
+struct upscaler_ctx_t;
 
 typedef void (*sd_log_cb_t)(sd_log_level_t level, const char* text, void* data);
 typedef void (*sd_progress_cb_t)(int step, int steps, float time, void* data);
@@ -169,6 +193,7 @@ int32_t sd_get_num_physical_cores();
 size_t sd_list_devices(char* buffer, size_t size);
 sample_method_t str_to_sample_method(const char* name);
 scheduler_t str_to_scheduler(const char* name);
+sd_hires_upscaler_t str_to_sd_hires_upscaler(const char* name);
 
 void sd_ctx_params_init(sd_ctx_params_t* params);
 char* sd_ctx_params_to_str(const sd_ctx_params_t* params);  // malloc'ed
@@ -181,12 +206,21 @@ bool generate_image(sd_ctx_t* context, const sd_img_gen_params_t* params, sd_ima
 void free_sd_images(sd_image_t* images, int count);
 void sd_cancel_generation(sd_ctx_t* context, sd_cancel_mode_t mode);
 
+// An ESRGAN model; null: reasons are in the log. `tile_size`: pixels of a tile's side.
+upscaler_ctx_t* new_upscaler_ctx(const char* esrgan_path, bool direct, int n_threads, int tile_size,
+                                 const char* backend, const char* params_backend);
+void free_upscaler_ctx(upscaler_ctx_t* context);
+int get_upscale_factor(upscaler_ctx_t* context);  // the model's own
+bool upscale(upscaler_ctx_t* context, sd_image_t image, uint32_t factor, sd_image_t** images, int* count);
+
 }  // extern "C"
 
 static_assert(sizeof(void*) == 8, "the prebuilt engine is 64 bit");
 static_assert(sizeof(sd_ctx_params_t) == 320, "sd_ctx_params_t");
 static_assert(offsetof(sd_ctx_params_t, clip_vision_path) == 24, "clip_vision_path");
 static_assert(offsetof(sd_ctx_params_t, vae_path) == 88, "vae_path");
+static_assert(offsetof(sd_ctx_params_t, control_net_path) == 120, "control_net_path");
+static_assert(offsetof(sd_ctx_params_t, embeddings) == 144, "embeddings");
 static_assert(offsetof(sd_ctx_params_t, ip_adapter_path) == 128, "ip_adapter_path");
 static_assert(offsetof(sd_ctx_params_t, tensor_type_rules) == 176, "tensor_type_rules");
 static_assert(offsetof(sd_ctx_params_t, n_threads) == 184, "n_threads");
@@ -198,6 +232,11 @@ static_assert(offsetof(sd_ctx_params_t, auto_fit) == 264, "auto_fit");
 static_assert(offsetof(sd_ctx_params_t, reserved_tokenizer) == 304, "tokenizer");
 static_assert(sizeof(sd_sample_params_t) == 96, "sd_sample_params_t");
 static_assert(sizeof(sd_img_gen_params_t) == 544, "sd_img_gen_params_t");
+static_assert(sizeof(sd_hires_params_t) == 56, "sd_hires_params_t");
+static_assert(offsetof(sd_img_gen_params_t, init_image) == 40, "init_image");
+static_assert(offsetof(sd_img_gen_params_t, mask_image) == 88, "mask_image");
+static_assert(offsetof(sd_img_gen_params_t, control_image) == 240, "control_image");
+static_assert(offsetof(sd_img_gen_params_t, hires) == 480, "hires");
 static_assert(offsetof(sd_img_gen_params_t, width) == 112, "width");
 static_assert(offsetof(sd_img_gen_params_t, seed) == 224, "seed");
 static_assert(offsetof(sd_img_gen_params_t, ip_adapter_image) == 272, "ip_adapter_image");

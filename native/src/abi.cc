@@ -53,12 +53,13 @@ std::string check_context() {
   p.eager_load = true;
   p.backend = "abi-backend";
   p.auto_fit = true;
+  p.control_net_path = "abi-control";
   p.params_backend = "abi-params";
   const auto text = probe.text(sd_ctx_params_to_str);
-  for (const char* line :
-       {"\nclip_vision_path: abi-vision\n", "\nvae_path: abi-vae\n", "\ntensor_type_rules: abi-rules\n",
-        "\nn_threads: 7919\n", "\ndiffusion_flash_attn: true\n", "\nflash_attn: false\n", "\neager_load: true\n",
-        "\nbackend: abi-backend\n", "\nauto_fit: true\n", "\nparams_backend: abi-params\n"})
+  for (const char* line : {"\nclip_vision_path: abi-vision\n", "\nvae_path: abi-vae\n",
+                           "\ntensor_type_rules: abi-rules\n", "\nn_threads: 7919\n", "\ndiffusion_flash_attn: true\n",
+                           "\nflash_attn: false\n", "\neager_load: true\n", "\nbackend: abi-backend\n",
+                           "\nauto_fit: true\n", "\ncontrol_net_path: abi-control\n", "\nparams_backend: abi-params\n"})
     if (!has(text, line)) return std::string("sd_ctx_params_t lacks") + line;
   return has(text, "model_path: abi-model\n") ? "" : "sd_ctx_params_t lacks model_path";
 }
@@ -88,11 +89,15 @@ std::string check_generation() {
   p.control_strength = 0.75f;
   p.vae_tiling_params.enabled = true;
   p.cache.mode = SD_CACHE_UCACHE;
+  p.hires.enabled = true;
+  p.hires.upscaler = str_to_sd_hires_upscaler("Lanczos");
+  p.hires.target_width = 1088;
+  p.hires.steps = 131;
   const auto text = probe.text(sd_img_gen_params_to_str);
-  for (const char* line :
-       {"negative_prompt: abi-negative\n", "clip_skip: 11\n", "width: 1216\n", "height: 832\n", "txt_cfg: 3.25,",
-        "scheduler: karras,", "sample_method: euler_a,", "sample_steps: 137,", "seed: 4294967291\n", "batch_count: 3\n",
-        "control_strength: 0.75\n", "VAE tiling: true ", "cache: ucache "})
+  for (const char* line : {"negative_prompt: abi-negative\n", "clip_skip: 11\n", "width: 1216\n", "height: 832\n",
+                           "txt_cfg: 3.25,", "scheduler: karras,", "sample_method: euler_a,", "sample_steps: 137,",
+                           "seed: 4294967291\n", "batch_count: 3\n", "control_strength: 0.75\n", "VAE tiling: true ",
+                           "cache: ucache ", "hires: {enabled=true, upscaler=Lanczos,", "target=1088x0, steps=131,"})
     if (!has(text, line)) return std::string("sd_img_gen_params_t lacks ") + line;
   return has(text, "prompt: abi-prompt\n") ? "" : "sd_img_gen_params_t lacks prompt";
 }

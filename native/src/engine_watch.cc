@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 #include <utility>
 
 #include "engine_words.h"
@@ -64,8 +65,12 @@ void install_callbacks() {
   sd_set_progress_callback(EngineWatch::on_progress, nullptr);
 }
 
-EngineWatch::EngineWatch(Phase first, int steps, Listeners listeners)
-    : listeners_(std::move(listeners)), steps_(steps), phase_(first) {
+EngineWatch::EngineWatch(Phase first, bool adapter, std::vector<int> passes, Listeners listeners)
+    : listeners_(std::move(listeners)),
+      adapter_(adapter),
+      passes_(std::move(passes)),
+      steps_(std::accumulate(passes_.begin(), passes_.end(), 0)),
+      phase_(first) {
   offer_previews();
   std::lock_guard<std::mutex> lock(mutex);
   current = this;
@@ -111,7 +116,8 @@ void EngineWatch::on_preview(int step, int count, sd_image_t* frames, bool, void
   preview.height = (int)frames->height;
   preview.pixels.assign(frames->data, frames->data + size_t(frames->width) * frames->height * 3);
   // It comes just before the progress of its step; samplers of second order also look half-way, at a negative step.
-  current->listeners_.step({Phase::sampling, std::max(step, current->step_), current->steps_, std::move(preview)});
+  const int done = std::max(current->before_ + step, current->step_);
+  current->listeners_.step({Phase::sampling, done, current->steps_, std::move(preview)});
 } catch (...) {
 }
 
@@ -177,20 +183,28 @@ void EngineWatch::read_phase(const std::string& line) {
   if (starts("IP-Adapter: ") && has(line, " image tokens")) {
     adapter_applied_ = true;
     enter(Phase::text);
+  } else if (!adapter_ && phase_ == Phase::image && starts("encode_first_stage completed")) {
+    enter(Phase::text);
   } else if (starts("generating image: ")) {
     enter(Phase::sampling);
-  } else if (starts("sampling completed")) {
-    enter(Phase::decoding);
+  } else if (starts("sampling completed") || (starts("hires sampling ") && has(line, " completed"))) {
+    end_pass();
   } else if (starts("decode_first_stage completed")) {
     enter(Phase::done);
   }
 }
 
+void EngineWatch::end_pass() {
+  if (pass_ == passes_.size()) return;
+  before_ = step_ = before_ + passes_[pass_];
+  if (++pass_ == passes_.size()) enter(Phase::decoding);
+}
+
 void EngineWatch::progress(int step, int steps) {
   if (phase_ == Phase::loading) {
     listeners_.step({phase_, step, steps, {}});
-  } else if (phase_ == Phase::sampling && steps == steps_ && step > step_) {
-    step_ = step;
+  } else if (phase_ == Phase::sampling && pass_ < passes_.size() && steps == passes_[pass_] && before_ + step > step_) {
+    step_ = before_ + step;
     listeners_.step({phase_, step_, steps_, {}});
   }
   if (phase_ == Phase::sampling) offer_previews();

@@ -52,7 +52,10 @@ class EngineWatch {
     std::function<bool()> wants_previews = {};
   };
 
-  EngineWatch(Phase first, int steps, Listeners listeners);
+  // `passes`: the steps of each sampling, in order: one for each picture of a batch, then one for each at a larger
+  // size.
+  // `adapter`: the text comes after the IP-Adapter's picture, and else after the one to begin from.
+  EngineWatch(Phase first, bool adapter, std::vector<int> passes, Listeners listeners);
   ~EngineWatch();
   EngineWatch(const EngineWatch&) = delete;
   EngineWatch& operator=(const EngineWatch&) = delete;
@@ -65,6 +68,7 @@ class EngineWatch {
   // The engine ran out of memory as it decoded the picture at once, and did it again in tiles.
   bool retried_in_tiles() const { return retried_in_tiles_; }
   LoraCount lora(const std::string& path) const;
+
   double milliseconds(Phase phase) const { return spent_[(int)phase]; }
   // The engine's last errors, for a message; "" when it said nothing.
   std::string errors() const;
@@ -82,14 +86,18 @@ class EngineWatch {
   bool read_lora_count(const std::string& line);
   void read_placement(const std::string& line);
   void read_phase(const std::string& line);
+  void end_pass();
   void progress(int step, int steps);
   void offer_previews() const;
   void enter(Phase phase);
 
   const Listeners listeners_;
-  const int steps_;
+  const bool adapter_;
+  const std::vector<int> passes_;
+  const int steps_;  // of all passes
   Phase phase_;
-  int step_ = 0;
+  size_t pass_ = 0;
+  int before_ = 0, step_ = 0;  // steps of the passes that ended; of all so far
   std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
   double spent_[6] = {};  // milliseconds by Phase
   bool adapter_applied_ = false, out_of_memory_ = false, retried_in_tiles_ = false;

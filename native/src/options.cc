@@ -4,6 +4,15 @@
 
 namespace {
 
+// The engine's names, of those that SDXL can use.
+const std::vector<std::string> kSamplers = {
+    "euler",         "euler_a", "heun",   "dpm2",         "dpm++2s_a",      "dpm++2m", "dpm++2mv2",
+    "dpm++2m_sde",   "lms",     "ipndm",  "ipndm_v",      "ddim_trailing",  "lcm",     "tcd",
+    "res_multistep", "res_2s",  "er_sde", "euler_cfg_pp", "euler_a_cfg_pp", "euler_ge"};
+const std::vector<std::string> kSchedulers = {"discrete", "karras",     "exponential", "ays", "gits", "sgm_uniform",
+                                              "simple",   "smoothstep", "kl_optimal",  "lcm", "beta"};
+const std::vector<std::string> kHiresUpscalers = {"Latent", "Latent (nearest)", "Latent (bicubic)", "Lanczos"};
+
 std::string describe(const Napi::Value& value) {
   if (value.IsUndefined()) return "nothing";
   if (value.IsNull()) return "null";
@@ -96,6 +105,18 @@ std::string one_of(const Napi::Object& from, const char* name, const std::vector
   throw unexpected("one of " + list, name, value);
 }
 
+std::vector<std::pair<std::string, std::string>> read_embeddings(const Napi::Value& value) {
+  if (value.IsUndefined()) return {};
+  if (!value.IsArray()) throw unexpected("a list", "embeddings", value);
+  const auto array = value.As<Napi::Array>();
+  std::vector<std::pair<std::string, std::string>> embeddings;
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    const auto entry = object(array.Get(i), "embeddings");
+    embeddings.emplace_back(path(entry, "name"), path(entry, "path"));
+  }
+  return embeddings;
+}
+
 std::vector<LoraSpec> read_loras(const Napi::Value& value) {
   if (value.IsUndefined()) return {};
   if (!value.IsArray() || value.As<Napi::Array>().Length() > 8)
@@ -111,15 +132,61 @@ std::vector<LoraSpec> read_loras(const Napi::Value& value) {
   return loras;
 }
 
+// Copied: JavaScript may reuse its buffer while we draw.
+std::vector<uint8_t> read_pixels(const Napi::Object& from, const char* name, const std::string& shown, size_t bytes,
+                                 const std::string& shape) {
+  const auto pixels = from.Get(name);
+  if (!pixels.IsBuffer() || pixels.As<Napi::Buffer<uint8_t>>().Length() != bytes)
+    throw unexpected(std::to_string(bytes) + " bytes (" + shape + ")", shown, pixels);
+  const auto buffer = pixels.As<Napi::Buffer<uint8_t>>();
+  return {buffer.Data(), buffer.Data() + bytes};
+}
+
+std::string shape_of(const GenerateSpec& spec) {
+  return std::to_string(spec.width) + "x" + std::to_string(spec.height);
+}
+
+size_t pixels_of(const GenerateSpec& spec) { return size_t(spec.width) * spec.height; }
+
+void read_image(const Napi::Object& from, GenerateSpec& spec) {
+  if (!given(from, "image")) {
+    if (given(from, "mask")) throw unexpected("the image that it is of", "image", from.Get("image"));
+    return;
+  }
+  const auto image = object(from.Get("image"), "image");
+  spec.image = read_pixels(image, "pixels", "image.pixels", pixels_of(spec) * 3, shape_of(spec) + " RGB");
+  spec.strength = (float)number(image, "strength", 0, 1);
+  if (given(from, "mask")) spec.mask = read_pixels(from, "mask", "mask", pixels_of(spec), shape_of(spec));
+}
+
+void read_control(const Napi::Value& value, GenerateSpec& spec) {
+  if (value.IsUndefined()) return;
+  const auto control = object(value, "control");
+  spec.control = read_pixels(control, "pixels", "control.pixels", pixels_of(spec) * 3, shape_of(spec) + " RGB");
+  spec.control_strength = (float)number(control, "strength", 0, 2);
+}
+
+void read_hires(const Napi::Value& value, GenerateSpec& spec) {
+  if (value.IsUndefined()) return;
+  const auto from = object(value, "hires");
+  auto& hires = spec.hires;
+  hires.width = side(from, "width");
+  hires.height = side(from, "height");
+  hires.steps = (int)whole(from, "steps", 1, 150);
+  hires.strength = (float)number(from, "strength", 0.01, 1);
+  if (given(from, "model")) {
+    hires.model = path(from, "model");
+    hires.upscaler = "Model";
+  } else {
+    hires.upscaler = one_of(from, "upscaler", kHiresUpscalers);
+  }
+}
+
 void read_reference(const Napi::Value& value, GenerateSpec& spec) {
   if (value.IsUndefined()) return;
   const auto reference = object(value, "reference");
-  const auto pixels = reference.Get("pixels");
   const size_t bytes = size_t(kReferenceSide) * kReferenceSide * 3;
-  if (!pixels.IsBuffer() || pixels.As<Napi::Buffer<uint8_t>>().Length() != bytes)
-    throw unexpected(std::to_string(bytes) + " bytes (224x224 RGB)", "reference.pixels", pixels);
-  const auto buffer = pixels.As<Napi::Buffer<uint8_t>>();
-  spec.reference.assign(buffer.Data(), buffer.Data() + bytes);  // copied: JS may reuse its buffer while we draw
+  spec.reference = read_pixels(reference, "pixels", "reference.pixels", bytes, "224x224 RGB");
   spec.reference_strength = (float)number(reference, "strength", 0, 1);
 }
 
@@ -143,6 +210,8 @@ LoadSpec read_load_options(const Napi::Value& value) {
   if (given(from, "vae")) spec.vae = path(from, "vae");
   if (given(from, "clipVision")) spec.clip_vision = path(from, "clipVision");
   if (given(from, "ipAdapter")) spec.ip_adapter = path(from, "ipAdapter");
+  if (given(from, "controlNet")) spec.control_net = path(from, "controlNet");
+  spec.embeddings = read_embeddings(from.Get("embeddings"));
   if (given(from, "device")) spec.device = text(from, "device", 64);
   if (given(from, "threads")) spec.threads = (int)whole(from, "threads", 1, 256);
   spec.flash_attention = flag(from, "flashAttention");
@@ -168,11 +237,9 @@ GenerateSpec read_generate_options(const Napi::Value& value) {
   spec.steps = (int)whole(from, "steps", 1, 150);
   spec.guidance_scale = (float)number(from, "guidanceScale", 0, 30);
   spec.seed = whole(from, "seed", 0, 4294967295LL);
-  if (given(from, "sampler"))
-    spec.sampler =
-        one_of(from, "sampler", {"euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "lcm"});
-  if (given(from, "scheduler"))
-    spec.scheduler = one_of(from, "scheduler", {"discrete", "karras", "exponential", "ays", "sgm_uniform", "simple"});
+  if (given(from, "sampler")) spec.sampler = one_of(from, "sampler", kSamplers);
+  if (given(from, "scheduler")) spec.scheduler = one_of(from, "scheduler", kSchedulers);
+  if (given(from, "count")) spec.count = (int)whole(from, "count", 1, 16);
   if (given(from, "cache"))
     spec.cache = one_of(from, "cache", {"none", "easycache", "ucache", "dbcache", "taylorseer", "spectrum"});
   if (given(from, "clipSkip")) {
@@ -181,6 +248,10 @@ GenerateSpec read_generate_options(const Napi::Value& value) {
   }
   spec.loras = read_loras(from.Get("loras"));
   read_reference(from.Get("reference"), spec);
+  read_image(from, spec);
+  read_control(from.Get("control"), spec);
+  read_hires(from.Get("hires"), spec);
+  if (given(from, "upscaler")) spec.upscaler = path(from, "upscaler");
   spec.previews = flag(from, "previews");
   spec.vae_tiling = flag(from, "vaeTiling");
   return spec;

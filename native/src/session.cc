@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <numeric>
+#include <tuple>
 
 namespace {
 
@@ -51,9 +53,31 @@ bool is_flat(const sd_image_t& image) {
 // fit.
 int tile_side(int side) { return std::clamp(side / 16, 32, 64); }
 
+// Pixels of the side of a tile that an upscaler computes at a time, the engine's own default.
+constexpr int kUpscaleTile = 128;
+
+int width_of(const GenerateSpec& spec) { return spec.hires.width > 0 ? spec.hires.width : spec.width; }
+int height_of(const GenerateSpec& spec) { return spec.hires.height > 0 ? spec.hires.height : spec.height; }
+
+// The steps of each sampling, as the engine counts them: from a picture it begins in the middle of the schedule.
+std::vector<int> passes_of(const GenerateSpec& spec) {
+  const auto from_picture = [](int steps, float strength) { return std::min((int)(steps * strength), steps - 1) + 1; };
+  const bool from_noise = spec.image.empty() || spec.strength >= 1;
+  std::vector<int> passes(spec.count, from_noise ? spec.steps : from_picture(spec.steps, spec.strength));
+  if (spec.hires.width > 0) {
+    const auto& hires = spec.hires;
+    passes.insert(passes.end(), spec.count,
+                  from_picture(std::max(1, (int)(hires.steps / hires.strength)), hires.strength));
+  }
+  return passes;
+}
+
 std::optional<Failure> missing_file(const LoadSpec& spec) {
-  const std::pair<const char*, const std::string*> files[] = {
-      {"model", &spec.model}, {"vae", &spec.vae}, {"clipVision", &spec.clip_vision}, {"ipAdapter", &spec.ip_adapter}};
+  const std::pair<const char*, const std::string*> files[] = {{"model", &spec.model},
+                                                              {"vae", &spec.vae},
+                                                              {"clipVision", &spec.clip_vision},
+                                                              {"ipAdapter", &spec.ip_adapter},
+                                                              {"controlNet", &spec.control_net}};
   for (const auto& [name, path] : files)
     if (!path->empty() && !std::ifstream(*path, std::ios::binary))
       return Failure{"load_failed", "Expected a readable file for " + std::string(name) + " but it cannot be opened"};
@@ -85,13 +109,18 @@ EnginePermit::~EnginePermit() { permit_taken = false; }
 std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& listener,
                                      std::shared_ptr<Session>& session) {
   if (auto missing = missing_file(spec)) return missing;
-  EngineWatch watch(Phase::loading, 0, {listener, [] {}});
+  EngineWatch watch(Phase::loading, false, {}, {listener, [] {}});
   sd_ctx_params_t params;
   sd_ctx_params_init(&params);
   params.model_path = spec.model.c_str();
   params.vae_path = or_null(spec.vae);
   params.clip_vision_path = or_null(spec.clip_vision);
   params.ip_adapter_path = or_null(spec.ip_adapter);
+  params.control_net_path = or_null(spec.control_net);
+  std::vector<sd_embedding_t> embeddings;
+  for (const auto& [name, path] : spec.embeddings) embeddings.push_back({name.c_str(), path.c_str()});
+  params.embeddings = embeddings.data();
+  params.embedding_count = (uint32_t)embeddings.size();
   params.backend = or_null(spec.device);
   if (spec.offload_encoders) params.params_backend = "te=cpu,clip_vision=cpu";
   if (spec.threads > 0) params.n_threads = spec.threads;
@@ -134,13 +163,16 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   if (cancelled_) return was_cancelled;
   if (!spec.reference.empty() && !has_ip_adapter_)
     return Failure{"ip_adapter_not_applied", "A reference picture needs a session with an IP-Adapter"};
+  if (!spec.control.empty() && !has_control_net_)
+    return Failure{"control_net_not_applied", "A control picture needs a session with a ControlNet"};
 
   const auto interrupt = [this] {
     if (cancelled_) sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
   };
-  EngineWatch watch(spec.reference.empty() ? Phase::text : Phase::image, spec.steps,
-                    {listener, interrupt, [this] { return previews_.load(); }});
-  listener({spec.reference.empty() ? Phase::text : Phase::image, 0, spec.steps, {}});
+  const auto first = spec.reference.empty() && spec.image.empty() ? Phase::text : Phase::image;
+  const auto passes = passes_of(spec);
+  EngineWatch watch(first, !spec.reference.empty(), passes, {listener, interrupt, [this] { return previews_.load(); }});
+  listener({first, 0, std::accumulate(passes.begin(), passes.end(), 0), {}});
 
   std::vector<sd_lora_t> loras;
   for (const auto& lora : spec.loras) loras.push_back({false, lora.scale, lora.path.c_str()});
@@ -163,38 +195,89 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
     params.ip_adapter_image = {kReferenceSide, kReferenceSide, 3, reference.data()};
     params.ip_adapter_strength = spec.reference_strength;
   }
+  auto [image, mask, control] = std::make_tuple(spec.image, spec.mask, spec.control);
+  const auto borrow = [&spec](std::vector<uint8_t>& pixels, uint32_t channels) {
+    return sd_image_t{(uint32_t)spec.width, (uint32_t)spec.height, channels, pixels.empty() ? nullptr : pixels.data()};
+  };
+  params.batch_count = spec.count;
+  if (!image.empty()) {
+    params.init_image = borrow(image, 3);
+    params.strength = spec.strength;
+    if (!mask.empty()) params.mask_image = borrow(mask, 1);
+  }
+  if (!control.empty()) {
+    params.control_image = borrow(control, 3);
+    params.control_strength = spec.control_strength;
+  }
+  if (spec.hires.width > 0) {
+    params.hires.enabled = true;
+    params.hires.upscaler = str_to_sd_hires_upscaler(spec.hires.upscaler.c_str());
+    params.hires.model_path = or_null(spec.hires.model);
+    params.hires.target_width = spec.hires.width;
+    params.hires.target_height = spec.hires.height;
+    params.hires.steps = spec.hires.steps;
+    params.hires.denoising_strength = spec.hires.strength;
+  }
   params.cache.mode = cache_mode(spec.cache);
   if (spec.vae_tiling) {
     params.vae_tiling_params.enabled = true;
-    params.vae_tiling_params.tile_size_x = tile_side(spec.width);
-    params.vae_tiling_params.tile_size_y = tile_side(spec.height);
+    params.vae_tiling_params.tile_size_x = tile_side(width_of(spec));
+    params.vae_tiling_params.tile_size_y = tile_side(height_of(spec));
   }
 
   const auto start = std::chrono::steady_clock::now();
-  auto& images = picture.images;
-  const bool ok = generate_image(context_.get(), &params, &images.data, &images.count);
+  const auto images = std::make_shared<Images>();
+  const bool ok = generate_image(context_.get(), &params, &images->data, &images->count);
   picture.engine_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 
   if (merges_loras_) follow_merges(spec, watch);  // also of a picture that came to nothing
   if (cancelled_) return was_cancelled;           // the engine answers "false" to both: who asked decides
-  if (!ok || images.count < 1 || !images.data || !images.data->data) {
+  if (!ok || images->count != spec.count || !images->data) {
     const auto errors = watch.errors();
     return Failure{watch.out_of_memory() ? "out_of_memory" : "generation_failed",
                    "The engine gave up" + (errors.empty() ? " without a reason" : ": " + errors)};
   }
-  const auto& image = *images.data;
-  if (image.channel != 3 || (int)image.width != spec.width || (int)image.height != spec.height)
-    return Failure{"generation_failed", "The engine made a picture of " + std::to_string(image.width) + "x" +
-                                            std::to_string(image.height) + " with " + std::to_string(image.channel) +
-                                            " channels"};
+  for (int i = 0; i < images->count; i++) {
+    const auto& made = images->data[i];
+    if (!made.data || made.channel != 3 || (int)made.width != width_of(spec) || (int)made.height != height_of(spec))
+      return Failure{"generation_failed", "The engine made a picture of " + std::to_string(made.width) + "x" +
+                                              std::to_string(made.height) + " with " + std::to_string(made.channel) +
+                                              " channels"};
+    picture.pictures.push_back({images, made});
+  }
   picture.decoded_in_tiles = spec.vae_tiling || watch.retried_in_tiles();
-  picture.width = spec.width;
-  picture.height = spec.height;
+  if (!spec.upscaler.empty())
+    if (auto failure = enlarge(spec, watch, picture)) return cancelled_ ? was_cancelled : failure;
+  picture.width = (int)picture.pictures.front().image.width;
+  picture.height = (int)picture.pictures.front().image.height;
   picture.text_ms = watch.milliseconds(Phase::text);
   picture.image_ms = watch.milliseconds(Phase::image);
   picture.sampling_ms = watch.milliseconds(Phase::sampling);
   picture.decode_ms = watch.milliseconds(Phase::decoding);
   return check(spec, watch, picture);
+}
+
+std::optional<Failure> Session::enlarge(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const {
+  const auto failed = [&watch](const std::string& what) {
+    const auto errors = watch.errors();
+    return Failure{watch.out_of_memory() ? "out_of_memory" : "upscaler_not_applied",
+                   what + (errors.empty() ? "" : ": " + errors)};
+  };
+  const std::unique_ptr<upscaler_ctx_t, void (*)(upscaler_ctx_t*)> upscaler(
+      new_upscaler_ctx(spec.upscaler.c_str(), false, threads_ > 0 ? threads_ : sd_get_num_physical_cores(),
+                       kUpscaleTile, or_null(device_), nullptr),
+      free_upscaler_ctx);
+  if (!upscaler) return failed("The engine could not load the upscaler");
+  const auto factor = get_upscale_factor(upscaler.get());
+  for (auto& pixels : picture.pictures) {
+    if (cancelled_) return failed("The generation was cancelled");
+    const auto larger = std::make_shared<Images>();
+    if (!upscale(upscaler.get(), pixels.image, factor, &larger->data, &larger->count) || larger->count < 1 ||
+        !larger->data->data || larger->data->channel != 3)
+      return failed("The engine could not enlarge the picture");
+    pixels = {larger, *larger->data};
+  }
+  return std::nullopt;
 }
 
 void Session::follow_merges(const GenerateSpec& spec, const EngineWatch& watch) {
@@ -225,7 +308,7 @@ std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatc
     if (count.applied == 0) return Failure{"lora_not_applied", "Nothing of the LoRA " + lora.path + " fits the model"};
     picture.loras.push_back({lora.path, count});
   }
-  if (is_flat(*picture.images.data))
-    return Failure{"flat_picture", "The picture is flat: every pixel has the same colour"};
+  for (const auto& pixels : picture.pictures)
+    if (is_flat(pixels.image)) return Failure{"flat_picture", "The picture is flat: every pixel has the same colour"};
   return std::nullopt;
 }

@@ -38,8 +38,15 @@ struct Images {
   }
 };
 
+// One picture of a batch, in what the engine allocated for it.
+struct Pixels {
+  std::shared_ptr<Images> owner;
+  sd_image_t image;  // RGB
+};
+
+// A batch.
 struct Picture {
-  Images images;  // the first is it: RGB
+  std::vector<Pixels> pictures;
   int width = 0, height = 0;
   std::vector<AppliedLora> loras;
   bool decoded_in_tiles = false;
@@ -72,13 +79,21 @@ class Session {
 
  private:
   Session(sd_ctx_t* context, const LoadSpec& spec)
-      : context_(context, free_sd_ctx), has_ip_adapter_(!spec.ip_adapter.empty()), merges_loras_(spec.merge_loras) {}
+      : context_(context, free_sd_ctx),
+        has_ip_adapter_(!spec.ip_adapter.empty()),
+        has_control_net_(!spec.control_net.empty()),
+        merges_loras_(spec.merge_loras),
+        device_(spec.device),
+        threads_(spec.threads) {}
+  std::optional<Failure> enlarge(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const;
   std::optional<Failure> check(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const;
   void follow_merges(const GenerateSpec& spec, const EngineWatch& watch);
   LoraCount count(const std::string& path, const EngineWatch& watch) const;
 
   std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context_;
-  const bool has_ip_adapter_, merges_loras_;
+  const bool has_ip_adapter_, has_control_net_, merges_loras_;
+  const std::string device_;
+  const int threads_;
   // The LoRAs that the weights hold, with their strengths, and what the engine logged while it added them. It adds them
   // part by part, when a picture comes to that part, and says nothing of those that are in already. Used by `generate`
   // only.

@@ -1,3 +1,4 @@
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -10,14 +11,23 @@
 
 namespace {
 
-// Handed over as the engine made them: they go on to another process, and would be copied here for nothing.
-Napi::Value hand_over_pixels(Napi::Env env, Picture& picture) {
-  auto images = std::make_unique<Images>(std::move(picture.images));
-  const auto& image = *images->data;
-  const auto free = [](Napi::Env, uint8_t*, Images* images) { delete images; };
-  const auto buffer =
-      Napi::Buffer<uint8_t>::New(env, image.data, size_t(image.width) * image.height * 3, free, images.get());
-  images.release();
+size_t bytes_of(const sd_image_t& image) { return size_t(image.width) * image.height * 3; }
+
+// One picture is handed over as the engine made it: it goes on to another process, and would be copied here for
+// nothing.
+Napi::Value pixels_to_js(Napi::Env env, const std::vector<Pixels>& pictures) {
+  if (pictures.size() > 1) {
+    const auto each = bytes_of(pictures.front().image);
+    auto buffer = Napi::Buffer<uint8_t>::New(env, each * pictures.size());
+    for (size_t i = 0; i < pictures.size(); i++) std::memcpy(buffer.Data() + i * each, pictures[i].image.data, each);
+    return buffer;
+  }
+  using Owner = std::shared_ptr<Images>;
+  auto owner = std::make_unique<Owner>(pictures.front().owner);
+  const auto& image = pictures.front().image;
+  const auto free = [](Napi::Env, uint8_t*, Owner* owner) { delete owner; };
+  const auto buffer = Napi::Buffer<uint8_t>::New(env, image.data, bytes_of(image), free, owner.get());
+  owner.release();
   return buffer;
 }
 
@@ -39,7 +49,7 @@ Napi::Value step_to_js(Napi::Env env, Step& step) {
 
 Napi::Value picture_to_js(Napi::Env env, Picture& picture) {
   auto object = Napi::Object::New(env);
-  object.Set("pixels", hand_over_pixels(env, picture));
+  object.Set("pixels", pixels_to_js(env, picture.pictures));
   object.Set("width", picture.width);
   object.Set("height", picture.height);
   auto loras = Napi::Array::New(env);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 // What JavaScript asked for, as plain values: read and checked on the JS thread, used on the engine's.
@@ -11,8 +12,9 @@
 constexpr uint32_t kReferenceSide = 224;
 
 struct LoadSpec {
-  std::string model, vae, clip_vision, ip_adapter, device;
-  int threads = 0;  // 0: the engine's choice
+  std::string model, vae, clip_vision, ip_adapter, control_net, device;
+  std::vector<std::pair<std::string, std::string>> embeddings;  // word, file
+  int threads = 0;                                              // 0: the engine's choice
   bool flash_attention = false;
   bool vae_direct_convolution = false, unet_direct_convolution = false;
   bool merge_loras = false;
@@ -26,13 +28,25 @@ struct LoraSpec {
   bool operator==(const LoraSpec& other) const { return path == other.path && scale == other.scale; }
 };
 
+// A second sampling at a larger size.
+struct HiresSpec {
+  int width = 0, height = 0, steps = 0;  // of a width of 0 there is none
+  float strength = 0;
+  std::string upscaler, model;
+};
+
 struct GenerateSpec {
   std::string prompt, negative_prompt, sampler = "euler", scheduler = "discrete", cache = "none";
-  int width = 0, height = 0, steps = 0, clip_skip = -1;
-  float guidance_scale = 0, reference_strength = 0;
+  int width = 0, height = 0, steps = 0, clip_skip = -1, count = 1;
+  float guidance_scale = 0, reference_strength = 0, strength = 0, control_strength = 0;
   int64_t seed = 0;
   std::vector<LoraSpec> loras;
   std::vector<uint8_t> reference;  // RGB, kReferenceSide x kReferenceSide; empty: none
+  std::vector<uint8_t> image;      // RGB, width x height: drawn from; empty: from noise
+  std::vector<uint8_t> mask;       // width x height, 255 where `image` is painted anew; empty: everywhere
+  std::vector<uint8_t> control;    // RGB, width x height; empty: none
+  HiresSpec hires;
+  std::string upscaler;  // an ESRGAN model's file; empty: none
   bool previews = false;
   bool vae_tiling = false;
 };
