@@ -49,7 +49,7 @@ export const ApiErrors = (...codes: ErrorCode[]) =>
 /** The same for a route that takes no key. One response per status, made from the ERRORS table. */
 export function ApiErrorsWithoutKey(...codes: ErrorCode[]) {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of new Set([...codes, 'internal_error' as const])) {
+  for (const code of new Set<ErrorCode>([...codes, 'misdirected_request', 'internal_error'])) {
     const { status } = ERRORS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }

@@ -9,7 +9,7 @@ import { Connections } from './connections';
 const HOSTILE = '127.0.0.2';
 const OTHER = '127.0.0.3';
 
-const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
+const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
 
 describe(Connections.name, () => {
   let api: Api;
@@ -100,7 +100,7 @@ describe(Connections.name, () => {
   describe('of requests', () => {
     const SYNC = 'Content-Type: application/json\r\nContent-Length: 14\r\n';
     const draw = (more: string) =>
-      `POST /v1/images/generations HTTP/1.1\r\nHost: x\r\n${SYNC}${more}\r\n{"prompt":"x"}`;
+      `POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\n${SYNC}${more}\r\n{"prompt":"x"}`;
     const running = async (count: number) => {
       const { text } = await http(api.url).get('/metrics').expect(200);
       return /^image_jobs\{state="queued"\} (\d+)$/m.exec(text)?.[1] === String(count - 1);

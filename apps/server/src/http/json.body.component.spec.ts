@@ -113,7 +113,7 @@ describe(JsonBody.name, () => {
     const impatient = await startApi({}, { bodyTimeout: 60_000, bodyPace: { bytes: 5_000, window: 200 } });
     const connection = await RawConnection.open(
       impatient.url,
-      'POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{',
+      'POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{',
     );
     const { status, head } = await connection.reply();
     expect(status).toBe(408);

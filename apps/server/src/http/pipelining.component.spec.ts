@@ -83,16 +83,17 @@ describe(Pipelining.name, () => {
       const list = jest.spyOn(api.app.get(Jobs, { strict: false }), 'list');
       const connection = await open(get(await events()) + get('/v1/jobs').repeat(3));
       connection.socket.destroy();
-      const count = async (route: string, status: string) => {
+      const count = async (metric: string) => {
         const { text } = await http(api.url).get('/metrics').expect(200);
-        const labels = `{method="GET",route="${route}",status="${status}"}`;
-        const line = text.split('\n').find((each) => each.includes(`duration_seconds_count${labels}`));
+        const line = text.split('\n').find((each) => each.startsWith(metric));
         return Number(line?.split(' ').pop() ?? 0);
       };
-      await until(async () => (await count('/v1/jobs/:id/events', 'aborted')) === 1);
-      expect(await count('/v1/jobs', 'aborted')).toBe(list.mock.calls.length);
+      const lists = (status: string) =>
+        count(`http_request_duration_seconds_count{method="GET",route="/v1/jobs",status="${status}"}`);
+      await until(async () => (await count('image_event_stream_duration_seconds_count')) === 1);
+      expect(await lists('aborted')).toBe(list.mock.calls.length);
       await states();
-      expect(await count('/v1/jobs', '200')).toBe(1);
+      expect(await lists('200')).toBe(1);
     });
 
     it('should give back the places of uploads', async () => {

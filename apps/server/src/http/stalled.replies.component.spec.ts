@@ -7,7 +7,7 @@ import { http } from '../../../../test/support/http';
 import { RawConnection } from '../../../../test/support/raw.connection';
 import { stalledReplies } from './stalled.replies';
 
-const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
 
 describe(stalledReplies.name, () => {
   let api: Api;
@@ -51,7 +51,7 @@ describe(stalledReplies.name, () => {
     const request = 'Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{"prompt":"x"}';
     const connection = await RawConnection.open(
       api.url,
-      `POST /v1/images/generations HTTP/1.1\r\nHost: x\r\n${request}`,
+      `POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\n${request}`,
     );
     await held;
     await once(server(), 'timeout');

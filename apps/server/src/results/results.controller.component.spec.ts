@@ -73,7 +73,6 @@ describe(ResultsController.name, () => {
     '/images/generated/..%2favatars%2fann.png',
     '/images/generated%2f..%2favatars/ann.png',
     '/images/generated/..%5cavatars/ann.png',
-    '/images/generated/ann%2fmemory_1.png',
     '/images/generated%2fann%2f..%2f..%2favatars%2fann.png',
     '/images/generated%252fann%252fmemory_1.png',
     '/images/generated/ann/',

@@ -122,7 +122,7 @@ describe(PictureBody.name, () => {
       api = await startApi(...args);
     };
     const upload = async (path: string, length: number, more = '', from?: string, type = 'image/png') => {
-      const headers = `Host: x\r\n${more}Content-Type: ${type}\r\nContent-Length: ${length}`;
+      const headers = `Host: localhost\r\n${more}Content-Type: ${type}\r\nContent-Length: ${length}`;
       const connection = await RawConnection.open(
         api.url,
         `PUT ${path} HTTP/1.1\r\n${headers}\r\n\r\n`,
