@@ -70,6 +70,10 @@ export class BackEndReport {
 
   /** Why it found none. */
   readonly problem?: string;
+
+  /** CUDA's least compute capability: the engine has no code for older cards. */
+  @ApiProperty({ format: 'double', example: 7.5 })
+  readonly least_capability?: number;
 }
 
 export class EngineReport extends OmitType(DeviceReport, ['status']) {

@@ -48,7 +48,10 @@ const describeEngine = ({ facts, settings, plan }: EngineStatus) => ({
   ...(facts && {
     engine: { source: facts.version.source, commit: facts.version.commit, version: facts.version.version },
     devices: facts.devices.map(({ name }) => name),
-    back_ends: facts.backEnds,
+    back_ends: facts.backEnds.map(({ leastCapability, ...backEnd }) => ({
+      ...backEnd,
+      ...(leastCapability !== undefined && { least_capability: leastCapability }),
+    })),
   }),
   ...(settings && {
     flash_attention: settings.flashAttention,
