@@ -25,6 +25,9 @@ const without = Object.fromEntries(
 );
 const all = key('all', SCOPES);
 
+const basic = (name: string, password: string) =>
+  `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
+
 interface Operation {
   readonly security?: readonly object[];
   readonly 'x-scope'?: Scope;
@@ -150,6 +153,9 @@ describe(ScopeGuard.name, () => {
     'Bearer wrong',
     `Bearer ${all.entry.sha256}`,
     `Basic ${all.secret}`,
+    basic('ann', 'wrong'),
+    basic(all.secret, 'x'),
+    basic('ann', `${all.secret}:x`),
     all.secret,
     `Bearer ${all.secret} x`,
     `Bearer ${all.secret},Bearer x`,
@@ -166,6 +172,23 @@ describe(ScopeGuard.name, () => {
       .get('/v1/jobs')
       .set({ authorization: `bearer  ${all.secret}` })
       .expect(200);
+  });
+
+  it.each([
+    basic('', all.secret),
+    basic('ann', all.secret),
+    basic('ann', all.secret).replace('Basic', 'basic'),
+  ])('should take a key that is the password of %s', async (authorization) => {
+    await http(api.url).get('/v1/jobs').set({ authorization }).expect(200);
+  });
+
+  it('should know a key that is a password by its scopes, and by its user', async () => {
+    const { secret } = without.draw;
+    const reply = await http(api.url)
+      .post('/v1/images/generations')
+      .set({ authorization: basic('ann', secret) })
+      .send({ prompt: 'x' });
+    expect(reply.body).toMatchObject({ error: { code: 'forbidden' } });
   });
 
   it('should refuse a key without the scope, and name it', async () => {

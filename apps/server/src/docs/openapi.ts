@@ -12,7 +12,8 @@ type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 const ABOUT_KEYS =
   `A key of the service. It has some of the scopes ${SCOPES.join(', ')}; \`x-scope\` of a route is the one that it needs. ` +
-  "A key may be bound to a user: for it, everything that is not that user's does not exist.";
+  "A key may be bound to a user: for it, everything that is not that user's does not exist. " +
+  'It may come as the password of HTTP Basic too, under any name.';
 
 /** The API document; its texts are the comments of controllers and DTOs. */
 export function describeApi(app: INestApplication): OpenAPIObject {
