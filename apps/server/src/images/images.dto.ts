@@ -7,6 +7,7 @@ import {
   DEFAULT_IP_ADAPTER_SCALE,
   DEFAULT_LORA_SCALE,
   DEFAULT_STEPS,
+  MAX_BATCH,
   MAX_CLIP_SKIP,
   MAX_GUIDANCE_SCALE,
   MAX_LORA_SCALE,
@@ -22,6 +23,8 @@ import {
   Optional,
   PictureSize,
   Prompt,
+  SamplerName,
+  SchedulerName,
   UserId,
   Whole,
 } from '../validation/fields';
@@ -49,6 +52,14 @@ export class LoraOption {
 
 /** What every picture route takes. */
 export class PictureOptions {
+  /**
+   * Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
+   * The first has the seed, the next one more, and so on.
+   */
+  @Optional()
+  @Whole(1, MAX_BATCH, { default: 1 })
+  readonly n?: number;
+
   /** Sampling steps: more take longer and add detail. */
   @Optional()
   @Whole(1, MAX_STEPS, { default: DEFAULT_STEPS })
@@ -71,6 +82,19 @@ export class PictureOptions {
   @Optional()
   @Decimal(0, MAX_GUIDANCE_SCALE, { default: DEFAULT_GUIDANCE_SCALE })
   readonly guidance_scale?: number;
+
+  /**
+   * How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers, in upper or lower case.
+   * With `Karras` or `Exponential` after it (`DPM++ 2M Karras`) that is the scheduler. Left out: the engine's choice.
+   */
+  @Optional()
+  @SamplerName()
+  readonly sampler?: string;
+
+  /** How the noise is spread over the steps, likewise. Left out: the engine's choice. */
+  @Optional()
+  @SchedulerName()
+  readonly scheduler?: string;
 
   /**
    * At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2

@@ -3,7 +3,7 @@ import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nest
 import { Transform } from 'class-transformer';
 import { IsString, Matches, ValidateBy, ValidateIf } from 'class-validator';
 import { parseSize } from '@app/config';
-import { LORA_NAME } from '@app/models';
+import { findSampler, findScheduler, LORA_NAME, SAMPLERS, SCHEDULERS, spellingsOf } from '@app/models';
 
 /*
  * One decorator per kind of field. Each holds the rule twice: for the validator, where the message is what was
@@ -168,3 +168,20 @@ export const LoraName = () =>
       (value) => typeof value === 'string' && LORA_NAME.test(value),
     ),
   );
+
+const nameOf = (
+  kind: string,
+  names: Readonly<Record<string, readonly string[]>>,
+  find: (name: string) => unknown,
+) =>
+  field(
+    { type: 'string', enum: spellingsOf(names) },
+    rule(
+      kind,
+      `one of ${Object.keys(names).join(', ')}, or what AUTOMATIC1111, ComfyUI or diffusers call it,`,
+      (value) => typeof value === 'string' && find(value) !== undefined,
+    ),
+  );
+
+export const SamplerName = () => nameOf('sampler', SAMPLERS, findSampler);
+export const SchedulerName = () => nameOf('scheduler', SCHEDULERS, findScheduler);
