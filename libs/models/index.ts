@@ -1,4 +1,5 @@
 export { LORA_NAME, findLora, largestLora, listLoras } from './loras';
+export { wantedModel } from './model.name';
 export { TerminalProgress, percent, progressLine, type OnProgress } from './model.progress';
 export { ModelsModule } from './models.module';
 export { ModelsService, type ModelFiles } from './models.service';

@@ -16,6 +16,9 @@ export interface AvailableLora {
  * elsewhere do (FleetCapabilities). This class is also the injection token.
  */
 export abstract class Capabilities {
+  /** The model's name as users know it. */
+  abstract readonly model: string;
+
   /** Whether reference pictures can be used. */
   abstract readonly hasIpAdapter: boolean;
 
@@ -42,6 +45,10 @@ export class LocalCapabilities extends Capabilities {
     private readonly pipeline: PipelineService,
   ) {
     super();
+  }
+
+  get model(): string {
+    return this.pipeline.status().model;
   }
 
   get hasIpAdapter(): boolean {

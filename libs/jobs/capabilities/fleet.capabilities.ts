@@ -1,6 +1,7 @@
 import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { wantedModel } from '@app/models';
 import { Capabilities, type AvailableLora } from './capabilities';
 
 /** What a worker reports about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
@@ -45,6 +46,11 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
 
   get workers(): readonly WorkerCapabilities[] {
     return this.known;
+  }
+
+  /** With no worker there, what this process was told. */
+  get model(): string {
+    return this.known[0]?.model ?? wantedModel(this.config);
   }
 
   /** With no worker there the job waits for one. */

@@ -1,0 +1,43 @@
+import { Body, Controller, HttpCode, Post, Res, StreamableFile } from '@nestjs/common';
+import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { Config, defaultSize } from '@app/config';
+import { RequireScope } from '../auth/scope.decorators';
+import { ApiErrors } from '../errors/api.errors.dto';
+import { DRAWING_ERRORS } from '../errors/error.groups';
+import { TakesJson } from '../http/json.body';
+import { Drawings } from '../images/drawings';
+import { PictureContext, type RequestContext } from '../images/request.context';
+import { InferenceRequest } from './inference.dto';
+import { toGeneration } from './inference.translation';
+
+/** At the service's own address: these clients post to exactly that which they are given as the model. */
+@ApiTags('huggingface')
+@Controller()
+export class InferenceController {
+  constructor(
+    private readonly config: Config,
+    private readonly drawings: Drawings,
+  ) {}
+
+  /** A picture from a prompt, as its bytes: `text_to_image` of Hugging Face's InferenceClient. */
+  @Post()
+  @HttpCode(200)
+  @RequireScope('draw')
+  @TakesJson()
+  @ApiProduces('image/png')
+  @ApiOkResponse({ schema: { type: 'string', format: 'binary' }, description: 'The picture' })
+  @ApiErrors(...DRAWING_ERRORS)
+  async infer(
+    @Body() request: InferenceRequest,
+    @PictureContext() call: RequestContext,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<StreamableFile> {
+    const { result, pictures } = await this.drawings.draw(
+      toGeneration(request, defaultSize(this.config)),
+      call,
+    );
+    response.type(result.key.replace(/.*\./, ''));
+    return new StreamableFile(pictures[0], { length: pictures[0].length });
+  }
+}
