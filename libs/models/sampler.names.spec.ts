@@ -1,4 +1,11 @@
-import { findSampler, findScheduler, SAMPLERS, SCHEDULERS, spellingsOf } from './sampler.names';
+import {
+  findSampler,
+  findScheduler,
+  SAMPLER_NAMES,
+  SAMPLERS,
+  SCHEDULER_NAMES,
+  SCHEDULERS,
+} from './sampler.names';
 
 describe(findSampler.name, () => {
   it.each([
@@ -33,7 +40,11 @@ describe(findSampler.name, () => {
     for (const [scheduler, others] of Object.entries(SCHEDULERS))
       for (const name of [scheduler, ...others])
         expect([name, findScheduler(name)]).toEqual([name, scheduler]);
-    expect(spellingsOf(SAMPLERS)).toEqual(expect.arrayContaining(['euler_a', 'Euler a', 'tcd']));
+    for (const name of SAMPLER_NAMES) expect([name, findSampler(name)]).not.toContain(undefined);
+    for (const name of SCHEDULER_NAMES) expect([name, findScheduler(name)]).not.toContain(undefined);
+    expect(SAMPLER_NAMES).toEqual(expect.arrayContaining(['euler_a', 'Euler a', 'tcd', 'DPM++ 2M Karras']));
+    expect(new Set(SAMPLER_NAMES).size).toBe(SAMPLER_NAMES.length);
+    expect(new Set(SCHEDULER_NAMES).size).toBe(SCHEDULER_NAMES.length);
   });
 });
 

@@ -44,9 +44,19 @@ export const SCHEDULERS: Spellings<Scheduler> = {
 const namesOf = <Name extends string>(spellings: Spellings<Name>) =>
   Object.entries<readonly string[]>(spellings) as [Name, readonly string[]][];
 
-/** Every way to write one, the engine's own first. */
-export const spellingsOf = (spellings: Spellings<string>): string[] =>
+const spellingsOf = (spellings: Spellings<string>): string[] =>
   namesOf(spellings).flatMap(([name, others]) => [name, ...others]);
+
+/** AUTOMATIC1111 had both in one name once. */
+const PAIRS = [
+  ...['LMS Karras', 'DPM2 Karras', 'DPM++ 2S a Karras', 'DPM++ 2M Karras'],
+  ...['DPM++ 2M SDE Karras', 'DPM++ 2M SDE Exponential'],
+];
+const PAIR = /^(.+) (Karras|Exponential)$/i;
+
+/** What requests may say, as the API document lists it. */
+export const SAMPLER_NAMES: readonly string[] = [...spellingsOf(SAMPLERS), ...PAIRS];
+export const SCHEDULER_NAMES: readonly string[] = spellingsOf(SCHEDULERS);
 
 const plain = (name: string) => name.toLowerCase().replace(/[\s_-]/g, '');
 
@@ -60,15 +70,13 @@ function lookUp<Name extends string>(spellings: Spellings<Name>): ReadonlyMap<st
 const samplers = lookUp(SAMPLERS);
 const schedulers = lookUp(SCHEDULERS);
 
-/** AUTOMATIC1111 had both in one name once: `DPM++ 2M Karras`. */
-const WITH_SCHEDULE = /^(.+) (Karras|Exponential)$/i;
-
+/** In upper or lower case, and with spaces or without. */
 export function findSampler(
   name: string,
 ): { readonly sampler: Sampler; readonly scheduler?: Scheduler } | undefined {
   const sampler = samplers.get(plain(name));
   if (sampler) return { sampler };
-  const [, first, schedule] = WITH_SCHEDULE.exec(name) ?? [];
+  const [, first, schedule] = PAIR.exec(name) ?? [];
   const paired = first === undefined ? undefined : samplers.get(plain(first));
   return paired && { sampler: paired, scheduler: findScheduler(schedule) };
 }

@@ -84,8 +84,8 @@ export class PictureOptions {
   readonly guidance_scale?: number;
 
   /**
-   * How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers, in upper or lower case.
-   * With `Karras` or `Exponential` after it (`DPM++ 2M Karras`) that is the scheduler. Left out: the engine's choice.
+   * How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+   * names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
    */
   @Optional()
   @SamplerName()

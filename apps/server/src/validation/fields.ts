@@ -3,7 +3,7 @@ import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nest
 import { Transform } from 'class-transformer';
 import { IsString, Matches, ValidateBy, ValidateIf } from 'class-validator';
 import { parseSize } from '@app/config';
-import { findSampler, findScheduler, LORA_NAME, SAMPLERS, SCHEDULERS, spellingsOf } from '@app/models';
+import { LORA_NAME, SAMPLER_NAMES, SAMPLERS, SCHEDULER_NAMES, SCHEDULERS } from '@app/models';
 
 /*
  * One decorator per kind of field. Each holds the rule twice: for the validator, where the message is what was
@@ -169,19 +169,15 @@ export const LoraName = () =>
     ),
   );
 
-const nameOf = (
-  kind: string,
-  names: Readonly<Record<string, readonly string[]>>,
-  find: (name: string) => unknown,
-) =>
+const nameOf = (kind: string, engines: object, names: readonly string[]) =>
   field(
-    { type: 'string', enum: spellingsOf(names) },
+    { type: 'string', enum: [...names] },
     rule(
       kind,
-      `one of ${Object.keys(names).join(', ')}, or what AUTOMATIC1111, ComfyUI or diffusers call it,`,
-      (value) => typeof value === 'string' && find(value) !== undefined,
+      `one of ${Object.keys(engines).join(', ')}, or what AUTOMATIC1111, ComfyUI or diffusers call it,`,
+      (value) => names.includes(value as string),
     ),
   );
 
-export const SamplerName = () => nameOf('sampler', SAMPLERS, findSampler);
-export const SchedulerName = () => nameOf('scheduler', SCHEDULERS, findScheduler);
+export const SamplerName = () => nameOf('sampler', SAMPLERS, SAMPLER_NAMES);
+export const SchedulerName = () => nameOf('scheduler', SCHEDULERS, SCHEDULER_NAMES);
