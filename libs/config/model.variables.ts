@@ -56,6 +56,13 @@ export class ModelVariables extends ServiceVariables {
   @IsOptional()
   LORA_DIR?: string;
 
+  /**
+   * true: `<lora:NAME:0.8>` in a prompt applies the LoRA, as other programs have it. false: such a tag is read as words, and
+   * the caller is told of the field `loras`.
+   */
+  @Flag()
+  LORA_TAGS = false;
+
   /** true: a LoRA of which only a part fits the model is an error, not a warning. */
   @Flag()
   LORA_STRICT = false;

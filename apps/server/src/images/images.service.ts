@@ -10,6 +10,7 @@ import { isUserId } from '../validation/fields';
 import { WebhookAddress } from '../webhooks/webhook.address';
 import { JobDrafter, type PictureIntent } from './job.draft';
 import type { GenerationRequest, MemoryRequest, PictureOptions, SubjectRequest } from './images.dto';
+import { applyLoraTags } from './lora.tags';
 import type { RequestContext } from './request.context';
 
 /** What became of a picture request until the caller wanted to know. */
@@ -38,7 +39,8 @@ export class ImagesService {
     private readonly drain: Drain,
   ) {}
 
-  memory(request: MemoryRequest, call: RequestContext): Promise<PictureOutcome> {
+  async memory(body: MemoryRequest, call: RequestContext): Promise<PictureOutcome> {
+    const request = await this.read(body);
     // A function: in a plain replacement text "$&" of the prompt would mean something.
     const prompt = this.config.MEMORY_PROMPT_TEMPLATE.replaceAll('{prompt}', () => request.prompt);
     const userId = request.user_id;
@@ -51,13 +53,18 @@ export class ImagesService {
     return this.make(request, { route: 'subject', userId, prompt, reference: { of: 'photo', userId } }, call);
   }
 
-  generations(request: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {
+  async generations(body: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {
+    const request = await this.read(body);
     const { prompt, user, reference_image_url: url } = request;
     assertOwn(call.apiKey, user, 'user');
     // The picture of a key that is bound to a user is that user's; else that of `user`, if this can be one.
     const userId = call.apiKey?.userId ?? (isUserId(user) ? user : undefined);
     const reference = url === undefined ? undefined : { url, turn: turn(call, user, url) };
     return this.make(request, { route: 'generations', userId, prompt, user, reference }, call);
+  }
+
+  private async read<T extends GenerationRequest | MemoryRequest>(request: T): Promise<T> {
+    return this.config.LORA_TAGS ? applyLoraTags(request) : request;
   }
 
   private async make(

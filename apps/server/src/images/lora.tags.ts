@@ -1,5 +1,6 @@
 import { ServiceError } from '@app/errors';
-import type { LoraOption } from './images.dto';
+import { RequestPipe } from '../validation/request.pipe';
+import type { LoraOption, PictureOptions } from './images.dto';
 
 /** As AUTOMATIC1111 writes LoRAs into prompts: `<lora:NAME>`, `<lora:NAME:0.8>`, or `<lora:NAME:TEXT:UNET>`. */
 const TAG = /<(?:lora|lyco):([^<>:]+)(?::([^<>]*))?>/gi;
@@ -23,6 +24,19 @@ export function readLoraTags(text: string): TaggedPrompt {
     loras: [...scales].map(([name, scale]) => ({ name, scale })),
   };
 }
+
+/** The request with what its prompt names among its `loras`, which have their rules. */
+export async function applyLoraTags<T extends PictureOptions & { readonly prompt: string }>(
+  request: T,
+): Promise<T> {
+  const { prompt, loras: tagged } = readLoraTags(request.prompt);
+  if (tagged.length === 0) return request;
+  const loras = [...(request.loras ?? []), ...tagged];
+  const metatype = request.constructor as new () => T;
+  return (await rules.transform({ ...request, prompt, loras }, { type: 'body', metatype })) as T;
+}
+
+const rules = new RequestPipe();
 
 /** The engine knows one strength for text encoders and UNet. */
 function scaleOf(tag: string, text: string): number {
