@@ -16,11 +16,11 @@ export interface AvailableLora {
  * elsewhere do (FleetCapabilities). This class is also the injection token.
  */
 export abstract class Capabilities {
-  /** The model's name as users know it. */
-  abstract readonly model: string;
-
   /** Whether reference pictures can be used. */
   abstract readonly hasIpAdapter: boolean;
+
+  /** Names of the models that draw, as users know them; none: that is not known yet. */
+  abstract readonly models: readonly string[];
 
   /** Engines that share the queue, at least 1. */
   abstract readonly engines: number;
@@ -47,12 +47,12 @@ export class LocalCapabilities extends Capabilities {
     super();
   }
 
-  get model(): string {
-    return this.pipeline.status().model;
-  }
-
   get hasIpAdapter(): boolean {
     return this.pipeline.hasIpAdapter;
+  }
+
+  get models(): readonly string[] {
+    return [this.pipeline.status().model];
   }
 
   get engines(): number {

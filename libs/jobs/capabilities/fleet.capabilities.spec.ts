@@ -35,13 +35,11 @@ describe(FleetCapabilities.name, () => {
     expect(capabilities.engines).toBe(5);
   });
 
-  it('should name the model of its workers, and while none is there that which this process was told, without its path', async () => {
-    await open({ MODEL_FILE: '/models/private/xl.safetensors' }, worker({ model: 'owner/xl' }));
-    expect(capabilities.model).toBe('owner/xl');
-    await open({ MODEL_FILE: '/models/private/xl.safetensors' });
-    expect(capabilities.model).toBe('xl.safetensors');
-    await open({ MODEL_PATH: 'owner/name' });
-    expect(capabilities.model).toBe('owner/name');
+  it('should name each model of the workers once, and none while no worker is there', async () => {
+    await open();
+    expect(capabilities.models).toEqual([]);
+    await open({}, worker(), worker({ model: 'owner/other' }), worker());
+    expect(capabilities.models).toEqual(['demo', 'owner/other']);
   });
 
   it('should offer reference pictures when every worker can use them, and while none is there', async () => {

@@ -1,7 +1,6 @@
 import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { wantedModel } from '@app/models';
 import { Capabilities, type AvailableLora } from './capabilities';
 
 /** What a worker reports about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
@@ -48,14 +47,13 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     return this.known;
   }
 
-  /** With no worker there, what this process was told. */
-  get model(): string {
-    return this.known[0]?.model ?? wantedModel(this.config);
-  }
-
   /** With no worker there the job waits for one. */
   get hasIpAdapter(): boolean {
     return this.config.ENABLE_IP_ADAPTER && this.known.every(({ ipAdapter }) => ipAdapter);
+  }
+
+  get models(): readonly string[] {
+    return [...new Set(this.known.map(({ model }) => model))];
   }
 
   get engines(): number {

@@ -13,6 +13,7 @@ import { JobPresenter } from '../jobs/job.presenter';
 import { CurrentJobs } from './current.jobs';
 import { DrawingReply, EmptyReply, Txt2ImgRequest, WebUiProgressReply } from './drawing.dto';
 import { timestamp, toReply } from './drawing.reply';
+import { modelNames } from './model.names';
 import { toGeneration } from './translation';
 
 @ApiTags('automatic1111')
@@ -42,7 +43,8 @@ export class DrawingController {
     const drawing = await this.current.run(call.account, (onJob) =>
       this.drawings.draw(body, { ...call, onJob }),
     );
-    return toReply(drawing, request, this.capabilities.model);
+    const [model] = modelNames(this.capabilities, this.config);
+    return toReply(drawing, request, model);
   }
 
   /** How far the caller's oldest request to these routes is, at this process. */

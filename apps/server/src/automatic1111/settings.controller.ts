@@ -9,6 +9,7 @@ import { ApiErrors } from '../errors/api.errors.dto';
 import { TakesJson } from '../http/json.body';
 import { describeValue } from '../validation/describe.value';
 import { EmptyReply } from './drawing.dto';
+import { modelNames } from './model.names';
 import {
   WebUiLora,
   WebUiModel,
@@ -36,7 +37,7 @@ export class SettingsController {
   @ApiOkResponse({ type: WebUiOptionsReply, description: 'The settings' })
   @ApiErrors()
   getOptions(): WebUiOptionsReply {
-    return { sd_model_checkpoint: this.capabilities.model, sd_vae: 'Automatic', samples_format: 'png' };
+    return { sd_model_checkpoint: this.models()[0], sd_vae: 'Automatic', samples_format: 'png' };
   }
 
   /** Chooses the model: there is one. Everything else is ignored. */
@@ -47,9 +48,9 @@ export class SettingsController {
   @ApiOkResponse({ type: EmptyReply, description: 'It is the model' })
   @ApiErrors('invalid_request', 'request_timeout', 'cancelled', 'payload_too_large')
   setOptions(@Body() { sd_model_checkpoint: chosen }: WebUiOptions): EmptyReply {
-    const { model } = this.capabilities;
-    if (chosen === undefined || chosen === model) return {};
-    const sentence = `Expected ${JSON.stringify(model)}, the one model there is, for sd_model_checkpoint but received ${describeValue(chosen)}`;
+    const models = this.models();
+    if (chosen === undefined || models.includes(chosen)) return {};
+    const sentence = `Expected ${models.join(' or ')}, the model there is, for sd_model_checkpoint but received ${describeValue(chosen)}`;
     throw new ServiceError('invalid_request', sentence, 'sd_model_checkpoint');
   }
 
@@ -59,9 +60,10 @@ export class SettingsController {
   @ApiOkResponse({ type: [WebUiModel], description: 'The model' })
   @ApiErrors()
   listWebUiModels(): WebUiModel[] {
-    const { model } = this.capabilities;
-    const names = { title: model, model_name: model, filename: model };
-    return [{ ...names, hash: null, sha256: null, config: null }];
+    return this.models().map((model) => {
+      const names = { title: model, model_name: model, filename: model };
+      return { ...names, hash: null, sha256: null, config: null };
+    });
   }
 
   /** The samplers, by the names that they have there. */
@@ -123,5 +125,9 @@ export class SettingsController {
   @ApiErrors()
   listVaes(): WebUiVae[] {
     return [];
+  }
+
+  private models(): readonly string[] {
+    return modelNames(this.capabilities, this.config);
   }
 }
