@@ -7,12 +7,13 @@ import { ImagesController } from './images.controller';
 import { ImagesService } from './images.service';
 import { Drawings } from './drawings';
 import { JobDrafter } from './job.draft';
+import { JobInputs } from './job.inputs';
 import { ReferenceFetcher } from './reference.fetcher';
 
 @Module({
   imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController],
-  providers: [Drawings, ImagesService, JobDrafter, ReferenceFetcher],
+  providers: [Drawings, ImagesService, JobDrafter, JobInputs, ReferenceFetcher],
   exports: [Drawings],
 })
 export class ImagesModule {}
