@@ -6,6 +6,7 @@ import { key } from '../support/keys';
 import { python } from '../support/python';
 import { FEW_PICTURES, Service } from '../support/service';
 
+const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
 /** The cheapest picture. */
 const SMALL = { width: 64, height: 64, steps: 1, cfg_scale: 1, seed: 7 };
 
@@ -52,14 +53,16 @@ import json, sys
 from huggingface_hub import InferenceClient
 client = InferenceClient(sys.argv[1], token=sys.argv[2])
 picture = client.text_to_image("a fox", width=64, height=64, num_inference_steps=1, guidance_scale=1, seed=7)
+edited = client.image_to_image(open(sys.argv[3], "rb").read(), prompt="a fox",
+    num_inference_steps=1, guidance_scale=1, target_size={"width": 64, "height": 64})
 try:
     client.text_to_image("a fox", width=100, height=100)
 except Exception as error:
     refusal = f"{error.response.status_code} {error}"
-print(json.dumps({"size": picture.size, "mode": picture.mode, "refusal": refusal}))
+print(json.dumps({"size": picture.size, "edited": edited.size, "mode": picture.mode, "refusal": refusal}))
 `;
-    expect(JSON.parse(client(script, service.url, ann.secret))).toEqual({
-      ...{ size: [64, 64], mode: 'RGB' },
+    expect(JSON.parse(client(script, service.url, ann.secret, PANDA))).toEqual({
+      ...{ size: [64, 64], edited: [64, 64], mode: 'RGB' },
       refusal: expect.stringMatching(/^400 /) as string,
     });
   });

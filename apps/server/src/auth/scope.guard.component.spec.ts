@@ -97,6 +97,7 @@ describe(ScopeGuard.name, () => {
         'get /sdapi/v1/sd-vae read',
         'get /sdapi/v1/upscalers read',
         'post / draw',
+        'post /sdapi/v1/img2img draw',
         'post /sdapi/v1/interrupt draw',
         'post /sdapi/v1/options draw',
         'post /sdapi/v1/txt2img draw',

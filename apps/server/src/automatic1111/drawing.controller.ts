@@ -8,13 +8,14 @@ import { ApiErrors } from '../errors/api.errors.dto';
 import { DRAWING_ERRORS } from '../errors/error.groups';
 import { TakesJson } from '../http/json.body';
 import { Drawings } from '../images/drawings';
+import { TakesPictureJson } from '../images/picture.json';
 import { PictureContext, type RequestContext } from '../images/request.context';
 import { JobPresenter } from '../jobs/job.presenter';
 import { CurrentJobs } from './current.jobs';
-import { DrawingReply, EmptyReply, Txt2ImgRequest, WebUiProgressReply } from './drawing.dto';
+import { DrawingReply, EmptyReply, Img2ImgRequest, Txt2ImgRequest, WebUiProgressReply } from './drawing.dto';
 import { timestamp, toReply } from './drawing.reply';
 import { modelNames } from './model.names';
-import { toGeneration } from './translation';
+import { toEdit, toGeneration } from './translation';
 
 @ApiTags('automatic1111')
 @Controller('sdapi/v1')
@@ -39,12 +40,22 @@ export class DrawingController {
     @Body() request: Txt2ImgRequest,
     @PictureContext() call: RequestContext,
   ): Promise<DrawingReply> {
-    const body = toGeneration(request, defaultSize(this.config));
-    const drawing = await this.current.run(call.account, (onJob) =>
-      this.drawings.draw(body, { ...call, onJob }),
-    );
-    const [model] = modelNames(this.capabilities, this.config);
-    return toReply(drawing, request, model);
+    return this.draw(toGeneration(request, defaultSize(this.config)), request, call);
+  }
+
+  /** Pictures from a prompt and a picture. Other fields of that server are ignored. */
+  @Post('img2img')
+  @HttpCode(200)
+  @RequireScope('draw')
+  @TakesPictureJson()
+  @ApiOkResponse({ type: DrawingReply, description: 'The pictures' })
+  @ApiErrors(...DRAWING_ERRORS)
+  async img2img(
+    @Body() request: Img2ImgRequest,
+    @PictureContext() call: RequestContext,
+  ): Promise<DrawingReply> {
+    const body = toEdit(request, defaultSize(this.config));
+    return this.draw(body, Object.assign(request, { init_images: undefined, mask: undefined }), call);
   }
 
   /** How far the caller's oldest request to these routes is, at this process. */
@@ -77,10 +88,18 @@ export class DrawingController {
   @HttpCode(200)
   @RequireScope('draw')
   @ApiOkResponse({ type: EmptyReply, description: 'Nothing of it is drawn any more' })
-  @ApiErrors('storage_unavailable')
+  @ApiErrors('job_not_found', 'storage_unavailable')
   async interrupt(@PictureContext() { account }: RequestContext): Promise<EmptyReply> {
     const { id } = this.current.of(account);
     if (id !== undefined) await this.jobs.cancel(id);
     return {};
+  }
+
+  private async draw(body: object, request: Txt2ImgRequest, call: RequestContext): Promise<DrawingReply> {
+    const drawing = await this.current.run(call.account, (onJob) =>
+      this.drawings.draw(body, { ...call, onJob }),
+    );
+    const [model] = modelNames(this.capabilities, this.config);
+    return toReply(drawing, request, model);
   }
 }

@@ -3,13 +3,14 @@ import { IsBoolean, IsString } from 'class-validator';
 import {
   DEFAULT_GUIDANCE_SCALE,
   DEFAULT_STEPS,
+  DEFAULT_STRENGTH,
   MAX_BATCH,
   MAX_GUIDANCE_SCALE,
   MAX_SIDE,
   MAX_STEPS,
 } from '@app/models/family';
 import { MAX_SEED } from '../images/images.dto';
-import { Decimal, NegativePrompt, Optional, Prompt, Whole } from '../validation/fields';
+import { Decimal, ListOf, NegativePrompt, Optional, Prompt, Whole } from '../validation/fields';
 import { IgnoresUnknown } from '../validation/unknown.fields';
 
 const Side = () => Whole(1, MAX_SIDE, { example: 1024 });
@@ -84,6 +85,28 @@ export class Txt2ImgRequest {
   @IsBoolean({ message: 'true or false' })
   @ApiPropertyOptional({ default: true })
   readonly send_images?: boolean;
+}
+
+@IgnoresUnknown()
+export class Img2ImgRequest extends Txt2ImgRequest {
+  /**
+   * The picture to begin from: base64, a data URL, or an http or https address. It is scaled and cut around its middle to
+   * `width` and `height`; those left out, the result has its proportions.
+   */
+  @ListOf(1, 'a list of one picture')
+  @IsString({ each: true, message: 'a list of one picture' })
+  @ApiProperty({ type: [String], minItems: 1, maxItems: 1 })
+  readonly init_images!: string[];
+
+  /** How much of it is changed: 0 hardly anything, 1 all. */
+  @Optional()
+  @Decimal(0, 1, { default: DEFAULT_STRENGTH })
+  readonly denoising_strength?: number;
+
+  /** What is white in this picture of the same proportions is painted anew; the rest stays as it is. */
+  @Optional()
+  @IsString({ message: 'a picture' })
+  readonly mask?: string;
 }
 
 export class DrawingReply {

@@ -1,7 +1,9 @@
 import type { Size } from '@app/config';
 import { SIZE_STEP } from '@app/models/family';
 import { readLoraTags } from '../images/lora.tags';
-import type { Txt2ImgRequest } from './drawing.dto';
+import { DEFAULT_STRENGTH } from '@app/models/family';
+import { toInput } from '../images/picture.input';
+import type { Img2ImgRequest, Txt2ImgRequest } from './drawing.dto';
 
 /** The body of `POST /v1/images/generations` that means the same. `size`: what is drawn when a request does not say. */
 export function toGeneration(request: Txt2ImgRequest, size: Size): object {
@@ -19,6 +21,21 @@ export function toGeneration(request: Txt2ImgRequest, size: Size): object {
     sampler: request.sampler_name || request.sampler_index || undefined,
     scheduler: isAutomatic(scheduler) ? undefined : scheduler,
     n: count,
+  };
+}
+
+/** The same with a picture to begin from. Without sides the result has its proportions. */
+export function toEdit(request: Img2ImgRequest, size: Size): object {
+  const {
+    init_images: [image],
+    mask,
+    denoising_strength: strength = DEFAULT_STRENGTH,
+  } = request;
+  const given = request.width !== undefined || request.height !== undefined;
+  return {
+    ...toGeneration(request, size),
+    ...(!given && { size: undefined }),
+    ...{ image: toInput(image ?? ''), strength, mask: mask && toInput(mask) },
   };
 }
 

@@ -40,6 +40,19 @@ describe(InferenceController.name, () => {
     expect(api.pipeline.requests).toMatchObject([{ width: 64, height: 128, clipSkip: 1 }]);
   });
 
+  it('should begin from a picture where the prompt is a parameter', async () => {
+    const create = { width: 128, height: 64, channels: 3 as const, background: '#ff0000' };
+    const inputs = (await sharp({ create }).png().toBuffer()).toString('base64');
+    const parameters = { prompt: 'a fox', target_size: { width: 64, height: 64 }, guidance_scale: 2 };
+    await infer({ inputs, parameters }).expect(200);
+    await infer({ inputs, parameters: { prompt: 'a fox', strength: 0.3 } }).expect(200);
+    const [sized, own] = api.pipeline.requests;
+    expect(sized).toMatchObject({ prompt: 'a fox', width: 64, height: 64, guidanceScale: 2 });
+    expect([...sized.image!.pixels.subarray(0, 3)]).toEqual([255, 0, 0]);
+    expect(own.width / own.height).toBe(2);
+    expect(own.image?.strength).toBe(0.3);
+  });
+
   it.each([
     [{}, 'inputs', /text for inputs but received nothing$/],
     [{ inputs: ' ' }, 'prompt', /1 to 2000/],

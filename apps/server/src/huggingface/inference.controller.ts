@@ -5,8 +5,8 @@ import { Config, defaultSize } from '@app/config';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { DRAWING_ERRORS } from '../errors/error.groups';
-import { TakesJson } from '../http/json.body';
 import { Drawings } from '../images/drawings';
+import { TakesPictureJson } from '../images/picture.json';
 import { PictureContext, type RequestContext } from '../images/request.context';
 import { InferenceRequest } from './inference.dto';
 import { toGeneration } from './inference.translation';
@@ -20,12 +20,12 @@ export class InferenceController {
     private readonly drawings: Drawings,
   ) {}
 
-  /** A picture from a prompt, as its bytes: `text_to_image` of Hugging Face's InferenceClient. */
+  /** A picture as its bytes: `text_to_image` and `image_to_image` of Hugging Face's InferenceClient. */
   @Post()
   @HttpCode(200)
   @RequireScope('draw')
-  @TakesJson()
-  @ApiProduces('image/png')
+  @TakesPictureJson()
+  @ApiProduces('image/png', 'image/jpeg', 'image/webp')
   @ApiOkResponse({ schema: { type: 'string', format: 'binary' }, description: 'The picture' })
   @ApiErrors(...DRAWING_ERRORS)
   async infer(
@@ -33,10 +33,9 @@ export class InferenceController {
     @PictureContext() call: RequestContext,
     @Res({ passthrough: true }) response: Response,
   ): Promise<StreamableFile> {
-    const { result, pictures } = await this.drawings.draw(
-      toGeneration(request, defaultSize(this.config)),
-      call,
-    );
+    const body = toGeneration(request, defaultSize(this.config));
+    Object.assign(request, { inputs: undefined }); // the wait may be long, and a picture large
+    const { result, pictures } = await this.drawings.draw(body, call);
     response.type(result.key.replace(/.*\./, ''));
     return new StreamableFile(pictures[0], { length: pictures[0].length });
   }

@@ -5,13 +5,13 @@ import { IgnoresUnknown } from '../validation/unknown.fields';
 
 @IgnoresUnknown()
 export class InferenceRequest {
-  /** The prompt. */
+  /** The prompt; with `parameters.prompt` the picture to begin from, in base64. */
   @IsString({ message: 'text' })
   @ApiProperty({ example: 'a lighthouse on a cliff, watercolour' })
   readonly inputs!: string;
 
   /**
-   * `width` and `height`, `scheduler` (the sampler, by its class in diffusers), and every option of
+   * `prompt`, where `inputs` is a picture; `width` and `height`, or both as `target_size`; `scheduler` (the sampler, by its class in diffusers), and every option of
    * `POST /v1/images/generations` by its own name: `negative_prompt`, `num_inference_steps`, `guidance_scale`, `seed` and others.
    */
   @Optional()

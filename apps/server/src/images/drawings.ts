@@ -33,6 +33,8 @@ export class Drawings {
       type: 'body',
       metatype: GenerationRequest,
     })) as GenerationRequest;
+    // The wait may be long, and pictures that came with the request large.
+    Object.assign(request, { image: undefined, mask: undefined });
     const { job } = await this.images.generations(options, { ...call, prefer: { respondAsync: false } });
     if (!job.result) throw new ServiceError(job.error!.code, job.error!.message, job.error!.param);
     const pictures = await Promise.all(picturesOf(job.result).map(({ key }) => this.read(key)));
