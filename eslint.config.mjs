@@ -19,6 +19,7 @@ const SERVER_FLOORS = [
   ['jobs'],
   ['webhooks'],
   ['images'],
+  ['automatic1111', 'huggingface'],
 ];
 /** @type {(...patterns: [names: RegExp, message: string][]) => import('eslint').Linter.RulesRecord} */
 const forbid = (...patterns) => ({

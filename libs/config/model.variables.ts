@@ -56,6 +56,13 @@ export class ModelVariables extends ServiceVariables {
   @IsOptional()
   LORA_DIR?: string;
 
+  /**
+   * true: `<lora:NAME:0.8>` in a prompt applies the LoRA, as other programs have it. false: such a tag is read as words, and
+   * the caller is told of the field `loras`.
+   */
+  @Flag()
+  LORA_TAGS = false;
+
   /** true: a LoRA of which only a part fits the model is an error, not a warning. */
   @Flag()
   LORA_STRICT = false;
@@ -91,6 +98,10 @@ export class ModelVariables extends ServiceVariables {
   /** Largest picture, width times height. */
   @Whole(4096, 16_777_216) // the smallest square, 64x64, to the largest, 4096x4096
   MAX_PIXELS = 2_097_152;
+
+  /** Most pictures of one request (`n`). Drawn one after the other: they take the time of as many, and the memory of one. */
+  @Whole(1, 16) // MAX_BATCH
+  MAX_IMAGES = 4;
 
   /** What memory draws; `{prompt}` stands for the request's prompt. */
   @Matches(/\{prompt\}/, { message: 'MEMORY_PROMPT_TEMPLATE must hold {prompt}' })

@@ -1,5 +1,4 @@
 import { EventEmitter, once } from 'node:events';
-import { basename } from 'node:path';
 import {
   Injectable,
   Optional,
@@ -8,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { Config, type Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
-import { ModelsService, TerminalProgress } from '@app/models';
+import { ModelsService, TerminalProgress, wantedModel } from '@app/models';
 import { CardShare } from './card.share';
 import type { EngineSetup } from './engine.setup';
 import { EngineChoice } from './engine.choice';
@@ -107,7 +106,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     const { state, percent, reason, device } = best(engines);
     return {
       ...{ state, percent, reason, device },
-      model: this.model.files?.name ?? this.wantedModel(),
+      model: this.model.files?.name ?? wantedModel(this.config),
       engines,
       everReady: this.supervisors.some(({ everReady }) => everReady),
     };
@@ -204,11 +203,6 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   /** Before the model is found; a file is named without its folder, which callers must not see. */
-  private wantedModel(): string {
-    const { MODEL_FILE, MODEL_PATH } = this.config;
-    if (MODEL_FILE) return basename(MODEL_FILE);
-    return /^[./~]/.test(MODEL_PATH) ? basename(MODEL_PATH) : MODEL_PATH;
-  }
 }
 
 /** One engine a device; without ENGINE_DEVICES as many as ENGINE_PROCESSES, which share the processors. */

@@ -3,10 +3,12 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { LoggerModule } from 'nestjs-pino';
 import { ConfigModule, type Config } from '@app/config';
 import { JobsModule } from '@app/jobs';
+import { Automatic1111Module } from './automatic1111/automatic1111.module';
 import { AuthModule } from './auth/auth.module';
 import { ErrorFilter } from './errors/error.filter';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
+import { HuggingFaceModule } from './huggingface/huggingface.module';
 import { ImagesModule } from './images/images.module';
 import { JobRoutesModule } from './jobs/job.routes.module';
 import { logging } from './logging';
@@ -19,7 +21,16 @@ import { WebhooksModule } from './webhooks/webhooks.module';
 import { WelcomeController } from './welcome.controller';
 
 /** What takes requests; a worker has none of it. */
-const ROUTES = [ImagesModule, JobRoutesModule, LorasModule, ResultsModule, UsersModule, WebhooksModule];
+const ROUTES = [
+  Automatic1111Module,
+  HuggingFaceModule,
+  ImagesModule,
+  JobRoutesModule,
+  LorasModule,
+  ResultsModule,
+  UsersModule,
+  WebhooksModule,
+];
 
 @Module({})
 export class AppModule {

@@ -1,4 +1,4 @@
-import { NestFactory } from '@nestjs/core';
+import { HttpAdapterHost, NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { Logger } from 'nestjs-pino';
@@ -16,6 +16,7 @@ import { lastReplies } from './http/last.replies';
 import { BoundedAdapter } from './http/http.server';
 import { requireHost } from './http/client.errors';
 import { mergeSlashes } from './http/merged.slashes';
+import { answerOptions } from './http/options';
 import { ownNames } from './http/own.names';
 import { Refusals } from './http/refusals';
 import { stalledReplies } from './http/stalled.replies';
@@ -72,6 +73,7 @@ export function setUp(app: NestExpressApplication): void {
   );
   // Before anything that asks who calls: a preflight carries no key.
   if (isCross) app.enableCors(cors(config));
+  else app.use(answerOptions(app.get(HttpAdapterHost)));
   if (config.ROLE !== 'worker') {
     authenticate(app);
     app.use(callerBounds(config, refusals, callerOf));

@@ -10,6 +10,7 @@ const OPEN = /^\/(?:(?:docs|health)(?:\/.*)?|openapi\.(?:json|yaml)|metrics\/?)?
 /** Where a signature lets in. */
 const SIGNED = /^\/(?:images\/|v1\/jobs\/[^/?]+\/events\/?\?(?:.*&)?signature=)/i;
 const BEARER = /^Bearer +(\S+) *$/i;
+const BASIC = /^Basic +([A-Za-z0-9+/]+=*) *$/i;
 
 /**
  * Who may come in: known keys, at a bounded rate. Nothing of a stranger's body is
@@ -26,11 +27,20 @@ export function authenticate(app: NestExpressApplication): void {
 const identify =
   (ring: KeyRing): RequestHandler =>
   (request, _response, next) => {
-    const [, key] = BEARER.exec(request.headers.authorization ?? '') ?? [];
+    const key = keyIn(request.headers.authorization ?? '');
     const access = key === undefined ? undefined : ring.find(key);
     if (access) grant(request, access);
     next();
   };
+
+/** Front ends that know user names and passwords alone send the key as the password, under any name. */
+function keyIn(authorization: string): string | undefined {
+  const [, bearer] = BEARER.exec(authorization) ?? [];
+  const [, basic] = BASIC.exec(authorization) ?? [];
+  if (basic === undefined) return bearer;
+  const pair = Buffer.from(basic, 'base64').toString();
+  return pair.slice(pair.indexOf(':') + 1);
+}
 
 const authorise: RequestHandler = (request, _response, next) => {
   if (apiKeyOf(request) || OPEN.test(request.path) || mayBeSigned(request)) return next();

@@ -25,6 +25,9 @@ const without = Object.fromEntries(
 );
 const all = key('all', SCOPES);
 
+const basic = (name: string, password: string) =>
+  `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
+
 interface Operation {
   readonly security?: readonly object[];
   readonly 'x-scope'?: Scope;
@@ -84,6 +87,20 @@ describe(ScopeGuard.name, () => {
         'get /images/x key',
         'delete /images/x draw',
         'get /metrics open',
+        'get /sdapi/v1/latent-upscale-modes read',
+        'get /sdapi/v1/loras read',
+        'get /sdapi/v1/options read',
+        'get /sdapi/v1/progress read',
+        'get /sdapi/v1/samplers read',
+        'get /sdapi/v1/schedulers read',
+        'get /sdapi/v1/sd-models read',
+        'get /sdapi/v1/sd-vae read',
+        'get /sdapi/v1/upscalers read',
+        'post / draw',
+        'post /sdapi/v1/img2img draw',
+        'post /sdapi/v1/interrupt draw',
+        'post /sdapi/v1/options draw',
+        'post /sdapi/v1/txt2img draw',
         'get /v1/jobs read',
         'get /v1/jobs/x read',
         'delete /v1/jobs/x draw',
@@ -150,6 +167,9 @@ describe(ScopeGuard.name, () => {
     'Bearer wrong',
     `Bearer ${all.entry.sha256}`,
     `Basic ${all.secret}`,
+    basic('ann', 'wrong'),
+    basic(all.secret, 'x'),
+    basic('ann', `${all.secret}:x`),
     all.secret,
     `Bearer ${all.secret} x`,
     `Bearer ${all.secret},Bearer x`,
@@ -166,6 +186,23 @@ describe(ScopeGuard.name, () => {
       .get('/v1/jobs')
       .set({ authorization: `bearer  ${all.secret}` })
       .expect(200);
+  });
+
+  it.each([
+    basic('', all.secret),
+    basic('ann', all.secret),
+    basic('ann', all.secret).replace('Basic', 'basic'),
+  ])('should take a key that is the password of %s', async (authorization) => {
+    await http(api.url).get('/v1/jobs').set({ authorization }).expect(200);
+  });
+
+  it('should know a key that is a password by its scopes, and by its user', async () => {
+    const { secret } = without.draw;
+    const reply = await http(api.url)
+      .post('/v1/images/generations')
+      .set({ authorization: basic('ann', secret) })
+      .send({ prompt: 'x' });
+    expect(reply.body).toMatchObject({ error: { code: 'forbidden' } });
   });
 
   it('should refuse a key without the scope, and name it', async () => {

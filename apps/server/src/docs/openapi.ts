@@ -4,6 +4,7 @@ import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swag
 import { Config, hasKeys } from '@app/config';
 import { SCOPES } from '../auth/api.key';
 import { KEY_SCHEME } from '../auth/scope.decorators';
+import { isTolerantSchema } from '../validation/unknown.fields';
 import { aboutService } from './service.version';
 import { toOpenApi31 } from './openapi.31';
 import { describeHeaders } from './response.headers';
@@ -12,7 +13,8 @@ type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 const ABOUT_KEYS =
   `A key of the service. It has some of the scopes ${SCOPES.join(', ')}; \`x-scope\` of a route is the one that it needs. ` +
-  "A key may be bound to a user: for it, everything that is not that user's does not exist.";
+  "A key may be bound to a user: for it, everything that is not that user's does not exist. " +
+  'It may come as the password of HTTP Basic too, under any name.';
 
 /** The API document; its texts are the comments of controllers and DTOs. */
 export function describeApi(app: INestApplication): OpenAPIObject {
@@ -38,6 +40,11 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .addTag('jobs', 'Requests on their way to a picture: followed, listed, cancelled')
     .addTag('users', 'Avatars and photos to draw from')
     .addTag('models', 'What can be asked for')
+    .addTag(
+      'automatic1111',
+      "For front ends of AUTOMATIC1111's web UI: a translation of its routes into those above",
+    )
+    .addTag('huggingface', "For Hugging Face's InferenceClient: likewise")
     .addTag('service', 'What this is')
     .addTag('health', 'For probes and load balancers');
   const scheme = { type: 'http', scheme: 'bearer', description: ABOUT_KEYS } as const;
@@ -71,14 +78,14 @@ function forgetKeys(operation: Operation): void {
   delete operation.responses['403'];
 }
 
-/** The validation refuses fields that it does not know (RequestPipe); a class cannot tell the document. */
+/** The validation refuses fields that it does not know, or passes over them (RequestPipe); a class cannot tell the document. */
 function closeRequests({ paths, components }: OpenAPIObject): void {
   const schemas = components?.schemas ?? {};
   const close = (part: unknown): void => {
     for (const [, name] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
       const schema = schemas[name];
-      if ('$ref' in schema || schema.additionalProperties === false) continue;
-      schema.additionalProperties = false;
+      if ('$ref' in schema || schema.additionalProperties !== undefined) continue;
+      schema.additionalProperties = isTolerantSchema(name);
       close(schema);
     }
   };

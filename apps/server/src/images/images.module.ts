@@ -5,12 +5,15 @@ import { UsersModule } from '../users/users.module';
 import { WebhooksModule } from '../webhooks/webhooks.module';
 import { ImagesController } from './images.controller';
 import { ImagesService } from './images.service';
+import { Drawings } from './drawings';
 import { JobDrafter } from './job.draft';
+import { JobInputs } from './job.inputs';
 import { ReferenceFetcher } from './reference.fetcher';
 
 @Module({
   imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController],
-  providers: [ImagesService, JobDrafter, ReferenceFetcher],
+  providers: [Drawings, ImagesService, JobDrafter, JobInputs, ReferenceFetcher],
+  exports: [Drawings],
 })
 export class ImagesModule {}

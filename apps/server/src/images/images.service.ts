@@ -2,14 +2,16 @@ import { createHash } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
-import { isFinished, Jobs, resultGone, type JobRecord } from '@app/jobs';
+import { isFinished, Jobs, keysOf, resultGone, type JobRecord } from '@app/jobs';
 import { DiskSpace, Storage } from '@app/storage';
 import { assertOwn } from '../auth/api.key';
 import { OpenRequests } from '../http/open.requests';
 import { isUserId } from '../validation/fields';
 import { WebhookAddress } from '../webhooks/webhook.address';
-import { JobDrafter, type PictureIntent } from './job.draft';
+import { JobDrafter } from './job.draft';
+import type { PictureIntent } from './picture.intent';
 import type { GenerationRequest, MemoryRequest, PictureOptions, SubjectRequest } from './images.dto';
+import { applyLoraTags } from './lora.tags';
 import type { RequestContext } from './request.context';
 
 /** What became of a picture request until the caller wanted to know. */
@@ -38,7 +40,8 @@ export class ImagesService {
     private readonly drain: Drain,
   ) {}
 
-  memory(request: MemoryRequest, call: RequestContext): Promise<PictureOutcome> {
+  async memory(body: MemoryRequest, call: RequestContext): Promise<PictureOutcome> {
+    const request = await this.read(body);
     // A function: in a plain replacement text "$&" of the prompt would mean something.
     const prompt = this.config.MEMORY_PROMPT_TEMPLATE.replaceAll('{prompt}', () => request.prompt);
     const userId = request.user_id;
@@ -51,13 +54,18 @@ export class ImagesService {
     return this.make(request, { route: 'subject', userId, prompt, reference: { of: 'photo', userId } }, call);
   }
 
-  generations(request: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {
+  async generations(body: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {
+    const request = await this.read(body);
     const { prompt, user, reference_image_url: url } = request;
     assertOwn(call.apiKey, user, 'user');
     // The picture of a key that is bound to a user is that user's; else that of `user`, if this can be one.
     const userId = call.apiKey?.userId ?? (isUserId(user) ? user : undefined);
-    const reference = url === undefined ? undefined : { url, turn: turn(call, user, url) };
+    const reference = url === undefined ? undefined : { url };
     return this.make(request, { route: 'generations', userId, prompt, user, reference }, call);
+  }
+
+  private async read<T extends GenerationRequest | MemoryRequest>(request: T): Promise<T> {
+    return this.config.LORA_TAGS ? applyLoraTags(request) : request;
   }
 
   private async make(
@@ -72,6 +80,10 @@ export class ImagesService {
     this.drain.draining.throwIfAborted();
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
+      call.onJob?.(job);
+      // The wait may be long, and pictures that came with the request large.
+      Object.assign(options, { image: undefined, mask: undefined });
+      call.forgetBody();
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };
       const finished = await this.wait(job, timeout, call, signal);
       return { job: finished, replayed, ...(seconds !== undefined && { preference: `wait=${seconds}` }) };
@@ -117,11 +129,14 @@ export class ImagesService {
     }
   }
 
-  /** RESULT_TTL, or somebody in the bucket, may have deleted the image of a job that is still known. */
-  private async assertKept({ result }: JobRecord): Promise<void> {
-    const image = result && (await this.storage.open(result.key));
-    image?.body.destroy();
-    if (result && !image) throw resultGone();
+  /** RESULT_TTL, a caller, or somebody in the bucket may have deleted an image of a job that is still known. */
+  private async assertKept({ result, picture }: JobRecord): Promise<void> {
+    if (!result) return;
+    for (const key of keysOf(picture)) {
+      const image = await this.storage.open(key);
+      image?.body.destroy();
+      if (!image) throw resultGone();
+    }
   }
 
   private logPrompts({ id, picture }: JobRecord): void {
@@ -161,13 +176,6 @@ export class ImagesService {
 /** Whoever does not say for whom it is, is one caller of its account. */
 const unnamed = ({ apiKey }: RequestContext): string => (apiKey ? `key:${apiKey.name}` : '');
 
-/** Whose turn it is to fetch a picture: the account's, in it the user's, and of this one host. */
-const turn = ({ account }: RequestContext, user: string | undefined, url: string): string[] => [
-  account,
-  ...(user === undefined ? [] : [user]),
-  URL.canParse(url) ? new URL(url).hostname : '',
-];
-
 /** Seconds that the caller waits at most: 0 not at all, undefined as long as it takes. */
 function patience({ prefer }: RequestContext, longest: number): number | undefined {
   if (prefer.wait !== undefined) return Math.min(prefer.wait, longest);
@@ -181,6 +189,11 @@ function fingerprint(route: string, options: PictureOptions): string {
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value;
   return createHash('sha256')
-    .update(`${route}\n${JSON.stringify(options, sorted)}`)
+    .update(
+      `${route}\n${JSON.stringify({ ...options, image: hash(options.image), mask: hash(options.mask) }, sorted)}`,
+    )
     .digest('hex');
 }
+
+const hash = (picture?: string | Buffer): string | undefined =>
+  picture === undefined ? undefined : createHash('sha256').update(picture).digest('hex');

@@ -1,6 +1,13 @@
-import { Injectable, ValidationPipe, type ArgumentMetadata, type ValidationError } from '@nestjs/common';
+import {
+  Injectable,
+  ValidationPipe,
+  type ArgumentMetadata,
+  type ValidationError,
+  type ValidationPipeOptions,
+} from '@nestjs/common';
 import { ServiceError } from '@app/errors';
 import { describeValue } from './describe.value';
+import { ignoresUnknown } from './unknown.fields';
 
 /** The validator descends into everything: a few kilobytes of brackets would overflow the stack. */
 const MAX_DEPTH = 8;
@@ -27,16 +34,19 @@ function unsafeField(value: unknown): string | undefined {
   return undefined;
 }
 
+const RULES: ValidationPipeOptions = {
+  whitelist: true,
+  transform: true, // to the class; never "50" to 50
+  exceptionFactory: toServiceError,
+};
+
 /** Bodies and parameters -> DTOs; the first field that breaks its rule becomes `invalid_request`. */
 @Injectable()
 export class RequestPipe extends ValidationPipe {
+  private readonly tolerant = new ValidationPipe(RULES);
+
   constructor() {
-    super({
-      whitelist: true,
-      forbidNonWhitelisted: true,
-      transform: true, // to the class; never "50" to 50
-      exceptionFactory: toServiceError,
-    });
+    super({ ...RULES, forbidNonWhitelisted: true });
   }
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
@@ -53,6 +63,7 @@ export class RequestPipe extends ValidationPipe {
     }
     const unsafe = isDto || metadata.type === 'query' ? unsafeField(value) : undefined;
     if (unsafe !== undefined) throw unknownError([unsafe]);
+    if (ignoresUnknown(metadata.metatype)) return this.tolerant.transform(value, metadata);
     return super.transform(value, metadata);
   }
 }

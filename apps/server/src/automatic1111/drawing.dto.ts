@@ -1,0 +1,174 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsBoolean, IsString } from 'class-validator';
+import {
+  DEFAULT_GUIDANCE_SCALE,
+  DEFAULT_STEPS,
+  DEFAULT_STRENGTH,
+  MAX_BATCH,
+  MAX_GUIDANCE_SCALE,
+  MAX_SIDE,
+  MAX_STEPS,
+} from '@app/models/family';
+import { MAX_SEED } from '../images/images.dto';
+import { Decimal, ListOf, NegativePrompt, Optional, Prompt, Whole } from '../validation/fields';
+import { IgnoresUnknown } from '../validation/unknown.fields';
+
+const Side = () => Whole(1, MAX_SIDE, { example: 1024 });
+const Count = () => Whole(1, MAX_BATCH, { default: 1 });
+
+/** The fields of that server that say something here. */
+@IgnoresUnknown()
+export class Txt2ImgRequest {
+  /** What to draw. `<lora:NAME:0.8>` applies a LoRA of `GET /sdapi/v1/loras`. */
+  @Prompt({ example: 'a lighthouse on a cliff, watercolour' })
+  readonly prompt!: string;
+
+  /** What the picture should not show. Left out: the service's NEGATIVE_PROMPT. */
+  @Optional()
+  @NegativePrompt({ example: 'blurry, watermark' })
+  readonly negative_prompt?: string;
+
+  /** Sampling steps. */
+  @Optional()
+  @Whole(1, MAX_STEPS, { default: DEFAULT_STEPS })
+  readonly steps?: number;
+
+  /** How closely the picture follows the prompt: `guidance_scale` of the other routes. */
+  @Optional()
+  @Decimal(0, MAX_GUIDANCE_SCALE, { default: DEFAULT_GUIDANCE_SCALE })
+  readonly cfg_scale?: number;
+
+  /** Pixels, made the nearest multiple of 64. Left out: that of the service's DEFAULT_SIZE. */
+  @Optional()
+  @Side()
+  readonly width?: number;
+
+  /** Likewise. */
+  @Optional()
+  @Side()
+  readonly height?: number;
+
+  /** Start of the noise; -1: random, and in the reply's `info`. */
+  @Optional()
+  @Whole(-1, MAX_SEED, { default: -1 })
+  readonly seed?: number;
+
+  /** A sampler of `GET /sdapi/v1/samplers`. Left out: the engine's choice. */
+  @Optional()
+  @IsString({ message: 'text' })
+  @ApiPropertyOptional({ example: 'DPM++ 2M Karras' })
+  readonly sampler_name?: string;
+
+  /** The same by its older name; `sampler_name` wins. */
+  @Optional()
+  @IsString({ message: 'text' })
+  readonly sampler_index?: string;
+
+  /** A scheduler of `GET /sdapi/v1/schedulers`. Left out, or `Automatic`: the engine's choice. */
+  @Optional()
+  @IsString({ message: 'text' })
+  @ApiPropertyOptional({ example: 'Karras' })
+  readonly scheduler?: string;
+
+  /** Pictures. With `n_iter` they are at most the service's MAX_IMAGES. */
+  @Optional()
+  @Count()
+  readonly batch_size?: number;
+
+  /** So many times `batch_size` pictures. */
+  @Optional()
+  @Count()
+  readonly n_iter?: number;
+
+  /** false: the reply has no pictures. They are stored all the same. */
+  @Optional()
+  @IsBoolean({ message: 'true or false' })
+  @ApiPropertyOptional({ default: true })
+  readonly send_images?: boolean;
+}
+
+@IgnoresUnknown()
+export class Img2ImgRequest extends Txt2ImgRequest {
+  /**
+   * The picture to begin from: base64, a data URL, or an http or https address. It is scaled and cut around its middle to
+   * `width` and `height`; those left out, the result has its proportions.
+   */
+  @ListOf(1, 'a list of one picture')
+  @IsString({ each: true, message: 'a list of one picture' })
+  @ApiProperty({ type: [String], minItems: 1, maxItems: 1 })
+  readonly init_images!: string[];
+
+  /** How much of it is changed: 0 hardly anything, 1 all. */
+  @Optional()
+  @Decimal(0, 1, { default: DEFAULT_STRENGTH })
+  readonly denoising_strength?: number;
+
+  /** What is white in this picture of the same proportions is painted anew; the rest stays as it is. */
+  @Optional()
+  @IsString({ message: 'a picture' })
+  readonly mask?: string;
+}
+
+export class DrawingReply {
+  /** The pictures: base64, as they are stored. */
+  readonly images!: string[];
+
+  /** What was asked for, as far as it was understood. */
+  @ApiProperty({ type: 'object', additionalProperties: true })
+  readonly parameters!: object;
+
+  /**
+   * What was made, as JSON in a text: `seed`, `all_seeds`, `width`, `height`, `infotexts` and others.
+   * @example "{\"seed\":42,\"width\":1024,\"height\":1024}"
+   */
+  readonly info!: string;
+}
+
+export class ProgressState {
+  /** Always false: what is interrupted is gone at once. */
+  readonly skipped!: boolean;
+
+  /** Likewise. */
+  readonly interrupted!: boolean;
+
+  /** The id of the job; empty: none. */
+  readonly job!: string;
+
+  /** Requests of this caller that wait for their pictures. */
+  readonly job_count!: number;
+
+  /** When the job was accepted, as `YYYYMMDDhhmmss`; `0`: none. */
+  readonly job_timestamp!: string;
+
+  /** Always 0. */
+  readonly job_no!: number;
+
+  /** Sampling steps done. */
+  readonly sampling_step!: number;
+
+  /** Sampling steps in all. */
+  readonly sampling_steps!: number;
+}
+
+export class WebUiProgressReply {
+  /** 0 to 1, of the caller's oldest request that waits for its pictures. */
+  @ApiProperty({ format: 'double' })
+  readonly progress!: number;
+
+  /** Seconds until it may be done; 0: not known. */
+  @ApiProperty({ format: 'double' })
+  readonly eta_relative!: number;
+
+  /** What it does. */
+  readonly state!: ProgressState;
+
+  /** Always null: `GET /v1/jobs/{id}/events` shows pictures on their way. */
+  @ApiProperty({ type: 'string', nullable: true })
+  readonly current_image!: null;
+
+  /** Always null. */
+  @ApiProperty({ type: 'string', nullable: true })
+  readonly textinfo!: null;
+}
+
+export class EmptyReply {}

@@ -1,0 +1,83 @@
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startApi, type Api } from '../../../../test/support/api';
+import { http } from '../../../../test/support/http';
+import { key } from '../../../../test/support/keys';
+import { SettingsController } from './settings.controller';
+
+const NIGHT = join(__dirname, '../../../../libs/models/demo/loras/night.safetensors');
+
+describe(SettingsController.name, () => {
+  const loras = mkdtempSync(join(tmpdir(), 'loras-'));
+  const ann = key('ann', ['draw', 'read']);
+  const authorization = `Basic ${Buffer.from(`ann:${ann.secret}`).toString('base64')}`;
+  let api: Api;
+  const get = async (what: string) => {
+    const { body } = await http(api.url).get(`/sdapi/v1/${what}`).set({ authorization }).expect(200);
+    return body as unknown;
+  };
+  const choose = (options: object) =>
+    http(api.url).post('/sdapi/v1/options').set({ authorization }).send(options);
+
+  beforeAll(async () => {
+    copyFileSync(NIGHT, join(loras, 'night.safetensors'));
+    api = await startApi({ API_KEYS: JSON.stringify([ann.entry]) });
+    api.pipeline.loraDir = loras;
+  });
+  afterAll(async () => {
+    await api.close();
+    rmSync(loras, { recursive: true });
+  });
+
+  it('should name the model where front ends look for it', async () => {
+    expect(await get('options')).toMatchObject({ sd_model_checkpoint: 'demo' });
+    expect(await get('sd-models')).toMatchObject([{ title: 'demo', model_name: 'demo' }]);
+  });
+
+  it('should let it be chosen, as Open WebUI does with all settings, and no other', async () => {
+    await choose({ ...((await get('options')) as object), CLIP_stop_at_last_layers: 2 }).expect(200, {});
+    await choose({ sd_vae: 'Automatic' }).expect(200, {});
+    const { status, body } = await choose({ sd_model_checkpoint: 'sd_xl.safetensors [31e35c80fc]' });
+    expect({ status, body: body as object }).toMatchObject({
+      status: 400,
+      body: {
+        error: { param: 'sd_model_checkpoint', message: expect.stringContaining('Expected demo, the') },
+      },
+    });
+  });
+
+  it('should list samplers and schedulers by names that requests can have', async () => {
+    const samplers = (await get('samplers')) as { name: string }[];
+    expect(samplers).toContainEqual({
+      name: 'Euler a',
+      aliases: expect.arrayContaining(['euler_a']),
+      options: {},
+    });
+    const schedulers = (await get('schedulers')) as { name: string; label: string }[];
+    expect(schedulers.slice(0, 3)).toMatchObject([
+      { name: 'automatic', label: 'Automatic' },
+      { name: 'discrete' },
+      { name: 'karras', label: 'Karras' },
+    ]);
+    for (const choice of [
+      ...samplers.map(({ name }) => ({ sampler_name: name })),
+      ...schedulers.flatMap(({ name, label }) => [{ scheduler: name }, { scheduler: label }]),
+    ]) {
+      const body = { prompt: 'x', width: 64, height: 64, ...choice };
+      await http(api.url).post('/sdapi/v1/txt2img').set({ authorization }).send(body).expect(200);
+    }
+    expect(new Set(api.pipeline.requests.map(({ sampler }) => sampler)).size).toBe(samplers.length + 1);
+  });
+
+  it('should list the LoRAs', async () => {
+    expect(await get('loras')).toEqual([{ name: 'night', alias: 'night', path: '', metadata: {} }]);
+  });
+
+  it('should answer whatever else SillyTavern asks before it draws', async () => {
+    expect(await get('upscalers')).toMatchObject([{ name: 'None' }]);
+    expect(await get('latent-upscale-modes')).toEqual([]);
+    expect(await get('sd-vae')).toEqual([]);
+    expect(await get('progress')).toMatchObject({ progress: 0, state: { job_count: 0 } });
+  });
+});

@@ -1,0 +1,133 @@
+import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { Config } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { Capabilities } from '@app/jobs';
+import { SAMPLERS, SCHEDULERS } from '@app/models';
+import { RequireScope } from '../auth/scope.decorators';
+import { ApiErrors } from '../errors/api.errors.dto';
+import { TakesJson } from '../http/json.body';
+import { describeValue } from '../validation/describe.value';
+import { EmptyReply } from './drawing.dto';
+import { modelNames } from './model.names';
+import {
+  WebUiLora,
+  WebUiModel,
+  WebUiName,
+  WebUiOptions,
+  WebUiOptionsReply,
+  WebUiSampler,
+  WebUiScheduler,
+  WebUiUpscaler,
+  WebUiVae,
+} from './settings.dto';
+
+/** What front ends look up before they ask for pictures. */
+@ApiTags('automatic1111')
+@Controller('sdapi/v1')
+export class SettingsController {
+  constructor(
+    private readonly config: Config,
+    private readonly capabilities: Capabilities,
+  ) {}
+
+  /** The settings that front ends read. */
+  @Get('options')
+  @RequireScope('read')
+  @ApiOkResponse({ type: WebUiOptionsReply, description: 'The settings' })
+  @ApiErrors()
+  getOptions(): WebUiOptionsReply {
+    return { sd_model_checkpoint: this.models()[0], sd_vae: 'Automatic', samples_format: 'png' };
+  }
+
+  /** Chooses the model: there is one. Everything else is ignored. */
+  @Post('options')
+  @HttpCode(200)
+  @RequireScope('draw')
+  @TakesJson()
+  @ApiOkResponse({ type: EmptyReply, description: 'It is the model' })
+  @ApiErrors('invalid_request', 'request_timeout', 'cancelled', 'payload_too_large')
+  setOptions(@Body() { sd_model_checkpoint: chosen }: WebUiOptions): EmptyReply {
+    const models = this.models();
+    if (chosen === undefined || models.includes(chosen)) return {};
+    const sentence = `Expected ${models.join(' or ')}, the model there is, for sd_model_checkpoint but received ${describeValue(chosen)}`;
+    throw new ServiceError('invalid_request', sentence, 'sd_model_checkpoint');
+  }
+
+  /** The model. */
+  @Get('sd-models')
+  @RequireScope('read')
+  @ApiOkResponse({ type: [WebUiModel], description: 'The model' })
+  @ApiErrors()
+  listWebUiModels(): WebUiModel[] {
+    return this.models().map((model) => {
+      const names = { title: model, model_name: model, filename: model };
+      return { ...names, hash: null, sha256: null, config: null };
+    });
+  }
+
+  /** The samplers, by the names that they have there. */
+  @Get('samplers')
+  @RequireScope('read')
+  @ApiOkResponse({ type: [WebUiSampler], description: 'The samplers' })
+  @ApiErrors()
+  listSamplers(): WebUiSampler[] {
+    return Object.entries(SAMPLERS).map(([own, [name = own, ...others]]) => ({
+      ...{ name, aliases: [own, ...others], options: {} },
+    }));
+  }
+
+  /** The schedulers. */
+  @Get('schedulers')
+  @RequireScope('read')
+  @ApiOkResponse({ type: [WebUiScheduler], description: 'The schedulers' })
+  @ApiErrors()
+  listSchedulers(): WebUiScheduler[] {
+    return Object.entries({ automatic: ['Automatic'], ...SCHEDULERS }).map(
+      ([name, [label = name, ...aliases]]) => ({
+        ...{ name, label, aliases, default_rho: -1, need_inner_model: false },
+      }),
+    );
+  }
+
+  /** The LoRAs that prompts can name; none where they are disabled. */
+  @Get('loras')
+  @RequireScope('read')
+  @ApiOkResponse({ type: [WebUiLora], description: 'The LoRAs' })
+  @ApiErrors('storage_unavailable')
+  async listWebUiLoras(): Promise<WebUiLora[]> {
+    const loras = this.config.ENABLE_LORA ? await this.capabilities.loras() : [];
+    return loras.map(({ name }) => ({ name, alias: name, path: '', metadata: {} }));
+  }
+
+  /** The upscalers: none. */
+  @Get('upscalers')
+  @RequireScope('read')
+  @ApiOkResponse({ type: [WebUiUpscaler], description: 'The upscalers' })
+  @ApiErrors()
+  listUpscalers(): WebUiUpscaler[] {
+    return [{ name: 'None', model_name: null, model_path: null, model_url: null, scale: 1 }];
+  }
+
+  /** Upscalers of latents: none. */
+  @Get('latent-upscale-modes')
+  @RequireScope('read')
+  @ApiOkResponse({ type: [WebUiName], description: 'The upscalers' })
+  @ApiErrors()
+  listLatentUpscaleModes(): WebUiName[] {
+    return [];
+  }
+
+  /** VAEs to choose from: none. */
+  @Get('sd-vae')
+  @RequireScope('read')
+  @ApiOkResponse({ type: [WebUiVae], description: 'The VAEs' })
+  @ApiErrors()
+  listVaes(): WebUiVae[] {
+    return [];
+  }
+
+  private models(): readonly string[] {
+    return modelNames(this.capabilities, this.config);
+  }
+}

@@ -1,0 +1,21 @@
+import type { Size } from '@app/config';
+import { toInput } from '../images/picture.input';
+import type { InferenceRequest } from './inference.dto';
+
+/** The body of `POST /v1/images/generations` that means the same. `size`: what is drawn when a request does not say. */
+export function toGeneration({ inputs, parameters = {} }: InferenceRequest, size: Size): object {
+  const { scheduler: sampler, target_size, prompt, ...others } = parameters;
+  // Whatever they are: the rule of `size` finds out.
+  const sides = { ...others, ...(target_size as object | undefined) } as Partial<
+    Record<'width' | 'height', number | null>
+  >;
+  const { width, height, ...own } = sides;
+  const given = (width ?? height ?? undefined) !== undefined;
+  return {
+    ...own,
+    ...(given && { size: `${width ?? size.width}x${height ?? size.height}` }),
+    sampler,
+    // With a prompt of their own, inputs are the picture to begin from.
+    ...(prompt === undefined ? { prompt: inputs } : { prompt, image: toInput(inputs) }),
+  };
+}
