@@ -11,6 +11,7 @@ const FIRST_VERSION = 1;
 /** The version since which workers heed a field of a picture that may be absent. */
 const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   clipSkip: 2,
+  cache: 3,
   count: 3,
   imageKey: 3,
   maskKey: 3,

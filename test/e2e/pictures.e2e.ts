@@ -209,6 +209,15 @@ describe('Pictures, from request to file', () => {
       expect(g).toBeGreaterThan(Math.max(r, b) + 30);
     });
 
+    it('should skip steps with a cache, which give the same picture each time', async () => {
+      // Of fewer it skips none.
+      const ask = { prompt: 'a fox on blue', ...SMALL, num_inference_steps: 12 };
+      const plain = await png('/v1/images/generations', ask);
+      const cached = await png('/v1/images/generations', { ...ask, cache: 'spectrum' });
+      expect(cached.equals(plain)).toBe(false);
+      expect((await png('/v1/images/generations', { ...ask, cache: 'spectrum' })).equals(cached)).toBe(true);
+    });
+
     it('should begin from a picture, and paint anew what a mask says and nothing else', async () => {
       const cake = readFileSync(CAKE);
       const dataUrl = (bytes: Buffer) => `data:image/png;base64,${bytes.toString('base64')}`;

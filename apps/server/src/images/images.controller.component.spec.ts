@@ -121,6 +121,7 @@ describe(ImagesController.name, () => {
       'sampler',
       /one of euler, euler_a, .* or diffusers call it, for sampler but received "UniPC"$/,
     ],
+    ['a cache of others', { prompt: 'x', cache: 'teacache' }, 'cache', /one of none, ucache, spectrum for/],
     ['a scheduler of others', { prompt: 'x', scheduler: 'karr' }, 'scheduler', /one of discrete, karras/],
     ['a sampler that is none', { prompt: 'x', sampler: 5 }, 'sampler', /received 5$/],
     ['an odd size', { prompt: 'x', size: '100x100' }, 'size', /multiples of 64/],

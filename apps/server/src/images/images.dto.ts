@@ -20,6 +20,7 @@ import {
   ListOf,
   LoraName,
   NegativePrompt,
+  OneOf,
   Optional,
   PictureInput,
   PictureSize,
@@ -29,8 +30,11 @@ import {
   UserId,
   Whole,
 } from '../validation/fields';
+import { PRESETS } from './presets';
 
 export const MAX_SEED = 4_294_967_295;
+
+export const CACHES = ['none', 'ucache', 'spectrum'] as const;
 
 /** A week. */
 const MAX_DEADLINE = 604_800;
@@ -96,6 +100,22 @@ export class PictureOptions {
   @Optional()
   @SchedulerName()
   readonly scheduler?: string;
+
+  /**
+   * `fast`: with a LoRA for few steps (DMD2, Lightning, Hyper or LCM) that the service has, the sampler, steps and guidance
+   * that it was made for. `balanced`: with a cache. `quality`: as if left out. What the request says itself stays.
+   */
+  @Optional()
+  @OneOf(PRESETS)
+  readonly preset?: (typeof PRESETS)[number];
+
+  /**
+   * Guesses what some steps would compute from those before them: `spectrum` and `ucache` skip about two in five of fifty
+   * steps, and give another picture of the same kind. A few steps leave nothing to skip.
+   */
+  @Optional()
+  @OneOf(CACHES, { default: 'none' })
+  readonly cache?: (typeof CACHES)[number];
 
   /**
    * At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2

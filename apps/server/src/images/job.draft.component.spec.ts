@@ -110,6 +110,29 @@ describe(JobDrafter.name, () => {
     expect([version, picture.sampler, picture.scheduler]).toEqual([3, undefined, 'discrete']);
   });
 
+  it('should leave a picture with a cache to workers that heed it, and no other', async () => {
+    expect(await write({ cache: 'spectrum' })).toMatchObject({ version: 3, picture: { cache: 'spectrum' } });
+    for (const cache of ['none', undefined] as const) {
+      const { version, picture } = await write({ cache });
+      expect([version, picture.cache]).toEqual([1, undefined]);
+    }
+  });
+
+  it('should resolve a preset with the LoRAs that there are, and refuse where those are off', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'loras-'));
+    await writeSafetensors(join(folder, 'lcm-lora.safetensors'), loraLayer('a', 2, 2));
+    pipeline.loraDir = folder;
+    const { picture } = await write({ preset: 'fast', guidance_scale: 1 });
+    expect(picture).toMatchObject({
+      ...{ sampler: 'lcm', steps: 6, guidanceScale: 1 },
+      loras: [{ name: 'lcm-lora', scale: 1 }],
+    });
+    const off = { ENABLE_LORA: 'false' };
+    await expect(write({ preset: 'fast' }, plain, off)).rejects.toMatchObject({ code: 'lora_disabled' });
+    expect((await write({ preset: 'balanced' }, plain, off)).picture.cache).toBe('spectrum');
+    await rm(folder, { recursive: true });
+  });
+
   it('should leave several pictures to workers that make them, and take a share of the queue for each', async () => {
     expect(await write({ size: '1024x1024' })).toMatchObject({ version: 1, cost: 11 });
     expect(await write({ size: '1024x1024', n: 4 })).toMatchObject({

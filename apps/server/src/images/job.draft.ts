@@ -11,12 +11,14 @@ import {
   DEFAULT_MASKED_STRENGTH,
   DEFAULT_STEPS,
   DEFAULT_STRENGTH,
+  MAX_LORAS,
 } from '@app/models/family';
 import { findSampler, findScheduler } from '@app/models';
 import { shrunk, type Turn } from '@app/pictures';
 import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
+import { withPreset } from './presets';
 
 /** Told when a request names a webhook but no events. */
 const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as const;
@@ -59,11 +61,13 @@ export class JobDrafter {
 
   /** Looks everything up, and keeps copies of the pictures that it is made from. */
   async draft(
-    options: PictureOptions,
+    given: PictureOptions,
     intent: PictureIntent,
     caller: string,
     turn: Required<Turn>,
   ): Promise<JobDraft> {
+    const options = await withPreset(given, () => this.capabilities.loras());
+    this.checkLoras(options.loras ?? []);
     const id = randomBytes(12).toString('hex');
     // Before anything of the user is read: a deletion of theirs from now on refuses the job.
     const createdAt = await this.jobs.now();
@@ -86,6 +90,7 @@ export class JobDrafter {
       guidanceScale: options.guidance_scale ?? DEFAULT_GUIDANCE_SCALE,
       clipSkip: options.clip_skip,
       ...samplingOf(options),
+      ...(options.cache !== 'none' && { cache: options.cache }),
       ...(n > 1 && { count: n }),
       seed: options.seed ?? randomInt(MAX_SEED + 2 - n),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
@@ -150,6 +155,10 @@ export class JobDrafter {
     if (loras.length === 0) return;
     if (!this.config.ENABLE_LORA) {
       throw new ServiceError('lora_disabled', 'This service runs without LoRA (ENABLE_LORA)', 'loras');
+    }
+    if (loras.length > MAX_LORAS) {
+      const sentence = `Expected at most ${MAX_LORAS} LoRAs, that of the preset included, but received ${loras.length}`;
+      throw new ServiceError('invalid_request', sentence, 'loras');
     }
     const names = loras.map(({ name }) => name);
     const twice = names.findIndex((name, i) => names.indexOf(name) < i);
