@@ -1,3 +1,4 @@
+import type { Output } from '@app/pictures';
 import type { GenerateRequest } from '@app/pipeline';
 
 export type PictureRoute = 'memory' | 'subject' | 'generations';
@@ -22,6 +23,8 @@ export interface PictureJob extends Omit<GenerateRequest, 'reference' | 'loras'>
   readonly referenceKey?: string;
   /** Where the result goes; made from `id`, so a second run overwrites itself. */
   readonly key: string;
+  /** What the result becomes; absent: a PNG. */
+  readonly output?: Output;
   readonly ipAdapterScale: number;
 }
 

@@ -1,4 +1,5 @@
 export { MAX_PICTURE_BYTES, copyToReference, toAvatarPng, toReference, type Turn } from './decode';
-export { encodePng, encodePreview } from './encode';
+export { encodePicture, encodePng, encodePreview } from './encode';
+export { contentTypeOf, OUTPUT_FORMATS, PNG, type Output, type OutputFormat } from './output';
 export { isPng } from './picture.parts';
 export { shrunk } from './size';

@@ -107,6 +107,25 @@ describe(JobFiles.name, () => {
     expect(stored).toMatchObject({ format: 'png', width: 128, height: 64 });
   });
 
+  it.each(['jpeg', 'webp'] as const)('should store a %s, smaller with less quality', async (format) => {
+    const pixels = Buffer.from(Array.from({ length: 128 * 64 * 3 }, (_, i) => (i * 7919) % 251));
+    const key = `generated/a.${format}`;
+    const put = jest.spyOn(storage, 'put');
+    const stored = async (quality: number) => {
+      const asked = { ...job, key, output: { format, quality } };
+      await files.store(asked, { ...picture, pixels }, clock(), limits);
+      return storage.objects.get(key)!.bytes;
+    };
+    const [best, least] = [await stored(100), await stored(0)];
+    expect(put.mock.lastCall?.[2]).toBe(`image/${format}`);
+    expect(await sharp(best).metadata()).toMatchObject({ format, width: 128, height: 64 });
+    expect(best.length).toBeGreaterThan(2 * least.length);
+    expect((await stored(100)).equals(best)).toBe(true);
+    const back = await sharp(best).raw().toBuffer();
+    const error = back.reduce((sum, value, i) => sum + Math.abs(value - pixels[i]), 0) / pixels.length;
+    expect(error).toBeLessThan(format === 'jpeg' ? 3 : 30);
+  });
+
   it('should tell whole milliseconds of every phase', async () => {
     const { timings } = await files.store(job, picture, clock(), limits);
     expect(Object.keys(timings)).toEqual([

@@ -3,7 +3,7 @@ import { ServiceError } from '@app/errors';
 import { findLora } from '@app/models';
 import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
-import { copyToReference, encodePng, MAX_PICTURE_BYTES } from '@app/pictures';
+import { copyToReference, encodePicture, MAX_PICTURE_BYTES, PNG } from '@app/pictures';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
 import type { PictureJob, PictureResult, Timings } from '../picture.job';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
@@ -26,7 +26,7 @@ export class JobFiles {
   /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
-    const { id, route, userId, key, ...drawn } = picture;
+    const { id, route, userId, key, output, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
     const { loras: named, referenceKey, ipAdapterScale: strength, ...options } = drawn;
     const loras: LoraRequest[] = [];
@@ -43,9 +43,9 @@ export class JobFiles {
     limits: UploadLimits,
   ): Promise<PictureResult> {
     const encoding = performance.now();
-    const png = await encodePng(picture.pixels, picture.width, picture.height);
+    const file = await encodePicture(picture, job.output ?? PNG);
     const storing = performance.now();
-    await this.uploads.put(job.key, png, limits);
+    await this.uploads.put(job.key, file, limits);
     const stored = performance.now();
 
     const { text, image, sampling, decode } = picture.timings;

@@ -26,6 +26,7 @@ import { encodePng, shrunk, toReference, type Turn } from '@app/pictures';
 import { Storage } from '@app/storage';
 import { UserPictures, type UserPicture } from '../users/user.pictures';
 import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
+import { outputOf } from './output.option';
 import { ReferenceFetcher } from './reference.fetcher';
 
 /** What a route adds to the options that all of them share. */
@@ -66,6 +67,7 @@ export class JobDrafter {
   /** Whatever can be refused without looking anywhere. */
   check(options: PictureOptions, { reference }: PictureIntent): void {
     this.size(options.size);
+    outputOf(options);
     if (options.webhook_events && options.webhook_url === undefined) {
       const sentence = 'Expected webhook_url with webhook_events but received nothing';
       throw new ServiceError('invalid_request', sentence, 'webhook_url');
@@ -98,10 +100,12 @@ export class JobDrafter {
     const referenceKey = await this.copyReference(id, intent, turn);
     turn.signal.throwIfAborted();
     const { route, userId, prompt } = intent;
-    const name = userId ? `${userId}/${route}_${id}.png` : `${id}.png`;
+    const output = outputOf(options);
+    const name = `${userId ? `${userId}/${route}_${id}` : id}.${output.format}`;
     const picture = {
       ...{ id, route, userId, prompt, loras, referenceKey },
       key: this.config.S3_GENERATED_PREFIX + name,
+      output: output.format === 'png' ? undefined : output,
       negativePrompt: options.negative_prompt ?? this.config.NEGATIVE_PROMPT,
       ...this.size(options.size),
       steps: options.num_inference_steps ?? DEFAULT_STEPS,

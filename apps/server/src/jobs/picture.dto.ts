@@ -38,9 +38,9 @@ export class Timings implements JobTimings {
   readonly sampling_ms!: number;
   /** The VAE: latents to pixels. */
   readonly decode_ms!: number;
-  /** Pixels to PNG. */
+  /** Pixels to a file. */
   readonly encode_ms!: number;
-  /** Writing the PNG to the storage. */
+  /** Writing it to the storage. */
   readonly store_ms!: number;
   /** All of it. */
   readonly total_ms!: number;
