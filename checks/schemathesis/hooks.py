@@ -25,6 +25,7 @@ KNOWN = json.loads(os.environ["FUZZ_KNOWN"])
 PICTURES = [pathlib.Path(file).read_bytes() for file in KNOWN["files"]]
 
 HELD = {
+    "n": 1,  # MAX_IMAGES may be less than the document allows
     "num_inference_steps": 1,
     "size": "64x64",
     "guidance_scale": 1,  # or the negative prompt would be encoded, too

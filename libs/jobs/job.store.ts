@@ -34,7 +34,11 @@ export interface JobPage {
 }
 
 /** A queued job, and what its duration depends on. */
-export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height' | 'steps'> {
+export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height'> {
+  /** Of all its pictures together, see `samplingSteps`. */
+  readonly steps: number;
+  /** Pictures. */
+  readonly count: number;
   /** With a reference picture, which the engine encodes first. */
   readonly reference: boolean;
 }

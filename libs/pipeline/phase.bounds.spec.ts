@@ -60,6 +60,14 @@ describe(PhaseBounds.name, () => {
     expect(bound('decoding', foxes)).toBe(60_000);
   });
 
+  it('should give the decoding time for each picture of a batch, and a step no more', () => {
+    const picture = { prompt: 'a fox', width: 64, height: 64, steps: 1, guidanceScale: 5, seed: 0 };
+    const batch = { ...picture, count: 4 };
+    expect(sizeOf('decoding', batch)).toBe(4 * sizeOf('decoding', picture));
+    expect(sizeOf('step', batch)).toBe(sizeOf('step', picture));
+    expect(sizeOf('text', batch)).toBe(sizeOf('text', picture));
+  });
+
   it('should give six times as much to the phases of a picture on a CPU', () => {
     bounds.onCpu = true;
     for (const phase of ['text', 'image', 'step', 'decoding'] as const) {

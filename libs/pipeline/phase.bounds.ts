@@ -62,10 +62,12 @@ const units = (phase: WatchedPhase, size: number) => (SCALED.has(phase) ? size :
 
 /** What the phase of such a picture grows with, as PhaseBounds counts it. */
 export function sizeOf(phase: WatchedPhase, picture: GenerateOptions): number {
-  const { prompt, negativePrompt = '', width, height } = picture;
+  const { prompt, negativePrompt = '', width, height, count = 1 } = picture;
   const pieces = textPieces(prompt, negativePrompt);
   if (phase === 'text') return pieces;
-  return phase === 'step' ? stepPixels(width * height, pieces) : width * height;
+  if (phase === 'step') return stepPixels(width * height, pieces);
+  // Pictures of a batch are decoded one after the other.
+  return width * height * (phase === 'decoding' ? count : 1);
 }
 
 function p99(samples: readonly number[]): number {

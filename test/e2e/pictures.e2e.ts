@@ -136,6 +136,31 @@ describe('Pictures, from request to file', () => {
       expect((await ask({ prompt: 'a pizza on green' })).equals(first)).toBe(false);
     });
 
+    it('should draw n pictures, the same as one by one with the seeds that they tell', async () => {
+      const ask = { prompt: 'a fox on blue', ...SMALL };
+      const { reply } = await draw('/v1/images/generations', { ...ask, n: 2 });
+      expect(reply.data.map(({ seed }) => seed)).toEqual([7, 8]);
+      const made = await Promise.all(
+        reply.data.map(async ({ url }) => {
+          const served = await fetch(service.url + new URL(url).pathname);
+          return Buffer.from(await served.arrayBuffer());
+        }),
+      );
+      for (const [i, bytes] of made.entries())
+        expect(bytes.equals(await png('/v1/images/generations', { ...ask, seed: 7 + i }))).toBe(true);
+      expect(made[0].equals(made[1])).toBe(false);
+    });
+
+    it('should sample as asked, whoever named the sampler', async () => {
+      // Of two steps every schedule has the same.
+      const ask = (more: object) =>
+        png('/v1/images/generations', { prompt: 'a fox on blue', ...SMALL, num_inference_steps: 3, ...more });
+      const own = await ask({ sampler: 'dpm++2m', scheduler: 'karras' });
+      expect((await ask({ sampler: 'DPM++ 2M Karras' })).equals(own)).toBe(true);
+      expect((await ask({ sampler: 'dpm++2m' })).equals(own)).toBe(false);
+      expect((await ask({ sampler: 'Heun', scheduler: 'Karras' })).equals(own)).toBe(false);
+    });
+
     it('should read the prompt at the layer of clip_skip, by default at the last but one', async () => {
       const ask = (more: object) =>
         png('/v1/images/generations', { prompt: 'a fox on blue', ...SMALL, ...more });

@@ -9,6 +9,7 @@ import {
   type KeyHolder,
   type QueuedJob,
 } from '../job.store';
+import { samplingSteps } from '@app/models/family';
 import { fairOrder, hasRoom } from '../fair.share';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
@@ -86,11 +87,8 @@ export class SqliteJobStore extends JobStore {
     return this.read(() => {
       const lines = toLines(this.statements.queued.all());
       return fairOrder(lines, this.statements.virtualTime.get()!.value).map(
-        ({ id, width, height, steps, reference }) => ({
-          id,
-          width,
-          height,
-          steps,
+        ({ id, width, height, steps, count, reference }) => ({
+          ...{ id, width, height, steps, count },
           reference: reference === 1,
         }),
       );
@@ -192,7 +190,7 @@ export class SqliteJobStore extends JobStore {
     const { lastInsertRowid } = this.statements.insert.run(
       ...[draft.id, accountOf(draft), draft.caller, draft.picture.userId ?? null, draft.picture.route],
       ...[start, finish],
-      ...[draft.picture.width, draft.picture.height, draft.picture.steps],
+      ...[draft.picture.width, draft.picture.height, samplingSteps(draft.picture), draft.picture.count ?? 1],
       draft.picture.referenceKey === undefined ? 0 : 1,
       ...columns(draft),
       toJson(draft),

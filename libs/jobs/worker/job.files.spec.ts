@@ -126,6 +126,23 @@ describe(JobFiles.name, () => {
     expect(error).toBeLessThan(format === 'jpeg' ? 3 : 30);
   });
 
+  it('should store each picture of a batch under a key of its own, and discard them all', async () => {
+    const batch = { ...job, count: 3 };
+    const pixels = Buffer.concat([1, 2, 3].map((value) => Buffer.alloc(128 * 64 * 3, value)));
+    const result = await files.store(batch, { ...picture, pixels }, clock(), limits);
+    const keys = [job.key, ...[2, 3].map((n) => job.key.replace('.png', `-${n}.png`))];
+    expect(storage.keys).toEqual(keys.toSorted());
+    expect([result, ...result.more!]).toMatchObject(keys.map((key, i) => ({ key, seed: 42 + i })));
+    for (const [i, key] of keys.entries()) {
+      const { data, info } = await sharp(storage.objects.get(key)!.bytes)
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      expect([info.width, info.height, data[0]]).toEqual([128, 64, i + 1]);
+    }
+    await files.discard(batch, never);
+    expect(storage.keys).toEqual([]);
+  });
+
   it('should tell whole milliseconds of every phase', async () => {
     const { timings } = await files.store(job, picture, clock(), limits);
     expect(Object.keys(timings)).toEqual([

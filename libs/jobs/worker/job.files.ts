@@ -5,7 +5,13 @@ import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
 import { copyToReference, encodePicture, MAX_PICTURE_BYTES, PNG } from '@app/pictures';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
-import type { PictureJob, PictureResult, Timings } from '../picture.job';
+import {
+  keysOf,
+  type PictureJob,
+  type PictureResult,
+  type StoredPicture,
+  type Timings,
+} from '../picture.job';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
 
 /** How long the job waited for its turn, and when this came, by performance.now(). Milliseconds. */
@@ -14,7 +20,7 @@ export interface JobClock {
   readonly begunAt: number;
 }
 
-/** Job -> stored picture, before and after the engine, so that one job overlaps with the drawing of another. */
+/** Job -> stored pictures, before and after the engine, so that one job overlaps with the drawing of another. */
 @Injectable()
 export class JobFiles {
   constructor(
@@ -35,18 +41,29 @@ export class JobFiles {
     return { ...options, loras, reference: { pixels: await this.reference(referenceKey), strength } };
   }
 
-  /** Encodes the picture and stores it, however long the storage refuses it within `limits`. */
+  /** Encodes the pictures and stores them, however long the storage refuses them within `limits`. */
   async store(
     job: PictureJob,
     picture: GeneratedPicture,
     clock: JobClock,
     limits: UploadLimits,
   ): Promise<PictureResult> {
-    const encoding = performance.now();
-    const file = await encodePicture(picture, job.output ?? PNG);
-    const storing = performance.now();
-    await this.uploads.put(job.key, file, limits);
-    const stored = performance.now();
+    const { width, height, pixels } = picture;
+    const stored: StoredPicture[] = [];
+    let [encoding, storing] = [0, 0];
+    // One after the other: as files, too, they are large.
+    for (const [i, key] of keysOf(job).entries()) {
+      const begun = performance.now();
+      const bytes = width * height * 3;
+      const one = { pixels: pixels.subarray(i * bytes, (i + 1) * bytes), width, height };
+      const file = await encodePicture(one, job.output ?? PNG);
+      const encoded = performance.now();
+      await this.uploads.put(key, file, limits);
+      encoding += encoded - begun;
+      storing += performance.now() - encoded;
+      stored.push({ key, s3_uri: this.storage.uri(key), seed: job.seed + i });
+    }
+    const [first, ...more] = stored;
 
     const { text, image, sampling, decode } = picture.timings;
     const timings: Timings = {
@@ -55,24 +72,23 @@ export class JobFiles {
       image_ms: Math.round(image),
       sampling_ms: Math.round(sampling),
       decode_ms: Math.round(decode),
-      encode_ms: Math.round(storing - encoding),
-      store_ms: Math.round(stored - storing),
+      encode_ms: Math.round(encoding),
+      store_ms: Math.round(storing),
       total_ms: clock.waited + Math.round(performance.now() - clock.begunAt),
     };
     return {
-      key: job.key,
-      s3_uri: this.storage.uri(job.key),
-      seed: job.seed,
-      size: `${picture.width}x${picture.height}`,
+      ...first,
+      ...(more.length > 0 && { more }),
+      size: `${width}x${height}`,
       timings,
       warnings: picture.warnings,
       ...(picture.mergedAnew && { mergedAnew: true }),
     };
   }
 
-  /** A second run writes under the same key, so only a job that must leave nothing calls this. Tries until `signal` aborts. */
-  discard(job: PictureJob, signal: AbortSignal): Promise<void> {
-    return this.uploads.remove(job.key, signal);
+  /** A second run writes under the same keys, so only a job that must leave nothing calls this. Tries until `signal` aborts. */
+  async discard(job: PictureJob, signal: AbortSignal): Promise<void> {
+    for (const key of keysOf(job)) await this.uploads.remove(key, signal);
   }
 
   private async reference(key: string): Promise<Buffer> {

@@ -7,6 +7,7 @@ import {
   DEFAULT_IP_ADAPTER_SCALE,
   DEFAULT_LORA_SCALE,
   DEFAULT_STEPS,
+  MAX_BATCH,
   MAX_CLIP_SKIP,
   MAX_GUIDANCE_SCALE,
   MAX_LORA_SCALE,
@@ -24,6 +25,8 @@ import {
   Optional,
   PictureSize,
   Prompt,
+  SamplerName,
+  SchedulerName,
   UserId,
   Whole,
 } from '../validation/fields';
@@ -51,6 +54,14 @@ export class LoraOption {
 
 /** What every picture route takes. */
 export class PictureOptions {
+  /**
+   * Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
+   * The first has the seed, the next one more, and so on.
+   */
+  @Optional()
+  @Whole(1, MAX_BATCH, { default: 1 })
+  readonly n?: number;
+
   /** Sampling steps: more take longer and add detail. */
   @Optional()
   @Whole(1, MAX_STEPS, { default: DEFAULT_STEPS })
@@ -73,6 +84,19 @@ export class PictureOptions {
   @Optional()
   @Decimal(0, MAX_GUIDANCE_SCALE, { default: DEFAULT_GUIDANCE_SCALE })
   readonly guidance_scale?: number;
+
+  /**
+   * How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+   * names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
+   */
+  @Optional()
+  @SamplerName()
+  readonly sampler?: string;
+
+  /** How the noise is spread over the steps, likewise. Left out: the engine's choice. */
+  @Optional()
+  @SchedulerName()
+  readonly scheduler?: string;
 
   /**
    * At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2

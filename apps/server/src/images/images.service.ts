@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
-import { isFinished, Jobs, resultGone, type JobRecord } from '@app/jobs';
+import { isFinished, Jobs, keysOf, resultGone, type JobRecord } from '@app/jobs';
 import { DiskSpace, Storage } from '@app/storage';
 import { assertOwn } from '../auth/api.key';
 import { OpenRequests } from '../http/open.requests';
@@ -117,11 +117,14 @@ export class ImagesService {
     }
   }
 
-  /** RESULT_TTL, or somebody in the bucket, may have deleted the image of a job that is still known. */
-  private async assertKept({ result }: JobRecord): Promise<void> {
-    const image = result && (await this.storage.open(result.key));
-    image?.body.destroy();
-    if (result && !image) throw resultGone();
+  /** RESULT_TTL, a caller, or somebody in the bucket may have deleted an image of a job that is still known. */
+  private async assertKept({ result, picture }: JobRecord): Promise<void> {
+    if (!result) return;
+    for (const key of keysOf(picture)) {
+      const image = await this.storage.open(key);
+      image?.body.destroy();
+      if (!image) throw resultGone();
+    }
   }
 
   private logPrompts({ id, picture }: JobRecord): void {

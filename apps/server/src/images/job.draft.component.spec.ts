@@ -106,6 +106,27 @@ describe(JobDrafter.name, () => {
     expect(await write({ output_format: 'png', output_compression: 100 })).toMatchObject({ version: 1 });
   });
 
+  it('should name samplers and schedulers as the engine does, and leave both to workers that heed them', async () => {
+    expect(await write({ sampler: 'DPM++ 2M Karras' })).toMatchObject({
+      version: 3,
+      picture: { sampler: 'dpm++2m', scheduler: 'karras' },
+    });
+    expect((await write({ sampler: 'DPM++ 2M Karras', scheduler: 'SGM Uniform' })).picture).toMatchObject({
+      sampler: 'dpm++2m',
+      scheduler: 'sgm_uniform',
+    });
+    const { version, picture } = await write({ scheduler: 'normal' });
+    expect([version, picture.sampler, picture.scheduler]).toEqual([3, undefined, 'discrete']);
+  });
+
+  it('should leave several pictures to workers that make them, and take a share of the queue for each', async () => {
+    expect(await write({ size: '1024x1024' })).toMatchObject({ version: 1, cost: 11 });
+    expect(await write({ size: '1024x1024', n: 4 })).toMatchObject({
+      ...{ version: 3, cost: 45 },
+      picture: { count: 4 },
+    });
+  });
+
   it('should make keys that nobody can guess: 96 random bits are in each, beside the name of the user', async () => {
     const intent: PictureIntent = { route: 'memory', prompt: 'x', userId: 'ann' };
     const drafts = await Promise.all(Array.from({ length: 500 }, () => write({}, intent)));

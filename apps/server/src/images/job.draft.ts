@@ -20,6 +20,7 @@ import {
   DEFAULT_STEPS,
   REFERENCE_SIDE,
 } from '@app/models/family';
+import { findSampler, findScheduler } from '@app/models';
 import { NoPlaceError } from '@app/outbound';
 import { Turns } from '@app/lifecycle';
 import { encodePng, shrunk, toReference, type Turn } from '@app/pictures';
@@ -68,6 +69,7 @@ export class JobDrafter {
   check(options: PictureOptions, { reference }: PictureIntent): void {
     this.size(options.size);
     outputOf(options);
+    this.checkCount(options);
     if (options.webhook_events && options.webhook_url === undefined) {
       const sentence = 'Expected webhook_url with webhook_events but received nothing';
       throw new ServiceError('invalid_request', sentence, 'webhook_url');
@@ -102,6 +104,7 @@ export class JobDrafter {
     const { route, userId, prompt } = intent;
     const output = outputOf(options);
     const name = `${userId ? `${userId}/${route}_${id}` : id}.${output.format}`;
+    const { n = 1 } = options;
     const picture = {
       ...{ id, route, userId, prompt, loras, referenceKey },
       key: this.config.S3_GENERATED_PREFIX + name,
@@ -111,7 +114,9 @@ export class JobDrafter {
       steps: options.num_inference_steps ?? DEFAULT_STEPS,
       guidanceScale: options.guidance_scale ?? DEFAULT_GUIDANCE_SCALE,
       clipSkip: options.clip_skip,
-      seed: options.seed ?? randomInt(MAX_SEED + 1),
+      ...samplingOf(options),
+      ...(n > 1 && { count: n }),
+      seed: options.seed ?? randomInt(MAX_SEED + 2 - n),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
     return {
@@ -181,6 +186,18 @@ export class JobDrafter {
     return size;
   }
 
+  private checkCount({ n = 1, seed = 0 }: PictureOptions): void {
+    const { MAX_IMAGES } = this.config;
+    if (n > MAX_IMAGES) {
+      const sentence = `Expected at most ${MAX_IMAGES} (MAX_IMAGES) for n but received ${n}`;
+      throw new ServiceError('invalid_request', sentence, 'n');
+    }
+    if (seed + n - 1 > MAX_SEED) {
+      const sentence = `Expected at most ${MAX_SEED - n + 1} for seed, each picture having one more than that before it, but received ${seed}`;
+      throw new ServiceError('invalid_request', sentence, 'seed');
+    }
+  }
+
   private checkLoras(loras: readonly LoraOption[]): void {
     if (loras.length === 0) return;
     if (!this.config.ENABLE_LORA) {
@@ -210,6 +227,12 @@ export class JobDrafter {
       throw new ServiceError(error.code, error.message, `loras.${index}.name`, { cause: error });
     }
   }
+}
+
+/** By the engine's names. */
+function samplingOf({ sampler, scheduler }: PictureOptions) {
+  const found = sampler === undefined ? undefined : findSampler(sampler);
+  return { ...found, ...(scheduler !== undefined && { scheduler: findScheduler(scheduler) }) };
 }
 
 function webhook({ webhook_url: url, webhook_events: events }: PictureOptions): Webhook | undefined {

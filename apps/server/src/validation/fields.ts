@@ -3,7 +3,7 @@ import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nest
 import { Transform } from 'class-transformer';
 import { IsString, Matches, ValidateBy, ValidateIf } from 'class-validator';
 import { parseSize } from '@app/config';
-import { LORA_NAME } from '@app/models';
+import { LORA_NAME, SAMPLER_NAMES, SAMPLERS, SCHEDULER_NAMES, SCHEDULERS } from '@app/models';
 
 /*
  * One decorator per kind of field. Each holds the rule twice: for the validator, where the message is what was
@@ -168,3 +168,16 @@ export const LoraName = () =>
       (value) => typeof value === 'string' && LORA_NAME.test(value),
     ),
   );
+
+const nameOf = (kind: string, engines: object, names: readonly string[]) =>
+  field(
+    { type: 'string', enum: [...names] },
+    rule(
+      kind,
+      `one of ${Object.keys(engines).join(', ')}, or what AUTOMATIC1111, ComfyUI or diffusers call it,`,
+      (value) => names.includes(value as string),
+    ),
+  );
+
+export const SamplerName = () => nameOf('sampler', SAMPLERS, SAMPLER_NAMES);
+export const SchedulerName = () => nameOf('scheduler', SCHEDULERS, SCHEDULER_NAMES);
