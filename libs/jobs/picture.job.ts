@@ -61,6 +61,8 @@ export interface PictureResult extends StoredPicture {
   readonly size: string;
   readonly timings: Timings;
   readonly warnings: readonly string[];
+  /** That made it; absent: not told (EMBED_PARAMETERS), or written by 0.2. */
+  readonly model?: string;
   /** Its times have those of a change of the merged LoRAs in them. */
   readonly mergedAnew?: true;
 }

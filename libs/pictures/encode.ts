@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { markExif, markPng, type Marks } from './marks';
 import type { Output } from './output';
 
 /** RGB, row by row. */
@@ -14,17 +15,22 @@ const FULL_COLOUR = 90;
 const open = ({ pixels, width, height }: RawPicture) =>
   sharp(pixels, { raw: { width, height, channels: 3 } });
 
-/** The engine's pixels -> a file. */
-export function encodePicture(picture: RawPicture, { format, quality: asked }: Output): Promise<Buffer> {
+/** The engine's pixels -> a file that says what it is. */
+export async function encodePicture(
+  picture: RawPicture,
+  { format, quality: asked }: Output,
+  marks: Marks,
+): Promise<Buffer> {
   const quality = Math.max(1, asked); // sharp's least
-  const image = open(picture);
   switch (format) {
     case 'png':
-      return encodePng(picture.pixels, picture.width, picture.height);
-    case 'jpeg':
-      return image.jpeg({ quality, chromaSubsampling: quality < FULL_COLOUR ? '4:2:0' : '4:4:4' }).toBuffer();
+      return markPng(await encodePng(picture.pixels, picture.width, picture.height), marks);
+    case 'jpeg': {
+      const chromaSubsampling = quality < FULL_COLOUR ? '4:2:0' : '4:4:4';
+      return markExif(open(picture).jpeg({ quality, chromaSubsampling }), marks);
+    }
     case 'webp':
-      return image.webp({ quality }).toBuffer();
+      return markExif(open(picture).webp({ quality }), marks);
   }
 }
 

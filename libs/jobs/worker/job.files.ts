@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
+import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { findLora } from '@app/models';
 import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
 import { copyToReference, encodePicture, MAX_PICTURE_BYTES, PNG } from '@app/pictures';
+import { generationOf, isEdit } from '../generation';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
 import {
   keysOf,
@@ -12,6 +14,7 @@ import {
   type StoredPicture,
   type Timings,
 } from '../picture.job';
+import { parametersText } from './parameters.text';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
 
 /** How long the job waited for its turn, and when this came, by performance.now(). Milliseconds. */
@@ -27,6 +30,7 @@ export class JobFiles {
     private readonly pipeline: PipelineService,
     private readonly storage: Storage,
     private readonly uploads: PictureUploads,
+    private readonly config: Config,
   ) {}
 
   /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
@@ -49,6 +53,8 @@ export class JobFiles {
     limits: UploadLimits,
   ): Promise<PictureResult> {
     const { width, height, pixels } = picture;
+    // Not told: nothing of it leaves this process, neither in files nor in replies.
+    const model = this.config.EMBED_PARAMETERS ? this.pipeline.status().model : undefined;
     const stored: StoredPicture[] = [];
     let [encoding, storing] = [0, 0];
     // One after the other: as files, too, they are large.
@@ -56,12 +62,16 @@ export class JobFiles {
       const begun = performance.now();
       const bytes = width * height * 3;
       const one = { pixels: pixels.subarray(i * bytes, (i + 1) * bytes), width, height };
-      const file = await encodePicture(one, job.output ?? PNG);
+      const seed = job.seed + i;
+      const file = await encodePicture(one, job.output ?? PNG, {
+        composite: isEdit(job),
+        parameters: model === undefined ? undefined : parametersText(generationOf(job, model, seed)),
+      });
       const encoded = performance.now();
       await this.uploads.put(key, file, limits);
       encoding += encoded - begun;
       storing += performance.now() - encoded;
-      stored.push({ key, s3_uri: this.storage.uri(key), seed: job.seed + i });
+      stored.push({ key, s3_uri: this.storage.uri(key), seed });
     }
     const [first, ...more] = stored;
 
@@ -82,6 +92,7 @@ export class JobFiles {
       size: `${width}x${height}`,
       timings,
       warnings: picture.warnings,
+      model,
       ...(picture.mergedAnew && { mergedAnew: true }),
     };
   }
