@@ -1,21 +1,14 @@
 import type { PictureJob } from './picture.job';
 
-/** Of a job that begins from a picture. */
-interface Edit {
-  readonly imageKey?: string;
-  readonly strength?: number;
-}
-type Job = PictureJob & Edit;
-
 /** What the engine does where it is told nothing. */
 const SAMPLER = 'euler';
 const SCHEDULER = 'discrete';
 
 /** A picture is not only looked at: the image begins from it. */
-export const isEdit = ({ imageKey }: Job): boolean => imageKey !== undefined;
+export const isEdit = ({ imageKey }: PictureJob): boolean => imageKey !== undefined;
 
 /** What made an image, in the words of requests: with the same model, they give it again. */
-export function generationOf(job: Job, model: string, seed = job.seed) {
+export function generationOf(job: PictureJob, model: string, seed = job.seed) {
   const { sampler = SAMPLER, scheduler = SCHEDULER }: { sampler?: string; scheduler?: string } = job;
   return {
     model,

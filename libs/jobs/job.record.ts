@@ -13,6 +13,8 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   clipSkip: 2,
   count: 3,
   output: 3,
+  imageKey: 3,
+  maskKey: 3,
   sampler: 3,
   scheduler: 3,
 };

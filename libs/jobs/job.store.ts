@@ -39,7 +39,7 @@ export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height'> {
   readonly steps: number;
   /** Pictures. */
   readonly count: number;
-  /** With a reference picture, which the engine encodes first. */
+  /** Made from a picture, which the engine encodes first. */
   readonly reference: boolean;
 }
 

@@ -5,7 +5,7 @@ import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Storage } from '@app/storage';
 import { Drain } from '@app/lifecycle';
-import { keysOf, type PictureResult } from './picture.job';
+import { inputsOf, keysOf, type PictureResult } from './picture.job';
 import type { Progress } from '@app/pipeline';
 import { Estimates, type Estimate } from './estimates';
 import { JobEvents } from './job.events';
@@ -144,7 +144,7 @@ export class Jobs implements OnApplicationShutdown {
 
   /** Removes a record and everything that is kept beside it, but not its pictures. */
   async remove({ id, picture }: JobRecord, key: 'frees' | 'holds' = 'frees'): Promise<void> {
-    if (picture.referenceKey) await this.storage.delete(picture.referenceKey);
+    for (const input of inputsOf(picture)) await this.storage.delete(input);
     await this.store.remove(id, key);
     await this.events.forget(id);
   }
@@ -241,7 +241,7 @@ export class Jobs implements OnApplicationShutdown {
     const left = [this.events.finish(id, this.config.JOB_TTL)];
     // A job that ran was taken from the queue.
     if (job.startedAt === undefined) left.push(this.queue.remove(id));
-    if (picture.referenceKey) left.push(this.storage.delete(picture.referenceKey));
+    left.push(...inputsOf(picture).map((input) => this.storage.delete(input)));
     for (const result of await Promise.allSettled(left)) {
       if (result.status === 'rejected') this.logger.warn({ err: result.reason as unknown, job: id });
     }

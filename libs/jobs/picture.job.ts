@@ -24,12 +24,23 @@ export interface PictureJob extends Omit<
   readonly loras: readonly JobLora[];
   /** Where the copy of its reference picture is stored: a PNG of 224 x 224 pixels. Absent: it has none. */
   readonly referenceKey?: string;
+  /** The same of the picture that it begins from, of its own size, and of the mask of that. */
+  readonly imageKey?: string;
+  readonly maskKey?: string;
+  /** Of the picture to begin from: 0..1. */
+  readonly strength?: number;
   /** Where the first picture goes, see `keysOf`; made from `id`, so a second run overwrites itself. */
   readonly key: string;
   /** What the result becomes; absent: a PNG. */
   readonly output?: Output;
   readonly ipAdapterScale: number;
 }
+
+type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey'>;
+
+/** Copies of pictures that it is made from. */
+export const inputsOf = ({ referenceKey, imageKey, maskKey }: Inputs): string[] =>
+  [referenceKey, imageKey, maskKey].filter((key) => key !== undefined);
 
 /** Where its pictures go: `NAME.png`, `NAME-2.png`, ... */
 export const keysOf = ({ key, count = 1 }: Pick<PictureJob, 'key' | 'count'>): string[] =>

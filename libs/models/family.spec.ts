@@ -35,6 +35,21 @@ describe(samplingSteps.name, () => {
     expect(samplingSteps({ steps: 30 })).toBe(30);
     expect(samplingSteps({ steps: 30, count: 4 })).toBe(120);
   });
+
+  it.each([
+    [0, 1],
+    [0.75, 4],
+    [0.3, 2],
+    [1, 4],
+  ])('should be those that a strength of %d takes', (strength, steps) => {
+    expect(samplingSteps({ steps: 4, strength })).toBe(steps);
+    expect(samplingSteps({ steps: 4, strength, count: 3 })).toBe(3 * steps);
+  });
+
+  it('should count in floats, as the engine does', () => {
+    expect(samplingSteps({ steps: 50, strength: 0.7 })).toBe(36);
+    expect(samplingSteps({ steps: 100, strength: 0.29 })).toBe(30);
+  });
 });
 
 describe(textPieces.name, () => {

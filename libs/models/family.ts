@@ -21,6 +21,9 @@ export const DEFAULT_LORA_SCALE = 1;
 /** Strongest, in either direction. */
 export const MAX_LORA_SCALE = 2;
 export const MAX_LORAS = 8;
+/** How much of a picture to begin from is changed: what is usual, and where a mask says which part of it is. */
+export const DEFAULT_STRENGTH = 0.75;
+export const DEFAULT_MASKED_STRENGTH = 1;
 /** Pictures that the engine makes of one request. */
 export const MAX_BATCH = 16;
 
@@ -70,10 +73,15 @@ export interface Sampled {
   readonly steps: number;
   /** Pictures of the batch; default: one. */
   readonly count?: number;
+  /** Of a picture to begin from; default: from noise. */
+  readonly strength?: number;
 }
 
-/** Sampling steps, of all pictures of the batch together. */
-export const samplingSteps = ({ steps, count = 1 }: Sampled): number => steps * count;
+/** Sampling steps, of all pictures of the batch together, as the engine counts them (in floats). */
+export function samplingSteps({ steps, count = 1, strength = 1 }: Sampled): number {
+  const taken = Math.floor(Math.fround(steps * Math.fround(strength))) + 1;
+  return count * Math.min(steps, taken);
+}
 
 export interface Costly extends Sampled {
   readonly width: number;

@@ -42,6 +42,13 @@ export function encodePng(pixels: Buffer, width: number, height: number): Promis
   return open({ pixels, width, height }).png({ compressionLevel: 1 }).toBuffer();
 }
 
+/** A byte a pixel -> PNG. */
+export function encodeMask(mask: Buffer, width: number, height: number): Promise<Buffer> {
+  return sharp(mask, { raw: { width, height, channels: 1 } })
+    .png({ compressionLevel: 1 })
+    .toBuffer();
+}
+
 /** The engine's RGB preview -> JPEG in base64, a few kilobytes. */
 export async function encodePreview(pixels: Buffer, width: number, height: number): Promise<string> {
   return (await open({ pixels, width, height }).jpeg({ quality: 70 }).toBuffer()).toString('base64');

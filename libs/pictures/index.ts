@@ -1,5 +1,13 @@
-export { MAX_PICTURE_BYTES, copyToReference, toAvatarPng, toReference, type Turn } from './decode';
-export { encodePicture, encodePng, encodePreview } from './encode';
+export {
+  MAX_PICTURE_BYTES,
+  copyToReference,
+  pixelsOfCopy,
+  toAvatarPng,
+  toReference,
+  type Turn,
+} from './decode';
+export { keepUnmasked, toMask, toStart, type Start } from './edits';
+export { encodeMask, encodePicture, encodePng, encodePreview } from './encode';
 export type { Marks } from './marks';
 export { contentTypeOf, OUTPUT_FORMATS, PNG, type Output, type OutputFormat } from './output';
 export { isPng } from './picture.parts';

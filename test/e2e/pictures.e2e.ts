@@ -212,6 +212,37 @@ describe('Pictures, from request to file', () => {
       expect(g).toBeGreaterThan(Math.max(r, b) + 30);
     });
 
+    it('should begin from a picture, and paint anew what a mask says and nothing else', async () => {
+      const cake = readFileSync(CAKE);
+      const dataUrl = (bytes: Buffer) => `data:image/png;base64,${bytes.toString('base64')}`;
+      // Lossless, and of the size that is drawn: what is kept can be compared.
+      const start = await sharp(cake).removeAlpha().resize(64, 64, { fit: 'fill' }).png().toBuffer();
+      const right = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#000' } })
+        .composite([
+          { input: { create: { width: 32, height: 64, channels: 3, background: '#fff' } }, left: 32, top: 0 },
+        ])
+        .png()
+        .toBuffer();
+      const ask = { prompt: 'a fox on blue', ...SMALL, num_inference_steps: 4, image: dataUrl(start) };
+      const pixelsOf = (bytes: Buffer) => sharp(bytes).raw().toBuffer();
+      const [before, faint, masked] = await Promise.all(
+        [
+          start,
+          await png('/v1/images/generations', { ...ask, strength: 0.2 }),
+          await png('/v1/images/generations', { ...ask, mask: dataUrl(right) }),
+        ].map(pixelsOf),
+      );
+      const isRight = (at: number) => Math.floor(at / 3) % 64 >= 32;
+      const distance = (made: Buffer, where: (at: number) => boolean) => {
+        const places = [...before.keys()].filter(where);
+        return places.reduce((sum, at) => sum + Math.abs(made[at] - before[at]), 0) / places.length;
+      };
+      expect(distance(masked, (at) => !isRight(at))).toBe(0);
+      expect(distance(masked, isRight)).toBeGreaterThan(20);
+      expect(distance(faint, () => true)).toBeGreaterThan(0);
+      expect(distance(faint, () => true)).toBeLessThan(distance(masked, isRight));
+    });
+
     it('should pick a seed, tell it, and repeat the picture from it', async () => {
       const body = { prompt: 'a cat', ...SMALL, seed: undefined };
       const first = await draw('/v1/images/generations', body);

@@ -11,6 +11,7 @@ import {
 } from '../job.store';
 import { samplingSteps } from '@app/models/family';
 import { fairOrder, hasRoom } from '../fair.share';
+import { inputsOf } from '../picture.job';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
 import { columns, fromRow, toJson, toLines, type JobRow } from './job.row';
@@ -191,7 +192,7 @@ export class SqliteJobStore extends JobStore {
       ...[draft.id, accountOf(draft), draft.caller, draft.picture.userId ?? null, draft.picture.route],
       ...[start, finish],
       ...[draft.picture.width, draft.picture.height, samplingSteps(draft.picture), draft.picture.count ?? 1],
-      draft.picture.referenceKey === undefined ? 0 : 1,
+      inputsOf(draft.picture).length > 0 ? 1 : 0,
       ...columns(draft),
       toJson(draft),
     );

@@ -12,7 +12,7 @@ import type { PictureJob } from '../picture.job';
 import { JobFiles } from './job.files';
 import { PictureUploads } from './picture.uploads';
 import type { GeneratedPicture } from '@app/pipeline';
-import { encodePng } from '@app/pictures';
+import { encodeMask, encodePng } from '@app/pictures';
 
 const job: PictureJob = {
   id: '0123456789abcdef01234567',
@@ -78,6 +78,23 @@ describe(JobFiles.name, () => {
     expect(reference?.pixels.equals(pixels)).toBe(true);
     await storage.delete(referenceKey);
     await expect(files.load({ ...job, referenceKey })).rejects.toMatchObject({
+      code: 'generation_failed',
+    });
+  });
+
+  it('should give the engine the copies of a picture to begin from and its mask bit by bit', async () => {
+    const pixels = Buffer.from(Array.from({ length: 128 * 64 * 3 }, (_, i) => (i * 7919) % 256));
+    const mask = Buffer.from(Array.from({ length: 128 * 64 }, (_, i) => (i % 3 === 0 ? 255 : 0)));
+    const [imageKey, maskKey] = ['inputs/x-image.png', 'inputs/x-mask.png'];
+    await storage.put(imageKey, await encodePng(pixels, 128, 64));
+    await storage.put(maskKey, await encodeMask(mask, 128, 64));
+    const request = await files.load({ ...job, imageKey, maskKey, strength: 0.4 });
+    expect(request).not.toHaveProperty('strength');
+    expect(request.image?.strength).toBe(0.4);
+    expect(request.image?.pixels.equals(pixels)).toBe(true);
+    expect(request.mask?.equals(mask)).toBe(true);
+    await storage.delete(maskKey);
+    await expect(files.load({ ...job, imageKey, maskKey })).rejects.toMatchObject({
       code: 'generation_failed',
     });
   });
@@ -174,8 +191,7 @@ describe(JobFiles.name, () => {
   });
 
   it('should tell of an edit that a picture is a part of it', async () => {
-    const edit: PictureJob & { imageKey: string } = { ...job, imageKey: 'inputs/a.png' };
-    await files.store(edit, picture, clock(), limits);
+    await files.store({ ...job, imageKey: 'inputs/a.png' }, picture, clock(), limits);
     expect((await marksOf(storage.objects.get(job.key)!.bytes)).source).toMatch(/composite/);
   });
 

@@ -2,9 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { findLora } from '@app/models';
+import { MAX_SIDE } from '@app/models/family';
 import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
-import { copyToReference, encodePicture, MAX_PICTURE_BYTES, PNG } from '@app/pictures';
+import { copyToReference, encodePicture, pixelsOfCopy, PNG } from '@app/pictures';
 import { generationOf, isEdit } from '../generation';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
 import {
@@ -16,6 +17,9 @@ import {
 } from '../picture.job';
 import { parametersText } from './parameters.text';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
+
+/** Bytes of a copy, which is of the size that is drawn: as many as its pixels have, and a little for the format. */
+const MOST_OF_COPY = MAX_SIDE * MAX_SIDE * 3 * 1.1;
 
 /** How long the job waited for its turn, and when this came, by performance.now(). Milliseconds. */
 export interface JobClock {
@@ -38,11 +42,19 @@ export class JobFiles {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
     const { id, route, userId, key, output, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
-    const { loras: named, referenceKey, ipAdapterScale: strength, ...options } = drawn;
+    const { loras: named, referenceKey, imageKey, maskKey, ipAdapterScale, strength = 1, ...options } = drawn;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
-    if (!referenceKey) return { ...options, loras };
-    return { ...options, loras, reference: { pixels: await this.reference(referenceKey), strength } };
+    const reference = await this.input(referenceKey, copyToReference);
+    const image = await this.input(imageKey, (bytes) => pixelsOfCopy(bytes, 'image'));
+    const mask = await this.input(maskKey, (bytes) => pixelsOfCopy(bytes, 'mask'));
+    return {
+      ...options,
+      loras,
+      ...(reference && { reference: { pixels: reference, strength: ipAdapterScale } }),
+      ...(image && { image: { pixels: image, strength } }),
+      ...(mask && { mask }),
+    };
   }
 
   /** Encodes the pictures and stores them, however long the storage refuses them within `limits`. */
@@ -102,10 +114,14 @@ export class JobFiles {
     for (const key of keysOf(job)) await this.uploads.remove(key, signal);
   }
 
-  private async reference(key: string): Promise<Buffer> {
-    const bytes = await this.storage.read(key, MAX_PICTURE_BYTES);
-    if (bytes) return copyToReference(bytes);
-    throw new ServiceError('generation_failed', 'The copy of the reference picture is gone');
+  private async input(
+    key: string | undefined,
+    as: (bytes: Buffer) => Promise<Buffer>,
+  ): Promise<Buffer | undefined> {
+    if (key === undefined) return undefined;
+    const bytes = await this.storage.read(key, MOST_OF_COPY);
+    if (bytes) return as(bytes);
+    throw new ServiceError('generation_failed', 'The copy of a picture that it is made from is gone');
   }
 
   private async lora(

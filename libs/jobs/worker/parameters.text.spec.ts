@@ -4,10 +4,8 @@ import { generationOf } from '../generation';
 import type { PictureJob } from '../picture.job';
 import { parametersText } from './parameters.text';
 
-const textOf = (
-  picture: Partial<PictureJob> & { imageKey?: string; strength?: number } = {},
-  model = 'demo',
-) => parametersText(generationOf({ ...draft().picture, ...picture }, model));
+const textOf = (picture: Partial<PictureJob> = {}, model = 'demo') =>
+  parametersText(generationOf({ ...draft().picture, ...picture }, model));
 const read = (...of: Parameters<typeof textOf>) => readParameters(textOf(...of));
 
 describe(parametersText.name, () => {

@@ -8,19 +8,19 @@ import { RequireScope } from '../auth/scope.decorators';
 import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { DRAWING_ERRORS } from '../errors/error.groups';
-import { TakesJson } from '../http/json.body';
 import { JobPresenter } from '../jobs/job.presenter';
 import { JobReply } from '../jobs/jobs.dto';
 import { PictureReply } from '../jobs/picture.dto';
 import { GenerationRequest, MemoryRequest, SubjectRequest } from './images.dto';
 import { ImagesService, type PictureOutcome } from './images.service';
+import { TakesPictureJson } from './picture.json';
 import { PictureContext, type RequestContext } from './request.context';
 
 // HttpCode is repeated on each route: there the swagger plugin finds it.
 const MakesPicture = (...missing: ('avatar_not_found' | 'photo_not_found')[]) =>
   applyDecorators(
     RequireScope('draw'),
-    TakesJson(),
+    TakesPictureJson(),
     ApiHeader({
       name: 'Prefer',
       required: false,

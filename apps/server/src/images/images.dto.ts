@@ -23,6 +23,7 @@ import {
   NegativePrompt,
   OneOf,
   Optional,
+  PictureInput,
   PictureSize,
   Prompt,
   SamplerName,
@@ -118,6 +119,30 @@ export class PictureOptions {
   @Type(() => LoraOption)
   @ApiPropertyOptional({ maxItems: MAX_LORAS })
   readonly loras?: LoraOption[];
+
+  /**
+   * A PNG, JPEG or WebP picture to begin from: in the body, as `data:image/png;base64,...`, which then may have 20 MiB, or
+   * at an address, as `reference_image_url`. It is scaled and cut, around its middle, to `size`; that left out, the result
+   * has its proportions, and about the pixels of the service's DEFAULT_SIZE.
+   */
+  @Optional()
+  @PictureInput()
+  readonly image?: string | Buffer;
+
+  /**
+   * How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
+   */
+  @Optional()
+  @Decimal(0, 1)
+  readonly strength?: number;
+
+  /**
+   * Which part of `image` is painted anew: what is transparent in this picture of the same proportions or, where nothing is,
+   * what is white. The rest stays as it is, to the bit.
+   */
+  @Optional()
+  @PictureInput()
+  readonly mask?: string | Buffer;
 
   /** How strongly the reference picture counts; 0 ignores it. */
   @Optional()

@@ -6,11 +6,12 @@ import { WebhooksModule } from '../webhooks/webhooks.module';
 import { ImagesController } from './images.controller';
 import { ImagesService } from './images.service';
 import { JobDrafter } from './job.draft';
+import { JobInputs } from './job.inputs';
 import { ReferenceFetcher } from './reference.fetcher';
 
 @Module({
   imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController],
-  providers: [ImagesService, JobDrafter, ReferenceFetcher],
+  providers: [ImagesService, JobDrafter, JobInputs, ReferenceFetcher],
 })
 export class ImagesModule {}

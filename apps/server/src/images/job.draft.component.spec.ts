@@ -11,7 +11,9 @@ import { PipelineStub } from '../../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../../test/support/safetensors';
 import { UserPictures } from '../users/user.pictures';
 import type { PictureOptions } from './images.dto';
-import { JobDrafter, type PictureIntent } from './job.draft';
+import { JobDrafter } from './job.draft';
+import { JobInputs } from './job.inputs';
+import type { PictureIntent } from './picture.intent';
 import type { Jobs } from '@app/jobs';
 import { ReferenceFetcher } from './reference.fetcher';
 
@@ -39,9 +41,7 @@ describe(JobDrafter.name, () => {
     return new JobDrafter(
       config,
       new LocalCapabilities(config, pipeline.as()),
-      new UserPictures(config, storage),
-      new ReferenceFetcher(config),
-      storage,
+      new JobInputs(new UserPictures(config, storage), new ReferenceFetcher(config), storage),
       { now: () => Promise.resolve(now) } as Jobs,
     );
   }
@@ -175,7 +175,7 @@ describe(JobDrafter.name, () => {
     expect(() => off.check({ loras: [{ name: 'a' }] }, plain)).toThrow(
       expect.objectContaining({ code: 'lora_disabled' }) as Error,
     );
-    const reference = { url: 'http://x/', turn: [] };
+    const reference = { url: 'http://x/' };
     expect(() => off.check({}, { ...plain, reference })).toThrow(
       expect.objectContaining({ code: 'ip_adapter_disabled' }) as Error,
     );
@@ -219,11 +219,7 @@ describe(JobDrafter.name, () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const draw = (path: string) =>
-      write(
-        {},
-        { ...plain, reference: { url: address + path, turn: [''] } },
-        { REFERENCE_URL_ALLOW: '127.0.0.1' },
-      );
+      write({}, { ...plain, reference: { url: address + path } }, { REFERENCE_URL_ALLOW: '127.0.0.1' });
     expect(await drawnFrom(await draw('/picture'))).toEqual([0, 0, 255]);
     await expect(draw('/text')).rejects.toMatchObject({
       code: 'unsupported_picture',

@@ -181,3 +181,17 @@ const nameOf = (kind: string, engines: object, names: readonly string[]) =>
 
 export const SamplerName = () => nameOf('sampler', SAMPLERS, SAMPLER_NAMES);
 export const SchedulerName = () => nameOf('scheduler', SCHEDULERS, SCHEDULER_NAMES);
+
+/** An address, or the picture itself. */
+const PICTURE_INPUT =
+  /^(?:[Hh][Tt][Tt][Pp][Ss]?:\/\/.{1,2040}|data:image\/(?:png|jpeg|webp);base64,[A-Za-z0-9+\/]+={0,2})$/;
+
+export const PictureInput = () =>
+  field(
+    { type: 'string', pattern: PICTURE_INPUT.source, example: 'https://example.com/picture.png' },
+    rule(
+      'pictureInput',
+      'an http or https address of at most 2048 characters, or data:image/png;base64, (jpeg, webp) and a picture,',
+      (value) => Buffer.isBuffer(value) || (typeof value === 'string' && PICTURE_INPUT.test(value)),
+    ),
+  );
