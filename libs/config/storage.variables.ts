@@ -111,6 +111,16 @@ export class StorageVariables extends JobVariables {
   @Prefix()
   S3_GENERATED_PREFIX = 'generated/';
 
+  // --- what pictures tell ---
+
+  /**
+   * true: prompts and settings are written into each picture that is drawn, where AUTOMATIC1111, ComfyUI and Civitai read
+   * them, and into its reply (`generation`). Whether or not, pictures tell that they were generated, as laws ask (IPTC's
+   * DigitalSourceType).
+   */
+  @Flag()
+  EMBED_PARAMETERS = true;
+
   // --- pictures from outside ---
 
   /**

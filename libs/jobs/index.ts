@@ -1,6 +1,7 @@
 export { LocalCapabilities, Capabilities } from './capabilities/capabilities';
 export { FleetCapabilities } from './capabilities/fleet.capabilities';
 export { isAfter, JobEvents, keptAfter, type JobEvent, type StoredEvent } from './job.events';
+export { generationOf, type Generation } from './generation';
 export { inputKey } from './job.maintenance';
 export {
   JOB_STATES,

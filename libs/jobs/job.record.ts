@@ -13,6 +13,7 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   clipSkip: 2,
   cache: 3,
   count: 3,
+  output: 3,
   imageKey: 3,
   maskKey: 3,
   sampler: 3,

@@ -1,3 +1,4 @@
+import type { Output } from '@app/pictures';
 import type { GenerateRequest } from '@app/pipeline';
 
 export type PictureRoute = 'memory' | 'subject' | 'generations';
@@ -30,6 +31,8 @@ export interface PictureJob extends Omit<
   readonly strength?: number;
   /** Where the first picture goes, see `keysOf`; made from `id`, so a second run overwrites itself. */
   readonly key: string;
+  /** What the result becomes; absent: a PNG. */
+  readonly output?: Output;
   readonly ipAdapterScale: number;
 }
 
@@ -69,6 +72,8 @@ export interface PictureResult extends StoredPicture {
   readonly size: string;
   readonly timings: Timings;
   readonly warnings: readonly string[];
+  /** That made it; absent: not told (EMBED_PARAMETERS), or written by 0.2. */
+  readonly model?: string;
   /** Its times have those of a change of the merged LoRAs in them. */
   readonly mergedAnew?: true;
 }

@@ -7,6 +7,8 @@ export {
   type Turn,
 } from './decode';
 export { keepUnmasked, toMask, toStart, type Start } from './edits';
-export { encodeMask, encodePng, encodePreview } from './encode';
+export { encodeMask, encodePicture, encodePng, encodePreview } from './encode';
+export type { Marks } from './marks';
+export { contentTypeOf, OUTPUT_FORMATS, PNG, type Output, type OutputFormat } from './output';
 export { isPng } from './picture.parts';
 export { shrunk } from './size';

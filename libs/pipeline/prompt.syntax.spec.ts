@@ -1,3 +1,4 @@
+import { prompts } from '../../test/support/prompt.mutations';
 import { boundWeights, readPrompts } from './prompt.syntax';
 
 const FIFTY = '1'.repeat(50);
@@ -45,18 +46,56 @@ describe(boundWeights.name, () => {
     [String.raw`(\(:.)`, String.raw`(\(:. )`],
   ])('should bound %j: %j', (prompt, text) => expect(boundWeights(prompt)).toEqual({ text, bounded: true }));
 
-  it('should leave no weight that an engine throws at, whatever comes together', () => {
-    const parts = ['(', ')', '[', ']', ':', '.', '-', '9'.repeat(40), '\\', 'a', ' ', ':1)'];
-    // A small generator with a seed of its own: the same prompts every time.
-    let state = 1;
-    const next = () => (state = (state * 48_271) % 2_147_483_647);
-    for (let round = 0; round < 2_000; round++) {
-      const prompt = Array.from({ length: 40 }, () => parts[next() % parts.length]).join('');
+  it('should leave nothing that an engine throws at, nor weights that overflow, whatever comes together', () => {
+    const next = prompts(1);
+    const wrong = Array.from({ length: 10_000 }, next).filter((prompt) => {
       const { text } = boundWeights(prompt);
-      expect([prompt, boundWeights(text)]).toEqual([prompt, { text, bounded: false }]);
-    }
+      const again = boundWeights(text);
+      const small = weightsAsRead(text).every((weight) => Math.abs(weight) < 1e20);
+      return again.bounded || again.text !== text || !small;
+    });
+    expect(wrong).toEqual([]);
   });
+
+  it.each(['(red:.)', `(red:${FIFTY})`, `(red:${TINY})`])(
+    'should be measured by a reader that throws as engines do: %s',
+    (prompt) => expect(() => weightsAsRead(prompt)).toThrow(/^stof/),
+  );
+
+  it('should be measured by a reader that multiplies as engines do', () =>
+    expect(weightsAsRead(String.raw`((a:2) [b])\(c:3)`)).toEqual(
+      [2, 1, 1 / 1.1].map((x) => x * 1.1).concat(1, 1, 1),
+    ));
 });
+
+/** The weights of stable-diffusion.cpp (parse_prompt_attention), which C++'s stof reads and throws at. */
+function weightsAsRead(prompt: string): number[] {
+  const token = /\\\(|\\\)|\\\[|\\\]|\\\\|\\|\(|\[|:([+-]?[.\d]+)\)|\)|\]|\bBREAK\b|[^\\()[\]:B]+|:|\bB|B/g;
+  const weights: number[] = [];
+  const open: Record<string, number[]> = { '(': [], '[': [] };
+  const multiply = (from: number, by: number) => {
+    for (let i = from; i < weights.length; i++) weights[i] *= by;
+  };
+  for (const [text, weight] of prompt.matchAll(token)) {
+    if (text === '(' || text === '[') open[text].push(weights.length);
+    else if (weight !== undefined && open['('].length > 0) multiply(open['('].pop()!, stof(weight));
+    else if (text === ')' && open['('].length > 0) multiply(open['('].pop()!, 1.1);
+    else if (text === ']' && open['['].length > 0) multiply(open['['].pop()!, 1 / 1.1);
+    else weights.push(1);
+  }
+  for (const from of open['(']) multiply(from, 1.1);
+  for (const from of open['[']) multiply(from, 1 / 1.1);
+  return weights;
+}
+
+function stof(text: string): number {
+  const [number] = /^[+-]?(\d+\.?\d*|\.\d+)/.exec(text) ?? [];
+  if (number === undefined) throw new Error('stof: no conversion');
+  const value = Math.abs(Number(number));
+  const beyond = value > 3.4028235e38 || (value < 1.17549435e-38 && /[1-9]/.test(number));
+  if (beyond) throw new Error('stof: out of range');
+  return Number(number);
+}
 
 describe(readPrompts.name, () => {
   it.each(['<lora:night:1>', 'a fox <LORA:film-grain>', '<lyco:x:0.5>', '<hypernet:x:1>'])(

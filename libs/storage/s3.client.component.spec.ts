@@ -45,7 +45,7 @@ describe(s3Client.name, () => {
   }
   const linkWith = async (env: NodeJS.ProcessEnv) => {
     storage = (await openStorage(loadConfig({ ...KEYS, S3_BUCKET_NAME: 'bucket', ...env }))) as S3Storage;
-    return new URL(await storage.presign('generated/a.png', 60));
+    return new URL(await storage.presign('generated/a.png', 60, 'image/png'));
   };
 
   describe('with temporary credentials', () => {

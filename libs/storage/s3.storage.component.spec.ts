@@ -14,6 +14,8 @@ import { S3Storage } from './s3.storage';
 import { openStorage } from './storage.module';
 import { storageContract } from './storage.contract';
 
+const PNG = 'image/png';
+
 const clients: S3Client[] = [];
 function connect(
   S3_ENDPOINT: string,
@@ -125,7 +127,11 @@ describeWith(S3_GATEWAY, `${S3Storage.name} on a real server`, () => {
     };
 
     it('should make a link that gives the bytes as a picture, without credentials', async () => {
-      const link = await (await withPicture()).presign(KEY, 60);
+      const storage = await withPicture();
+      expect(await download(await storage.presign(KEY, 60, 'image/webp'))).toMatchObject({
+        type: 'image/webp',
+      });
+      const link = await storage.presign(KEY, 60, PNG);
       const { status, type, body } = await download(link);
       expect([status, type]).toEqual([200, 'image/png']);
       expect(body).toEqual(BYTES);
@@ -136,22 +142,22 @@ describeWith(S3_GATEWAY, `${S3Storage.name} on a real server`, () => {
       const storage = await newBucket();
       const key = 'a b/naïve+图片/100%.png';
       await storage.put(key, BYTES, 'image/png');
-      expect((await download(await storage.presign(key, 60))).status).toBe(200);
-      await expect(storage.presign('../a', 60)).rejects.toMatchObject({ code: 'invalid_request' });
+      expect((await download(await storage.presign(key, 60, PNG))).status).toBe(200);
+      await expect(storage.presign('../a', 60, PNG)).rejects.toMatchObject({ code: 'invalid_request' });
     });
 
     it('should end with its time', async () => {
       const storage = await withPicture();
-      const link = await storage.presign(KEY, 2);
+      const link = await storage.presign(KEY, 2, PNG);
       expect((await download(link)).status).toBe(200);
       // The server counts whole seconds.
       await new Promise((resolve) => setTimeout(resolve, 3_100));
       expect((await download(link)).status).toBe(403);
-      expect((await download(await storage.presign(KEY, 2))).status).toBe(200);
+      expect((await download(await storage.presign(KEY, 2, PNG))).status).toBe(200);
     }, 20_000);
 
     it('should open this object only, for this long, of this type', async () => {
-      const link = await (await withPicture()).presign(KEY, 60);
+      const link = await (await withPicture()).presign(KEY, 60, PNG);
       for (const altered of [
         link.replace('ann/memory_1.png', '2.png'),
         link.replace('X-Amz-Expires=60', 'X-Amz-Expires=600'),
@@ -178,7 +184,7 @@ describeWith(S3_GATEWAY, `${S3Storage.name} on a real server`, () => {
         }),
       );
       try {
-        const link = await storage.presign(KEY, 60);
+        const link = await storage.presign(KEY, 60, PNG);
         expect(link).toMatch(new RegExp(`^${S3_PUBLIC_ENDPOINT}/${bucket}/`));
         expect((await download(link!)).body).toEqual(BYTES);
         // Why it must be: the host is signed.

@@ -107,12 +107,12 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
     });
   }
 
-  async presign(key: string, seconds: number): Promise<string> {
+  async presign(key: string, seconds: number, contentType: string): Promise<string> {
     assertKey(key);
     // Whatever type another program stored it with: a browser is to show a picture, never a page.
     const command = new GetObjectCommand({
       ...{ Bucket: this.bucket, Key: key },
-      ResponseContentType: 'image/png',
+      ResponseContentType: contentType,
     });
     return attempt('sign links', () => getSignedUrl(this.linkClient, command, { expiresIn: seconds }));
   }

@@ -23,7 +23,7 @@ describe(StorageModule.name, () => {
     const storage = app.get(Storage);
     expect(storage).toBeInstanceOf(LocalStorage);
     expect(storage.uri('a.png')).toBe('s3://local/a.png');
-    expect(await storage.presign('a.png', 60)).toBeUndefined();
+    expect(await storage.presign('a.png', 60, 'image/png')).toBeUndefined();
     await expect(storage.check()).resolves.toBeUndefined();
     await app.close();
   });

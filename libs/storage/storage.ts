@@ -59,9 +59,9 @@ export abstract class Storage {
 
   /**
    * An address that gives the picture `key` to whoever holds it, from now on for `seconds` (at most a week), straight
-   * from the storage. Undefined for the local disk, which has no address. Does not look whether there is an object.
+   * from the storage, and as this type whatever it was stored with. Undefined for the local disk, which has no address. Does not look whether there is an object.
    */
-  abstract presign(key: string, seconds: number): Promise<string | undefined>;
+  abstract presign(key: string, seconds: number, contentType: string): Promise<string | undefined>;
 
   /** The name that the API answers with: `s3://bucket/key`. */
   uri(key: string): string {

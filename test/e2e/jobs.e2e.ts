@@ -9,6 +9,7 @@ import sharp from 'sharp';
 import { Webhook } from 'standardwebhooks';
 import { temporaryFolder } from '../support/demo';
 import { allEvents } from '../support/event.source';
+import { marksOf, readParameters } from '../support/parameters.reader';
 import { FEW_PICTURES, NO_REFERENCES, Service, type Job } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
@@ -84,6 +85,9 @@ describe('Jobs', () => {
       expect(told.at(-1)!.data).toEqual(job.result);
       const picture = await fetch(service.url + new URL(job.result!.data[0].url).pathname);
       expect(picture.headers.get('content-type')).toBe('image/png');
+      const { parameters, source } = await marksOf(await picture.arrayBuffer());
+      expect(parameters.map(readParameters)).toMatchObject([{ Steps: '4', Size: '64x64', Seed: '7' }]);
+      expect(source).toMatch(/\/trainedAlgorithmicMedia$/);
     });
 
     it('should replay its end, and only what came after Last-Event-ID', async () => {

@@ -121,7 +121,7 @@ export class JobDesk {
     const { store, queue, events, storage, uploads, estimates, pipeline, drain } = this;
     this.jobs = new Jobs(this.config, store, queue, events, storage, estimates, drain);
     const rescuer = new Rescuer(this.jobs);
-    const files = new JobFiles(pipeline.as(), storage, uploads);
+    const files = new JobFiles(pipeline.as(), storage, uploads, this.config);
     const presence = { list: () => Promise.resolve(this.workers) } as RedisWorkerPresence<WorkerCapabilities>;
     this.dispatcher = new Dispatcher(
       queue,

@@ -2,7 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
+import { Config } from '@app/config';
 import { findLora } from '@app/models';
+import { marksOf, readParameters } from '../../../test/support/parameters.reader';
 import { MemoryStorage } from '../../../test/support/memory.storage';
 import { PipelineStub } from '../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
@@ -44,10 +46,13 @@ describe(JobFiles.name, () => {
   const limits = { revoked: never, signal: never };
   const clock = () => ({ waited: 100, begunAt: performance.now() - 900 });
 
+  let config: Config;
+
   beforeEach(() => {
+    config = new Config();
     storage = new MemoryStorage();
     pipeline = new PipelineStub();
-    files = new JobFiles(pipeline.as(), storage, new PictureUploads(storage));
+    files = new JobFiles(pipeline.as(), storage, new PictureUploads(storage), config);
   });
 
   it('should hand the job to the engine as it is', async () => {
@@ -124,6 +129,27 @@ describe(JobFiles.name, () => {
     expect(stored).toMatchObject({ format: 'png', width: 128, height: 64 });
   });
 
+  it.each(['jpeg', 'webp'] as const)('should store a %s, smaller with less quality', async (format) => {
+    const pixels = Buffer.from(
+      Array.from({ length: 128 * 64 * 3 }, (_, i) => (Math.floor(i / 3) * 7919) % 251),
+    );
+    const key = `generated/a.${format}`;
+    const put = jest.spyOn(storage, 'put');
+    const stored = async (quality: number) => {
+      const asked = { ...job, key, output: { format, quality } };
+      await files.store(asked, { ...picture, pixels }, clock(), limits);
+      return storage.objects.get(key)!.bytes;
+    };
+    const [best, least] = [await stored(100), await stored(0)];
+    expect(put.mock.lastCall).toEqual([key, expect.any(Buffer), `image/${format}`]);
+    expect(await sharp(best).metadata()).toMatchObject({ format, width: 128, height: 64 });
+    expect(best.length).toBeGreaterThan(2 * least.length);
+    expect((await stored(100)).equals(best)).toBe(true);
+    const back = await sharp(best).raw().toBuffer();
+    const error = back.reduce((sum, value, i) => sum + Math.abs(value - pixels[i]), 0) / pixels.length;
+    expect(error).toBeLessThan(4);
+  });
+
   it('should store each picture of a batch under a key of its own, and discard them all', async () => {
     const batch = { ...job, count: 3 };
     const pixels = Buffer.concat([1, 2, 3].map((value) => Buffer.alloc(128 * 64 * 3, value)));
@@ -139,6 +165,34 @@ describe(JobFiles.name, () => {
     }
     await files.discard(batch, never);
     expect(storage.keys).toEqual([]);
+  });
+
+  it('should tell in each picture of a batch what made it, with its own seed', async () => {
+    const batch = { ...job, count: 2 };
+    const two = { ...picture, pixels: Buffer.concat([picture.pixels, picture.pixels]) };
+    const result = await files.store(batch, two, clock(), limits);
+    expect(result).toMatchObject({ model: pipeline.status().model });
+    for (const [i, { key }] of [result, ...result.more!].entries()) {
+      const { parameters, source } = await marksOf(storage.objects.get(key)!.bytes);
+      const read = parameters.map(readParameters);
+      expect(read).toMatchObject([
+        { Prompt: 'a lighthouse', 'Negative prompt': 'fog', Seed: String(42 + i) },
+      ]);
+      expect(source).toMatch(/\/trainedAlgorithmicMedia$/);
+    }
+  });
+
+  it('should tell nothing but that it was generated where parameters are not to be told', async () => {
+    config.EMBED_PARAMETERS = false;
+    expect((await files.store(job, picture, clock(), limits)).model).toBeUndefined();
+    const { bytes } = storage.objects.get(job.key)!;
+    expect(bytes.includes('lighthouse')).toBe(false);
+    expect(await marksOf(bytes)).toMatchObject({ parameters: [], source: expect.any(String) as string });
+  });
+
+  it('should tell of an edit that a picture is a part of it', async () => {
+    await files.store({ ...job, imageKey: 'inputs/a.png' }, picture, clock(), limits);
+    expect((await marksOf(storage.objects.get(job.key)!.bytes)).source).toMatch(/composite/);
   });
 
   it('should tell whole milliseconds of every phase', async () => {

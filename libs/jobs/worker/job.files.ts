@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
+import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { findLora } from '@app/models';
 import { MAX_SIDE } from '@app/models/family';
 import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
-import { copyToReference, encodePng, pixelsOfCopy } from '@app/pictures';
+import { copyToReference, encodePicture, pixelsOfCopy, PNG } from '@app/pictures';
+import { generationOf, isEdit } from '../generation';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
 import {
   keysOf,
@@ -13,6 +15,7 @@ import {
   type StoredPicture,
   type Timings,
 } from '../picture.job';
+import { parametersText } from './parameters.text';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
 
 /** Bytes of a copy, which is of the size that is drawn: as many as its pixels have, and a little for the format. */
@@ -31,12 +34,13 @@ export class JobFiles {
     private readonly pipeline: PipelineService,
     private readonly storage: Storage,
     private readonly uploads: PictureUploads,
+    private readonly config: Config,
   ) {}
 
   /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
-    const { id, route, userId, key, ...drawn } = picture;
+    const { id, route, userId, key, output, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
     const { loras: named, referenceKey, imageKey, maskKey, ipAdapterScale, strength = 1, ...options } = drawn;
     const loras: LoraRequest[] = [];
@@ -61,18 +65,25 @@ export class JobFiles {
     limits: UploadLimits,
   ): Promise<PictureResult> {
     const { width, height, pixels } = picture;
+    // Not told: nothing of it leaves this process, neither in files nor in replies.
+    const model = this.config.EMBED_PARAMETERS ? this.pipeline.status().model : undefined;
     const stored: StoredPicture[] = [];
     let [encoding, storing] = [0, 0];
     // One after the other: as files, too, they are large.
     for (const [i, key] of keysOf(job).entries()) {
       const begun = performance.now();
       const bytes = width * height * 3;
-      const png = await encodePng(pixels.subarray(i * bytes, (i + 1) * bytes), width, height);
+      const one = { pixels: pixels.subarray(i * bytes, (i + 1) * bytes), width, height };
+      const seed = job.seed + i;
+      const file = await encodePicture(one, job.output ?? PNG, {
+        composite: isEdit(job),
+        parameters: model === undefined ? undefined : parametersText(generationOf(job, model, seed)),
+      });
       const encoded = performance.now();
-      await this.uploads.put(key, png, limits);
+      await this.uploads.put(key, file, limits);
       encoding += encoded - begun;
       storing += performance.now() - encoded;
-      stored.push({ key, s3_uri: this.storage.uri(key), seed: job.seed + i });
+      stored.push({ key, s3_uri: this.storage.uri(key), seed });
     }
     const [first, ...more] = stored;
 
@@ -93,6 +104,7 @@ export class JobFiles {
       size: `${width}x${height}`,
       timings,
       warnings: picture.warnings,
+      model,
       ...(picture.mergedAnew && { mergedAnew: true }),
     };
   }

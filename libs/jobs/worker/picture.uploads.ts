@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
+import { contentTypeOf } from '@app/pictures';
 import { Storage } from '@app/storage';
 
 /** Until a picture that was refused is put again, and the longest that this grows to; milliseconds. */
@@ -51,9 +52,9 @@ export class PictureUploads {
   }
 
   /** Rejects when the picture is given up, or can never be stored. */
-  async put(key: string, png: Buffer, { revoked, signal }: UploadLimits): Promise<void> {
+  async put(key: string, file: Buffer, { revoked, signal }: UploadLimits): Promise<void> {
     revoked.throwIfAborted();
-    await this.again(() => this.storage.put(key, png, 'image/png'), signal);
+    await this.again(() => this.storage.put(key, file, contentTypeOf(key)), signal);
   }
 
   /** A put that was refused may have been carried out nevertheless. */

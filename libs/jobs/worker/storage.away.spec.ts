@@ -41,7 +41,7 @@ describe(`${PictureUploads.name} while the storage refuses pictures`, () => {
   };
 
   it('should keep the picture, encoded once, and store it when the storage is back', async () => {
-    const encode = jest.spyOn(pictures, 'encodePng');
+    const encode = jest.spyOn(pictures, 'encodePicture');
     const job = await undelivered('patient');
     expect(await state(job.id)).toBe('running');
     expect(desk.uploads.refusal).toEqual({ pictures: 1, reason: 'SlowDown' });

@@ -117,6 +117,8 @@ describe('the API document', () => {
       seed: { type: ['integer', 'null'], minimum: 0, maximum: 4294967295 },
       guidance_scale: { type: ['number', 'null'], minimum: 0, maximum: 30, default: 5 },
       clip_skip: { type: ['integer', 'null'], minimum: 1, maximum: 12 },
+      output_format: { enum: ['png', 'jpeg', 'webp', null], default: 'png' },
+      output_compression: { type: ['integer', 'null'], minimum: 0, maximum: 100, default: 100 },
       ip_adapter_scale: { type: ['number', 'null'], minimum: 0, maximum: 1, default: 0.6 },
       prompt: { type: 'string', minLength: 1, maxLength: 2000 },
       loras: { type: ['array', 'null'], maxItems: 8 },

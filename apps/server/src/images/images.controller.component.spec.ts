@@ -34,6 +34,11 @@ describe(ImagesController.name, () => {
         total_ms: expect.any(Number) as number,
       }) as object,
       warnings: ['a warning'],
+      generation: {
+        ...{ model: 'demo', prompt: 'oil: a $& cat', negative_prompt: '', size: '128x128' },
+        ...{ num_inference_steps: 50, sampler: 'euler', scheduler: 'discrete', guidance_scale: 5, seed: 7 },
+        ...{ clip_skip: null, loras: [], ip_adapter_scale: 0.6, strength: null },
+      },
     });
     expect(Math.abs((body as { created: number }).created - Date.now() / 1000)).toBeLessThan(5);
 
@@ -49,6 +54,39 @@ describe(ImagesController.name, () => {
     expect(download.status).toBe(200);
     const bytes = Buffer.from(await download.arrayBuffer());
     expect(await sharp(bytes).metadata()).toMatchObject({ format: 'png', width: 128, height: 128 });
+  });
+
+  it.each(['png', 'jpeg', 'webp'] as const)('should store and serve the picture as %s', async (format) => {
+    const { status, body } = await post('/v1/images/generations', { prompt: 'a cat', output_format: format });
+    expect(status).toBe(200);
+    const { id, data } = body as { id: string; data: [{ url: string; s3_uri: string }] };
+    expect(data[0].s3_uri).toBe(`s3://local/generated/${id}.${format}`);
+    const download = await fetch(data[0].url);
+    expect(download.headers.get('content-type')).toBe(`image/${format}`);
+    expect(await sharp(await download.arrayBuffer()).metadata()).toMatchObject({ format, width: 128 });
+    const removed = await http(api.url).delete(new URL(data[0].url).pathname);
+    expect([removed.status, (await fetch(data[0].url)).status]).toEqual([204, 404]);
+    expect((await http(api.url).get(`/v1/jobs/${id}`)).status).toBe(404);
+  });
+
+  it.each([
+    [{ output_format: 'gif' }, 'output_format', /one of png, jpeg, webp .* "gif"$/],
+    [{ output_format: 'jpeg', output_compression: 101 }, 'output_compression', /from 0 to 100/],
+    [{ output_compression: 99 }, 'output_compression', /100 for a PNG, .* jpeg or webp, but received 99$/],
+    [{ output_format: 'png', output_compression: 0 }, 'output_compression', /received 0$/],
+  ])('should refuse %j', async (options, param, message) => {
+    const { status, body } = await post('/v1/images/generations', { prompt: 'a cat', ...options });
+    expect(status).toBe(400);
+    expect((body as { error: object }).error).toMatchObject({
+      ...{ code: 'invalid_request', param },
+      message: expect.stringMatching(message) as string,
+    });
+    expect(api.pipeline.requests).toEqual([]);
+  });
+
+  it('should take the quality of a PNG that clients fill in by themselves', async () => {
+    const usual = { output_format: 'png', output_compression: 100 };
+    expect((await post('/v1/images/generations', { prompt: 'a cat', ...usual })).status).toBe(200);
   });
 
   it('should draw subject from the photo, with the prompt of the service', async () => {
@@ -87,6 +125,8 @@ describe(ImagesController.name, () => {
       'negative_prompt',
       'loras',
       'clip_skip',
+      'output_format',
+      'output_compression',
     ];
     const unset = Object.fromEntries(
       [...optional, 'ip_adapter_scale', 'reference_image_url'].map((key) => [key, null]),

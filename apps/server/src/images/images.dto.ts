@@ -14,6 +14,7 @@ import {
   MAX_LORAS,
   MAX_STEPS,
 } from '@app/models/family';
+import { OUTPUT_FORMATS, PNG, type OutputFormat } from '@app/pictures';
 import {
   Caller,
   Decimal,
@@ -166,6 +167,16 @@ export class PictureOptions {
   @Optional()
   @Decimal(0, 1, { default: DEFAULT_IP_ADAPTER_SCALE })
   readonly ip_adapter_scale?: number;
+
+  /** The file that the picture becomes. */
+  @Optional()
+  @OneOf(OUTPUT_FORMATS, { default: PNG.format })
+  readonly output_format?: OutputFormat;
+
+  /** Quality of a JPEG or WebP: less makes a smaller file. A PNG keeps every pixel, and takes none but 100. */
+  @Optional()
+  @Whole(0, 100, { default: PNG.quality })
+  readonly output_compression?: number;
 
   /**
    * Seconds that the picture may take from this request on, waiting included. Not started by then: the job expires;

@@ -97,6 +97,15 @@ describe(JobDrafter.name, () => {
     expect({ version, clipSkip: picture.clipSkip }).toEqual({ version: 2, clipSkip: 1 });
   });
 
+  it('should leave a picture that is no PNG to workers that make others', async () => {
+    const { version, picture } = await write({ output_format: 'webp' });
+    expect({ version, output: picture.output }).toEqual({
+      version: 3,
+      output: { format: 'webp', quality: 100 },
+    });
+    expect(await write({ output_format: 'png', output_compression: 100 })).toMatchObject({ version: 1 });
+  });
+
   it('should name samplers and schedulers as the engine does, and leave both to workers that heed them', async () => {
     expect(await write({ sampler: 'DPM++ 2M Karras' })).toMatchObject({
       version: 3,

@@ -19,6 +19,7 @@ import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
 import { withPreset } from './presets';
+import { outputOf } from './output.option';
 
 /** Told when a request names a webhook but no events. */
 const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as const;
@@ -36,6 +37,7 @@ export class JobDrafter {
   /** Whatever can be refused without looking anywhere. */
   check(options: PictureOptions, { reference }: PictureIntent): void {
     this.size(options.size);
+    outputOf(options);
     this.checkCount(options);
     if (options.mask !== undefined && options.image === undefined) {
       const sentence = 'Expected image, which the mask is of, but received nothing';
@@ -77,12 +79,14 @@ export class JobDrafter {
     );
     turn.signal.throwIfAborted();
     const { route, userId, prompt } = intent;
+    const output = outputOf(options);
+    const name = `${userId ? `${userId}/${route}_${id}` : id}.${output.format}`;
     const { n = 1 } = options;
-    const name = userId ? `${userId}/${route}_${id}.png` : `${id}.png`;
     const picture = {
       ...{ id, route, userId, prompt, loras },
       ...copies,
       key: this.config.S3_GENERATED_PREFIX + name,
+      output: output.format === 'png' ? undefined : output,
       negativePrompt: options.negative_prompt ?? this.config.NEGATIVE_PROMPT,
       ...(size ?? this.size(options.size)),
       ...(copies.imageKey && { strength: strengthOf(options) }),

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { isFinished, Jobs, picturesOf, type JobRecord } from '@app/jobs';
+import { generationOf, isFinished, Jobs, picturesOf, type JobRecord } from '@app/jobs';
 import { samplingSteps } from '@app/models/family';
 import type { Progress } from '@app/pipeline';
 import { errorDetail } from '../errors/error.body';
@@ -18,9 +18,9 @@ export class JobPresenter {
   ) {}
 
   /** Of a job that succeeded; others have no pictures. */
-  async picture({ id, result, finishedAt }: JobRecord): Promise<PictureReply> {
+  async picture({ id, picture, result, finishedAt }: JobRecord): Promise<PictureReply> {
     if (!result || finishedAt === undefined) throw new Error(`The job ${id} has no picture`);
-    const { size, timings, warnings } = result;
+    const { size, timings, warnings, model } = result;
     const data = picturesOf(result).map(async ({ key, s3_uri, seed }) => {
       return { s3_uri, url: await this.links.picture(key), seed, size };
     });
@@ -30,6 +30,7 @@ export class JobPresenter {
       data: await Promise.all(data),
       timings,
       warnings: [...warnings],
+      generation: model === undefined ? null : generationOf(picture, model),
     };
   }
 

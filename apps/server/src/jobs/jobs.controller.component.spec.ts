@@ -84,6 +84,17 @@ describe(JobsController.name, () => {
       ],
       timings: succeeded.result.timings,
       warnings: ['a warning'],
+      generation: null,
+    });
+  });
+
+  it('should tell what made a picture, where that may be told', async () => {
+    api.jobs.put({ ...succeeded, result: { ...succeeded.result, model: 'demo' } });
+    const { body } = await get(`/v1/jobs/${JOB_ID}`);
+    expect((body as { result: { generation: unknown } }).result.generation).toEqual({
+      ...{ model: 'demo', prompt: 'a walk', negative_prompt: '', size: '128x128', num_inference_steps: 50 },
+      ...{ sampler: 'euler', scheduler: 'discrete', guidance_scale: 5, seed: 42, clip_skip: null },
+      ...{ loras: [], ip_adapter_scale: null, strength: null },
     });
   });
 

@@ -1,4 +1,8 @@
-import type { Timings as JobTimings } from '@app/jobs';
+import { ApiProperty } from '@nestjs/swagger';
+import type { Generation, Timings as JobTimings } from '@app/jobs';
+
+/** Not a whole number, which fields of replies are taken for. */
+const DECIMAL = { type: 'number', format: 'double' } as const;
 
 export class PictureData {
   /**
@@ -38,12 +42,69 @@ export class Timings implements JobTimings {
   readonly sampling_ms!: number;
   /** The VAE: latents to pixels. */
   readonly decode_ms!: number;
-  /** Pixels to PNG. */
+  /** Pixels to a file. */
   readonly encode_ms!: number;
-  /** Writing the PNG to the storage. */
+  /** Writing it to the storage. */
   readonly store_ms!: number;
   /** All of it. */
   readonly total_ms!: number;
+}
+
+export class AppliedLora {
+  /**
+   * Its name in `loras`.
+   * @example "film-grain"
+   */
+  readonly name!: string;
+  /** Strength. */
+  @ApiProperty(DECIMAL)
+  readonly scale!: number;
+  /** Of the file, in hexadecimal. */
+  readonly sha256!: string;
+}
+
+export class GenerationReply implements Generation {
+  /**
+   * The model's name.
+   * @example "stabilityai/stable-diffusion-xl-base-1.0"
+   */
+  readonly model!: string;
+  /** The whole prompt, in `memory` and `subject` with the service's own words. */
+  readonly prompt!: string;
+  /** What it should not show. */
+  readonly negative_prompt!: string;
+  /**
+   * `WIDTHxHEIGHT` in pixels, as it was asked for.
+   * @example "1024x1024"
+   */
+  readonly size!: string;
+  /** Sampling steps. */
+  readonly num_inference_steps!: number;
+  /**
+   * By the engine's name.
+   * @example "euler"
+   */
+  readonly sampler!: string;
+  /**
+   * By the engine's name.
+   * @example "discrete"
+   */
+  readonly scheduler!: string;
+  /** How closely it follows the prompt. */
+  @ApiProperty(DECIMAL)
+  readonly guidance_scale!: number;
+  /** Of the first picture; each other has one more than that before it. */
+  readonly seed!: number;
+  /** null: the model's own. */
+  readonly clip_skip!: number | null;
+  /** Those that were applied. */
+  readonly loras!: AppliedLora[];
+  /** null: drawn without a reference picture. */
+  @ApiProperty({ ...DECIMAL, nullable: true })
+  readonly ip_adapter_scale!: number | null;
+  /** How much of the picture that it began from was changed; null: it began from none. */
+  @ApiProperty({ ...DECIMAL, nullable: true })
+  readonly strength!: number | null;
 }
 
 export class PictureReply {
@@ -67,4 +128,10 @@ export class PictureReply {
 
   /** Sentences about what was made differently than asked, such as a LoRA that fits the model in part. */
   readonly warnings!: string[];
+
+  /**
+   * What made the pictures, in the words of requests: with the same model, the same again gives them again. null: not told
+   * (the service's EMBED_PARAMETERS).
+   */
+  readonly generation!: GenerationReply | null;
 }

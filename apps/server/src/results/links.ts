@@ -3,6 +3,7 @@ import type { HttpAdapterHost } from '@nestjs/core';
 import type { Request } from 'express';
 import { hasKeys, type Config } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { contentTypeOf } from '@app/pictures';
 import type { Storage } from '@app/storage';
 import { apiKeyOf, assertScope, presented, unauthorized, type ApiKey } from '../auth/api.key';
 import type { LinkSigner } from './link.signer';
@@ -30,7 +31,7 @@ export class Links {
   /** A link that opens the picture `key` from now on; where links expire, each call makes a fresh one. */
   async picture(key: string): Promise<string> {
     const { URL_EXPIRY } = this.config;
-    const presigned = URL_EXPIRY && (await this.storage.presign(key, URL_EXPIRY));
+    const presigned = URL_EXPIRY && (await this.storage.presign(key, URL_EXPIRY, contentTypeOf(key)));
     if (presigned) return presigned;
     // A path of GET /images/{key}; its slashes stay slashes.
     const link = `${this.service()}/images/${key.split('/').map(encodeURIComponent).join('/')}`;

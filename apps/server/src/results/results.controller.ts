@@ -14,6 +14,7 @@ import type { Request, Response } from 'express';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { isFinished, Jobs, keysOf } from '@app/jobs';
+import { contentTypeOf } from '@app/pictures';
 import { Storage, type StoredObject } from '@app/storage';
 import { CallerKey, type ApiKey } from '../auth/api.key';
 import { RequireScope, SelfChecked } from '../auth/scope.decorators';
@@ -30,7 +31,7 @@ const KEY = {
 };
 
 /** The end of every key that the service makes: the id of the job, and which of its pictures it is but for the first. */
-const JOB_OF_KEY = /[/_]([0-9a-f]{24})(?:-\d{1,2})?\.png$/;
+const JOB_OF_KEY = /[/_]([0-9a-f]{24})(?:-\d{1,2})?\.(?:png|jpeg|webp)$/;
 
 /** Stored results by key. Avatars, photos and everything else in the storage stay unreachable from here. */
 @ApiTags('images')
@@ -56,7 +57,7 @@ export class ResultsController {
     ...{ name: 'signature', required: false, schema: { type: 'string' } },
     description: 'Of a signed link: what proves that this service made it, for this key and time',
   })
-  @ApiProduces('image/png')
+  @ApiProduces('image/png', 'image/jpeg', 'image/webp')
   @ApiOkResponse({
     ...{ description: 'The picture', schema: { type: 'string', format: 'binary' } },
     headers: headers('ETag', 'Last-Modified', 'Cache-Control'),
@@ -76,7 +77,7 @@ export class ResultsController {
     const cacheControl = this.admit(key, request);
     const picture = await this.open(key);
     response.set({
-      'Content-Type': 'image/png',
+      'Content-Type': contentTypeOf(key),
       'Content-Length': String(picture.size),
       ETag: picture.etag,
       'Last-Modified': picture.lastModified.toUTCString(),

@@ -1,0 +1,30 @@
+import type { PictureJob } from './picture.job';
+
+/** What the engine does where it is told nothing. */
+const SAMPLER = 'euler';
+const SCHEDULER = 'discrete';
+
+/** A picture is not only looked at: the image begins from it. */
+export const isEdit = ({ imageKey }: PictureJob): boolean => imageKey !== undefined;
+
+/** What made an image, in the words of requests: with the same model, they give it again. */
+export function generationOf(job: PictureJob, model: string, seed = job.seed) {
+  const { sampler = SAMPLER, scheduler = SCHEDULER }: { sampler?: string; scheduler?: string } = job;
+  return {
+    model,
+    prompt: job.prompt,
+    negative_prompt: job.negativePrompt,
+    size: `${job.width}x${job.height}`,
+    num_inference_steps: job.steps,
+    sampler,
+    scheduler,
+    guidance_scale: job.guidanceScale,
+    seed,
+    clip_skip: job.clipSkip ?? null,
+    loras: job.loras.map(({ name, scale, sha256 }) => ({ name, scale, sha256 })),
+    ip_adapter_scale: job.referenceKey === undefined ? null : job.ipAdapterScale,
+    strength: isEdit(job) ? (job.strength ?? 1) : null,
+  };
+}
+
+export type Generation = ReturnType<typeof generationOf>;
