@@ -69,7 +69,18 @@ const server = rooms(SERVER_FLOORS).map(({ name, below, closed }) => ({
 const SCRIPTS = ['**/*.js', '**/*.cjs', '**/*.mjs'];
 
 export default tseslint.config(
-  { ignores: ['dist/', 'native/build*/', 'native/.engine/', 'coverage/', 'data/', 'test/fixtures/'] },
+  {
+    ignores: [
+      'dist/',
+      'native/build*/',
+      'native/.engine/',
+      'coverage/',
+      'clients/node/dist/',
+      '**/openapi.types.ts',
+      'data/',
+      'test/fixtures/',
+    ],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: {

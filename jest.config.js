@@ -18,11 +18,14 @@ const shared = {
   transform: transform(fast),
   moduleNameMapper: { '^@app/(.*)$': '<rootDir>/libs/$1' },
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/dist/'],
-  modulePathIgnorePatterns: ['<rootDir>/dist/'],
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/clients/node/dist/'],
 };
 
 /** Specs beside their sources. */
-const beside = { ...shared, roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/tools'] };
+const beside = {
+  ...shared,
+  roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/tools', '<rootDir>/clients'],
+};
 
 /** Each draws on all cores, so one after the other. */
 const alone = {

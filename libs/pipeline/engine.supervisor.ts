@@ -68,7 +68,7 @@ export class EngineSupervisor {
   status(): EngineStatus {
     const { device, facts, settings } = this;
     const plan = this.memory.plan?.sentence;
-    const known = { id: this.setup.id, device, facts, settings, plan };
+    const known = { id: this.setup.id, device, facts, settings, plan, exits: this.restarts.exits };
     if (this.current.state !== 'ready') return { ...known, ...this.current };
     if (!this.engine?.alive) return { ...known, state: 'starting' };
     return { ...known, state: this.free ? 'ready' : 'busy', reason: this.ejection.reason };
@@ -155,8 +155,7 @@ export class EngineSupervisor {
       if (!(error instanceof EngineCrashed)) return { state: 'failed', reason, pause: restarts.failed() };
     }
     const { how = 'no process', picture, outOfMemory } = this.engine?.death ?? {};
-    // A caller's picture that is too large for the device says nothing of others.
-    const pause = wasUp && picture && outOfMemory ? 0 : restarts.died(picture);
+    const pause = wasUp && picture && outOfMemory ? restarts.outgrown() : restarts.died(picture);
     if (!restarts.open) return { state: 'starting', reason: `the engine process died (${how})`, pause };
     const reason = `the engine process died ${restarts.deaths} times in a row and finished no picture (${how}); jobs wait until it has drawn a probe picture`;
     return { state: 'failed', reason, pause };

@@ -238,6 +238,7 @@ describe(PipelineService.name, () => {
       await expect(draw('starved')).rejects.toMatchObject({ code: 'out_of_memory' });
     await enginesAre('ready');
     expect(started().probed).toBeUndefined();
+    expect(pipeline.status().engines[0].exits).toEqual({ died: 0, out_of_memory: 4, failed: 0 });
   });
 
   it('should kill an engine that hangs in a phase, and draw the next picture with another', async () => {

@@ -94,6 +94,8 @@ export interface EngineStatus extends EngineState {
   readonly settings?: EngineInfo['settings'];
   /** What its device's memory is used for, in a sentence, where that is planned. */
   readonly plan?: string;
+  /** How often and why its process ended, or did not come up. */
+  readonly exits?: Readonly<Record<'died' | 'out_of_memory' | 'failed', number>>;
 }
 
 /** As a whole it is in the best of its engines' states: `failed` only when none is ready or coming. */

@@ -30,6 +30,16 @@ describe(RestartPolicy.name, () => {
     expect(pauses).toEqual([0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
   });
 
+  it('should tell why processes ended, and start the next at once where an image was too large', () => {
+    const restarts = opened();
+    expect([restarts.outgrown(), restarts.outgrown()]).toEqual([0, 0]);
+    restarts.failed();
+    restarts.drew();
+    restarts.died();
+    expect(restarts.exits).toEqual({ died: 4, out_of_memory: 2, failed: 1 });
+    expect(restarts.deaths).toBe(1);
+  });
+
   it('should wait a second at least after a model that did not load', () => {
     const restarts = policy();
     expect([restarts.failed(), restarts.failed(), restarts.failed()]).toEqual([1_000, 2_000, 4_000]);

@@ -20,6 +20,8 @@ export class RestartPolicy {
   private inARow = 0;
   /** The smallest under which it died: a size that is too much for a device must not keep it from those that are not. */
   private killer?: PictureKind;
+  /** How often and why a process ended, or did not come up, since the service started. */
+  readonly exits = { died: 0, out_of_memory: 0, failed: 0 };
 
   /** @param random 0..1 */
   constructor(private readonly random: () => number = Math.random) {}
@@ -38,12 +40,20 @@ export class RestartPolicy {
 
   /** It died, under a picture or without one. Milliseconds until the next one starts. */
   died(picture?: PictureKind): number {
+    this.exits.died++;
     if (picture) this.killer = smallerOf(picture, this.killer ?? picture);
     return this.inARow++ === 0 ? 0 : this.pause(this.inARow - 2);
   }
 
+  /** It died of a caller's picture that is too large for the device, which says nothing of others. Milliseconds as above. */
+  outgrown(): number {
+    this.exits.out_of_memory++;
+    return 0;
+  }
+
   /** It lives, or lived, but could not load the model. Milliseconds until the next attempt. */
   failed(): number {
+    this.exits.failed++;
     return this.pause(this.failures++);
   }
 

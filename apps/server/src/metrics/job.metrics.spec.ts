@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { Registry } from 'prom-client';
 import type { Jobs } from '@app/jobs';
-import { aJob, running } from '../../../../test/support/jobs.stub';
+import { aJob, failed, running, succeeded } from '../../../../test/support/jobs.stub';
 import { countJobs } from './job.metrics';
 
 describe(countJobs.name, () => {
@@ -19,6 +19,27 @@ describe(countJobs.name, () => {
     expect(text).toContain('image_jobs_accepted_total{route="memory"} 1');
     expect(text).toContain('image_job_wait_seconds_count{route="memory"} 1');
     expect(text).toContain('image_job_wait_seconds_sum{route="memory"} 9.6');
+  });
+
+  it('should time the phases of jobs that succeeded, in seconds, and count their steps', async () => {
+    const job = aJob({ ...succeeded, result: { ...succeeded.result, mergedAnew: true } });
+    for (const each of [job, aJob(succeeded), aJob(failed)]) news.emit('change', each);
+    const text = await registry.metrics();
+    const seconds = {
+      text: 0.002,
+      image: 0.003,
+      sampling: 0.004,
+      decode: 0.005,
+      encode: 0.006,
+      store: 0.007,
+    };
+    for (const [phase, each] of Object.entries(seconds)) {
+      expect(text).toContain(`image_job_phase_seconds_sum{phase="${phase}"} ${2 * each}`);
+    }
+    expect(text).toContain('image_job_duration_seconds_sum{route="memory"} 0.056');
+    expect(text).toContain('image_job_duration_seconds_count{route="memory"} 2');
+    expect(text).toContain('image_sampling_steps_total 100');
+    expect(text).toContain('image_lora_merges_total 1');
   });
 
   it('should count errors by the code that callers see, and attempts of webhooks by what came of them', async () => {

@@ -5,6 +5,9 @@ import { isFinished, type Jobs, type JobRecord, type WebhookDelivery } from '@ap
 /** Seconds in the queue: from a free engine to an hour behind others. */
 const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
 
+/** Seconds of a phase: from a prompt on a GPU to the sampling on a processor. */
+const PHASES = [0.01, 0.03, 0.1, 0.3, 1, 3, 5, 10, 20, 30, 60, 120, 300, 600];
+
 const ATTEMPTS: Record<WebhookDelivery['status'], string> = {
   delivered: 'delivered',
   failed: 'failed',
@@ -39,8 +42,43 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     labelNames: ['outcome'],
     registers,
   });
+  const durations = new Histogram({
+    name: 'image_job_duration_seconds',
+    help: 'From the acceptance of a job that succeeded until its image was stored',
+    labelNames: ['route'],
+    buckets: WAITS,
+    registers,
+  });
+  const phases = new Histogram({
+    name: 'image_job_phase_seconds',
+    help: 'Parts of the jobs that succeeded: "text", "image" (the reference picture), "sampling", "decode", "encode", "store"',
+    labelNames: ['phase'],
+    buckets: PHASES,
+    registers,
+  });
+  const steps = new Counter({
+    name: 'image_sampling_steps_total',
+    help: 'Sampling steps of the jobs that succeeded',
+    registers,
+  });
+  const merges = new Counter({
+    name: 'image_lora_merges_total',
+    help: 'Jobs that succeeded for which the LoRAs in the weights were changed (LORA_MODE=merged)',
+    registers,
+  });
+  const observe = ({ picture, result }: JobRecord) => {
+    if (!result) return;
+    const { timings, mergedAnew } = result;
+    durations.observe({ route: picture.route }, timings.total_ms / 1000);
+    for (const phase of ['text', 'image', 'sampling', 'decode', 'encode', 'store'] as const) {
+      phases.observe({ phase }, timings[`${phase}_ms`] / 1000);
+    }
+    steps.inc(picture.steps);
+    if (mergedAnew) merges.inc();
+  };
   jobs.news.on('change', (job) => {
     const { route } = job.picture;
+    if (job.state === 'succeeded') observe(job);
     if (isFinished(job)) finished.inc({ route, outcome: outcomeOf(job) });
     else if (job.attempts === 0) accepted.inc({ route });
     else if (job.attempts === 1 && job.startedAt !== undefined) {

@@ -35,6 +35,7 @@ describe(Metrics.name, () => {
     const { id, state } = api.pipeline.status().engines[0];
     expect(text).toContain(`image_engine_state{engine="${id}",state="${state}"} 1`);
     expect(text).toContain('process_resident_memory_bytes');
+    expect(text).toMatch(/^image_service_info{version="\d+\.\d+\.\d+"} 1$/m);
   });
 
   it('should count requests by the template of their route, never by their path', async () => {
@@ -114,6 +115,20 @@ describe(Metrics.name, () => {
     expect(text).not.toMatch(/route="\/v1\/jobs\/:id\/events"/);
     await http(api.url).get('/v1/jobs/000000000000000000000000/events').expect(404);
     expect(await read()).toContain('route="/v1/jobs/:id/events",status="404"} 1');
+  });
+
+  it('should count why engine processes ended', async () => {
+    const status = api.pipeline.status();
+    const exits = { died: 2, out_of_memory: 0, failed: 1 };
+    const spy = jest.spyOn(api.pipeline, 'status');
+    spy.mockReturnValue({ ...status, engines: [{ ...status.engines[0], id: 3, exits }] });
+    for (let i = 0; i < 2; i++) {
+      const text = await read();
+      expect(text).toContain('image_engine_exits_total{engine="3",cause="died"} 2');
+      expect(text).toContain('image_engine_exits_total{engine="3",cause="out_of_memory"} 0');
+      expect(text).toContain('image_engine_exits_total{engine="3",cause="failed"} 1');
+    }
+    spy.mockRestore();
   });
 
   it('should leave jobs out while their records cannot be read', async () => {

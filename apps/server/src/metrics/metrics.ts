@@ -5,6 +5,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { Jobs } from '@app/jobs';
 import { PipelineService } from '@app/pipeline';
 import { DiskSpace } from '@app/storage';
+import { aboutService } from '../docs/service.version';
 import { Refusals } from '../http/refusals';
 import { templateAt } from '../errors/routes';
 import { countJobs } from './job.metrics';
@@ -57,6 +58,12 @@ export class Metrics {
       help: 'Progress and previews that were not sent to readers of event streams who were too slow',
       registers,
     });
+    new Gauge({
+      name: 'image_service_info',
+      help: '1 for the version of the service',
+      labelNames: ['version'],
+      registers,
+    }).set({ version: aboutService().version }, 1);
     countJobs(jobs, this.registry);
     new Gauge({
       name: 'image_jobs',
@@ -105,6 +112,18 @@ export class Metrics {
           if (!facts) continue;
           const { source, commit } = facts.version;
           this.set({ engine: id, source, commit, device: device?.name ?? 'none' }, 1);
+        }
+      },
+    });
+    new Counter({
+      name: 'image_engine_exits_total',
+      help: 'Engine processes that ended: "died", "out_of_memory" (of one image), "failed" (did not come up)',
+      labelNames: ['engine', 'cause'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { id, exits } of pipeline.status().engines) {
+          for (const [cause, times] of Object.entries(exits ?? {})) this.inc({ engine: id, cause }, times);
         }
       },
     });
