@@ -19,6 +19,7 @@ const SERVER_FLOORS = [
   ['jobs'],
   ['webhooks'],
   ['images'],
+  ['openai'],
 ];
 /** @type {(...patterns: [names: RegExp, message: string][]) => import('eslint').Linter.RulesRecord} */
 const forbid = (...patterns) => ({

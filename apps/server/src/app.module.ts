@@ -12,6 +12,7 @@ import { JobRoutesModule } from './jobs/job.routes.module';
 import { logging } from './logging';
 import { LorasModule } from './loras/loras.module';
 import { MetricsModule } from './metrics/metrics.module';
+import { OpenAiModule } from './openai/openai.module';
 import { ResultsModule } from './results/results.module';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
@@ -19,7 +20,15 @@ import { WebhooksModule } from './webhooks/webhooks.module';
 import { WelcomeController } from './welcome.controller';
 
 /** What takes requests; a worker has none of it. */
-const ROUTES = [ImagesModule, JobRoutesModule, LorasModule, ResultsModule, UsersModule, WebhooksModule];
+const ROUTES = [
+  ImagesModule,
+  JobRoutesModule,
+  LorasModule,
+  OpenAiModule,
+  ResultsModule,
+  UsersModule,
+  WebhooksModule,
+];
 
 @Module({})
 export class AppModule {

@@ -30,6 +30,10 @@ describe(LocalCapabilities.name, () => {
     expect(open({ ENGINE_DEVICES: ['0', '2'], ENGINE_PROCESSES: 5 }).engines).toBe(2);
   });
 
+  it('should name the model as the pipeline does', () => {
+    expect(open().models).toEqual(['demo']);
+  });
+
   it.each([true, false])('should offer reference pictures as the pipeline does: %s', (hasIpAdapter) => {
     pipeline.hasIpAdapter = hasIpAdapter;
     expect(open().hasIpAdapter).toBe(hasIpAdapter);

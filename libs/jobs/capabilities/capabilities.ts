@@ -19,6 +19,9 @@ export abstract class Capabilities {
   /** Whether reference pictures can be used. */
   abstract readonly hasIpAdapter: boolean;
 
+  /** Names of the models that draw, as users know them; none: that is not known yet. */
+  abstract readonly models: readonly string[];
+
   /** Engines that share the queue, at least 1. */
   abstract readonly engines: number;
 
@@ -46,6 +49,10 @@ export class LocalCapabilities extends Capabilities {
 
   get hasIpAdapter(): boolean {
     return this.pipeline.hasIpAdapter;
+  }
+
+  get models(): readonly string[] {
+    return [this.pipeline.status().model];
   }
 
   get engines(): number {

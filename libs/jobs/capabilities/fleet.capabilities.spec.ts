@@ -35,6 +35,13 @@ describe(FleetCapabilities.name, () => {
     expect(capabilities.engines).toBe(5);
   });
 
+  it('should name each model of the workers once, and none while no worker is there', async () => {
+    await open();
+    expect(capabilities.models).toEqual([]);
+    await open({}, worker(), worker({ model: 'owner/other' }), worker());
+    expect(capabilities.models).toEqual(['demo', 'owner/other']);
+  });
+
   it('should offer reference pictures when every worker can use them, and while none is there', async () => {
     await open();
     expect(capabilities.hasIpAdapter).toBe(true);

@@ -52,6 +52,10 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     return this.config.ENABLE_IP_ADAPTER && this.known.every(({ ipAdapter }) => ipAdapter);
   }
 
+  get models(): readonly string[] {
+    return [...new Set(this.known.map(({ model }) => model))];
+  }
+
   get engines(): number {
     return Math.max(
       1,

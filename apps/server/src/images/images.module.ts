@@ -6,11 +6,13 @@ import { WebhooksModule } from '../webhooks/webhooks.module';
 import { ImagesController } from './images.controller';
 import { ImagesService } from './images.service';
 import { JobDrafter } from './job.draft';
+import { PictureAnswers } from './picture.answers';
 import { ReferenceFetcher } from './reference.fetcher';
 
 @Module({
   imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController],
-  providers: [ImagesService, JobDrafter, ReferenceFetcher],
+  providers: [ImagesService, JobDrafter, PictureAnswers, ReferenceFetcher],
+  exports: [ImagesService, PictureAnswers],
 })
 export class ImagesModule {}
