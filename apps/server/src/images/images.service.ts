@@ -72,6 +72,7 @@ export class ImagesService {
     this.drain.draining.throwIfAborted();
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
+      await call.onAccepted?.(job);
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };
       const finished = await this.wait(job, timeout, call, signal);
       return { job: finished, replayed, ...(seconds !== undefined && { preference: `wait=${seconds}` }) };

@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
+import type { JobRecord } from '@app/jobs';
 import { accountOf } from '../auth/account';
 import { apiKeyOf, type ApiKey } from '../auth/api.key';
 import { disconnectSignal } from '../http/client.disconnect';
@@ -16,6 +17,8 @@ export interface RequestContext {
   readonly apiKey?: ApiKey;
   /** Whose share of the queue the job takes. */
   readonly account: string;
+  /** Called once the job is accepted, which may be a finished one of the same Idempotency-Key; the wait begins after it. */
+  onAccepted?(job: JobRecord): Promise<void>;
 }
 
 export const PictureContext = createParamDecorator(

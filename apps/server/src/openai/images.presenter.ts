@@ -7,10 +7,12 @@ import type { PictureData } from '../jobs/picture.dto';
 import {
   formatOf,
   NO_TOKENS,
+  qualityOf,
   warningsOf,
   type CreateImageRequest,
   type ImageData,
   type ImagesReply,
+  type ResponseFormat,
 } from './openai.dto';
 
 /** Records -> replies as OpenAI's clients read them. */
@@ -22,14 +24,18 @@ export class ImagesPresenter {
   ) {}
 
   /** Of a job that succeeded. Throws `result_gone` when its picture was deleted since. */
-  async images(job: JobRecord, request: CreateImageRequest): Promise<ImagesReply> {
+  async images(
+    job: JobRecord,
+    request: CreateImageRequest,
+    format: ResponseFormat = formatOf(request),
+  ): Promise<ImagesReply> {
     const { data, warnings, ...reply } = await this.jobs.picture(job);
     return {
       ...reply,
-      data: formatOf(request) === 'url' ? data : await Promise.all(data.map((one) => this.inline(one))),
+      data: format === 'url' ? data : await Promise.all(data.map((one) => this.inline(one))),
       warnings: [...warnings, ...warningsOf(request)],
       ...{ background: 'opaque', output_format: 'png', size: data[0].size, usage: NO_TOKENS },
-      ...(/^(?:low|medium|high|xhigh|max)$/.test(request.quality ?? '') && { quality: request.quality }),
+      quality: qualityOf(request),
     };
   }
 

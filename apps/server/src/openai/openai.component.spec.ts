@@ -35,8 +35,8 @@ describe("OpenAI's images", () => {
     const { data } = await client.images.generate({
       ...{ prompt: 'a fox', background: null, complexity: null, frame_count: null, frame_duration_ms: null },
       ...{ model: null, moderation: null, n: null, output_compression: null, output_format: null },
-      ...{ quality: null, response_format: null, safety_identifier: null, size: null },
-      ...{ style: null, svg: null },
+      ...{ quality: null, response_format: null, safety_identifier: null, size: null, stream: null },
+      ...{ style: null, svg: null, partial_images: null },
     });
     expect(data).toHaveLength(1);
     expect(api.pipeline.requests).toMatchObject([{ prompt: 'a fox', width: 128, height: 128, steps: 50 }]);

@@ -1,7 +1,8 @@
 import { ApiProperty, ApiPropertyOptional, OmitType } from '@nestjs/swagger';
+import { ServiceError } from '@app/errors';
 import { GenerationRequest } from '../images/images.dto';
 import { PictureData, PictureReply } from '../jobs/picture.dto';
-import { Caller, ModelName, OneOf, Optional, Unsupported, Whole } from '../validation/fields';
+import { Caller, Flag, ModelName, OneOf, Optional, Unsupported, Whole } from '../validation/fields';
 
 export const RESPONSE_FORMATS = ['url', 'b64_json'] as const;
 export type ResponseFormat = (typeof RESPONSE_FORMATS)[number];
@@ -69,6 +70,19 @@ export class CreateImageRequest extends GenerationRequest {
   @Whole(0, 100, { default: 100 })
   readonly output_compression?: number;
 
+  /**
+   * The reply is a stream of events: partial images, then the image, or an error. Of one picture only, since no event says
+   * which it is of.
+   */
+  @Optional()
+  @Flag({ default: false })
+  readonly stream?: boolean;
+
+  /** With `stream`: so many partial images at most, small and blurred, from as many places of the sampling. */
+  @Optional()
+  @Whole(0, 3, { default: 0 })
+  readonly partial_images?: number;
+
   /** Who it is for, as `user`, which wins where both are there. */
   @Optional()
   @Caller()
@@ -89,6 +103,13 @@ export class CreateImageRequest extends GenerationRequest {
 
 /** The fields that have no effect where one would be seen. */
 const WITHOUT_EFFECT = ['style', 'complexity'] as const;
+
+/** Throws `invalid_request` for what each field of the request may be, but not together. */
+export function assertStreamable({ stream, n }: { readonly stream?: boolean; readonly n?: number }): void {
+  if (!stream || n === undefined || n === 1) return;
+  const sentence = `Expected n of 1 with stream, since no event says which picture it is of, but received ${n}`;
+  throw new ServiceError('invalid_request', sentence, 'n');
+}
 
 /** Our own request of OpenAI's. */
 export const toGeneration = (request: CreateImageRequest): GenerationRequest => ({
@@ -138,6 +159,10 @@ export const NO_TOKENS: TokenUsage = {
   ...{ input_tokens: 0, output_tokens: 0, total_tokens: 0 },
   input_tokens_details: { image_tokens: 0, text_tokens: 0 },
 };
+
+/** As OpenAI's replies name it: those of its qualities that it still has. */
+export const qualityOf = ({ quality }: CreateImageRequest): string | undefined =>
+  /^(?:low|medium|high|xhigh|max)$/.test(quality ?? '') ? quality : undefined;
 
 export class ImagesReply extends OmitType(PictureReply, ['data']) {
   /** The pictures: one. */

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { StorageModule } from '@app/storage';
 import { ImagesModule } from '../images/images.module';
 import { JobRoutesModule } from '../jobs/job.routes.module';
+import { ImageStreams } from './image.streams';
 import { ImagesPresenter } from './images.presenter';
 import { ModelNames } from './model.names';
 import { ModelsController } from './models.controller';
@@ -11,6 +12,6 @@ import { OpenAiController } from './openai.controller';
 @Module({
   imports: [ImagesModule, JobRoutesModule, StorageModule],
   controllers: [OpenAiController, ModelsController],
-  providers: [ImagesPresenter, ModelNames],
+  providers: [ImageStreams, ImagesPresenter, ModelNames],
 })
 export class OpenAiModule {}

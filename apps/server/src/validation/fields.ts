@@ -49,13 +49,17 @@ export const WholeText = (minimum: number, maximum: number, options: ApiProperty
     ),
   );
 
+/** A JSON boolean. */
+export const Flag = (options: ApiPropertyOptions = {}) =>
+  field(
+    { type: 'boolean', ...options },
+    rule('flag', 'true or false', (value) => typeof value === 'boolean'),
+  );
+
 /** `true` or `false` in a query string. */
 export const FlagText = (options: ApiPropertyOptions = {}) =>
   applyDecorators(
-    field(
-      { type: 'boolean', ...options },
-      rule('flag', 'true or false', (value) => typeof value === 'boolean'),
-    ),
+    Flag(options),
     Transform(({ value }: { value: unknown }) =>
       value === 'true' || value === 'false' ? value === 'true' : value,
     ),
