@@ -25,10 +25,13 @@ KNOWN = json.loads(os.environ["FUZZ_KNOWN"])
 PICTURES = [pathlib.Path(file).read_bytes() for file in KNOWN["files"]]
 
 HELD = {
+    "n": 1,  # MAX_IMAGES may be less than the document allows
     "num_inference_steps": 1,
     "size": "64x64",
     "guidance_scale": 1,  # or the negative prompt would be encoded, too
     "reference_image_url": KNOWN["address"],
+    "image": KNOWN["address"],
+    "mask": KNOWN["address"],
     "webhook_url": KNOWN["address"],
 }
 SMALLEST = {
@@ -108,7 +111,9 @@ def hold(operation, body, held):
             body[name] = short if allows(operation, name, short) else "a fox"
     if allows(operation, "user_id", body.get("user_id")) and choose.random() < KNOWN_SHARE:
         body["user_id"] = choose.choice(KNOWN["staying"]["user_id"])
-    # What the document does not tell: events only with an address, each LoRA once.
+    # What the document does not tell: a mask only with its image, events only with an address, each LoRA once.
+    if body.get("mask") is not None:
+        body.setdefault("image", held["image"])
     if body.get("webhook_events") is not None:
         body.setdefault("webhook_url", held["webhook_url"])
     if body.get("loras") and allows(operation, "loras", body["loras"]):

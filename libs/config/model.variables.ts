@@ -99,6 +99,10 @@ export class ModelVariables extends ServiceVariables {
   @Whole(4096, 16_777_216) // the smallest square, 64x64, to the largest, 4096x4096
   MAX_PIXELS = 2_097_152;
 
+  /** Most pictures of one request (`n`). Drawn one after the other: they take the time of as many, and the memory of one. */
+  @Whole(1, 16) // MAX_BATCH
+  MAX_IMAGES = 4;
+
   /** What memory draws; `{prompt}` stands for the request's prompt. */
   @Matches(/\{prompt\}/, { message: 'MEMORY_PROMPT_TEMPLATE must hold {prompt}' })
   MEMORY_PROMPT_TEMPLATE = '{prompt}';

@@ -1,6 +1,7 @@
-import { stepPixels, textPieces } from '@app/models/family';
+import { samplingSteps, stepPixels, textPieces } from '@app/models/family';
 import type { JobRecord } from './job.record';
 import type { QueuedJob } from './job.store';
+import { inputsOf } from './picture.job';
 
 /** What a picture of one size took, in milliseconds. */
 interface Measured {
@@ -10,12 +11,13 @@ interface Measured {
   /** Encoding one of its prompts' pieces. */
   readonly piece: number;
   readonly pieces: number;
-  /** Everything but the prompts and the sampling. */
+  /** Everything but the prompts and the sampling, of each picture. */
   readonly fixed: number;
   /** A step of one pixel, see `stepPixels`. */
   readonly stepPixel: number;
   readonly all: number;
   readonly steps: number;
+  readonly count: number;
   /** A change of the merged LoRAs is in the times. */
   readonly mergedAnew: boolean;
 }
@@ -23,7 +25,9 @@ interface Measured {
 type Size = Pick<QueuedJob, 'width' | 'height' | 'reference'>;
 
 export interface Work extends Size {
+  /** Of all pictures together. */
   readonly steps: number;
+  readonly count: number;
   /** Of the prompts (`textPieces`); undefined: as many as is usual. */
   readonly pieces?: number;
 }
@@ -40,8 +44,8 @@ export class Durations {
 
   /** Milliseconds in the engine and to the storage; undefined before any picture was made. */
   of(work: Work): number | undefined {
-    const { width, height, reference, steps, pieces } = work;
-    const kind = [width, height, reference, steps, pieces].join();
+    const { width, height, reference, steps, count, pieces } = work;
+    const kind = [width, height, reference, steps, count, pieces].join();
     if (!this.known.has(kind)) this.known.set(kind, this.estimate(work));
     return this.known.get(kind);
   }
@@ -53,9 +57,9 @@ export class Durations {
     const typical = usual.length > 0 ? usual : measured;
     // Work grows with the pixels; exact where this size was measured.
     const scale = (work.width * work.height) / (measured[0].width * measured[0].height);
-    const takes = ({ width, height, steps, pieces }: Required<Omit<Work, 'reference'>>, scale = 1) =>
+    const takes = ({ width, height, steps, count, pieces }: Required<Omit<Work, 'reference'>>, scale = 1) =>
       pieces * median(typical.map((x) => x.piece)) +
-      scale * median(typical.map((x) => x.fixed)) +
+      count * scale * median(typical.map((x) => x.fixed)) +
       steps * stepPixels(width * height, pieces) * median(typical.map((x) => x.stepPixel));
     // Which of the jobs will change the merged LoRAs is not known: as many as did, each for what that took beyond the rest.
     const changes = measured.filter(({ mergedAnew }) => mergedAnew);
@@ -69,21 +73,23 @@ export class Durations {
 export const toWork = ({ picture }: JobRecord): Required<Work> => ({
   width: picture.width,
   height: picture.height,
-  reference: picture.referenceKey !== undefined,
-  steps: picture.steps,
+  reference: inputsOf(picture).length > 0,
+  steps: samplingSteps(picture),
+  count: picture.count ?? 1,
   pieces: textPieces(picture.prompt, picture.negativePrompt),
 });
 
 function measure(job: JobRecord): Measured[] {
   const { result } = job;
   if (!result) return [];
-  const { width, height, steps, reference, pieces } = toWork(job);
+  const { width, height, steps, count, reference, pieces } = toWork(job);
   const { text_ms, image_ms, sampling_ms, decode_ms, encode_ms, store_ms } = result.timings;
-  const fixed = image_ms + decode_ms + encode_ms + store_ms;
+  const rest = image_ms + decode_ms + encode_ms + store_ms;
   const stepPixel = sampling_ms / steps / stepPixels(width * height, pieces);
   const { mergedAnew = false } = result;
-  const times = { piece: text_ms / pieces, fixed, stepPixel, all: text_ms + fixed + sampling_ms };
-  return [{ width, height, reference, pieces, steps, mergedAnew, ...times }];
+  const all = text_ms + rest + sampling_ms;
+  const times = { piece: text_ms / pieces, fixed: rest / count, stepPixel, all };
+  return [{ width, height, reference, pieces, steps, count, mergedAnew, ...times }];
 }
 
 /** The samples of this size and kind; else those of the one whose pixels are nearest. */

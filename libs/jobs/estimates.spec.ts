@@ -58,6 +58,14 @@ describe(Estimates.name, () => {
     expect((await of(await desk.submit('b', { picture: { steps: 8 } }))).end).toBe(431 + 831);
   });
 
+  it('should count every picture of a batch, and its prompts once', async () => {
+    await measured({ ...timed(4 * 400, 4 * 100), text_ms: 20 }, { count: 4 });
+    expect((await of(await desk.submit('a'))).end).toBe(20 + 500);
+    const batch = await of(await desk.submit('b', { picture: { count: 3 } }));
+    expect(batch).toMatchObject({ start: 520, end: 520 + 20 + 3 * 500 });
+    expect((await of(await desk.submit('c'))).start).toBe(batch.end);
+  });
+
   it('should grow with the prompts: with what each piece takes, and each step for it', async () => {
     await measured({ ...timed(400, 100), text_ms: 20 });
     const end = async (picture: Size) => {

@@ -20,7 +20,7 @@ export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
 export { resultGone, userDeleted } from './refusals';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
-export type { JobLora, PictureRoute, Timings } from './picture.job';
+export { inputsOf, keysOf, picturesOf, type JobLora, type PictureRoute, type Timings } from './picture.job';
 export { JobFiles } from './worker/job.files';
 export { PictureUploads } from './worker/picture.uploads';
 export { dueDeliveries } from './webhook.outbox';

@@ -130,7 +130,7 @@ export class JobMaintenance implements OnApplicationBootstrap, BeforeApplication
     return object.lastModified.getTime();
   }
 
-  /** Copies of reference pictures whose job was never accepted, or ended while the storage was away. */
+  /** Copies of pictures whose job was never accepted, or ended while the storage was away. */
   private async removeOrphans(): Promise<void> {
     const oldest = (await this.storageTime('copies')) - ORPHAN_AGE;
     for await (const { key, lastModified } of this.storage.list(INPUTS)) {
@@ -142,9 +142,10 @@ export class JobMaintenance implements OnApplicationBootstrap, BeforeApplication
   }
 }
 
-/** Where the copy of a job's reference picture is stored. */
-export const inputKey = (jobId: string): string => `${INPUTS}${jobId}.png`;
-const idOfInput = (key: string) => key.slice(INPUTS.length, -'.png'.length);
+/** Where the copy of a job's reference picture is stored, or of another that it is made from. */
+export const inputKey = (jobId: string, which?: 'image' | 'mask'): string =>
+  `${INPUTS}${jobId}${which ? `-${which}` : ''}.png`;
+const idOfInput = (key: string) => key.slice(INPUTS.length).split(/[-.]/, 1)[0];
 
 /** A tenth of the time that things are kept, but at least every `longest` milliseconds. */
 const share = (seconds: number, longest: number) =>

@@ -9,7 +9,14 @@ import type { PictureJob, PictureResult } from './picture.job';
  */
 const FIRST_VERSION = 1;
 /** The version since which workers heed a field of a picture that may be absent. */
-const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = { clipSkip: 2 };
+const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
+  clipSkip: 2,
+  count: 3,
+  imageKey: 3,
+  maskKey: 3,
+  sampler: 3,
+  scheduler: 3,
+};
 
 /** The highest that this process can run. */
 export const JOB_VERSION = Math.max(FIRST_VERSION, ...Object.values(HEEDED_SINCE));

@@ -404,12 +404,14 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
           await accept({ cost: 10, picture: { ...small, referenceKey: 'inputs/1' } }),
         ];
         await run(running);
-        const other = await accept({ caller: 'bob', cost: 1 });
+        const other = await accept({ caller: 'bob', cost: 1, picture: { count: 3 } });
         expect(await store.queued()).toMatchObject([
-          { id: other.id, width: 1024, height: 1024, steps: 30, reference: false },
-          { id: first.id, ...small, reference: false },
-          { id: second.id, ...small, reference: true },
+          { id: other.id, width: 1024, height: 1024, steps: 90, count: 3, reference: false },
+          { id: first.id, ...small, count: 1, reference: false },
+          { id: second.id, ...small, count: 1, reference: true },
         ]);
+        for (const job of [other, first]) await cancel(job);
+        expect(ids(await store.queued())).toEqual([second.id]);
       });
 
       it('should give each account its turn, however many callers another names', async () => {

@@ -34,8 +34,12 @@ export interface JobPage {
 }
 
 /** A queued job, and what its duration depends on. */
-export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height' | 'steps'> {
-  /** With a reference picture, which the engine encodes first. */
+export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height'> {
+  /** Of all its pictures together, see `samplingSteps`. */
+  readonly steps: number;
+  /** Pictures. */
+  readonly count: number;
+  /** Made from a picture, which the engine encodes first. */
   readonly reference: boolean;
 }
 

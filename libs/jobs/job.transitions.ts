@@ -1,5 +1,5 @@
 import { ERRORS, ServiceError } from '@app/errors';
-import type { PictureResult } from './picture.job';
+import { picturesOf, type PictureResult } from './picture.job';
 import { isFinished, type Change, type JobError, type JobRecord, type JobState } from './job.record';
 import { note } from './webhook.outbox';
 
@@ -23,6 +23,15 @@ export const succeed =
     job.state === 'running' && job.attempts === attempt
       ? finish(job, 'succeeded', now, { result })
       : undefined;
+
+/** Some of its pictures were deleted; undefined where it has no others. */
+export const without =
+  (keys: readonly string[]): Change =>
+  (job) => {
+    const pictures = job.result ? picturesOf(job.result) : [];
+    const [first, ...more] = pictures.filter(({ key }) => !keys.includes(key));
+    return first && { ...job, result: { ...job.result!, ...first, more } };
+  };
 
 /** running -> failed. */
 export const fail =

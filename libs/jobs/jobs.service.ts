@@ -5,7 +5,7 @@ import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Storage } from '@app/storage';
 import { Drain } from '@app/lifecycle';
-import type { PictureResult } from './picture.job';
+import { inputsOf, keysOf, type PictureResult } from './picture.job';
 import type { Progress } from '@app/pipeline';
 import { Estimates, type Estimate } from './estimates';
 import { JobEvents } from './job.events';
@@ -136,15 +136,15 @@ export class Jobs implements OnApplicationShutdown {
     if (((await this.store.userDeletedAt(userId)) ?? -1) >= since) throw userDeleted(userId);
   }
 
-  /** Removes a job that has ended, and its picture: this first, for only the record leads to it. */
-  async discard(job: JobRecord): Promise<void> {
-    await this.storage.delete(job.picture.key);
-    await this.remove(job);
+  /** Removes pictures of a job that has ended, then with the last one the job: only its record leads to them. */
+  async discard(job: JobRecord, keys = keysOf(job.picture)): Promise<void> {
+    for (const key of keys) await this.storage.delete(key);
+    if (!(await this.store.update(job.id, to.without(keys)))) await this.remove(job);
   }
 
-  /** Removes a record and everything that is kept beside it, but not its picture. */
+  /** Removes a record and everything that is kept beside it, but not its pictures. */
   async remove({ id, picture }: JobRecord, key: 'frees' | 'holds' = 'frees'): Promise<void> {
-    if (picture.referenceKey) await this.storage.delete(picture.referenceKey);
+    for (const input of inputsOf(picture)) await this.storage.delete(input);
     await this.store.remove(id, key);
     await this.events.forget(id);
   }
@@ -241,7 +241,7 @@ export class Jobs implements OnApplicationShutdown {
     const left = [this.events.finish(id, this.config.JOB_TTL)];
     // A job that ran was taken from the queue.
     if (job.startedAt === undefined) left.push(this.queue.remove(id));
-    if (picture.referenceKey) left.push(this.storage.delete(picture.referenceKey));
+    left.push(...inputsOf(picture).map((input) => this.storage.delete(input)));
     for (const result of await Promise.allSettled(left)) {
       if (result.status === 'rejected') this.logger.warn({ err: result.reason as unknown, job: id });
     }

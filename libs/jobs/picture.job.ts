@@ -11,8 +11,11 @@ export interface JobLora {
   readonly sha256: string;
 }
 
-/** One picture to make: everything is decided, nothing is pixels, and it survives JSON. */
-export interface PictureJob extends Omit<GenerateRequest, 'reference' | 'loras'> {
+/** A picture to make, or a batch of them: everything is decided, nothing is pixels, and it survives JSON. */
+export interface PictureJob extends Omit<
+  GenerateRequest,
+  'reference' | 'loras' | 'image' | 'mask' | 'control'
+> {
   /** 24 hexadecimal digits. */
   readonly id: string;
   readonly route: PictureRoute;
@@ -20,10 +23,25 @@ export interface PictureJob extends Omit<GenerateRequest, 'reference' | 'loras'>
   readonly loras: readonly JobLora[];
   /** Where the copy of its reference picture is stored: a PNG of 224 x 224 pixels. Absent: it has none. */
   readonly referenceKey?: string;
-  /** Where the result goes; made from `id`, so a second run overwrites itself. */
+  /** The same of the picture that it begins from, of its own size, and of the mask of that. */
+  readonly imageKey?: string;
+  readonly maskKey?: string;
+  /** Of the picture to begin from: 0..1. */
+  readonly strength?: number;
+  /** Where the first picture goes, see `keysOf`; made from `id`, so a second run overwrites itself. */
   readonly key: string;
   readonly ipAdapterScale: number;
 }
+
+type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey'>;
+
+/** Copies of pictures that it is made from. */
+export const inputsOf = ({ referenceKey, imageKey, maskKey }: Inputs): string[] =>
+  [referenceKey, imageKey, maskKey].filter((key) => key !== undefined);
+
+/** Where its pictures go: `NAME.png`, `NAME-2.png`, ... */
+export const keysOf = ({ key, count = 1 }: Pick<PictureJob, 'key' | 'count'>): string[] =>
+  Array.from({ length: count }, (_, i) => (i === 0 ? key : key.replace(/(?=\.\w+$)/, `-${i + 1}`)));
 
 /** Where the time of a picture went: whole milliseconds, from its request to its end. */
 export interface Timings {
@@ -37,14 +55,25 @@ export interface Timings {
   readonly total_ms: number;
 }
 
-export interface PictureResult {
+export interface StoredPicture {
   readonly key: string;
   readonly s3_uri: string;
   readonly seed: number;
-  /** WIDTHxHEIGHT of the picture that was made. */
+}
+
+/** The first picture, and what it shares with others of the batch. */
+export interface PictureResult extends StoredPicture {
+  /** The others; absent: none. */
+  readonly more?: readonly StoredPicture[];
+  /** WIDTHxHEIGHT of each picture that was made. */
   readonly size: string;
   readonly timings: Timings;
   readonly warnings: readonly string[];
   /** Its times have those of a change of the merged LoRAs in them. */
   readonly mergedAnew?: true;
 }
+
+export const picturesOf = ({ key, s3_uri, seed, more = [] }: PictureResult): StoredPicture[] => [
+  { key, s3_uri, seed },
+  ...more,
+];

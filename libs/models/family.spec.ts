@@ -1,4 +1,4 @@
-import { costOf, stepPixels, textPieces } from './family';
+import { costOf, samplingSteps, stepPixels, textPieces } from './family';
 
 describe(costOf.name, () => {
   const cost = (width: number, height: number, steps: number, prompt = 'a fox', negativePrompt = '') =>
@@ -11,6 +11,15 @@ describe(costOf.name, () => {
     expect(cost(2048, 1024, 54)).toBe(24);
   });
 
+  it('should grow with the pictures of a batch, which share the prompts', () => {
+    const batch = (count: number, prompt = 'a fox') =>
+      costOf({ width: 1024, height: 1024, steps: 54, negativePrompt: '', prompt, count });
+    expect(batch(1)).toBe(12);
+    expect(batch(4)).toBe(48);
+    const long = '\u{1F98A}'.repeat(2000);
+    expect(batch(4, long)).toBeLessThan(4 * batch(1, long));
+  });
+
   it('should grow with the prompts, and hardly with ordinary ones', () => {
     const ordinary = 'an old lighthouse on a cliff above a stormy sea, oil on canvas, muted colours';
     expect(cost(1024, 1024, 30, ordinary, 'blurry, text')).toBe(7);
@@ -18,6 +27,28 @@ describe(costOf.name, () => {
     expect(cost(64, 64, 50, foxes)).toBe(4);
     expect(cost(64, 64, 50, foxes, foxes)).toBe(9);
     expect(cost(1024, 1024, 30, foxes, foxes)).toBeGreaterThanOrEqual(14);
+  });
+});
+
+describe(samplingSteps.name, () => {
+  it('should count those of every picture', () => {
+    expect(samplingSteps({ steps: 30 })).toBe(30);
+    expect(samplingSteps({ steps: 30, count: 4 })).toBe(120);
+  });
+
+  it.each([
+    [0, 1],
+    [0.75, 4],
+    [0.3, 2],
+    [1, 4],
+  ])('should be those that a strength of %d takes', (strength, steps) => {
+    expect(samplingSteps({ steps: 4, strength })).toBe(steps);
+    expect(samplingSteps({ steps: 4, strength, count: 3 })).toBe(3 * steps);
+  });
+
+  it('should count in floats, as the engine does', () => {
+    expect(samplingSteps({ steps: 50, strength: 0.7 })).toBe(36);
+    expect(samplingSteps({ steps: 100, strength: 0.29 })).toBe(30);
   });
 });
 

@@ -21,6 +21,11 @@ export const DEFAULT_LORA_SCALE = 1;
 /** Strongest, in either direction. */
 export const MAX_LORA_SCALE = 2;
 export const MAX_LORAS = 8;
+/** How much of a picture to begin from is changed: what is usual, and where a mask says which part of it is. */
+export const DEFAULT_STRENGTH = 0.75;
+export const DEFAULT_MASKED_STRENGTH = 1;
+/** Pictures that the engine makes of one request. */
+export const MAX_BATCH = 16;
 
 /** Side of the square RGB picture that the IP-Adapter's image encoder (CLIP ViT) reads, in pixels. */
 export const REFERENCE_SIDE = 224;
@@ -63,18 +68,33 @@ const FIXED_STEPS = 6;
 /** A piece more to encode, in pixels of a step: 126 GFLOP. */
 const PIECE_PIXELS = 11_000;
 
-export interface Costly {
+/** What of a picture says how often the engine samples. */
+export interface Sampled {
+  readonly steps: number;
+  /** Pictures of the batch; default: one. */
+  readonly count?: number;
+  /** Of a picture to begin from; default: from noise. */
+  readonly strength?: number;
+}
+
+/** Sampling steps, of all pictures of the batch together, as the engine counts them (in floats). */
+export function samplingSteps({ steps, count = 1, strength = 1 }: Sampled): number {
+  const taken = Math.floor(Math.fround(steps * Math.fround(strength))) + 1;
+  return count * Math.min(steps, taken);
+}
+
+export interface Costly extends Sampled {
   readonly width: number;
   readonly height: number;
-  readonly steps: number;
   readonly prompt: string;
   readonly negativePrompt: string;
 }
 
-/** How much of its caller's share of the queue a picture takes. */
-export function costOf({ width, height, steps, prompt, negativePrompt }: Costly): number {
+/** How much of its caller's share of the queue a picture, or a batch of them, takes. */
+export function costOf(picture: Costly): number {
+  const { width, height, prompt, negativePrompt, count = 1 } = picture;
   const pixels = width * height;
   const pieces = textPieces(prompt, negativePrompt);
-  const fixed = FIXED_STEPS * pixels + PIECE_PIXELS * Math.max(0, pieces - USUAL_PIECES);
-  return Math.max(1, Math.round((steps * stepPixels(pixels, pieces) + fixed) / COST_UNIT));
+  const fixed = FIXED_STEPS * pixels * count + PIECE_PIXELS * Math.max(0, pieces - USUAL_PIECES);
+  return Math.max(1, Math.round((samplingSteps(picture) * stepPixels(pixels, pieces) + fixed) / COST_UNIT));
 }

@@ -3,4 +3,12 @@ export { TerminalProgress, percent, progressLine, type OnProgress } from './mode
 export { ModelsModule } from './models.module';
 export { ModelsService, type ModelFiles } from './models.service';
 export { packageRoot } from './package.root';
+export {
+  findSampler,
+  findScheduler,
+  SAMPLER_NAMES,
+  SAMPLERS,
+  SCHEDULER_NAMES,
+  SCHEDULERS,
+} from './sampler.names';
 export { weightSizes, type WeightSizes } from './weight.sizes';

@@ -1,4 +1,5 @@
 import sharp, { type Sharp } from 'sharp';
+import type { Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { drawnParts, lacksEnd, PictureRefusal, withEnd } from './picture.parts';
 import { REFERENCE_SIDE } from '@app/models/family';
@@ -59,7 +60,7 @@ export interface Avatar {
 /** A user's picture -> 8-bit sRGB PNG without metadata, never enlarged. `param` is the field to blame. */
 export async function toAvatarPng(bytes: Buffer, param?: string, turn = NOBODYS): Promise<Avatar> {
   const { data, info } = await decode(bytes, param, turn, (picture) =>
-    picture
+    onWhite(picture)
       .resize({ width: MAX_AVATAR_SIDE, height: MAX_AVATAR_SIDE, fit: 'inside', withoutEnlargement: true })
       .png(),
   );
@@ -81,8 +82,17 @@ export async function copyToReference(bytes: Buffer): Promise<Buffer> {
   return (await decodeNow(bytes, undefined, asReference)).data;
 }
 
+/** The copy of a picture to begin from, or of its mask -> its pixels: three bytes each, or of a mask one. */
+export async function pixelsOfCopy(bytes: Buffer, kind: 'image' | 'mask'): Promise<Buffer> {
+  const copy = sharp(bytes);
+  return (kind === 'mask' ? copy.extractChannel(0) : copy).raw().toBuffer();
+}
+
+/** What is transparent is white. */
+export const onWhite = (picture: Sharp) => picture.flatten({ background: '#ffffff' });
+
 const asReference = (picture: Sharp) =>
-  picture
+  onWhite(picture)
     .resize({
       width: REFERENCE_SIDE,
       height: REFERENCE_SIDE,
@@ -92,10 +102,11 @@ const asReference = (picture: Sharp) =>
     })
     .raw();
 
-type Shape = (picture: Sharp) => Sharp;
+/** `own`: the picture's size, upright. */
+type Shape = (picture: Sharp, own: Size) => Sharp;
 
 /** In turn. Rejects with `cancelled` when the signal aborts before the turn came. */
-async function decode(bytes: Buffer, param: string | undefined, { caller, signal }: Turn, as: Shape) {
+export async function decode(bytes: Buffer, param: string | undefined, { caller, signal }: Turn, as: Shape) {
   const line = (await isLight(bytes)) ? light : heavy;
   return line.run(caller, signal, () => decodeNow(bytes, param, as));
 }
@@ -113,14 +124,14 @@ async function isLight(file: Buffer): Promise<boolean> {
   }
 }
 
-/** Upright by EXIF, on white, sRGB, 8 bits, metadata dropped; then `as` says in what form. */
+/** Upright by EXIF, sRGB, 8 bits, metadata dropped; then `as` says in what form. */
 async function decodeNow(bytes: Buffer, param: string | undefined, as: Shape) {
   try {
     if (bytes.length > MAX_PICTURE_BYTES) {
       throw new PictureRefusal(`at most ${MAX_PICTURE_BYTES / 1024 / 1024} MiB`, `${bytes.length} bytes`);
     }
     const drawn = drawnParts(bytes);
-    const { width, height, space } = await sharp(drawn, { limitInputPixels: false }).metadata();
+    const { width, height, space, autoOrient } = await sharp(drawn, { limitInputPixels: false }).metadata();
     const size = `${width}x${height}`;
     if (width * height > MAX_PICTURE_PIXELS) {
       throw new PictureRefusal(`at most ${MAX_PICTURE_PIXELS / 1e6} megapixels`, size);
@@ -138,9 +149,9 @@ async function decodeNow(bytes: Buffer, param: string | undefined, as: Shape) {
     });
     // sharp takes 16-bit pictures with a profile to Display P3, whose numbers would then pass for sRGB.
     if (space === 'rgb16') picture.pipelineColourspace('srgb');
-    return await as(
-      picture.flatten({ background: '#ffffff' }).toColourspace('srgb').timeout({ seconds: DECODE_TIMEOUT }),
-    ).toBuffer({ resolveWithObject: true });
+    return await as(picture.toColourspace('srgb').timeout({ seconds: DECODE_TIMEOUT }), autoOrient).toBuffer({
+      resolveWithObject: true,
+    });
   } catch (error) {
     throw refusal(error, param);
   }
@@ -148,6 +159,7 @@ async function decodeNow(bytes: Buffer, param: string | undefined, as: Shape) {
 
 /** libvips says why in free text; the caller gets one of a few sentences. */
 function refusal(error: unknown, param?: string): ServiceError {
+  if (error instanceof ServiceError) return error;
   if (error instanceof PictureRefusal) return unsupported(error.expected, error.received, param);
   const reason = error instanceof Error ? error.message : '';
   if (/pixel limit|dimensions? exceed/i.test(reason)) {
@@ -160,7 +172,12 @@ function refusal(error: unknown, param?: string): ServiceError {
   return unsupported('a complete PNG, JPEG or WebP picture', 'a damaged or cut one', param, error);
 }
 
-function unsupported(expected: string, received: string, param?: string, cause?: unknown): ServiceError {
+export function unsupported(
+  expected: string,
+  received: string,
+  param?: string,
+  cause?: unknown,
+): ServiceError {
   const field = param ? ` for ${param}` : '';
   const sentence = `Expected ${expected}${field} but received ${received}`;
   return new ServiceError('unsupported_picture', sentence, param, { cause });

@@ -10,6 +10,13 @@ export function encodePng(pixels: Buffer, width: number, height: number): Promis
     .toBuffer();
 }
 
+/** A byte a pixel -> PNG. */
+export function encodeMask(mask: Buffer, width: number, height: number): Promise<Buffer> {
+  return sharp(mask, { raw: { width, height, channels: 1 } })
+    .png({ compressionLevel: 1 })
+    .toBuffer();
+}
+
 /** The engine's RGB preview -> JPEG in base64, a few kilobytes. */
 export async function encodePreview(pixels: Buffer, width: number, height: number): Promise<string> {
   const raw = { width, height, channels: 3 } as const;

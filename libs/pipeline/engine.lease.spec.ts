@@ -85,6 +85,15 @@ describe(EngineLease.name, () => {
       expect(warnings).toEqual([expect.stringContaining('from -10 to 10')]);
     });
 
+    it('should be a picture whose kept part comes back as it was', async () => {
+      const pixels = Buffer.from([1, 1, 1, 2, 2, 2]);
+      const generate = jest.fn().mockResolvedValue({ loras: [], pixels });
+      const image = { pixels: Buffer.from([9, 9, 9, 8, 8, 8]), strength: 1 };
+      const edit = request([], { image, mask: Buffer.from([255, 0]) });
+      expect([...(await lease(generate).generate(edit)).pixels]).toEqual([1, 1, 1, 8, 8, 8]);
+      expect((generate.mock.lastCall as [GenerateRequest])[0]).toMatchObject({ image });
+    });
+
     it('should leave a LoRA that is a tag in the prompt, and the picture names the field', async () => {
       const prompt = 'a fox <lora:night:1>';
       expect(await asked({ prompt })).toMatchObject({

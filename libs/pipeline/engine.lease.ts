@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Config, Size } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { keepUnmasked } from '@app/pictures';
 import type { DeviceMemory } from './device.memory';
 import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.protocol';
@@ -90,6 +91,7 @@ export class EngineLease {
         },
       );
       this.lender.drew(request, picture.decodedInTiles);
+      if (request.image && request.mask) keepUnmasked(picture.pixels, request.image.pixels, request.mask);
       const drawn = this.toPicture(picture, request);
       return { ...drawn, warnings: [...prompts.warnings, ...drawn.warnings], mergedAnew };
     } catch (error) {

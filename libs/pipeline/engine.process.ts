@@ -123,7 +123,7 @@ export class EngineProcess {
     this.drawing = id;
     this.picture = kindOf(options);
     this.loras = loraSet(options.loras);
-    this.watch(options.reference ? 'image' : 'text', options, listeners);
+    this.watch(options.reference || options.image ? 'image' : 'text', options, listeners);
     const picture = this.ask({ type: 'generate', id, options }, (event) => {
       if (event.type === 'generated') return event.picture;
       if (event.type === 'drawn') {

@@ -9,14 +9,12 @@ describe(PhaseBounds.name, () => {
     expect(bounds.of('decoding', 4096)).toBe(600_000);
   });
 
-  it('should give more of it to a step and a decoding of more than a megapixel, as they take more', () => {
-    for (const phase of ['step', 'decoding'] as const) {
+  it('should give more of it to a step, an encoding and a decoding of more than a megapixel, as they take more', () => {
+    for (const phase of ['image', 'step', 'decoding'] as const) {
       expect(bounds.of(phase, 2 * 1024 * 1024)).toBe(1_200_000);
       expect(bounds.of(phase, 512 * 512)).toBe(600_000);
     }
-    for (const phase of ['image', 'loading'] as const) {
-      expect(bounds.of(phase, 2 * 1024 * 1024)).toBe(600_000);
-    }
+    expect(bounds.of('loading', 2 * 1024 * 1024)).toBe(600_000);
   });
 
   it('should give ten times the measured p99, and no less than 30 s', () => {
@@ -34,12 +32,12 @@ describe(PhaseBounds.name, () => {
     expect(bounds.of('text', 1)).toBe(600_000);
   });
 
-  it('should scale steps and decoding with the pixels, but not the reference picture', () => {
+  it('should scale steps, encoding and decoding with the pixels', () => {
     for (const phase of ['step', 'decoding', 'image'] as const) bounds.note(phase, 4_000, 1_000);
     expect(bounds.of('step', 3_000)).toBe(120_000);
     expect(bounds.of('decoding', 2_000)).toBe(80_000);
     expect(bounds.of('step', 10)).toBe(30_000);
-    expect(bounds.of('image', 3_000)).toBe(40_000);
+    expect(bounds.of('image', 3_000)).toBe(120_000);
   });
 
   it('should scale with the prompts: long ones are no hung engine', () => {
@@ -58,6 +56,24 @@ describe(PhaseBounds.name, () => {
     // Every step computes with all of it, also where the picture is small; decoding knows nothing of prompts.
     expect(bound('step', foxes)).toBeGreaterThan(100 * 60_000);
     expect(bound('decoding', foxes)).toBe(60_000);
+  });
+
+  it('should give the encoding time by the pixels of all that is encoded', () => {
+    const picture = { prompt: 'a fox', width: 512, height: 512, steps: 1, guidanceScale: 5, seed: 0 };
+    const [reference, image] = [1, 1].map(() => ({ pixels: Buffer.alloc(0), strength: 1 }));
+    const size = (more: object) => sizeOf('image', { ...picture, ...more });
+    expect(size({ reference })).toBe(224 * 224);
+    expect(size({ image })).toBe(512 * 512);
+    expect(size({ image, mask: Buffer.alloc(0) })).toBe(2 * 512 * 512);
+    expect(size({ image, reference })).toBe(512 * 512 + 224 * 224);
+  });
+
+  it('should give the decoding time for each picture of a batch, and a step no more', () => {
+    const picture = { prompt: 'a fox', width: 64, height: 64, steps: 1, guidanceScale: 5, seed: 0 };
+    const batch = { ...picture, count: 4 };
+    expect(sizeOf('decoding', batch)).toBe(4 * sizeOf('decoding', picture));
+    expect(sizeOf('step', batch)).toBe(sizeOf('step', picture));
+    expect(sizeOf('text', batch)).toBe(sizeOf('text', picture));
   });
 
   it('should give six times as much to the phases of a picture on a CPU', () => {

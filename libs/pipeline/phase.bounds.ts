@@ -1,4 +1,4 @@
-import { stepPixels, textPieces } from '@app/models/family';
+import { REFERENCE_SIDE, stepPixels, textPieces } from '@app/models/family';
 import type { GenerateOptions } from './engine.protocol';
 
 /** What an engine process does, as far as it can be watched from outside; `step` is one sampling step. */
@@ -12,9 +12,11 @@ const FACTOR = 10;
 const SAMPLES = 200;
 
 /** Work that grows: with the picture's pixels, with the prompts, or with both. */
-const SCALED: ReadonlySet<WatchedPhase> = new Set(['text', 'step', 'decoding']);
+const SCALED: ReadonlySet<WatchedPhase> = new Set(['text', 'image', 'step', 'decoding']);
 /** What the unmeasured bound is meant for: SDXL's own size in pixels, and two prompts as long as requests may have. */
-const USUAL: Partial<Record<WatchedPhase, number>> = { text: 54, step: 1024 * 1024, decoding: 1024 * 1024 };
+const USUAL: Partial<Record<WatchedPhase, number>> = {
+  ...{ text: 54, image: 1024 * 1024, step: 1024 * 1024, decoding: 1024 * 1024 },
+};
 
 const PICTURE: ReadonlySet<WatchedPhase> = new Set(['text', 'image', 'step', 'decoding']);
 /** How many times longer a CPU may take: a step of full SDXL with a LoRA takes minutes on one that others use, too. */
@@ -62,11 +64,18 @@ const units = (phase: WatchedPhase, size: number) => (SCALED.has(phase) ? size :
 
 /** What the phase of such a picture grows with, as PhaseBounds counts it. */
 export function sizeOf(phase: WatchedPhase, picture: GenerateOptions): number {
-  const { prompt, negativePrompt = '', width, height } = picture;
+  const { prompt, negativePrompt = '', width, height, count = 1 } = picture;
   const pieces = textPieces(prompt, negativePrompt);
   if (phase === 'text') return pieces;
-  return phase === 'step' ? stepPixels(width * height, pieces) : width * height;
+  if (phase === 'image') return encodedPixels(picture);
+  if (phase === 'step') return stepPixels(width * height, pieces);
+  // Pictures of a batch are decoded one after the other.
+  return width * height * (phase === 'decoding' ? count : 1);
 }
+
+/** Of all that is encoded: the reference picture, and the one to begin from, with a mask once more without what that hides. */
+const encodedPixels = ({ width, height, reference, image, mask }: GenerateOptions) =>
+  (reference || !image ? REFERENCE_SIDE ** 2 : 0) + (image ? width * height * (mask ? 2 : 1) : 0);
 
 function p99(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);

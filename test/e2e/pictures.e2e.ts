@@ -136,6 +136,31 @@ describe('Pictures, from request to file', () => {
       expect((await ask({ prompt: 'a pizza on green' })).equals(first)).toBe(false);
     });
 
+    it('should draw n pictures, the same as one by one with the seeds that they tell', async () => {
+      const ask = { prompt: 'a fox on blue', ...SMALL };
+      const { reply } = await draw('/v1/images/generations', { ...ask, n: 2 });
+      expect(reply.data.map(({ seed }) => seed)).toEqual([7, 8]);
+      const made = await Promise.all(
+        reply.data.map(async ({ url }) => {
+          const served = await fetch(service.url + new URL(url).pathname);
+          return Buffer.from(await served.arrayBuffer());
+        }),
+      );
+      for (const [i, bytes] of made.entries())
+        expect(bytes.equals(await png('/v1/images/generations', { ...ask, seed: 7 + i }))).toBe(true);
+      expect(made[0].equals(made[1])).toBe(false);
+    });
+
+    it('should sample as asked, whoever named the sampler', async () => {
+      // Of two steps every schedule has the same.
+      const ask = (more: object) =>
+        png('/v1/images/generations', { prompt: 'a fox on blue', ...SMALL, num_inference_steps: 3, ...more });
+      const own = await ask({ sampler: 'dpm++2m', scheduler: 'karras' });
+      expect((await ask({ sampler: 'DPM++ 2M Karras' })).equals(own)).toBe(true);
+      expect((await ask({ sampler: 'dpm++2m' })).equals(own)).toBe(false);
+      expect((await ask({ sampler: 'Heun', scheduler: 'Karras' })).equals(own)).toBe(false);
+    });
+
     it('should read the prompt at the layer of clip_skip, by default at the last but one', async () => {
       const ask = (more: object) =>
         png('/v1/images/generations', { prompt: 'a fox on blue', ...SMALL, ...more });
@@ -182,6 +207,37 @@ describe('Pictures, from request to file', () => {
         }),
       );
       expect(g).toBeGreaterThan(Math.max(r, b) + 30);
+    });
+
+    it('should begin from a picture, and paint anew what a mask says and nothing else', async () => {
+      const cake = readFileSync(CAKE);
+      const dataUrl = (bytes: Buffer) => `data:image/png;base64,${bytes.toString('base64')}`;
+      // Lossless, and of the size that is drawn: what is kept can be compared.
+      const start = await sharp(cake).removeAlpha().resize(64, 64, { fit: 'fill' }).png().toBuffer();
+      const right = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#000' } })
+        .composite([
+          { input: { create: { width: 32, height: 64, channels: 3, background: '#fff' } }, left: 32, top: 0 },
+        ])
+        .png()
+        .toBuffer();
+      const ask = { prompt: 'a fox on blue', ...SMALL, num_inference_steps: 4, image: dataUrl(start) };
+      const pixelsOf = (bytes: Buffer) => sharp(bytes).raw().toBuffer();
+      const [before, faint, masked] = await Promise.all(
+        [
+          start,
+          await png('/v1/images/generations', { ...ask, strength: 0.2 }),
+          await png('/v1/images/generations', { ...ask, mask: dataUrl(right) }),
+        ].map(pixelsOf),
+      );
+      const isRight = (at: number) => Math.floor(at / 3) % 64 >= 32;
+      const distance = (made: Buffer, where: (at: number) => boolean) => {
+        const places = [...before.keys()].filter(where);
+        return places.reduce((sum, at) => sum + Math.abs(made[at] - before[at]), 0) / places.length;
+      };
+      expect(distance(masked, (at) => !isRight(at))).toBe(0);
+      expect(distance(masked, isRight)).toBeGreaterThan(20);
+      expect(distance(faint, () => true)).toBeGreaterThan(0);
+      expect(distance(faint, () => true)).toBeLessThan(distance(masked, isRight));
     });
 
     it('should pick a seed, tell it, and repeat the picture from it', async () => {

@@ -166,9 +166,9 @@ export class PipelineStub {
     if (this.merged !== undefined) this.merged = loraSet(request.loras);
     const signal = AbortSignal.any([this.stopping.signal, ...(listeners.signal ? [listeners.signal] : [])]);
     await this.work(signal, listeners);
-    const { width, height } = request;
+    const { width, height, count = 1 } = request;
     return {
-      pixels: Buffer.alloc(width * height * 3, 7),
+      pixels: Buffer.concat(Array.from({ length: count }, (_, i) => Buffer.alloc(width * height * 3, 7 + i))),
       width,
       height,
       timings: { text: 2.6, image: 3, sampling: 4, decode: 5, engine: 12 },

@@ -12,7 +12,7 @@ type New = [
   start: number,
   finish: number,
 ];
-type Size = [width: number, height: number, steps: number, reference: number];
+type Size = [width: number, height: number, steps: number, count: number, reference: number];
 type QueuedRow = LineRow & Omit<QueuedJob, 'reference'> & { readonly reference: number };
 type Id = { readonly id: string };
 type Count = { readonly jobs: number };
@@ -73,9 +73,9 @@ export const prepareStatements = (database: JobsDatabase) => ({
   touch: database.prepare<[]>(`UPDATE meta SET value = value WHERE name = 'virtual_time'`),
 
   insert: database.prepare<[...New, ...Size, ...Columns, record: string]>(
-    `INSERT INTO jobs (id, account, caller, user_id, route, start, finish, width, height, steps, reference,
+    `INSERT INTO jobs (id, account, caller, user_id, route, start, finish, width, height, steps, count, reference,
                        state, finished_at, deadline_at, webhook_at, record)
-     VALUES (${Array(16).fill('?').join(', ')})`,
+     VALUES (${Array(17).fill('?').join(', ')})`,
   ),
   update: database.prepare<[...Columns, record: string, id: string]>(
     'UPDATE jobs SET state = ?, finished_at = ?, deadline_at = ?, webhook_at = ?, record = ? WHERE id = ?',
@@ -83,7 +83,7 @@ export const prepareStatements = (database: JobsDatabase) => ({
   remove: database.prepare<[id: string]>('DELETE FROM jobs WHERE id = ?'),
 
   queued: database.prepare<[], QueuedRow>(
-    `SELECT account, coalesce(accounts.finish, 0) AS ends, seq, start, jobs.finish, id, width, height, steps, reference
+    `SELECT account, coalesce(accounts.finish, 0) AS ends, seq, start, jobs.finish, id, width, height, steps, count, reference
      FROM jobs INDEXED BY jobs_queued LEFT JOIN accounts USING (account) WHERE state = 'queued'`,
   ),
   overdue: database.prepare<[now: number], Id>(

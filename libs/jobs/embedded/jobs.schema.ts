@@ -65,4 +65,10 @@ export const MIGRATIONS: readonly string[] = [
   `
   CREATE INDEX keys_by_age ON keys (created_at);
   `,
+  // A job may have several pictures.
+  `
+  ALTER TABLE jobs ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
+  DROP INDEX jobs_queued;
+  CREATE INDEX jobs_queued ON jobs (account, start, seq, finish, id, width, height, steps, count, reference) WHERE state = 'queued';
+  `,
 ];

@@ -9,7 +9,9 @@ import {
   type KeyHolder,
   type QueuedJob,
 } from '../job.store';
+import { samplingSteps } from '@app/models/family';
 import { fairOrder, hasRoom } from '../fair.share';
+import { inputsOf } from '../picture.job';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
 import { columns, fromRow, toJson, toLines, type JobRow } from './job.row';
@@ -86,11 +88,8 @@ export class SqliteJobStore extends JobStore {
     return this.read(() => {
       const lines = toLines(this.statements.queued.all());
       return fairOrder(lines, this.statements.virtualTime.get()!.value).map(
-        ({ id, width, height, steps, reference }) => ({
-          id,
-          width,
-          height,
-          steps,
+        ({ id, width, height, steps, count, reference }) => ({
+          ...{ id, width, height, steps, count },
           reference: reference === 1,
         }),
       );
@@ -192,8 +191,8 @@ export class SqliteJobStore extends JobStore {
     const { lastInsertRowid } = this.statements.insert.run(
       ...[draft.id, accountOf(draft), draft.caller, draft.picture.userId ?? null, draft.picture.route],
       ...[start, finish],
-      ...[draft.picture.width, draft.picture.height, draft.picture.steps],
-      draft.picture.referenceKey === undefined ? 0 : 1,
+      ...[draft.picture.width, draft.picture.height, samplingSteps(draft.picture), draft.picture.count ?? 1],
+      inputsOf(draft.picture).length > 0 ? 1 : 0,
       ...columns(draft),
       toJson(draft),
     );

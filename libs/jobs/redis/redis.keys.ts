@@ -1,6 +1,8 @@
+import { samplingSteps } from '@app/models/family';
 import { isFinished, type JobRecord } from '../job.record';
 import type { Place } from '../fair.share';
 import type { QueuedJob } from '../job.store';
+import { inputsOf } from '../picture.job';
 import { nextDeliveryAt } from '../webhook.outbox';
 
 /** Where a job stands in one sorted set. */
@@ -115,10 +117,13 @@ export class RedisKeys {
 const SEQ_DIGITS = 16;
 
 /** Carries all that is asked of queued jobs together, so that no records are read for it. */
-export const waitingTail = (id: string, picture: JobRecord['picture'], cost: number) =>
-  [id, picture.width, picture.height, picture.steps, picture.referenceKey === undefined ? 0 : 1, cost].join(
-    ':',
-  );
+export function waitingTail(id: string, picture: JobRecord['picture'], cost: number): string {
+  const { width, height, count = 1 } = picture;
+  const reads = inputsOf(picture).length > 0 ? 1 : 0;
+  const tail = [id, width, height, samplingSteps(picture), reads, cost];
+  // As older processes write it, too.
+  return (count === 1 ? tail : [...tail, count]).join(':');
+}
 
 /** Padded: Redis orders members of one score by their bytes. The accepting script writes the same. */
 export const waitingMember = ({ id, picture, place: { seq, start, finish } }: JobRecord) =>
@@ -128,9 +133,9 @@ export const idOfWaiting = (member: string): string => member.split(':', 2)[1];
 
 export function parseWaiting(member: string, start: number): QueuedJob & Place {
   const [seq, id, ...numbers] = member.split(':');
-  const [width, height, steps, reference, cost] = numbers.map(Number);
+  const [width, height, steps, reference, cost, count = 1] = numbers.map(Number);
   const place = { seq: Number(seq), start, finish: start + cost };
-  return { id, width, height, steps, reference: reference === 1, ...place };
+  return { id, width, height, steps, count, reference: reference === 1, ...place };
 }
 
 /** What makes `after` of `before`; an empty score removes. */

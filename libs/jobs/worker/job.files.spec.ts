@@ -10,7 +10,7 @@ import type { PictureJob } from '../picture.job';
 import { JobFiles } from './job.files';
 import { PictureUploads } from './picture.uploads';
 import type { GeneratedPicture } from '@app/pipeline';
-import { encodePng } from '@app/pictures';
+import { encodeMask, encodePng } from '@app/pictures';
 
 const job: PictureJob = {
   id: '0123456789abcdef01234567',
@@ -77,6 +77,23 @@ describe(JobFiles.name, () => {
     });
   });
 
+  it('should give the engine the copies of a picture to begin from and its mask bit by bit', async () => {
+    const pixels = Buffer.from(Array.from({ length: 128 * 64 * 3 }, (_, i) => (i * 7919) % 256));
+    const mask = Buffer.from(Array.from({ length: 128 * 64 }, (_, i) => (i % 3 === 0 ? 255 : 0)));
+    const [imageKey, maskKey] = ['inputs/x-image.png', 'inputs/x-mask.png'];
+    await storage.put(imageKey, await encodePng(pixels, 128, 64));
+    await storage.put(maskKey, await encodeMask(mask, 128, 64));
+    const request = await files.load({ ...job, imageKey, maskKey, strength: 0.4 });
+    expect(request).not.toHaveProperty('strength');
+    expect(request.image?.strength).toBe(0.4);
+    expect(request.image?.pixels.equals(pixels)).toBe(true);
+    expect(request.mask?.equals(mask)).toBe(true);
+    await storage.delete(maskKey);
+    await expect(files.load({ ...job, imageKey, maskKey })).rejects.toMatchObject({
+      code: 'generation_failed',
+    });
+  });
+
   it('should take a LoRA only while it is the file that the job was accepted with', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'loras-'));
     const path = join(folder, 'grain.safetensors');
@@ -105,6 +122,23 @@ describe(JobFiles.name, () => {
     expect(storage.keys).toEqual([job.key]);
     const stored = await sharp(storage.objects.get(job.key)!.bytes).metadata();
     expect(stored).toMatchObject({ format: 'png', width: 128, height: 64 });
+  });
+
+  it('should store each picture of a batch under a key of its own, and discard them all', async () => {
+    const batch = { ...job, count: 3 };
+    const pixels = Buffer.concat([1, 2, 3].map((value) => Buffer.alloc(128 * 64 * 3, value)));
+    const result = await files.store(batch, { ...picture, pixels }, clock(), limits);
+    const keys = [job.key, ...[2, 3].map((n) => job.key.replace('.png', `-${n}.png`))];
+    expect(storage.keys).toEqual(keys.toSorted());
+    expect([result, ...result.more!]).toMatchObject(keys.map((key, i) => ({ key, seed: 42 + i })));
+    for (const [i, key] of keys.entries()) {
+      const { data, info } = await sharp(storage.objects.get(key)!.bytes)
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      expect([info.width, info.height, data[0]]).toEqual([128, 64, i + 1]);
+    }
+    await files.discard(batch, never);
+    expect(storage.keys).toEqual([]);
   });
 
   it('should tell whole milliseconds of every phase', async () => {

@@ -1,12 +1,22 @@
 import { Injectable } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
 import { findLora } from '@app/models';
+import { MAX_SIDE } from '@app/models/family';
 import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
-import { copyToReference, encodePng, MAX_PICTURE_BYTES } from '@app/pictures';
+import { copyToReference, encodePng, pixelsOfCopy } from '@app/pictures';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
-import type { PictureJob, PictureResult, Timings } from '../picture.job';
+import {
+  keysOf,
+  type PictureJob,
+  type PictureResult,
+  type StoredPicture,
+  type Timings,
+} from '../picture.job';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
+
+/** Bytes of a copy, which is of the size that is drawn: as many as its pixels have, and a little for the format. */
+const MOST_OF_COPY = MAX_SIDE * MAX_SIDE * 3 * 1.1;
 
 /** How long the job waited for its turn, and when this came, by performance.now(). Milliseconds. */
 export interface JobClock {
@@ -14,7 +24,7 @@ export interface JobClock {
   readonly begunAt: number;
 }
 
-/** Job -> stored picture, before and after the engine, so that one job overlaps with the drawing of another. */
+/** Job -> stored pictures, before and after the engine, so that one job overlaps with the drawing of another. */
 @Injectable()
 export class JobFiles {
   constructor(
@@ -28,25 +38,43 @@ export class JobFiles {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
     const { id, route, userId, key, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
-    const { loras: named, referenceKey, ipAdapterScale: strength, ...options } = drawn;
+    const { loras: named, referenceKey, imageKey, maskKey, ipAdapterScale, strength = 1, ...options } = drawn;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
-    if (!referenceKey) return { ...options, loras };
-    return { ...options, loras, reference: { pixels: await this.reference(referenceKey), strength } };
+    const reference = await this.input(referenceKey, copyToReference);
+    const image = await this.input(imageKey, (bytes) => pixelsOfCopy(bytes, 'image'));
+    const mask = await this.input(maskKey, (bytes) => pixelsOfCopy(bytes, 'mask'));
+    return {
+      ...options,
+      loras,
+      ...(reference && { reference: { pixels: reference, strength: ipAdapterScale } }),
+      ...(image && { image: { pixels: image, strength } }),
+      ...(mask && { mask }),
+    };
   }
 
-  /** Encodes the picture and stores it, however long the storage refuses it within `limits`. */
+  /** Encodes the pictures and stores them, however long the storage refuses them within `limits`. */
   async store(
     job: PictureJob,
     picture: GeneratedPicture,
     clock: JobClock,
     limits: UploadLimits,
   ): Promise<PictureResult> {
-    const encoding = performance.now();
-    const png = await encodePng(picture.pixels, picture.width, picture.height);
-    const storing = performance.now();
-    await this.uploads.put(job.key, png, limits);
-    const stored = performance.now();
+    const { width, height, pixels } = picture;
+    const stored: StoredPicture[] = [];
+    let [encoding, storing] = [0, 0];
+    // One after the other: as files, too, they are large.
+    for (const [i, key] of keysOf(job).entries()) {
+      const begun = performance.now();
+      const bytes = width * height * 3;
+      const png = await encodePng(pixels.subarray(i * bytes, (i + 1) * bytes), width, height);
+      const encoded = performance.now();
+      await this.uploads.put(key, png, limits);
+      encoding += encoded - begun;
+      storing += performance.now() - encoded;
+      stored.push({ key, s3_uri: this.storage.uri(key), seed: job.seed + i });
+    }
+    const [first, ...more] = stored;
 
     const { text, image, sampling, decode } = picture.timings;
     const timings: Timings = {
@@ -55,30 +83,33 @@ export class JobFiles {
       image_ms: Math.round(image),
       sampling_ms: Math.round(sampling),
       decode_ms: Math.round(decode),
-      encode_ms: Math.round(storing - encoding),
-      store_ms: Math.round(stored - storing),
+      encode_ms: Math.round(encoding),
+      store_ms: Math.round(storing),
       total_ms: clock.waited + Math.round(performance.now() - clock.begunAt),
     };
     return {
-      key: job.key,
-      s3_uri: this.storage.uri(job.key),
-      seed: job.seed,
-      size: `${picture.width}x${picture.height}`,
+      ...first,
+      ...(more.length > 0 && { more }),
+      size: `${width}x${height}`,
       timings,
       warnings: picture.warnings,
       ...(picture.mergedAnew && { mergedAnew: true }),
     };
   }
 
-  /** A second run writes under the same key, so only a job that must leave nothing calls this. Tries until `signal` aborts. */
-  discard(job: PictureJob, signal: AbortSignal): Promise<void> {
-    return this.uploads.remove(job.key, signal);
+  /** A second run writes under the same keys, so only a job that must leave nothing calls this. Tries until `signal` aborts. */
+  async discard(job: PictureJob, signal: AbortSignal): Promise<void> {
+    for (const key of keysOf(job)) await this.uploads.remove(key, signal);
   }
 
-  private async reference(key: string): Promise<Buffer> {
-    const bytes = await this.storage.read(key, MAX_PICTURE_BYTES);
-    if (bytes) return copyToReference(bytes);
-    throw new ServiceError('generation_failed', 'The copy of the reference picture is gone');
+  private async input(
+    key: string | undefined,
+    as: (bytes: Buffer) => Promise<Buffer>,
+  ): Promise<Buffer | undefined> {
+    if (key === undefined) return undefined;
+    const bytes = await this.storage.read(key, MOST_OF_COPY);
+    if (bytes) return as(bytes);
+    throw new ServiceError('generation_failed', 'The copy of a picture that it is made from is gone');
   }
 
   private async lora(

@@ -5,14 +5,14 @@ import { ServiceError } from '@app/errors';
 import { clientLeft } from './client.disconnect';
 
 export interface BodyRules {
-  /** Most bytes, as they come and unpacked. */
+  /** Most bytes, as they come. */
   readonly bytes: number;
   /** Milliseconds in which it has to arrive; where it waits for a place, both before and after. */
   readonly timeout: number;
   /** Bytes that have to come in each `window` of milliseconds, but where it waits for a place. */
   readonly pace: { readonly bytes: number; readonly window: number };
-  /** Whether it may come compressed. */
-  readonly compressed: boolean;
+  /** Most bytes of one that comes compressed, packed and unpacked; absent: it may not. */
+  readonly unpacked?: number;
   /** Above so many bytes a place is needed for the rest; absent: never. */
   readonly place?: { readonly above: number; take(): Promise<void> };
 }
@@ -34,17 +34,19 @@ export async function readBody(
 ): Promise<Buffer | undefined> {
   const { 'content-length': length, 'transfer-encoding': chunked, expect } = request.headers;
   if (chunked === undefined && (length === undefined || Number(length) === 0)) return undefined;
-  if (Number(length) > rules.bytes) throw tooLarge(rules.bytes, length);
   const encoding = request.headers['content-encoding']?.toLowerCase() ?? 'identity';
-  if (encoding !== 'identity' && !(rules.compressed && Object.hasOwn(UNPACK, encoding))) {
-    const expected = rules.compressed
-      ? `not compressed or with ${Object.keys(UNPACK).join(', ')}`
-      : 'not compressed';
+  if (encoding !== 'identity' && !(rules.unpacked !== undefined && Object.hasOwn(UNPACK, encoding))) {
+    const expected =
+      rules.unpacked !== undefined
+        ? `not compressed or with ${Object.keys(UNPACK).join(', ')}`
+        : 'not compressed';
     throw new ServiceError('invalid_request', `Expected a body ${expected}, by its Content-Encoding`);
   }
+  const most = encoding === 'identity' ? rules.bytes : rules.unpacked!;
+  if (Number(length) > most) throw tooLarge(most, length);
   if (expect) response.writeContinue();
-  const bytes = await receive(request, response, rules);
-  return encoding === 'identity' ? bytes : unpack(bytes, encoding, rules.bytes);
+  const bytes = await receive(request, response, { ...rules, bytes: most });
+  return encoding === 'identity' ? bytes : unpack(bytes, encoding, most);
 }
 
 async function unpack(bytes: Buffer, encoding: string, most: number): Promise<Buffer> {

@@ -16,7 +16,7 @@ import { HttpLimits } from './http.limits';
  */
 @Injectable()
 export class JsonBody implements NestInterceptor {
-  constructor(private readonly limits: HttpLimits) {}
+  constructor(protected readonly limits: HttpLimits) {}
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = context.switchToHttp().getRequest<Request>();
@@ -24,12 +24,15 @@ export class JsonBody implements NestInterceptor {
     const isJson = request.is('application/json'); // null: there is no body
     if (isJson === false && length !== '0') throw notJson(type);
     if (isJson) {
-      const { jsonBytes: bytes, bodyTimeout: timeout, bodyPace: pace } = this.limits;
-      const response = context.switchToHttp().getResponse<Response>();
-      const body = await readBody(request, response, { bytes, timeout, pace, compressed: true });
+      const body = await this.read(request, context.switchToHttp().getResponse<Response>());
       if (body) request.body = parseJson(body, type);
     }
     return next.handle();
+  }
+
+  protected read(request: Request, response: Response): Promise<Buffer | undefined> {
+    const { jsonBytes: bytes, bodyTimeout: timeout, bodyPace: pace } = this.limits;
+    return readBody(request, response, { bytes, timeout, pace, unpacked: bytes });
   }
 }
 

@@ -5,6 +5,9 @@ import pLimit from 'p-limit';
 import { readBody } from './body.reader';
 import { HttpLimits } from './http.limits';
 
+/** Emitted by a response long before its end: the body of its request is not in memory any more. */
+export const BODY_USED = 'bodyUsed';
+
 /**
  * Reads bodies that are too large to hold many of. Only so many are in memory at a time, over all routes, and fewer of
  * one caller: one keeps its place from its first bytes to its reply, since until it is decoded it is held whole.
@@ -19,11 +22,14 @@ export class LargeBodies {
     this.places = pLimit(limits.pictures);
   }
 
-  /** The body, or undefined when there is none. `caller`: by whom places are counted. */
-  read(request: Request, response: Response, caller: string): Promise<Buffer | undefined> {
+  /**
+   * The body, or undefined when there is none. `caller`: by whom places are counted. `unpacked`: most bytes of one that comes
+   * compressed; absent: it may not.
+   */
+  read(request: Request, response: Response, caller: string, unpacked?: number): Promise<Buffer | undefined> {
     const { pictureBytes: bytes, bodyTimeout: timeout, bodyPace: pace, freeBytes: above } = this.limits;
     const place = { above, take: () => this.takePlace(caller, response) };
-    return readBody(request, response, { bytes, timeout, pace, compressed: false, place });
+    return readBody(request, response, { bytes, timeout, pace, unpacked, place });
   }
 
   private takePlace(caller: string, response: Response): Promise<void> {
@@ -33,7 +39,8 @@ export class LargeBodies {
       const keep = async () => {
         resolve();
         // Left meanwhile: the place goes to the next one.
-        if (!response.destroyed && !response.writableFinished) await once(response, 'close');
+        if (!response.destroyed && !response.writableFinished)
+          await Promise.race([once(response, 'close'), once(response, BODY_USED)]);
       };
       void share(() => this.places(keep)).then(() => {
         if (share.activeCount + share.pendingCount === 0) this.shares.delete(caller);

@@ -1,7 +1,6 @@
 import { Body, Controller, HttpCode, Post, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { TakesJson } from '../http/json.body';
 import { JobPresenter } from '../jobs/job.presenter';
 import { PictureReply } from '../jobs/picture.dto';
 import { MemoryRequest, SubjectRequest } from './images.dto';
@@ -26,7 +25,6 @@ export class ImagesController {
   /** A picture from a prompt and the user's avatar. */
   @Post('memory')
   @HttpCode(200)
-  @TakesJson()
   @MakesPicture({ type: PictureReply }, 'avatar_not_found')
   async memory(
     @Body() request: MemoryRequest,
@@ -39,7 +37,6 @@ export class ImagesController {
   /** A portrait from the user's photo; the prompt is the service's SUBJECT_PROMPT. */
   @Post('subject')
   @HttpCode(200)
-  @TakesJson()
   @MakesPicture({ type: PictureReply }, 'photo_not_found')
   async subject(
     @Body() request: SubjectRequest,

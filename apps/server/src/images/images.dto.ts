@@ -7,6 +7,7 @@ import {
   DEFAULT_IP_ADAPTER_SCALE,
   DEFAULT_LORA_SCALE,
   DEFAULT_STEPS,
+  MAX_BATCH,
   MAX_CLIP_SKIP,
   MAX_GUIDANCE_SCALE,
   MAX_LORA_SCALE,
@@ -20,8 +21,11 @@ import {
   LoraName,
   NegativePrompt,
   Optional,
+  PictureInput,
   PictureSize,
   Prompt,
+  SamplerName,
+  SchedulerName,
   UserId,
   Whole,
 } from '../validation/fields';
@@ -49,6 +53,14 @@ export class LoraOption {
 
 /** What every picture route takes. */
 export class PictureOptions {
+  /**
+   * Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
+   * The first has the seed, the next one more, and so on.
+   */
+  @Optional()
+  @Whole(1, MAX_BATCH, { default: 1 })
+  readonly n?: number;
+
   /** Sampling steps: more take longer and add detail. */
   @Optional()
   @Whole(1, MAX_STEPS, { default: DEFAULT_STEPS })
@@ -73,6 +85,19 @@ export class PictureOptions {
   readonly guidance_scale?: number;
 
   /**
+   * How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+   * names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
+   */
+  @Optional()
+  @SamplerName()
+  readonly sampler?: string;
+
+  /** How the noise is spread over the steps, likewise. Left out: the engine's choice. */
+  @Optional()
+  @SchedulerName()
+  readonly scheduler?: string;
+
+  /**
    * At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
    * for SDXL.
    */
@@ -92,6 +117,30 @@ export class PictureOptions {
   @Type(() => LoraOption)
   @ApiPropertyOptional({ maxItems: MAX_LORAS })
   readonly loras?: LoraOption[];
+
+  /**
+   * A PNG, JPEG or WebP picture to begin from: in the body, as `data:image/png;base64,...`, which then may have 20 MiB, or
+   * at an address, as `reference_image_url`. It is scaled and cut, around its middle, to `size`; that left out, the result
+   * has its proportions, and about the pixels of the service's DEFAULT_SIZE.
+   */
+  @Optional()
+  @PictureInput()
+  readonly image?: string | Buffer;
+
+  /**
+   * How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
+   */
+  @Optional()
+  @Decimal(0, 1)
+  readonly strength?: number;
+
+  /**
+   * Which part of `image` is painted anew: what is transparent in this picture of the same proportions or, where nothing is,
+   * what is white. The rest stays as it is, to the bit.
+   */
+  @Optional()
+  @PictureInput()
+  readonly mask?: string | Buffer;
 
   /** How strongly the reference picture counts; 0 ignores it. */
   @Optional()

@@ -6,13 +6,14 @@ import { WebhooksModule } from '../webhooks/webhooks.module';
 import { ImagesController } from './images.controller';
 import { ImagesService } from './images.service';
 import { JobDrafter } from './job.draft';
+import { JobInputs } from './job.inputs';
 import { PictureAnswers } from './picture.answers';
 import { ReferenceFetcher } from './reference.fetcher';
 
 @Module({
   imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController],
-  providers: [ImagesService, JobDrafter, PictureAnswers, ReferenceFetcher],
+  providers: [ImagesService, JobDrafter, JobInputs, PictureAnswers, ReferenceFetcher],
   exports: [ImagesService, PictureAnswers],
 })
 export class ImagesModule {}

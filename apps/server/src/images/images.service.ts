@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Drain } from '@app/lifecycle';
-import { isFinished, Jobs, resultGone, type JobRecord } from '@app/jobs';
+import { isFinished, Jobs, keysOf, resultGone, type JobRecord } from '@app/jobs';
 import { DiskSpace, Storage } from '@app/storage';
 import { assertOwn } from '../auth/api.key';
 import { OpenRequests } from '../http/open.requests';
 import { isUserId } from '../validation/fields';
 import { WebhookAddress } from '../webhooks/webhook.address';
-import { JobDrafter, type PictureIntent } from './job.draft';
+import { JobDrafter } from './job.draft';
+import type { PictureIntent } from './picture.intent';
 import type { GenerationRequest, MemoryRequest, PictureOptions, SubjectRequest } from './images.dto';
 import type { RequestContext } from './request.context';
 
@@ -56,7 +57,7 @@ export class ImagesService {
     assertOwn(call.apiKey, user, 'user');
     // The picture of a key that is bound to a user is that user's; else that of `user`, if this can be one.
     const userId = call.apiKey?.userId ?? (isUserId(user) ? user : undefined);
-    const reference = url === undefined ? undefined : { url, turn: turn(call, user, url) };
+    const reference = url === undefined ? undefined : { url };
     return this.make(request, { route: 'generations', userId, prompt, user, reference }, call);
   }
 
@@ -72,6 +73,9 @@ export class ImagesService {
     this.drain.draining.throwIfAborted();
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
+      // The wait may be long, and pictures that came with the request large.
+      Object.assign(options, { image: undefined, mask: undefined });
+      call.forgetBody();
       await call.onAccepted?.(job);
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };
       const finished = await this.wait(job, timeout, call, signal);
@@ -118,11 +122,14 @@ export class ImagesService {
     }
   }
 
-  /** RESULT_TTL, or somebody in the bucket, may have deleted the image of a job that is still known. */
-  private async assertKept({ result }: JobRecord): Promise<void> {
-    const image = result && (await this.storage.open(result.key));
-    image?.body.destroy();
-    if (result && !image) throw resultGone();
+  /** RESULT_TTL, a caller, or somebody in the bucket may have deleted an image of a job that is still known. */
+  private async assertKept({ result, picture }: JobRecord): Promise<void> {
+    if (!result) return;
+    for (const key of keysOf(picture)) {
+      const image = await this.storage.open(key);
+      image?.body.destroy();
+      if (!image) throw resultGone();
+    }
   }
 
   private logPrompts({ id, picture }: JobRecord): void {
@@ -162,13 +169,6 @@ export class ImagesService {
 /** Whoever does not say for whom it is, is one caller of its account. */
 const unnamed = ({ apiKey }: RequestContext): string => (apiKey ? `key:${apiKey.name}` : '');
 
-/** Whose turn it is to fetch a picture: the account's, in it the user's, and of this one host. */
-const turn = ({ account }: RequestContext, user: string | undefined, url: string): string[] => [
-  account,
-  ...(user === undefined ? [] : [user]),
-  URL.canParse(url) ? new URL(url).hostname : '',
-];
-
 /** Seconds that the caller waits at most: 0 not at all, undefined as long as it takes. */
 function patience({ prefer }: RequestContext, longest: number): number | undefined {
   if (prefer.wait !== undefined) return Math.min(prefer.wait, longest);
@@ -182,6 +182,11 @@ function fingerprint(route: string, options: PictureOptions): string {
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value;
   return createHash('sha256')
-    .update(`${route}\n${JSON.stringify(options, sorted)}`)
+    .update(
+      `${route}\n${JSON.stringify({ ...options, image: hash(options.image), mask: hash(options.mask) }, sorted)}`,
+    )
     .digest('hex');
 }
+
+const hash = (picture?: string | Buffer): string | undefined =>
+  picture === undefined ? undefined : createHash('sha256').update(picture).digest('hex');

@@ -11,7 +11,9 @@ import { PipelineStub } from '../../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../../test/support/safetensors';
 import { UserPictures } from '../users/user.pictures';
 import type { PictureOptions } from './images.dto';
-import { JobDrafter, type PictureIntent } from './job.draft';
+import { JobDrafter } from './job.draft';
+import { JobInputs } from './job.inputs';
+import type { PictureIntent } from './picture.intent';
 import type { Jobs } from '@app/jobs';
 import { ReferenceFetcher } from './reference.fetcher';
 
@@ -39,9 +41,7 @@ describe(JobDrafter.name, () => {
     return new JobDrafter(
       config,
       new LocalCapabilities(config, pipeline.as()),
-      new UserPictures(config, storage),
-      new ReferenceFetcher(config),
-      storage,
+      new JobInputs(new UserPictures(config, storage), new ReferenceFetcher(config), storage),
       { now: () => Promise.resolve(now) } as Jobs,
     );
   }
@@ -97,6 +97,27 @@ describe(JobDrafter.name, () => {
     expect({ version, clipSkip: picture.clipSkip }).toEqual({ version: 2, clipSkip: 1 });
   });
 
+  it('should name samplers and schedulers as the engine does, and leave both to workers that heed them', async () => {
+    expect(await write({ sampler: 'DPM++ 2M Karras' })).toMatchObject({
+      version: 3,
+      picture: { sampler: 'dpm++2m', scheduler: 'karras' },
+    });
+    expect((await write({ sampler: 'DPM++ 2M Karras', scheduler: 'SGM Uniform' })).picture).toMatchObject({
+      sampler: 'dpm++2m',
+      scheduler: 'sgm_uniform',
+    });
+    const { version, picture } = await write({ scheduler: 'normal' });
+    expect([version, picture.sampler, picture.scheduler]).toEqual([3, undefined, 'discrete']);
+  });
+
+  it('should leave several pictures to workers that make them, and take a share of the queue for each', async () => {
+    expect(await write({ size: '1024x1024' })).toMatchObject({ version: 1, cost: 11 });
+    expect(await write({ size: '1024x1024', n: 4 })).toMatchObject({
+      ...{ version: 3, cost: 45 },
+      picture: { count: 4 },
+    });
+  });
+
   it('should make keys that nobody can guess: 96 random bits are in each, beside the name of the user', async () => {
     const intent: PictureIntent = { route: 'memory', prompt: 'x', userId: 'ann' };
     const drafts = await Promise.all(Array.from({ length: 500 }, () => write({}, intent)));
@@ -145,7 +166,7 @@ describe(JobDrafter.name, () => {
     expect(() => off.check({ loras: [{ name: 'a' }] }, plain)).toThrow(
       expect.objectContaining({ code: 'lora_disabled' }) as Error,
     );
-    const reference = { url: 'http://x/', turn: [] };
+    const reference = { url: 'http://x/' };
     expect(() => off.check({}, { ...plain, reference })).toThrow(
       expect.objectContaining({ code: 'ip_adapter_disabled' }) as Error,
     );
@@ -189,11 +210,7 @@ describe(JobDrafter.name, () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const draw = (path: string) =>
-      write(
-        {},
-        { ...plain, reference: { url: address + path, turn: [''] } },
-        { REFERENCE_URL_ALLOW: '127.0.0.1' },
-      );
+      write({}, { ...plain, reference: { url: address + path } }, { REFERENCE_URL_ALLOW: '127.0.0.1' });
     expect(await drawnFrom(await draw('/picture'))).toEqual([0, 0, 255]);
     await expect(draw('/text')).rejects.toMatchObject({
       code: 'unsupported_picture',

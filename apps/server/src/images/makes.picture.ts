@@ -6,11 +6,13 @@ import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { DRAWING_ERRORS } from '../errors/error.groups';
 import { JobReply } from '../jobs/jobs.dto';
+import { TakesPictureJson } from './picture.json';
 
 /** The route has a picture drawn, and answers with `reply`, or with the job where that is asked for. */
 export const MakesPicture = (reply: ApiResponseOptions, ...missing: ErrorCode[]) =>
   applyDecorators(
     RequireScope('draw'),
+    TakesPictureJson(),
     ApiHeader({
       name: 'Prefer',
       required: false,

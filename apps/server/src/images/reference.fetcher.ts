@@ -6,12 +6,11 @@ import { AddressPolicy, guardedAgent, RefusedAddressError, Shares } from '@app/o
 import { MAX_PICTURE_BYTES } from '@app/pictures';
 import { aboutService } from '../docs/service.version';
 
-const FIELD = 'reference_image_url';
 const MAX_REDIRECTS = 3;
 /** Pictures at a time: each may hold 20 MiB. */
 const PLACES = 16;
 
-/** Gets a reference picture from an address that a stranger chose. */
+/** Gets a picture from an address that a stranger chose. */
 @Injectable()
 export class ReferenceFetcher implements OnApplicationShutdown {
   /** Milliseconds for everything: name, connection, redirects, body. */
@@ -33,8 +32,8 @@ export class ReferenceFetcher implements OnApplicationShutdown {
     await this.agent.destroy();
   }
 
-  /** The picture's bytes, whatever they are; `invalid_request` says why there are none. */
-  async fetch(address: string, caller: AbortSignal): Promise<Buffer> {
+  /** The picture's bytes, whatever they are; `invalid_request` says why there are none. `field` had the address. */
+  async fetch(address: string, caller: AbortSignal, field = 'reference_image_url'): Promise<Buffer> {
     const timeout = AbortSignal.timeout(this.timeout);
     const signal = AbortSignal.any([caller, timeout]);
     try {
@@ -49,8 +48,8 @@ export class ReferenceFetcher implements OnApplicationShutdown {
       throw invalid(`an address that answers after at most ${MAX_REDIRECTS} redirects`, 'more of them');
     } catch (error) {
       if (caller.aborted) throw caller.reason;
-      if (timeout.aborted) throw tooSlow(this.timeout, error);
-      throw error instanceof ServiceError ? error : unreachable(error);
+      const refusal = error instanceof Refusal ? error : unreachable(error);
+      throw (timeout.aborted ? tooSlow(this.timeout, error) : refusal).about(field);
     }
   }
 
@@ -102,7 +101,7 @@ const tooSlow = (milliseconds: number, cause?: unknown) =>
   invalid(`an answer within ${milliseconds / 1000} seconds`, 'none', cause);
 
 /** One sentence for every way in which a connection fails: details would map the network for a stranger. */
-function unreachable(error: unknown): ServiceError {
+function unreachable(error: unknown): Refusal {
   const cause: unknown = error instanceof Error ? error.cause : undefined;
   // By the Fetch standard some ports are refused before anybody looks at the address.
   const refused =
@@ -112,7 +111,20 @@ function unreachable(error: unknown): ServiceError {
     : invalid('an address that can be reached', 'one that cannot', error);
 }
 
-function invalid(expected: string, received: string, cause?: unknown): ServiceError {
-  const sentence = `Expected ${expected} for ${FIELD} but received ${received}`;
-  return new ServiceError('invalid_request', sentence, FIELD, { cause });
+class Refusal extends Error {
+  constructor(
+    private readonly expected: string,
+    private readonly received: string,
+    cause?: unknown,
+  ) {
+    super(`Expected ${expected} but received ${received}`, { cause });
+  }
+
+  about(field: string): ServiceError {
+    const sentence = `Expected ${this.expected} for ${field} but received ${this.received}`;
+    return new ServiceError('invalid_request', sentence, field, { cause: this.cause });
+  }
 }
+
+const invalid = (expected: string, received: string, cause?: unknown) =>
+  new Refusal(expected, received, cause);

@@ -5,6 +5,7 @@ import type { JobRecord } from '@app/jobs';
 import { accountOf } from '../auth/account';
 import { apiKeyOf, type ApiKey } from '../auth/api.key';
 import { disconnectSignal } from '../http/client.disconnect';
+import { BODY_USED } from '../http/large.bodies';
 import { parsePrefer, type Preferences } from './prefer';
 
 /** What a picture request says outside its body. */
@@ -19,13 +20,20 @@ export interface RequestContext {
   readonly account: string;
   /** Called once the job is accepted, which may be a finished one of the same Idempotency-Key; the wait begins after it. */
   onAccepted?(job: JobRecord): Promise<void>;
+  /** Its body is copied to where it is needed: its memory, and its place among large ones, are free. */
+  forgetBody(): void;
 }
 
 export const PictureContext = createParamDecorator(
   (_: unknown, context: ExecutionContext): RequestContext => {
     const request = context.switchToHttp().getRequest<Request>();
+    const response = context.switchToHttp().getResponse<Response>();
     return {
-      signal: disconnectSignal(context.switchToHttp().getResponse<Response>()),
+      signal: disconnectSignal(response),
+      forgetBody: () => {
+        request.body = undefined;
+        response.emit(BODY_USED);
+      },
       prefer: parsePrefer(request.headers.prefer),
       idempotencyKey: idempotencyKey(request.headers['idempotency-key']),
       apiKey: apiKeyOf(request),

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { isFinished, Jobs, type JobRecord } from '@app/jobs';
+import { isFinished, Jobs, picturesOf, type JobRecord } from '@app/jobs';
+import { samplingSteps } from '@app/models/family';
 import type { Progress } from '@app/pipeline';
 import { errorDetail } from '../errors/error.body';
 import type { PictureReply } from './picture.dto';
@@ -16,14 +17,17 @@ export class JobPresenter {
     private readonly links: Links,
   ) {}
 
-  /** Of a job that succeeded; others have no picture. */
+  /** Of a job that succeeded; others have no pictures. */
   async picture({ id, result, finishedAt }: JobRecord): Promise<PictureReply> {
     if (!result || finishedAt === undefined) throw new Error(`The job ${id} has no picture`);
-    const { key, s3_uri, seed, size, timings, warnings } = result;
+    const { size, timings, warnings } = result;
+    const data = picturesOf(result).map(async ({ key, s3_uri, seed }) => {
+      return { s3_uri, url: await this.links.picture(key), seed, size };
+    });
     return {
       created: seconds(finishedAt),
       id,
-      data: [{ s3_uri, url: await this.links.picture(key), seed, size }],
+      data: await Promise.all(data),
       timings,
       warnings: [...warnings],
     };
@@ -53,7 +57,8 @@ export class JobPresenter {
     };
   }
 
-  private async progress({ id, state, picture: { steps } }: JobRecord): Promise<ProgressReply | null> {
+  private async progress({ id, state, picture }: JobRecord): Promise<ProgressReply | null> {
+    const steps = samplingSteps(picture);
     if (state === 'succeeded') return { phase: 'done', step: steps, steps, percent: 100 };
     // What a queued job did before its engine died is to be done again.
     const progress = state === 'running' ? await this.jobs.progress(id) : undefined;

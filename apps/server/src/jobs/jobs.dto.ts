@@ -67,7 +67,7 @@ export class ProgressReply {
   readonly step!: number;
 
   /**
-   * Sampling steps in all.
+   * Sampling steps in all, of every picture of the request.
    * @example 50
    */
   readonly steps!: number;

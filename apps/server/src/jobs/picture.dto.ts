@@ -59,7 +59,7 @@ export class PictureReply {
    */
   readonly id!: string;
 
-  /** The pictures: one. */
+  /** The pictures: `n` of them, less those that were deleted. */
   readonly data!: PictureData[];
 
   /** Where the time went, in milliseconds. */

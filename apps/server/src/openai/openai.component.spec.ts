@@ -109,6 +109,21 @@ describe("OpenAI's images", () => {
     },
   );
 
+  it('should draw as many as n says', async () => {
+    const fields = { prompt: 'x', size: '64x64', n: 2, ...own({ seed: 7 }) } as const;
+    const { data: links } = await client.images.generate({ ...fields, response_format: 'url' });
+    expect(new Set(links!.map(({ url }) => url)).size).toBe(2);
+    const { data } = await client.images.generate({ ...fields, response_format: 'b64_json' });
+    for (const [i, image] of data!.entries()) {
+      const bytes = await (await fetch(links![i].url!)).arrayBuffer();
+      expect(image.b64_json).toBe(Buffer.from(bytes).toString('base64'));
+      expect(image).toMatchObject({ seed: 7 + i });
+    }
+    expect(data).toHaveLength(2);
+    const streamed = client.images.generate({ ...fields, stream: true });
+    await expect(streamed).rejects.toMatchObject({ status: 400, param: 'n' });
+  });
+
   it('should queue a request under safety_identifier where it names no user', async () => {
     const reply = await client.images.generate({ prompt: 'x', safety_identifier: 'ann' });
     const job = await client.get<{ user_id: string }>(`/jobs/${(reply as unknown as { id: string }).id}`);

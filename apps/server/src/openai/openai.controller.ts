@@ -1,7 +1,6 @@
 import { Body, Controller, HttpCode, Post, Res } from '@nestjs/common';
 import { ApiExtraModels, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { TakesJson } from '../http/json.body';
 import { ImagesService } from '../images/images.service';
 import { MakesPicture } from '../images/makes.picture';
 import { PictureAnswers } from '../images/picture.answers';
@@ -27,7 +26,6 @@ export class OpenAiController {
   /** A picture from a prompt, on request drawn from a picture at an address. Takes what OpenAI's clients send. */
   @Post('generations')
   @HttpCode(200)
-  @TakesJson()
   @ApiExtraModels(ImagesReply, ...IMAGE_EVENTS)
   @MakesPicture({ content: IMAGES_CONTENT }, 'model_not_found')
   async generations(

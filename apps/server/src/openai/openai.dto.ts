@@ -30,11 +30,6 @@ export class CreateImageRequest extends GenerationRequest {
   @OneOf(RESPONSE_FORMATS)
   readonly response_format?: ResponseFormat;
 
-  /** Pictures to draw: one. */
-  @Optional()
-  @Whole(1, 1, { default: 1 })
-  readonly n?: number;
-
   /** Steps where num_inference_steps gives none: 20 for `low`, 30 for `medium`, as many as without it for all others. */
   @Optional()
   @OneOf(QUALITIES)
@@ -111,12 +106,12 @@ export function assertStreamable({ stream, n }: { readonly stream?: boolean; rea
   throw new ServiceError('invalid_request', sentence, 'n');
 }
 
-/** Our own request of OpenAI's. */
-export const toGeneration = (request: CreateImageRequest): GenerationRequest => ({
-  ...request,
-  num_inference_steps: request.num_inference_steps ?? (request.quality && STEPS[request.quality]),
-  user: request.user ?? request.safety_identifier,
-});
+/** Our own request of OpenAI's. The same object: pictures in it are forgotten once they are copied (ImagesService). */
+export const toGeneration = (request: CreateImageRequest): GenerationRequest =>
+  Object.assign(request, {
+    num_inference_steps: request.num_inference_steps ?? (request.quality && STEPS[request.quality]),
+    user: request.user ?? request.safety_identifier,
+  });
 
 export const warningsOf = (request: CreateImageRequest): string[] =>
   WITHOUT_EFFECT.filter((field) => request[field] !== undefined).map(
@@ -165,7 +160,7 @@ export const qualityOf = ({ quality }: CreateImageRequest): string | undefined =
   /^(?:low|medium|high|xhigh|max)$/.test(quality ?? '') ? quality : undefined;
 
 export class ImagesReply extends OmitType(PictureReply, ['data']) {
-  /** The pictures: one. */
+  /** The pictures: `n` of them, less those that were deleted. */
   readonly data!: ImageData[];
 
   /** Always `opaque`. */

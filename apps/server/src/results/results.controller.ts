@@ -13,7 +13,7 @@ import {
 import type { Request, Response } from 'express';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { isFinished, Jobs } from '@app/jobs';
+import { isFinished, Jobs, keysOf } from '@app/jobs';
 import { Storage, type StoredObject } from '@app/storage';
 import { CallerKey, type ApiKey } from '../auth/api.key';
 import { RequireScope, SelfChecked } from '../auth/scope.decorators';
@@ -29,8 +29,8 @@ const KEY = {
   example: 'generated/user123/memory_0123456789abcdef01234567.png',
 };
 
-/** The end of every key that the service makes: the id of the job. */
-const JOB_OF_KEY = /[/_]([0-9a-f]{24})\.png$/;
+/** The end of every key that the service makes: the id of the job, and which of its pictures it is but for the first. */
+const JOB_OF_KEY = /[/_]([0-9a-f]{24})(?:-\d{1,2})?\.png$/;
 
 /** Stored results by key. Avatars, photos and everything else in the storage stay unreachable from here. */
 @ApiTags('images')
@@ -96,7 +96,7 @@ export class ResultsController {
     pipeline(picture.body, response, () => undefined);
   }
 
-  /** Removes a picture that the service made, and its job, if that is still known. Idempotent. */
+  /** Removes a picture that the service made, and with the last of a job that job. Idempotent. */
   @Delete('*key')
   @RequireScope('draw')
   @HttpCode(204)
@@ -109,9 +109,9 @@ export class ResultsController {
     if (id === undefined || !this.isResult(key)) throw notFound();
     this.assertOwn(key, access);
     const job = await this.jobs.find(id);
-    if (job?.picture.key !== key) return this.storage.delete(key);
+    if (!job || !keysOf(job.picture).includes(key)) return this.storage.delete(key);
     if (!isFinished(job)) throw notFound(); // it would come yet
-    await this.jobs.discard(job);
+    await this.jobs.discard(job, [key]);
   }
 
   /**

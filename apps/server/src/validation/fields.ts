@@ -3,7 +3,7 @@ import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nest
 import { Transform } from 'class-transformer';
 import { IsString, Matches, ValidateBy, ValidateIf } from 'class-validator';
 import { parseSize } from '@app/config';
-import { LORA_NAME } from '@app/models';
+import { LORA_NAME, SAMPLER_NAMES, SAMPLERS, SCHEDULER_NAMES, SCHEDULERS } from '@app/models';
 
 /*
  * One decorator per kind of field. Each holds the rule twice: for the validator, where the message is what was
@@ -194,5 +194,32 @@ export const ModelName = () =>
       'modelName',
       'the name of a model as GET /v1/models lists it',
       (value) => typeof value === 'string' && value.length >= 1 && value.length <= 256,
+    ),
+  );
+
+const nameOf = (kind: string, engines: object, names: readonly string[]) =>
+  field(
+    { type: 'string', enum: [...names] },
+    rule(
+      kind,
+      `one of ${Object.keys(engines).join(', ')}, or what AUTOMATIC1111, ComfyUI or diffusers call it,`,
+      (value) => names.includes(value as string),
+    ),
+  );
+
+export const SamplerName = () => nameOf('sampler', SAMPLERS, SAMPLER_NAMES);
+export const SchedulerName = () => nameOf('scheduler', SCHEDULERS, SCHEDULER_NAMES);
+
+/** An address, or the picture itself. */
+const PICTURE_INPUT =
+  /^(?:[Hh][Tt][Tt][Pp][Ss]?:\/\/.{1,2040}|data:image\/(?:png|jpeg|webp);base64,[A-Za-z0-9+\/]+={0,2})$/;
+
+export const PictureInput = () =>
+  field(
+    { type: 'string', pattern: PICTURE_INPUT.source, example: 'https://example.com/picture.png' },
+    rule(
+      'pictureInput',
+      'an http or https address of at most 2048 characters, or data:image/png;base64, (jpeg, webp) and a picture,',
+      (value) => Buffer.isBuffer(value) || (typeof value === 'string' && PICTURE_INPUT.test(value)),
     ),
   );

@@ -1,0 +1,156 @@
+import { Injectable } from '@nestjs/common';
+import type { Size } from '@app/config';
+import { ServiceError } from '@app/errors';
+import { inputKey, inputsOf } from '@app/jobs';
+import { Turns } from '@app/lifecycle';
+import { REFERENCE_SIDE } from '@app/models/family';
+import { NoPlaceError } from '@app/outbound';
+import { encodeMask, encodePng, toMask, toReference, toStart, type Start, type Turn } from '@app/pictures';
+import { Storage } from '@app/storage';
+import { UserPictures } from '../users/user.pictures';
+import type { PictureOptions } from './images.dto';
+import type { PictureIntent } from './picture.intent';
+import { ReferenceFetcher } from './reference.fetcher';
+
+/** Requests that read a stored picture at a time: each may hold 20 MiB. The rest waits, in turns. */
+const AT_ONCE = 8;
+/** Seconds; places come free as fast as pictures are fetched. */
+const RETRY_AFTER = 5;
+
+/** Where the copies are stored. */
+type Copies = Parameters<typeof inputsOf>[0];
+
+/** Copies of the pictures that a job is made from: later changes of them do not matter. */
+@Injectable()
+export class JobInputs {
+  private readonly reading = new Turns(AT_ONCE);
+
+  constructor(
+    private readonly pictures: UserPictures,
+    private readonly references: ReferenceFetcher,
+    private readonly storage: Storage,
+  ) {}
+
+  /** With the size of the copy of `options.image`, which `sizeFor` makes of that picture's own. */
+  async copy(
+    id: string,
+    options: Pick<PictureOptions, 'image' | 'mask'>,
+    intent: PictureIntent,
+    turn: Required<Turn>,
+    sizeFor: (own: Size) => Size,
+  ): Promise<Copies & { readonly size?: Size }> {
+    const kept: { -readonly [Key in keyof Copies]: Copies[Key] } = {};
+    try {
+      kept.referenceKey = await this.reference(id, intent, turn);
+      const { image, mask } = options;
+      if (image === undefined) return kept;
+      const start = await this.given('image', image, intent, turn, (bytes) =>
+        toStart(bytes, 'image', turn, sizeFor),
+      );
+      kept.imageKey = await this.keepStart(id, start, turn.signal);
+      if (mask !== undefined) {
+        const pixels = await this.given('mask', mask, intent, turn, (bytes) =>
+          toMask(bytes, 'mask', turn, start),
+        );
+        kept.maskKey = await this.keepMask(id, pixels, start.size, turn.signal);
+      }
+      return { ...kept, size: start.size };
+    } catch (error) {
+      await this.discard(kept);
+      throw error;
+    }
+  }
+
+  /** A job that was not accepted leaves nothing; should this fail, the maintenance finds the copies. */
+  async discard(copies: Copies): Promise<void> {
+    for (const key of inputsOf(copies)) await this.storage.delete(key).catch(() => {});
+  }
+
+  private async reference(
+    id: string,
+    { reference, user }: PictureIntent,
+    turn: Required<Turn>,
+  ): Promise<string | undefined> {
+    if (!reference) return undefined;
+    const { caller, signal } = turn;
+    // The place is held until the copy is kept: so long the bytes are in memory.
+    if (!('url' in reference)) {
+      return this.reading.run(caller, signal, async () =>
+        this.keepReference(id, await this.pictures.read(reference.of, reference.userId), 'user_id', turn),
+      );
+    }
+    return this.fetched(reference.url, 'reference_image_url', user, turn, (bytes) =>
+      this.keepReference(id, bytes, 'reference_image_url', turn),
+    );
+  }
+
+  /** A picture that came with the request, or whose address did. */
+  private given<Result>(
+    field: 'image' | 'mask',
+    picture: string | Buffer,
+    { user }: PictureIntent,
+    turn: Required<Turn>,
+    use: (bytes: Buffer) => Promise<Result>,
+  ): Promise<Result> {
+    if (typeof picture !== 'string') return use(picture);
+    if (!picture.startsWith('data:')) return this.fetched(picture, field, user, turn, use);
+    return use(Buffer.from(picture.slice(picture.indexOf(',') + 1), 'base64'));
+  }
+
+  private async fetched<Result>(
+    url: string,
+    field: string,
+    user: string | undefined,
+    { caller, signal }: Required<Turn>,
+    use: (bytes: Buffer) => Promise<Result>,
+  ): Promise<Result> {
+    // Whose turn it is: the account's, in it the user's, and of this one host.
+    const host = URL.canParse(url) ? new URL(url).hostname : '';
+    try {
+      return await this.references.places.run(
+        [caller, ...(user === undefined ? [] : [user]), host],
+        signal,
+        async () => use(await this.references.fetch(url, signal, field)),
+      );
+    } catch (error) {
+      throw error instanceof NoPlaceError ? crowded(error, field) : error;
+    }
+  }
+
+  private async keepReference(
+    id: string,
+    bytes: Buffer,
+    field: string,
+    turn: Required<Turn>,
+  ): Promise<string> {
+    const pixels = await toReference(bytes, field, turn);
+    return this.keep(inputKey(id), await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), turn.signal);
+  }
+
+  private async keepStart(id: string, { pixels, size }: Start, signal: AbortSignal): Promise<string> {
+    return this.keep(inputKey(id, 'image'), await encodePng(pixels, size.width, size.height), signal);
+  }
+
+  private async keepMask(
+    id: string,
+    pixels: Buffer,
+    { width, height }: Size,
+    signal: AbortSignal,
+  ): Promise<string> {
+    return this.keep(inputKey(id, 'mask'), await encodeMask(pixels, width, height), signal);
+  }
+
+  private async keep(key: string, png: Buffer, signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
+    await this.storage.put(key, png, 'image/png');
+    return key;
+  }
+}
+
+const crowded = (cause: NoPlaceError, field: string) =>
+  new ServiceError(
+    'queue_full',
+    'Expected fewer pictures of this caller to be fetched at a time; send the request again later',
+    field,
+    { cause, retryAfter: RETRY_AFTER },
+  );

@@ -1,0 +1,12 @@
+import type { PictureRoute } from '@app/jobs';
+import type { UserPicture } from '../users/user.pictures';
+
+/** What a route adds to the options that all of them share. */
+export interface PictureIntent {
+  readonly route: PictureRoute;
+  readonly prompt: string;
+  readonly userId?: string;
+  readonly user?: string;
+  /** The picture to draw from; absent: none. */
+  readonly reference?: { readonly of: UserPicture; readonly userId: string } | { readonly url: string };
+}

@@ -1,0 +1,64 @@
+import type { Size } from '@app/config';
+import { decode, onWhite, type Turn, unsupported } from './decode';
+
+/** A picture to begin from. */
+export interface Start {
+  /** RGB, of `size`. */
+  readonly pixels: Buffer;
+  readonly size: Size;
+  /** Its own size, upright. */
+  readonly own: Size;
+}
+
+/** A user's picture -> RGB of the size that `sizeFor` makes of its own: as large as fits, the middle of it. */
+export async function toStart(
+  bytes: Buffer,
+  param: string,
+  turn: Turn,
+  sizeFor: (own: Size) => Size,
+): Promise<Start> {
+  let own!: Size;
+  const { data, info } = await decode(bytes, param, turn, (picture, { width, height }) => {
+    own = { width, height };
+    return onWhite(picture)
+      .resize({ ...sizeFor(own), fit: 'cover' })
+      .raw();
+  });
+  return { pixels: data, size: { width: info.width, height: info.height }, own };
+}
+
+/** Sides may be rounded where a picture was made smaller. */
+const SAME_PROPORTIONS = 0.02;
+
+/**
+ * A user's mask -> a byte a pixel, 255 where the picture is painted anew: where the mask is transparent or, if it is nowhere
+ * that, bright. It lies on the picture as `toStart` cuts it.
+ */
+export async function toMask(bytes: Buffer, param: string, turn: Turn, start: Start): Promise<Buffer> {
+  const { data: rgba } = await decode(bytes, param, turn, (picture, { width, height }) => {
+    const { own } = start;
+    const skew = (width * own.height) / (height * own.width);
+    if (Math.abs(skew - 1) > SAME_PROPORTIONS) {
+      throw unsupported(`the proportions of image, ${own.width}x${own.height},`, `${width}x${height}`, param);
+    }
+    return picture
+      .ensureAlpha()
+      .resize({ ...start.size, fit: 'cover' })
+      .raw();
+  });
+  const mask = Buffer.alloc(rgba.length / 4);
+  const channel = (at: number, of: number) => rgba[4 * at + of];
+  const hasHoles = mask.some((_, at) => channel(at, 3) < 128);
+  const isAnew = (at: number) =>
+    hasHoles ? channel(at, 3) < 128 : channel(at, 0) + channel(at, 1) + channel(at, 2) > 3 * 127;
+  for (const at of mask.keys()) if (isAnew(at)) mask[at] = 255;
+  if (mask.includes(255)) return mask;
+  throw unsupported('a mask that is transparent or white somewhere', 'one that is neither', param);
+}
+
+/** What the mask keeps is the picture's, to the bit: the engine encodes and decodes it, and so changes it slightly. */
+export function keepUnmasked(pixels: Buffer, start: Buffer, mask: Buffer): void {
+  for (let picture = 0; picture < pixels.length; picture += start.length)
+    for (let at = 0; at < mask.length; at++)
+      if (mask[at] <= 127) start.copy(pixels, picture + 3 * at, 3 * at, 3 * at + 3);
+}
