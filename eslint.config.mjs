@@ -19,7 +19,7 @@ const SERVER_FLOORS = [
   ['jobs'],
   ['webhooks'],
   ['images'],
-  ['automatic1111', 'huggingface'],
+  ['automatic1111', 'huggingface', 'openai'],
 ];
 /** @type {(...patterns: [names: RegExp, message: string][]) => import('eslint').Linter.RulesRecord} */
 const forbid = (...patterns) => ({

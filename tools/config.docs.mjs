@@ -40,7 +40,7 @@ function valueOf(expression) {
   if (ts.isStringLiteral(expression) || ts.isNumericLiteral(expression)) return expression.text;
   if (expression.kind === ts.SyntaxKind.TrueKeyword) return 'true';
   if (expression.kind === ts.SyntaxKind.FalseKeyword) return 'false';
-  if (ts.isArrayLiteralExpression(expression) && expression.elements.length === 0) return undefined;
+  if (ts.isArrayLiteralExpression(expression)) return expression.elements.map(valueOf).join(',') || undefined;
   throw new Error(`A default is a plain value, not ${expression.getText()}`);
 }
 

@@ -1,5 +1,5 @@
 import { IsNotEmpty, IsOptional, Matches } from 'class-validator';
-import { Flag, HeaderText, HttpUrl, Whole } from './rules';
+import { Flag, HeaderText, HttpUrl, List, Whole } from './rules';
 import { ServiceVariables } from './service.variables';
 
 /** What is loaded, where it comes from, and what is drawn when a request does not say. */
@@ -19,6 +19,13 @@ export class ModelVariables extends ServiceVariables {
    */
   @IsOptional()
   MODEL_FILE?: string;
+
+  /**
+   * Other names, separated by commas, under which callers may ask for the model: clients of OpenAI name one of its own. A
+   * comma alone: none.
+   */
+  @List()
+  MODEL_ALIASES = ['gpt-image-1', 'gpt-image-2', 'chatgpt-image-latest', 'dall-e-2', 'dall-e-3'];
 
   /**
    * A VAE that replaces the checkpoint's: a file, or a file of a hub repository (`owner/name:file`).

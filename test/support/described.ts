@@ -79,18 +79,12 @@ export function assertDescribed({ method, path, sent, status, header, text }: Ex
   }
 }
 
-/** The same of one event of a stream, by its fields. */
-export function assertEventDescribed(event: Readonly<Record<string, string>>): void {
-  const stream = [
-    'paths',
-    '/v1/jobs/{id}/events',
-    'get',
-    'responses',
-    '200',
-    'content',
-    'text/event-stream',
-    'schema',
-  ];
+/** The same of one event of a stream, by its fields. `operation`: path and method of its route. */
+export function assertEventDescribed(
+  event: Readonly<Record<string, string>>,
+  operation: readonly [string, string] = ['/v1/jobs/{id}/events', 'get'],
+): void {
+  const stream = ['paths', ...operation, 'responses', '200', 'content', 'text/event-stream', 'schema'];
   assertValid('An event', stream, event);
   const { oneOf } = at(stream) as { oneOf: { properties: { event: { enum: string[] } } }[] };
   const kind = oneOf.findIndex(({ properties }) => properties.event.enum[0] === event.event);

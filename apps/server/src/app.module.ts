@@ -14,6 +14,7 @@ import { JobRoutesModule } from './jobs/job.routes.module';
 import { logging } from './logging';
 import { LorasModule } from './loras/loras.module';
 import { MetricsModule } from './metrics/metrics.module';
+import { OpenAiModule } from './openai/openai.module';
 import { ResultsModule } from './results/results.module';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
@@ -27,6 +28,7 @@ const ROUTES = [
   ImagesModule,
   JobRoutesModule,
   LorasModule,
+  OpenAiModule,
   ResultsModule,
   UsersModule,
   WebhooksModule,

@@ -9,11 +9,14 @@ import type { JobRecord } from '@app/jobs';
 export class CurrentJobs {
   private readonly waiting = new Set<{ readonly account: string; id?: string }>();
 
-  async run<T>(account: string, draw: (onJob: (job: JobRecord) => void) => Promise<T>): Promise<T> {
+  async run<T>(account: string, draw: (onAccepted: (job: JobRecord) => Promise<void>) => Promise<T>): Promise<T> {
     const request: { account: string; id?: string } = { account };
     this.waiting.add(request);
     try {
-      return await draw(({ id }) => void (request.id = id));
+      return await draw(({ id }) => {
+        request.id = id;
+        return Promise.resolve();
+      });
     } finally {
       this.waiting.delete(request);
     }

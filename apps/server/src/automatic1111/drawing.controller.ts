@@ -96,8 +96,8 @@ export class DrawingController {
   }
 
   private async draw(body: object, request: Txt2ImgRequest, call: RequestContext): Promise<DrawingReply> {
-    const drawing = await this.current.run(call.account, (onJob) =>
-      this.drawings.draw(body, { ...call, onJob }),
+    const drawing = await this.current.run(call.account, (onAccepted) =>
+      this.drawings.draw(body, { ...call, onAccepted }),
     );
     const [model] = modelNames(this.capabilities, this.config);
     return toReply(drawing, request, model);

@@ -3,6 +3,8 @@ import type { ErrorDetail, ErrorReply } from './api.errors.dto';
 
 /** Seconds after which a retry makes sense, where the error does not say. */
 const RETRY_AFTER = 5;
+/** OpenAI's clients do not wait longer than a minute: told to, they come back at once. */
+const LONGEST_RETRY_AFTER = 60;
 
 /** The one shape of errors: in replies, jobs and event streams. */
 export function errorDetail({
@@ -21,4 +23,6 @@ export const errorBody = (error: ServiceError, requestId: string): ErrorReply =>
 
 /** Whether, and when, the same request may succeed: name and value of a header. */
 export const retryHeader = ({ code, retryAfter = RETRY_AFTER }: ServiceError): [string, string] =>
-  ERRORS[code].retry ? ['Retry-After', String(retryAfter)] : ['x-should-retry', 'false'];
+  ERRORS[code].retry
+    ? ['Retry-After', String(Math.min(retryAfter, LONGEST_RETRY_AFTER))]
+    : ['x-should-retry', 'false'];

@@ -62,6 +62,11 @@ describe(ErrorFilter.name, () => {
     expect(reply.body).toMatchObject({ error: { param: null } });
   });
 
+  it('should ask for a minute at most, above which clients come back at once', async () => {
+    thrown = new ServiceError('queue_full', 'x', undefined, { retryAfter: 300 });
+    expect((await http(url).get('/fail')).headers['retry-after']).toBe('60');
+  });
+
   it.each([new Error('password=hunter2'), 'a string', undefined])(
     'should log a defect and keep it from the caller (%s)',
     async (defect) => {

@@ -76,7 +76,7 @@ export class PictureOptions {
   @Whole(0, MAX_SEED, { example: 42 })
   readonly seed?: number;
 
-  /** `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out: the service's DEFAULT_SIZE. */
+  /** `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE. */
   @Optional()
   @PictureSize()
   readonly size?: string;

@@ -8,12 +8,13 @@ import { ImagesService } from './images.service';
 import { Drawings } from './drawings';
 import { JobDrafter } from './job.draft';
 import { JobInputs } from './job.inputs';
+import { PictureAnswers } from './picture.answers';
 import { ReferenceFetcher } from './reference.fetcher';
 
 @Module({
   imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController],
-  providers: [Drawings, ImagesService, JobDrafter, JobInputs, ReferenceFetcher],
-  exports: [Drawings],
+  providers: [Drawings, ImagesService, JobDrafter, JobInputs, PictureAnswers, ReferenceFetcher],
+  exports: [Drawings, ImagesService, PictureAnswers],
 })
 export class ImagesModule {}

@@ -80,10 +80,10 @@ export class ImagesService {
     this.drain.draining.throwIfAborted();
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
-      call.onJob?.(job);
       // The wait may be long, and pictures that came with the request large.
       Object.assign(options, { image: undefined, mask: undefined });
       call.forgetBody();
+      await call.onAccepted?.(job);
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };
       const finished = await this.wait(job, timeout, call, signal);
       return { job: finished, replayed, ...(seconds !== undefined && { preference: `wait=${seconds}` }) };

@@ -18,8 +18,8 @@ export interface RequestContext {
   readonly apiKey?: ApiKey;
   /** Whose share of the queue the job takes. */
   readonly account: string;
-  /** Told of the job as soon as there is one. */
-  readonly onJob?: (job: JobRecord) => void;
+  /** Called once the job is accepted, which may be a finished one of the same Idempotency-Key; the wait begins after it. */
+  onAccepted?(job: JobRecord): Promise<void>;
   /** Its body is copied to where it is needed: its memory, and its place among large ones, are free. */
   forgetBody(): void;
 }

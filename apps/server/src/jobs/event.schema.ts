@@ -6,7 +6,7 @@ import { ProgressReply } from './jobs.dto';
 
 type Schema = ApiResponseSchemaHost['schema'];
 
-const model = (type: Parameters<typeof getSchemaPath>[0]): Schema => ({ $ref: getSchemaPath(type) });
+export const model = (type: Parameters<typeof getSchemaPath>[0]): Schema => ({ $ref: getSchemaPath(type) });
 const object = (properties: Record<string, object>, required = Object.keys(properties)) =>
   ({ type: 'object', properties, required }) as Schema;
 
@@ -21,15 +21,17 @@ const JPEG = { type: 'string', contentEncoding: 'base64', contentMediaType: 'ima
 const PREVIEW = object({ step: COUNT, width: COUNT, height: COUNT, jpeg: JPEG });
 
 /** `data` is text in the stream, and the text is JSON. */
-const event = (name: string, data: Schema) =>
+export const eventSchema = (name: string, data: Schema, fields: Record<string, object> = {}) =>
   object(
     {
-      id: ID,
+      ...fields,
       event: { type: 'string', enum: [name] },
       data: { type: 'string', contentMediaType: 'application/json', contentSchema: data },
     },
     ['event', 'data'],
   );
+
+const event = (name: string, data: Schema) => eventSchema(name, data, { id: ID });
 
 /** Of one event: in OpenAPI 3.1 the schema of an event stream is that of each of its events. */
 export const JOB_EVENT: Schema = {

@@ -9,6 +9,6 @@ import { JobsController } from './jobs.controller';
   imports: [LinksModule],
   controllers: [JobsController],
   providers: [EventStreams, JobPresenter, { provide: HEARTBEAT, useValue: 15_000 }],
-  exports: [JobPresenter],
+  exports: [HEARTBEAT, JobPresenter],
 })
 export class JobRoutesModule {}

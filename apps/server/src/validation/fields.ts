@@ -49,13 +49,17 @@ export const WholeText = (minimum: number, maximum: number, options: ApiProperty
     ),
   );
 
+/** A JSON boolean. */
+export const Flag = (options: ApiPropertyOptions = {}) =>
+  field(
+    { type: 'boolean', ...options },
+    rule('flag', 'true or false', (value) => typeof value === 'boolean'),
+  );
+
 /** `true` or `false` in a query string. */
 export const FlagText = (options: ApiPropertyOptions = {}) =>
   applyDecorators(
-    field(
-      { type: 'boolean', ...options },
-      rule('flag', 'true or false', (value) => typeof value === 'boolean'),
-    ),
+    Flag(options),
     Transform(({ value }: { value: unknown }) =>
       value === 'true' || value === 'false' ? value === 'true' : value,
     ),
@@ -112,14 +116,27 @@ export const NegativePrompt = (options: ApiPropertyOptions = {}) =>
     rule('negativePrompt', `at most ${MAX_PROMPT} characters of text`, (value) => isText(value, 0)),
   );
 
-/** WIDTHxHEIGHT; whether MAX_PIXELS allows it is the service's question. */
+/** WIDTHxHEIGHT, or `auto`, which is the same as none; whether MAX_PIXELS allows it is the service's question. */
 export const PictureSize = (options: ApiPropertyOptions = {}) =>
-  field(
-    { type: 'string', pattern: '^[1-9]\\d{1,3}x[1-9]\\d{1,3}$', example: '1024x1024', ...options },
-    rule(
-      'size',
-      'WIDTHxHEIGHT in multiples of 64 from 64 to 4096',
-      (value) => typeof value === 'string' && parseSize(value) !== undefined,
+  applyDecorators(
+    field(
+      { type: 'string', pattern: '^(auto|[1-9]\\d{1,3}x[1-9]\\d{1,3})$', example: '1024x1024', ...options },
+      rule(
+        'size',
+        'WIDTHxHEIGHT in multiples of 64 from 64 to 4096',
+        (value) => typeof value === 'string' && parseSize(value) !== undefined,
+      ),
+    ),
+    Transform(({ value }: { value: unknown }) => (value === 'auto' ? undefined : value)),
+  );
+
+/** What OpenAI documents and no picture of this service can be: `null` alone is taken. */
+export const Unsupported = (why: string) =>
+  applyDecorators(
+    Optional(),
+    field(
+      { type: 'string', enum: [] },
+      rule('unsupported', `nothing (${why})`, () => false),
     ),
   );
 
@@ -166,6 +183,17 @@ export const LoraName = () =>
       'loraName',
       'the name of a LoRA as GET /v1/loras lists it',
       (value) => typeof value === 'string' && LORA_NAME.test(value),
+    ),
+  );
+
+/** Of any model, of whichever service: whether it is here is told apart. */
+export const ModelName = () =>
+  field(
+    { type: 'string', minLength: 1, maxLength: 256, example: 'stabilityai/stable-diffusion-xl-base-1.0' },
+    rule(
+      'modelName',
+      'the name of a model as GET /v1/models lists it',
+      (value) => typeof value === 'string' && value.length >= 1 && value.length <= 256,
     ),
   );
 

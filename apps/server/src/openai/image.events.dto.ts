@@ -1,0 +1,66 @@
+import { ApiProperty, getSchemaPath } from '@nestjs/swagger';
+import { ErrorReply } from '../errors/api.errors.dto';
+import { eventSchema, model } from '../jobs/event.schema';
+import { ImagesReply, TokenUsage } from './openai.dto';
+
+class ImageEvent {
+  /** The picture in base64. */
+  @ApiProperty({ format: 'byte' })
+  readonly b64_json!: string;
+
+  /**
+   * `WIDTHxHEIGHT` of the picture that was asked for; partial images are smaller.
+   * @example "1024x1024"
+   */
+  readonly size!: string;
+
+  /** The quality that was asked for, as in the reply without a stream; else `auto`. */
+  @ApiProperty({ enum: ['low', 'medium', 'high', 'xhigh', 'max', 'auto'] })
+  readonly quality!: string;
+
+  /** Always `opaque`. */
+  @ApiProperty({ enum: ['opaque'] })
+  readonly background!: 'opaque';
+
+  /** What `b64_json` is. */
+  @ApiProperty({ enum: ['jpeg', 'png'] })
+  readonly output_format!: 'jpeg' | 'png';
+
+  /** Of the event, in Unix seconds. */
+  readonly created_at!: number;
+}
+
+export class PartialImageEvent extends ImageEvent {
+  /** As the event's name. */
+  @ApiProperty({ enum: ['image_generation.partial_image'] })
+  readonly type!: 'image_generation.partial_image';
+
+  /** Counts from 0. */
+  readonly partial_image_index!: number;
+}
+
+export class CompletedImageEvent extends ImageEvent {
+  /** As the event's name. */
+  @ApiProperty({ enum: ['image_generation.completed'] })
+  readonly type!: 'image_generation.completed';
+
+  /** As OpenAI's clients expect it. Nothing here is counted in tokens. */
+  readonly usage!: TokenUsage;
+}
+
+export const IMAGE_EVENTS = [PartialImageEvent, CompletedImageEvent];
+
+/** The reply of a picture, and its stream where that is asked for. */
+export const IMAGES_CONTENT = {
+  'application/json': { schema: { $ref: getSchemaPath(ImagesReply) } },
+  'text/event-stream': {
+    schema: {
+      description: 'With `stream`: one event of the stream, by the names of its fields',
+      oneOf: [
+        eventSchema('image_generation.partial_image', model(PartialImageEvent)),
+        eventSchema('image_generation.completed', model(CompletedImageEvent)),
+        eventSchema('error', model(ErrorReply)),
+      ],
+    },
+  },
+};

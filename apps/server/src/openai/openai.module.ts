@@ -1,0 +1,17 @@
+import { Module } from '@nestjs/common';
+import { StorageModule } from '@app/storage';
+import { ImagesModule } from '../images/images.module';
+import { JobRoutesModule } from '../jobs/job.routes.module';
+import { ImageStreams } from './image.streams';
+import { ImagesPresenter } from './images.presenter';
+import { ModelNames } from './model.names';
+import { ModelsController } from './models.controller';
+import { OpenAiController } from './openai.controller';
+
+/** What OpenAI's clients call. */
+@Module({
+  imports: [ImagesModule, JobRoutesModule, StorageModule],
+  controllers: [OpenAiController, ModelsController],
+  providers: [ImageStreams, ImagesPresenter, ModelNames],
+})
+export class OpenAiModule {}
