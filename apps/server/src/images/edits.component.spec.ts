@@ -103,6 +103,21 @@ describe('A picture to begin from', () => {
     expect((await once(green)).body).toMatchObject({ error: { code: 'idempotency_mismatch' } });
   });
 
+  it('should keep no place among large bodies once it is copied, however long its job takes', async () => {
+    const one = await startApi({}, { pictures: 1, picturesPerCaller: 1, freeBytes: 16, bodyTimeout: 5_000 });
+    const held = one.pipeline.hold();
+    const send = (prefer: string) =>
+      http(one.url)
+        .post('/v1/images/generations')
+        .set('Prefer', prefer)
+        .send({ prompt: 'a fox', image: dataUrl(green) });
+    const first = send('wait=300').then(({ status }) => status);
+    await held;
+    expect((await send('respond-async')).status).toBe(202);
+    await one.close();
+    expect(await first).toBe(202);
+  });
+
   it('should be refused by the field that it is not', async () => {
     const mask = dataUrl(green);
     expect(await refused({ mask })).toMatchObject({ code: 'invalid_request', param: 'image' });
