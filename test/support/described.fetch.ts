@@ -10,10 +10,19 @@ export const describedFetch =
     assertDescribed({
       method: init?.method?.toUpperCase() ?? 'GET',
       path: pathname,
-      sent: typeof init?.body === 'string' ? (JSON.parse(init.body) as unknown) : undefined,
+      sent: sentJson(init?.body),
       status: response.status,
       header: (name) => response.headers.get(name),
       text: json ? await response.clone().text() : undefined,
     });
     return response;
   };
+
+/** undefined: it is none, or is meant to be broken. */
+function sentJson(body: unknown): unknown {
+  try {
+    return JSON.parse(body as string);
+  } catch {
+    return undefined;
+  }
+}

@@ -73,7 +73,7 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     for (const phase of ['text', 'image', 'sampling', 'decode', 'encode', 'store'] as const) {
       phases.observe({ phase }, timings[`${phase}_ms`] / 1000);
     }
-    steps.inc(picture.steps);
+    steps.inc(picture.steps * (picture.count ?? 1));
     if (mergedAnew) merges.inc();
   };
   jobs.news.on('change', (job) => {

@@ -1,4 +1,5 @@
 import { ApiProperty, getSchemaPath } from '@nestjs/swagger';
+import { OUTPUT_FORMATS, type OutputFormat } from '@app/pictures';
 import { ErrorReply } from '../errors/api.errors.dto';
 import { eventSchema, model } from '../jobs/event.schema';
 import { ImagesReply, TokenUsage } from './openai.dto';
@@ -23,8 +24,8 @@ class ImageEvent {
   readonly background!: 'opaque';
 
   /** What `b64_json` is. */
-  @ApiProperty({ enum: ['jpeg', 'png'] })
-  readonly output_format!: 'jpeg' | 'png';
+  @ApiProperty({ enum: OUTPUT_FORMATS })
+  readonly output_format!: OutputFormat;
 
   /** Of the event, in Unix seconds. */
   readonly created_at!: number;

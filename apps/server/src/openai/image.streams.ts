@@ -11,7 +11,7 @@ import { eventText } from '../jobs/event.text';
 import { Metrics } from '../metrics/metrics';
 import type { CompletedImageEvent, PartialImageEvent } from './image.events.dto';
 import { ImagesPresenter } from './images.presenter';
-import { NO_TOKENS, qualityOf, type CreateImageRequest } from './openai.dto';
+import { NO_TOKENS, outputFormatOf, qualityOf, type CreateImageRequest } from './openai.dto';
 
 /** Has a picture drawn, and calls `onAccepted` once its job is accepted. */
 type Draw = (onAccepted: (job: JobRecord) => Promise<void>) => Promise<PictureOutcome>;
@@ -89,7 +89,7 @@ export class ImageStreams {
       type: 'image_generation.completed',
       b64_json: data[0].b64_json!,
       ...facts(job, request),
-      output_format: 'png',
+      output_format: outputFormatOf(job),
       usage: NO_TOKENS,
     };
     return eventText(event.type, event);

@@ -12,6 +12,7 @@ import {
   type CreateImageRequest,
   type ImageData,
   type ImagesReply,
+  outputFormatOf,
   type ResponseFormat,
 } from './openai.dto';
 
@@ -34,7 +35,7 @@ export class ImagesPresenter {
       ...reply,
       data: format === 'url' ? data : await Promise.all(data.map((one) => this.inline(one))),
       warnings: [...warnings, ...warningsOf(request)],
-      ...{ background: 'opaque', output_format: 'png', size: data[0].size, usage: NO_TOKENS },
+      ...{ background: 'opaque', output_format: outputFormatOf(job), size: data[0].size, usage: NO_TOKENS },
       quality: qualityOf(request),
     };
   }

@@ -132,8 +132,8 @@ describe("OpenAI's images", () => {
 
   const refused: [string, Partial<Generation>, string, RegExp][] = [
     ['a transparent ground', { background: 'transparent' }, 'background', /transparent/],
-    ['an animation', { output_format: 'gif' }, 'output_format', /png/],
-    ['a drawing in vectors', { output_format: 'svg' }, 'output_format', /png/],
+    ['an animation', { output_format: 'gif' }, 'output_format', /one of png, jpeg, webp/],
+    ['a drawing in vectors', { output_format: 'svg' }, 'output_format', /one of png, jpeg, webp/],
     ['frames', { frame_count: 4 }, 'frame_count', /still images/],
     ['the time of frames', { frame_duration_ms: 40 }, 'frame_duration_ms', /still images/],
     ['an author of vectors', { svg: { model: 'x' } }, 'svg', /vector/],

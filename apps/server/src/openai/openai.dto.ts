@@ -1,5 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, OmitType } from '@nestjs/swagger';
 import { ServiceError } from '@app/errors';
+import type { JobRecord } from '@app/jobs';
+import { OUTPUT_FORMATS, PNG, type OutputFormat } from '@app/pictures';
 import { GenerationRequest } from '../images/images.dto';
 import { PictureData, PictureReply } from '../jobs/picture.dto';
 import { Caller, Flag, ModelName, OneOf, Optional, Unsupported, Whole } from '../validation/fields';
@@ -55,16 +57,6 @@ export class CreateImageRequest extends GenerationRequest {
   @OneOf(['opaque', 'auto'])
   readonly background?: string;
 
-  /** Pictures are PNG. */
-  @Optional()
-  @OneOf(['png'], { default: 'png' })
-  readonly output_format?: string;
-
-  /** Has no effect on PNG, which loses nothing. */
-  @Optional()
-  @Whole(0, 100, { default: 100 })
-  readonly output_compression?: number;
-
   /**
    * The reply is a stream of events: partial images, then the image, or an error. Of one picture only, since no event says
    * which it is of.
@@ -118,6 +110,9 @@ export const warningsOf = (request: CreateImageRequest): string[] =>
     (field) => `${field} has no effect with this model: say it in the prompt`,
   );
 
+/** What a job's pictures are stored as. */
+export const outputFormatOf = ({ picture }: JobRecord): OutputFormat => (picture.output ?? PNG).format;
+
 export const formatOf = ({ response_format: format, model = '' }: CreateImageRequest): ResponseFormat =>
   format ?? (/^(?:chat)?gpt-image/.test(model) ? 'b64_json' : 'url');
 
@@ -167,9 +162,9 @@ export class ImagesReply extends OmitType(PictureReply, ['data']) {
   @ApiProperty({ enum: ['opaque'] })
   readonly background!: 'opaque';
 
-  /** Always `png`. */
-  @ApiProperty({ enum: ['png'] })
-  readonly output_format!: 'png';
+  /** What the pictures are. */
+  @ApiProperty({ enum: OUTPUT_FORMATS })
+  readonly output_format!: OutputFormat;
 
   /** The quality that was asked for, where it was one of OpenAI's present ones. */
   @ApiPropertyOptional({ enum: ['low', 'medium', 'high', 'xhigh', 'max'] })
