@@ -6,9 +6,9 @@ import { FEW_PICTURES, Service } from '../support/service';
 
 const ada = key('ada', ['draw', 'read']);
 /** Fields of this service, which make a picture cheap. */
-const CHEAP = { seed: 42, num_inference_steps: 4, guidance_scale: 1 } as object;
+const CHEAP = { seed: 42, num_inference_steps: 8, guidance_scale: 1 } as object;
 
-describe("OpenAI's client for Node", () => {
+describe("OpenAI's clients", () => {
   const DATA_DIR = temporaryFolder();
   let service: Service;
   let client: OpenAI;
@@ -29,6 +29,20 @@ describe("OpenAI's client for Node", () => {
     expect(await sharp(bytes).metadata()).toMatchObject({ format: 'png', width: 64, height: 64 });
     expect(inline.data![0].b64_json).toBe(bytes.toString('base64'));
     expect(inline.size).toBe('64x64');
+  });
+
+  it('should stream partial images, and then the same image', async () => {
+    const request = { prompt: 'a fox', size: '64x64', ...CHEAP } as const;
+    const stream = await client.images.generate({ ...request, stream: true, partial_images: 2 });
+    const events = [];
+    for await (const event of stream) events.push(event);
+    expect(events.map(({ type }) => type)).toEqual([
+      ...['image_generation.partial_image', 'image_generation.partial_image'],
+      'image_generation.completed',
+    ]);
+    expect(new Set(events.map(({ b64_json }) => b64_json)).size).toBe(3);
+    const { data } = await client.images.generate({ ...request, response_format: 'b64_json' });
+    expect(events.at(-1)!.b64_json).toBe(data![0].b64_json);
   });
 
   it('should name the model', async () => {
