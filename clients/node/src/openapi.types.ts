@@ -332,23 +332,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/images/generations": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** A picture from a prompt, on request drawn from a picture at an address. */
-        post: operations["generations"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/jobs": {
         parameters: {
             query?: never;
@@ -430,6 +413,57 @@ export interface paths {
         };
         /** The LoRAs that requests can name; none where they are disabled. */
         get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/images/generations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A picture from a prompt, on request drawn from a picture at an address. Takes what OpenAI's clients send. */
+        post: operations["generations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The names that a request's `model` can have. All mean the one model of the service. */
+        get: operations["listModels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of them. */
+        get: operations["getModel"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1197,7 +1231,7 @@ export interface components {
              */
             seed?: number | null;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out: the service's DEFAULT_SIZE.
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
              * @example 1024x1024
              */
             size?: string | null;
@@ -1640,7 +1674,7 @@ export interface components {
              */
             seed?: number | null;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out: the service's DEFAULT_SIZE.
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
              * @example 1024x1024
              */
             size?: string | null;
@@ -1746,7 +1780,231 @@ export interface components {
              */
             user_id: string;
         };
-        GenerationRequest: {
+        JobsReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description Newest first. */
+            data: components["schemas"]["JobReply"][];
+            /** @description Whether older jobs follow. */
+            has_more: boolean;
+            /**
+             * @description The `cursor` of the next page; null on the last.
+             * @example NDI
+             */
+            next_cursor: string | null;
+        };
+        LoraEntry: {
+            /**
+             * @description What a request's `loras` name it by.
+             * @example film-grain
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description Tensors in its file.
+             * @example 722
+             */
+            tensors: number;
+        };
+        LorasReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description In the order of their names. */
+            data: components["schemas"]["LoraEntry"][];
+        };
+        ImageData: {
+            /**
+             * @description Where the picture is stored; the bucket is `local` on local disk.
+             * @example s3://local/generated/user123/memory_0123456789abcdef01234567.png
+             */
+            s3_uri: string;
+            /**
+             * Format: int64
+             * @description The seed that was used.
+             * @example 42
+             */
+            seed: number;
+            /**
+             * @description `WIDTHxHEIGHT` in pixels.
+             * @example 1024x1024
+             */
+            size: string;
+            /**
+             * @description Where to download it, as in the reply of the other picture routes. Only with response_format `url`.
+             * @example http://localhost:8000/images/generated/0123456789abcdef01234567.png
+             */
+            url?: string;
+            /**
+             * Format: byte
+             * @description The picture in base64. Only with response_format `b64_json`.
+             */
+            b64_json?: string;
+        };
+        InputTokens: {
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            image_tokens: number;
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            text_tokens: number;
+        };
+        TokenUsage: {
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            input_tokens: number;
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            output_tokens: number;
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            total_tokens: number;
+            /** @description Of input_tokens. */
+            input_tokens_details: components["schemas"]["InputTokens"];
+        };
+        ImagesReply: {
+            /**
+             * Format: int64
+             * @description When the picture was done, in Unix seconds.
+             * @example 1767225600
+             */
+            created: number;
+            /**
+             * @description 24 hexadecimal digits; part of the picture's key.
+             * @example 0123456789abcdef01234567
+             */
+            id: string;
+            /** @description Where the time went, in milliseconds. */
+            timings: components["schemas"]["Timings"];
+            /** @description Sentences about what was made differently than asked, such as a LoRA that fits the model in part. */
+            warnings: string[];
+            /**
+             * @description What made the pictures, in the words of requests: with the same model, the same again gives them again. null: not told
+             *     (the service's EMBED_PARAMETERS).
+             */
+            generation: components["schemas"]["GenerationReply"] | null;
+            /**
+             * @description Always `opaque`.
+             * @enum {string}
+             */
+            background: "opaque";
+            /**
+             * @description What the pictures are.
+             * @enum {string}
+             */
+            output_format: "png" | "jpeg" | "webp";
+            /**
+             * @description The quality that was asked for, where it was one of OpenAI's present ones.
+             * @enum {string}
+             */
+            quality?: "low" | "medium" | "high" | "xhigh" | "max";
+            /** @description The pictures: `n` of them, less those that were deleted. */
+            data: components["schemas"]["ImageData"][];
+            /**
+             * @description `WIDTHxHEIGHT` in pixels.
+             * @example 1024x1024
+             */
+            size: string;
+            /** @description As OpenAI's clients expect it. Nothing here is counted in tokens. */
+            usage: components["schemas"]["TokenUsage"];
+        };
+        PartialImageEvent: {
+            /**
+             * @description As the event's name.
+             * @enum {string}
+             */
+            type: "image_generation.partial_image";
+            /**
+             * Format: byte
+             * @description The picture in base64.
+             */
+            b64_json: string;
+            /**
+             * @description The quality that was asked for, as in the reply without a stream; else `auto`.
+             * @enum {string}
+             */
+            quality: "low" | "medium" | "high" | "xhigh" | "max" | "auto";
+            /**
+             * @description Always `opaque`.
+             * @enum {string}
+             */
+            background: "opaque";
+            /**
+             * @description What `b64_json` is.
+             * @enum {string}
+             */
+            output_format: "png" | "jpeg" | "webp";
+            /**
+             * Format: int64
+             * @description Counts from 0.
+             */
+            partial_image_index: number;
+            /**
+             * @description `WIDTHxHEIGHT` of the picture that was asked for; partial images are smaller.
+             * @example 1024x1024
+             */
+            size: string;
+            /**
+             * Format: int64
+             * @description Of the event, in Unix seconds.
+             */
+            created_at: number;
+        };
+        CompletedImageEvent: {
+            /**
+             * @description As the event's name.
+             * @enum {string}
+             */
+            type: "image_generation.completed";
+            /**
+             * Format: byte
+             * @description The picture in base64.
+             */
+            b64_json: string;
+            /**
+             * @description The quality that was asked for, as in the reply without a stream; else `auto`.
+             * @enum {string}
+             */
+            quality: "low" | "medium" | "high" | "xhigh" | "max" | "auto";
+            /**
+             * @description Always `opaque`.
+             * @enum {string}
+             */
+            background: "opaque";
+            /**
+             * @description What `b64_json` is.
+             * @enum {string}
+             */
+            output_format: "png" | "jpeg" | "webp";
+            /** @description As OpenAI's clients expect it. Nothing here is counted in tokens. */
+            usage: components["schemas"]["TokenUsage"];
+            /**
+             * @description `WIDTHxHEIGHT` of the picture that was asked for; partial images are smaller.
+             * @example 1024x1024
+             */
+            size: string;
+            /**
+             * Format: int64
+             * @description Of the event, in Unix seconds.
+             */
+            created_at: number;
+        };
+        CreateImageRequest: {
             /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
@@ -1767,7 +2025,7 @@ export interface components {
              */
             seed?: number | null;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out: the service's DEFAULT_SIZE.
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
              * @example 1024x1024
              */
             size?: string | null;
@@ -1884,44 +2142,106 @@ export interface components {
              * @example team-a
              */
             user?: string | null;
-        };
-        JobsReply: {
             /**
-             * @description Always `list`.
-             * @enum {string}
+             * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. There is one.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
              */
-            object: "list";
-            /** @description Newest first. */
-            data: components["schemas"]["JobReply"][];
-            /** @description Whether older jobs follow. */
-            has_more: boolean;
+            model?: string | null;
             /**
-             * @description The `cursor` of the next page; null on the last.
-             * @example NDI
+             * @description `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
+             *     something, as OpenAI has it, else `url`.
+             * @enum {string|null}
              */
-            next_cursor: string | null;
-        };
-        LoraEntry: {
+            response_format?: "url" | "b64_json" | null;
             /**
-             * @description What a request's `loras` name it by.
-             * @example film-grain
+             * @description Steps where num_inference_steps gives none: 20 for `low`, 30 for `medium`, as many as without it for all others.
+             * @enum {string|null}
              */
-            name: string;
+            quality?: "low" | "medium" | "high" | "xhigh" | "max" | "auto" | "standard" | "hd" | null;
+            /**
+             * @description Has no effect, and the reply's `warnings` say so: the prompt decides.
+             * @enum {string|null}
+             */
+            style?: "vivid" | "natural" | null;
+            /**
+             * @description Has no effect: prompts and pictures are not moderated.
+             * @enum {string|null}
+             */
+            moderation?: "low" | "auto" | null;
+            /**
+             * @description Has no effect, and the reply's `warnings` say so: nothing is planned before a picture is drawn.
+             * @enum {string|null}
+             */
+            complexity?: "low" | "medium" | "high" | null;
+            /**
+             * @description Pictures are opaque.
+             * @enum {string|null}
+             */
+            background?: "opaque" | "auto" | null;
+            /**
+             * @description The reply is a stream of events: partial images, then the image, or an error. Of one picture only, since no event says
+             *     which it is of.
+             * @default false
+             */
+            stream?: boolean | null;
             /**
              * Format: int64
-             * @description Tensors in its file.
-             * @example 722
+             * @description With `stream`: so many partial images at most, small and blurred, from as many places of the sampling.
+             * @default 0
              */
-            tensors: number;
+            partial_images?: number | null;
+            /**
+             * @description Who it is for, as `user`, which wins where both are there.
+             * @example team-a
+             */
+            safety_identifier?: string | null;
+            /**
+             * @description Of an animation, which no picture is: `null` alone is taken.
+             * @enum {string|null}
+             */
+            frame_count?: null;
+            /**
+             * @description Of an animation, which no picture is: `null` alone is taken.
+             * @enum {string|null}
+             */
+            frame_duration_ms?: null;
+            /**
+             * @description Of a vector graphic, which no picture is: `null` alone is taken.
+             * @enum {string|null}
+             */
+            svg?: null;
         };
-        LorasReply: {
+        ModelEntry: {
+            /**
+             * @description Always `model`.
+             * @enum {string}
+             */
+            object: "model";
+            /**
+             * @description What a request's `model` names it by.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description Since when this service offers it, in Unix seconds.
+             * @example 1767225600
+             */
+            created: number;
+            /**
+             * @description Who publishes it, by the first part of its name; else this service.
+             * @example stabilityai
+             */
+            owned_by: string;
+        };
+        ModelsReply: {
             /**
              * @description Always `list`.
              * @enum {string}
              */
             object: "list";
-            /** @description In the order of their names. */
-            data: components["schemas"]["LoraEntry"][];
+            /** @description The model, then its other names. */
+            data: components["schemas"]["ModelEntry"][];
         };
         UserPictureReply: {
             /**
@@ -4586,238 +4906,6 @@ export interface operations {
             };
         };
     };
-    generations: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description RFC 7240: `respond-async` answers 202 with the job at once; `wait=N` waits at most N seconds (and at most MAX_WAIT) for the picture, then answers 202; earlier when the service shuts down. Others are ignored. */
-                Prefer?: string;
-                /** @description For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes it; 410 `result_gone` where that is no longer kept. Transient errors, cancelled and deleted jobs free the key. */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["GenerationRequest"];
-            };
-        };
-        responses: {
-            /** @description The picture */
-            200: {
-                headers: {
-                    "Preference-Applied": components["headers"]["Preference-Applied"];
-                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PictureReply"];
-                };
-            };
-            /** @description The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why */
-            202: {
-                headers: {
-                    Location: components["headers"]["Location"];
-                    "Preference-Applied": components["headers"]["Preference-Applied"];
-                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["JobReply"];
-                };
-            };
-            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
-            400: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
-            401: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `forbidden`: the key does not have the scope that the message names */
-            403: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
-            404: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `request_timeout`: the request, or its body, did not arrive in time */
-            408: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `cancelled`: the request was cancelled before its picture was stored */
-            409: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `result_gone`: what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again */
-            410: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `payload_too_large`: the body is too large */
-            413: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
-            421: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
-            422: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `queue_full`: as many jobs of this user wait as one may have; `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `generation_failed`: the engine made no usable picture; `out_of_memory`: the picture needs more memory than the device has; the message names a smaller size; `engine_crashed`: the engine died twice under this request; `internal_error`: a defect of the service */
-            500: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `queue_full`: as many jobs of this key, or from this address, wait as it may have; `engine_not_ready`: the model is loading, or could not be loaded; the message says which; `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `deadline_exceeded`: the picture was not done within deadline_seconds */
-            504: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-        };
-    };
     listJobs: {
         parameters: {
             query?: {
@@ -5537,6 +5625,484 @@ export interface operations {
                 };
             };
             /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    generations: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 7240: `respond-async` answers 202 with the job at once; `wait=N` waits at most N seconds (and at most MAX_WAIT) for the picture, then answers 202; earlier when the service shuts down. Others are ignored. */
+                Prefer?: string;
+                /** @description For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes it; 410 `result_gone` where that is no longer kept. Transient errors, cancelled and deleted jobs free the key. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateImageRequest"];
+            };
+        };
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImagesReply"];
+                    "text/event-stream": {
+                        /** @enum {string} */
+                        event: "image_generation.partial_image";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "image_generation.completed";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "error";
+                        data: string;
+                    };
+                };
+            };
+            /** @description The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why */
+            202: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobReply"];
+                };
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `request_timeout`: the request, or its body, did not arrive in time */
+            408: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `result_gone`: what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again */
+            410: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `payload_too_large`: the body is too large */
+            413: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            422: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this user wait as one may have; `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `generation_failed`: the engine made no usable picture; `out_of_memory`: the picture needs more memory than the device has; the message names a smaller size; `engine_crashed`: the engine died twice under this request; `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this key, or from this address, wait as it may have; `engine_not_ready`: the model is loading, or could not be loaded; the message says which; `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `deadline_exceeded`: the picture was not done within deadline_seconds */
+            504: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listModels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The models */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelsReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name; a slash in it may be encoded, as `%2F` */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The model */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelEntry"];
+                };
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `model_not_found`: the service has no model of this name */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `too_many_connections`: as many connections are open as the service takes */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
