@@ -112,7 +112,10 @@ const ACTS = {
   'avatars again and again': [20, () => send('GET', '/v1/users/hostile/avatar')],
   'lists of jobs': [40, () => send('GET', '/v1/jobs?limit=100')],
   'replies not read': [40, () => hold(head('GET', '/docs/swagger-ui-bundle.js', secret).repeat(20))],
-  'all connections': [2100, () => hold('GET / HTTP/1.1\r\nHost: localhost\r\n').then(() => sleep(BACK_AFTER))],
+  'all connections': [
+    2100,
+    () => hold('GET / HTTP/1.1\r\nHost: localhost\r\n').then(() => sleep(BACK_AFTER)),
+  ],
 };
 
 /** What must be there before. */

@@ -16,9 +16,9 @@ describe(Jobs.name, () => {
   const open = (config: ConstructorParameters<typeof JobDesk>[0] = {}) => (desk = new JobDesk(config));
   const states = async (id: string) =>
     (await desk.events.read(id)).map((event) => event.type === 'state' && event.state);
-  const succeed = async (id: string) => {
+  const succeed = async (id: string, pictureKey = result.key) => {
     const { attempts } = (await desk.jobs.start(id))!;
-    return desk.jobs.succeed(id, attempts, result);
+    return desk.jobs.succeed(id, attempts, { ...result, key: pictureKey });
   };
 
   afterEach(() => desk.close());
@@ -137,7 +137,7 @@ describe(Jobs.name, () => {
       const job = await desk.submit('done', { id: 'a', ...key('same') });
       await desk.storage.put(job.picture.key, Buffer.from('png'));
       await desk.storage.put('generated/b.png', Buffer.from('png'));
-      await succeed('a');
+      await succeed('a', job.picture.key);
       await desk.jobs.discard(job);
       expect(desk.storage.keys).toEqual(['generated/b.png']);
       await expect(desk.jobs.get('a')).rejects.toMatchObject({ code: 'job_not_found' });

@@ -106,6 +106,8 @@ describe(ScopeGuard.name, () => {
         'delete /v1/jobs/x draw',
         'get /v1/jobs/x/events read',
         'get /v1/loras read',
+        'get /v1/models read',
+        'get /v1/models/x read',
         'post /v1/images/generations draw',
         'post /v1/images/memory draw',
         'post /v1/images/subject draw',

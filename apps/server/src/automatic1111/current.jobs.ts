@@ -9,7 +9,10 @@ import type { JobRecord } from '@app/jobs';
 export class CurrentJobs {
   private readonly waiting = new Set<{ readonly account: string; id?: string }>();
 
-  async run<T>(account: string, draw: (onAccepted: (job: JobRecord) => Promise<void>) => Promise<T>): Promise<T> {
+  async run<T>(
+    account: string,
+    draw: (onAccepted: (job: JobRecord) => Promise<void>) => Promise<T>,
+  ): Promise<T> {
     const request: { account: string; id?: string } = { account };
     this.waiting.add(request);
     try {
