@@ -9,7 +9,8 @@ export const isEdit = ({ imageKey }: PictureJob): boolean => imageKey !== undefi
 
 /** What made an image, in the words of requests: with the same model, they give it again. */
 export function generationOf(job: PictureJob, model: string, seed = job.seed) {
-  const { sampler = SAMPLER, scheduler = SCHEDULER }: { sampler?: string; scheduler?: string } = job;
+  const named: { sampler?: string; scheduler?: string; cache?: string } = job;
+  const { sampler = SAMPLER, scheduler = SCHEDULER, cache = null } = named;
   return {
     model,
     prompt: job.prompt,
@@ -21,6 +22,7 @@ export function generationOf(job: PictureJob, model: string, seed = job.seed) {
     guidance_scale: job.guidanceScale,
     seed,
     clip_skip: job.clipSkip ?? null,
+    cache,
     loras: job.loras.map(({ name, scale, sha256 }) => ({ name, scale, sha256 })),
     ip_adapter_scale: job.referenceKey === undefined ? null : job.ipAdapterScale,
     strength: isEdit(job) ? (job.strength ?? 1) : null,

@@ -23,5 +23,6 @@ export { resultGone, userDeleted } from './refusals';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
 export { inputsOf, keysOf, picturesOf, type JobLora, type PictureRoute, type Timings } from './picture.job';
 export { JobFiles } from './worker/job.files';
+export { parametersText } from './worker/parameters.text';
 export { PictureUploads } from './worker/picture.uploads';
 export { dueDeliveries } from './webhook.outbox';

@@ -120,6 +120,9 @@ describe('Pictures, from request to file', () => {
         timings: expect.any(Object) as object,
         warnings: [],
         generation: null,
+        // As OpenAI's clients expect them.
+        ...{ background: 'opaque', output_format: 'png', size: '128x128' },
+        usage: expect.objectContaining({ total_tokens: 0 }) as object,
       });
       const { queue_ms, text_ms, sampling_ms, decode_ms, total_ms } = reply.timings;
       expect(Math.min(text_ms, sampling_ms, decode_ms)).toBeGreaterThan(0);

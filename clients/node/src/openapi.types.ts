@@ -1477,6 +1477,11 @@ export interface components {
              * @description null: the model's own.
              */
             clip_skip: number | null;
+            /**
+             * @description What guessed some steps from earlier ones; null: nothing.
+             * @example spectrum
+             */
+            cache: string | null;
             /** @description Those that were applied. */
             loras: components["schemas"]["AppliedLora"][];
         };

@@ -22,6 +22,7 @@ export function parametersText(generation: Generation): string {
     Model: generation.model,
     'Denoising strength': generation.strength,
     'Clip skip': generation.clip_skip,
+    Cache: generation.cache,
     'IP-Adapter scale': generation.ip_adapter_scale,
     'Lora hashes': hashes.length === 0 ? null : hashes.join(', '),
     Version: 'stable-diffusion.cpp',

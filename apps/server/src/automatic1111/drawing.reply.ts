@@ -1,4 +1,4 @@
-import { picturesOf } from '@app/jobs';
+import { generationOf, parametersText, picturesOf } from '@app/jobs';
 import { parseSize } from '@app/config';
 import type { Drawing } from '../images/drawings';
 import type { DrawingReply, Txt2ImgRequest } from './drawing.dto';
@@ -9,28 +9,11 @@ export function toReply(
   request: Txt2ImgRequest,
   model: string,
 ): DrawingReply {
-  const { prompt, negativePrompt, steps, guidanceScale, sampler = '', scheduler = '' } = job.picture;
+  const { prompt, negativePrompt, steps, guidanceScale, sampler = '' } = job.picture;
   const { width, height } = parseSize(result.size)!;
   const seeds = picturesOf(result).map(({ seed }) => seed);
   const each = <T>(value: T): T[] => seeds.map(() => value);
-  const infotexts = seeds.map((seed) =>
-    [
-      prompt,
-      ...(negativePrompt ? [`Negative prompt: ${negativePrompt}`] : []),
-      Object.entries({
-        Steps: steps,
-        Sampler: sampler,
-        'Schedule type': scheduler,
-        'CFG scale': guidanceScale,
-        Seed: seed,
-        Size: result.size,
-        Model: model,
-      })
-        .filter(([, value]) => value !== '')
-        .map(([name, value]) => `${name}: ${value}`)
-        .join(', '),
-    ].join('\n'),
-  );
+  const infotexts = seeds.map((seed) => parametersText(generationOf(job.picture, model, seed)));
   const info = {
     prompt,
     all_prompts: each(prompt),

@@ -93,7 +93,14 @@ describe(JobsController.name, () => {
     const { body } = await get(`/v1/jobs/${JOB_ID}`);
     expect((body as { result: { generation: unknown } }).result.generation).toEqual({
       ...{ model: 'demo', prompt: 'a walk', negative_prompt: '', size: '128x128', num_inference_steps: 50 },
-      ...{ sampler: 'euler', scheduler: 'discrete', guidance_scale: 5, seed: 42, clip_skip: null },
+      ...{
+        sampler: 'euler',
+        scheduler: 'discrete',
+        guidance_scale: 5,
+        seed: 42,
+        clip_skip: null,
+        cache: null,
+      },
       ...{ loras: [], ip_adapter_scale: null, strength: null },
     });
   });

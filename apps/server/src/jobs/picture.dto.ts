@@ -97,6 +97,11 @@ export class GenerationReply implements Generation {
   readonly seed!: number;
   /** null: the model's own. */
   readonly clip_skip!: number | null;
+  /**
+   * What guessed some steps from earlier ones; null: nothing.
+   * @example "spectrum"
+   */
+  readonly cache!: string | null;
   /** Those that were applied. */
   readonly loras!: AppliedLora[];
   /** null: drawn without a reference picture. */
