@@ -144,12 +144,22 @@ async function fill(service) {
  */
 function schemathesis(url, variables) {
   const bounds = single ? [] : [`--max-time=${seconds}`];
+  // Routes of other services' clients wait for each picture, and take what they do not know: they have tests of their own.
+  const others = '--exclude-path-regex=^/$|^/sdapi/';
   const bearer = key ? ['-H', `Authorization: Bearer ${key}`] : [];
   return python(
     [
       ...['-c', 'from schemathesis.cli import schemathesis; schemathesis()'],
       ...['--config-file', join(SETTINGS, 'schemathesis.toml')],
-      ...['run', `${url}/openapi.json`, `--seed=${seed}`, `--max-examples=${examples}`, ...bounds, ...bearer],
+      ...[
+        'run',
+        `${url}/openapi.json`,
+        `--seed=${seed}`,
+        `--max-examples=${examples}`,
+        others,
+        ...bounds,
+        ...bearer,
+      ],
     ],
     variables,
   );
