@@ -111,6 +111,9 @@ def hold(operation, body, held):
             body[name] = short if allows(operation, name, short) else "a fox"
     if allows(operation, "user_id", body.get("user_id")) and choose.random() < KNOWN_SHARE:
         body["user_id"] = choose.choice(KNOWN["staying"]["user_id"])
+    # A PNG keeps every pixel: it takes no other quality.
+    if body.get("output_format") in (None, "png") and allows(operation, "output_compression", body.get("output_compression")):
+        body.pop("output_compression", None)
     # What the document does not tell: a mask only with its image, events only with an address, each LoRA once.
     if body.get("mask") is not None:
         body.setdefault("image", held["image"])
