@@ -5,6 +5,7 @@ import type { JobRecord, WebhookDelivery, WebhookEvent } from '@app/jobs';
 import { until } from '../../../../test/support/eventually';
 import { JobStoreStub } from '../../../../test/support/job.store.stub';
 import { WebhookReceiver } from '../../../../test/support/webhook.receiver';
+import { stopWallClock } from '../../../../test/support/wall.clock';
 import { MAX_DELIVERY_ATTEMPTS, RETRY_DELAYS } from '../../../../libs/jobs/webhook.outbox';
 import { WebhookSender } from './webhook.sender';
 
@@ -18,22 +19,7 @@ describe(WebhookSender.name, () => {
   let warn: jest.SpyInstance;
 
   beforeEach(async () => {
-    // Only the clock on the wall stands still; sockets and timers are real.
-    jest.useFakeTimers({
-      now: NOW,
-      doNotFake: [
-        'hrtime',
-        'nextTick',
-        'performance',
-        'queueMicrotask',
-        'setImmediate',
-        'clearImmediate',
-        'setInterval',
-        'clearInterval',
-        'setTimeout',
-        'clearTimeout',
-      ],
-    });
+    stopWallClock(NOW);
     warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation();
     store = new JobStoreStub();
     receiver = await WebhookReceiver.start();

@@ -7,6 +7,7 @@ import { until } from '../../../../test/support/eventually';
 import { JobStoreStub } from '../../../../test/support/job.store.stub';
 import { freePorts } from '../../../../test/support/ports';
 import { WebhookReceiver } from '../../../../test/support/webhook.receiver';
+import { stopWallClock } from '../../../../test/support/wall.clock';
 import { WebhookSender } from './webhook.sender';
 
 const NOW = Date.parse('2026-03-01T12:00:00.700Z');
@@ -26,7 +27,7 @@ describe('Webhooks of many callers', () => {
   let answers: (() => void)[];
 
   beforeEach(async () => {
-    jest.useFakeTimers({ now: NOW, doNotFake: [...REAL] });
+    stopWallClock(NOW);
     jest.spyOn(Logger.prototype, 'warn').mockImplementation();
     store = new JobStoreStub();
     receiver = await WebhookReceiver.start();
@@ -191,17 +192,3 @@ describe('Webhooks of many callers', () => {
     expect(delivery('oldest').nextAt).toBeUndefined();
   });
 });
-
-/** Only the clock on the wall stands still; sockets and timers are real. */
-const REAL = [
-  'hrtime',
-  'nextTick',
-  'performance',
-  'queueMicrotask',
-  'setImmediate',
-  'clearImmediate',
-  'setInterval',
-  'clearInterval',
-  'setTimeout',
-  'clearTimeout',
-] as const;
