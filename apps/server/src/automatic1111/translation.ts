@@ -1,7 +1,6 @@
 import type { Size } from '@app/config';
-import { SIZE_STEP } from '@app/models/family';
+import { DEFAULT_STRENGTH, SIZE_STEP } from '@app/models/family';
 import { readLoraTags } from '../images/lora.tags';
-import { DEFAULT_STRENGTH } from '@app/models/family';
 import { toInput } from '../images/picture.input';
 import type { Img2ImgRequest, Txt2ImgRequest } from './drawing.dto';
 

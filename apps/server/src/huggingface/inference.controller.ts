@@ -2,6 +2,7 @@ import { Body, Controller, HttpCode, Post, Res, StreamableFile } from '@nestjs/c
 import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { Config, defaultSize } from '@app/config';
+import { contentTypeOf } from '@app/pictures';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { DRAWING_ERRORS } from '../errors/error.groups';
@@ -36,7 +37,7 @@ export class InferenceController {
     const body = toGeneration(request, defaultSize(this.config));
     Object.assign(request, { inputs: undefined }); // the wait may be long, and a picture large
     const { result, pictures } = await this.drawings.draw(body, call);
-    response.type(result.key.replace(/.*\./, ''));
+    response.type(contentTypeOf(result.key));
     return new StreamableFile(pictures[0], { length: pictures[0].length });
   }
 }

@@ -1,14 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { ServiceError } from '@app/errors';
-import { picturesOf, resultGone, type JobRecord } from '@app/jobs';
-import { Storage } from '@app/storage';
-import { RequestPipe } from '../validation/request.pipe';
+import type { JobRecord } from '@app/jobs';
+import { readAs } from '../validation/request.pipe';
 import { GenerationRequest } from './images.dto';
 import { ImagesService } from './images.service';
+import { assertSucceeded } from './picture.answers';
 import type { RequestContext } from './request.context';
-
-/** Bytes of a stored picture: PNG makes little more of one than its pixels, at most 4096x4096. */
-const MAX_BYTES = 64 * 1024 * 1024;
+import { ResultFiles } from './result.files';
 
 export interface Drawing {
   readonly job: JobRecord;
@@ -20,30 +17,19 @@ export interface Drawing {
 /** `POST /v1/images/generations` for routes of other services' clients, which read pictures from the reply itself. */
 @Injectable()
 export class Drawings {
-  private readonly rules = new RequestPipe();
-
   constructor(
     private readonly images: ImagesService,
-    private readonly storage: Storage,
+    private readonly files: ResultFiles,
   ) {}
 
   /** `request`: a body of that route, whose rules are looked at here. Waits as long as it takes. */
   async draw(request: object, call: RequestContext): Promise<Drawing> {
-    const options = (await this.rules.transform(request, {
-      type: 'body',
-      metatype: GenerationRequest,
-    })) as GenerationRequest;
+    const options = await readAs(GenerationRequest, request);
     // The wait may be long, and pictures that came with the request large.
     Object.assign(request, { image: undefined, mask: undefined });
     const { job } = await this.images.generations(options, { ...call, prefer: { respondAsync: false } });
-    if (!job.result) throw new ServiceError(job.error!.code, job.error!.message, job.error!.param);
-    const pictures = await Promise.all(picturesOf(job.result).map(({ key }) => this.read(key)));
-    return { job, result: job.result, pictures };
-  }
-
-  private async read(key: string): Promise<Buffer> {
-    const bytes = await this.storage.read(key, MAX_BYTES);
-    if (!bytes) throw resultGone();
-    return bytes;
+    assertSucceeded(job);
+    const result = job.result!;
+    return { job, result, pictures: await this.files.read(result) };
   }
 }

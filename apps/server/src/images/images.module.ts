@@ -10,11 +10,12 @@ import { JobDrafter } from './job.draft';
 import { JobInputs } from './job.inputs';
 import { PictureAnswers } from './picture.answers';
 import { ReferenceFetcher } from './reference.fetcher';
+import { ResultFiles } from './result.files';
 
 @Module({
   imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController],
-  providers: [Drawings, ImagesService, JobDrafter, JobInputs, PictureAnswers, ReferenceFetcher],
-  exports: [Drawings, ImagesService, PictureAnswers],
+  providers: [Drawings, ImagesService, JobDrafter, JobInputs, PictureAnswers, ReferenceFetcher, ResultFiles],
+  exports: [Drawings, ImagesService, PictureAnswers, ResultFiles],
 })
 export class ImagesModule {}

@@ -1,5 +1,5 @@
 import { ServiceError } from '@app/errors';
-import { RequestPipe } from '../validation/request.pipe';
+import { readAs } from '../validation/request.pipe';
 import type { LoraOption, PictureOptions } from './images.dto';
 
 /** As AUTOMATIC1111 writes LoRAs into prompts: `<lora:NAME>`, `<lora:NAME:0.8>`, or `<lora:NAME:TEXT:UNET>`. */
@@ -32,11 +32,8 @@ export async function applyLoraTags<T extends PictureOptions & { readonly prompt
   const { prompt, loras: tagged } = readLoraTags(request.prompt);
   if (tagged.length === 0) return request;
   const loras = [...(request.loras ?? []), ...tagged];
-  const metatype = request.constructor as new () => T;
-  return (await rules.transform({ ...request, prompt, loras }, { type: 'body', metatype })) as T;
+  return readAs(request.constructor as new () => T, { ...request, prompt, loras });
 }
-
-const rules = new RequestPipe();
 
 /** The engine knows one strength for text encoders and UNet. */
 function scaleOf(tag: string, text: string): number {

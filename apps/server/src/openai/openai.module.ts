@@ -1,5 +1,4 @@
 import { Module } from '@nestjs/common';
-import { StorageModule } from '@app/storage';
 import { ImagesModule } from '../images/images.module';
 import { JobRoutesModule } from '../jobs/job.routes.module';
 import { ImageStreams } from './image.streams';
@@ -10,7 +9,7 @@ import { OpenAiController } from './openai.controller';
 
 /** What OpenAI's clients call. */
 @Module({
-  imports: [ImagesModule, JobRoutesModule, StorageModule],
+  imports: [ImagesModule, JobRoutesModule],
   controllers: [OpenAiController, ModelsController],
   providers: [ImageStreams, ImagesPresenter, ModelNames],
 })

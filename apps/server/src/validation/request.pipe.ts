@@ -68,6 +68,12 @@ export class RequestPipe extends ValidationPipe {
   }
 }
 
+const pipe = new RequestPipe();
+
+/** A body that was not sent as it is, but made of another one. */
+export const readAs = async <T>(metatype: new () => T, body: object): Promise<T> =>
+  (await pipe.transform(body, { type: 'body', metatype })) as T;
+
 /** Unknown fields are told together: one that is misspelled is seldom alone. */
 function toServiceError(errors: ValidationError[]): ServiceError {
   const unknown = unknownFields(errors);
