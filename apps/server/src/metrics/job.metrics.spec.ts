@@ -42,6 +42,15 @@ describe(countJobs.name, () => {
     expect(text).toContain('image_lora_merges_total 1');
   });
 
+  it('should count the steps that were taken: of each picture, and of one that begins from another only the last', async () => {
+    const job = aJob(succeeded);
+    const steps = async () =>
+      Number(/^image_sampling_steps_total (\d+)$/m.exec(await registry.metrics())![1]);
+    const before = await steps();
+    news.emit('change', { ...job, picture: { ...job.picture, steps: 50, count: 2, strength: 0.5 } });
+    expect((await steps()) - before).toBe(52);
+  });
+
   it('should count errors by the code that callers see, and attempts of webhooks by what came of them', async () => {
     const error = { code: 'caller_queue_full', message: '' };
     news.emit('change', { ...aJob(), state: 'failed', error });

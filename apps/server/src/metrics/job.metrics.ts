@@ -1,5 +1,6 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import { ERRORS, type ErrorRule } from '@app/errors';
+import { samplingSteps } from '@app/models/family';
 import { isFinished, type Jobs, type JobRecord, type WebhookDelivery } from '@app/jobs';
 
 /** Seconds in the queue: from a free engine to an hour behind others. */
@@ -73,7 +74,7 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     for (const phase of ['text', 'image', 'sampling', 'decode', 'encode', 'store'] as const) {
       phases.observe({ phase }, timings[`${phase}_ms`] / 1000);
     }
-    steps.inc(picture.steps * (picture.count ?? 1));
+    steps.inc(samplingSteps(picture));
     if (mergedAnew) merges.inc();
   };
   jobs.news.on('change', (job) => {
