@@ -1,8 +1,8 @@
 /** A caller who means well: goes through every route, one after the other, and keeps how long each took. */
 import { once } from 'node:events';
-import { Agent, createServer, request } from 'node:http';
+import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fixturePng } from '../support/service.client.mjs';
+import { client, expectOk, fixturePng } from '../support/service.client.mjs';
 
 /** Routes, and what a webhook takes from the job's end until it is there. */
 export const ROUTES = /** @type {const} */ ([
@@ -32,58 +32,27 @@ const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1 };
  * @param {string} secret of a key that may do all
  */
 export async function honestCaller(url, secret) {
-  const agent = new Agent({ keepAlive: true, localAddress: ADDRESS });
+  const headers = { authorization: `Bearer ${secret}` };
+  const service = client(url, headers, { localAddress: ADDRESS, patience: PATIENCE });
   // Decoders do not mind what follows; large enough to need a place among the pictures that arrive.
   const png = Buffer.concat([await fixturePng('panda-on-purple'), Buffer.alloc(200_000)]);
   const server = await startServer(png);
-  const headers = { authorization: `Bearer ${secret}` };
 
-  /**
-   * @param {string} method
-   * @param {string} path
-   * @param {object | Buffer} [body]
-   * @returns {Promise<Buffer>} rejects unless it is a success
-   */
-  const send = (method, path, body) =>
-    new Promise((resolve, reject) => {
-      const type = Buffer.isBuffer(body) ? 'image/png' : 'application/json';
-      const call = request(
-        new URL(path, url),
-        {
-          ...{ method, agent, signal: AbortSignal.timeout(PATIENCE) },
-          headers: { ...headers, prefer: 'respond-async', ...(body && { 'content-type': type }) },
-        },
-        (response) => {
-          /** @type {Buffer[]} */
-          const chunks = [];
-          response.on('data', (/** @type {Buffer} */ chunk) => chunks.push(chunk)).on('error', reject);
-          response.on('end', () => {
-            const answer = Buffer.concat(chunks);
-            if (Math.trunc((response.statusCode ?? 0) / 100) === 2) resolve(answer);
-            else reject(new Error(`${response.statusCode}: ${answer.toString()}`));
-          });
-        },
-      );
-      call.on('error', reject).end(Buffer.isBuffer(body) ? body : body && JSON.stringify(body));
-    });
+  /** @param {string} path */
+  const get = async (path) => expectOk(await service.send('GET', path), path);
+  const putAvatar = async () =>
+    expectOk(await service.send('PUT', '/v1/users/honest/avatar', 'image/png', png), 'an avatar');
+  /** Of a job that is not wanted after all: what is measured here is not the drawing. @param {string} id */
+  const remove = (id) => service.send('DELETE', `/v1/jobs/${id}`).catch(() => {});
 
-  /** A job that is not wanted after all: what is measured here is not the drawing. @param {string} path @param {object} body */
-  const submit = async (path, body) => {
-    const job = /** @type {{ id: string }} */ (JSON.parse((await send('POST', path, body)).toString()));
-    return job.id;
-  };
-  /** @param {string} id */
-  const remove = (id) => send('DELETE', `/v1/jobs/${id}`).catch(() => {});
-
-  await send('PUT', '/v1/users/honest/avatar', png);
-  const drawn = await submit('/v1/images/generations', SMALL);
+  await putAvatar();
+  const drawn = await service.submit('generations', SMALL);
   const picture = await untilDrawn(drawn);
 
   /** @param {string} id */
   async function untilDrawn(id) {
     for (;;) {
-      const job = (await send('GET', `/v1/jobs/${id}`)).toString();
-      const { state, result } = /** @type {DrawnJob} */ (JSON.parse(job));
+      const { state, result } = /** @type {DrawnJob} */ (/** @type {unknown} */ (await service.job(id)));
       if (state === 'succeeded') return new URL(result.data[0].url).pathname;
       await sleep(20);
     }
@@ -117,32 +86,31 @@ export async function honestCaller(url, secret) {
         await sleep(PAUSE);
       }
     };
-    const images = '/v1/images';
-    await measure('live', () => send('GET', '/health/live'));
-    await measure('ready', () => send('GET', '/health/ready'));
-    await measure('list of jobs', () => send('GET', '/v1/jobs'));
-    await measure('job', () => send('GET', `/v1/jobs/${drawn}`));
+    await measure('live', () => get('/health/live'));
+    await measure('ready', () => get('/health/ready'));
+    await measure('list of jobs', () => get('/v1/jobs'));
+    await measure('job', () => get(`/v1/jobs/${drawn}`));
     const jobs = [
-      await measure('generations', () => submit(`${images}/generations`, SMALL)),
+      await measure('generations', () => service.submit('generations', SMALL)),
       await measure('with a reference', () =>
-        submit(`${images}/generations`, { ...SMALL, reference_image_url: `${server.url}/picture` }),
+        service.submit('generations', { ...SMALL, reference_image_url: `${server.url}/picture` }),
       ),
-      await measure('memory', () => submit(`${images}/memory`, { ...SMALL, user_id: 'honest' })),
+      await measure('memory', () => service.submit('memory', { ...SMALL, user_id: 'honest' })),
     ];
     for (const id of jobs) if (id) await remove(id);
     const webhook_url = `${server.url.replace('127.0.0.1', 'localhost')}/hook`;
-    const told = await submit(`${images}/generations`, { ...SMALL, webhook_url }).catch(
-      (error) => /** @type {Error} */ (error),
-    );
+    const told = await service
+      .submit('generations', { ...SMALL, webhook_url })
+      .catch((error) => /** @type {Error} */ (error));
     await measure('webhook', async () => {
       if (told instanceof Error) throw told;
       const heard = server.heard(told);
       await remove(told);
       await heard;
     });
-    await measure('put avatar', () => send('PUT', '/v1/users/honest/avatar', png));
-    await measure('get avatar', () => send('GET', '/v1/users/honest/avatar'));
-    await measure('get picture', () => send('GET', picture));
+    await measure('put avatar', putAvatar);
+    await measure('get avatar', () => get('/v1/users/honest/avatar'));
+    await measure('get picture', () => get(picture));
   }
 
   return {
@@ -154,7 +122,7 @@ export async function honestCaller(url, secret) {
       return results;
     },
     async leave() {
-      agent.destroy();
+      service.close();
       await server.close();
     },
   };

@@ -3,11 +3,11 @@
  * may send by default. Each way is one that once worked.
  */
 import { once } from 'node:events';
-import { Agent, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import sharp from 'sharp';
+import { client } from '../support/service.client.mjs';
 
 /** @typedef {typeof import('./ways.mjs').WAYS[number]} Way */
 
@@ -19,7 +19,11 @@ const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1 };
 
 const { url, secret, way, reader } =
   /** @type {{ url: string, secret: string, reader: string, way: Way }} */ (workerData);
-const agent = new Agent({ keepAlive: true, localAddress: ADDRESS, maxSockets: 200 });
+const caller = client(
+  url,
+  { authorization: `Bearer ${secret}`, prefer: 'respond-async' },
+  { localAddress: ADDRESS, maxSockets: 200 },
+);
 let acting = true;
 /** @type {Map<string, number>} */
 const answers = new Map();
@@ -35,24 +39,20 @@ const nowhere = `http://127.0.0.1:${silentPort}`;
  * @param {string} method
  * @param {string} path
  * @param {object | Buffer} [body]
- * @returns {Promise<string>} the answer's body
+ * @returns {Promise<string>} the answer's body; '' where there was none
  */
-const send = (method, path, body) =>
-  new Promise((resolve) => {
-    const type = Buffer.isBuffer(body) ? 'image/png' : 'application/json';
-    const headers = {
-      ...{ authorization: `Bearer ${secret}`, prefer: 'respond-async' },
-      ...(body && { 'content-type': type }),
-    };
-    const call = request(new URL(path, url), { method, agent, headers }, (response) => {
-      count(String(response.statusCode));
-      let text = '';
-      response.on('data', (/** @type {Buffer} */ chunk) => (text += chunk.toString('latin1')));
-      response.on('close', () => resolve(text));
-    });
-    call.on('error', () => (count('cut'), resolve('')));
-    call.end(Buffer.isBuffer(body) ? body : body && JSON.stringify(body));
-  });
+async function send(method, path, body) {
+  const type = body && (Buffer.isBuffer(body) ? 'image/png' : 'application/json');
+  try {
+    const bytes = Buffer.isBuffer(body) ? body : body && JSON.stringify(body);
+    const answer = await caller.send(method, path, type, bytes);
+    count(String(answer.status));
+    return answer.body.toString();
+  } catch {
+    count('cut');
+    return '';
+  }
+}
 
 /** @param {object} options */
 const draw = (options) => send('POST', '/v1/images/generations', { ...SMALL, ...options });
@@ -150,7 +150,7 @@ await Promise.race([
 ]);
 acting = false;
 for (const socket of held) socket.destroy();
-agent.destroy();
+caller.close();
 silent.close();
 parentPort?.postMessage(answers);
 process.exit();

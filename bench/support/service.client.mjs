@@ -17,9 +17,11 @@ const FIXTURES = resolve(import.meta.dirname, '../../test/fixtures');
 /**
  * @param {string} url
  * @param {Record<string, string>} [always] headers
+ * @param {{ localAddress?: string, maxSockets?: number, patience?: number }} [options] whose connections; milliseconds
+ *   for an answer
  */
-export function client(url, always = {}) {
-  const agent = new Agent({ keepAlive: true });
+export function client(url, always = {}, { patience, ...connections } = {}) {
+  const agent = new Agent({ keepAlive: true, ...connections });
 
   /**
    * @param {string} method
@@ -33,7 +35,8 @@ export function client(url, always = {}) {
     new Promise((resolve, reject) => {
       // node:http and not fetch, which gives up on an answer after five minutes.
       const headers = { ...always, ...(type && { 'content-type': type }), ...more };
-      const call = request(url + path, { method, agent, headers }, (response) => {
+      const signal = patience === undefined ? undefined : AbortSignal.timeout(patience);
+      const call = request(url + path, { method, agent, headers, signal }, (response) => {
         /** @type {Buffer[]} */
         const chunks = [];
         response.on('data', (/** @type {Buffer} */ chunk) => chunks.push(chunk)).on('error', reject);
@@ -46,6 +49,9 @@ export function client(url, always = {}) {
     });
 
   return {
+    send,
+    close: () => agent.destroy(),
+
     /** @param {string} path */
     get: (path) => send('GET', path),
 
@@ -125,7 +131,7 @@ export const fixturePng = (name) => readFile(fixtureFile(name));
  * @param {Answer} answer
  * @param {string} what
  */
-function expectOk(answer, what) {
+export function expectOk(answer, what) {
   if (answer.status >= 200 && answer.status < 300) return answer;
   throw new Error(`Expected ${what} but received ${answer.status}: ${answer.body.toString()}`);
 }
