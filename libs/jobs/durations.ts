@@ -1,7 +1,7 @@
-import { samplingSteps, stepPixels, textPieces } from '@app/models/family';
+import { stepPixels, textPieces } from '@app/models/family';
 import type { JobRecord } from './job.record';
 import type { QueuedJob } from './job.store';
-import { inputsOf } from './picture.job';
+import { workOf } from './picture.job';
 
 /** What a picture of one size took, in milliseconds. */
 interface Measured {
@@ -71,11 +71,7 @@ export class Durations {
 }
 
 export const toWork = ({ picture }: JobRecord): Required<Work> => ({
-  width: picture.width,
-  height: picture.height,
-  reference: inputsOf(picture).length > 0,
-  steps: samplingSteps(picture),
-  count: picture.count ?? 1,
+  ...workOf(picture),
   pieces: textPieces(picture.prompt, picture.negativePrompt),
 });
 

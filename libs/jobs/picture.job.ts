@@ -1,3 +1,4 @@
+import { samplingSteps } from '@app/models/family';
 import type { Output } from '@app/pictures';
 import type { GenerateRequest } from '@app/pipeline';
 
@@ -41,6 +42,17 @@ type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey'>;
 /** Copies of pictures that it is made from. */
 export const inputsOf = ({ referenceKey, imageKey, maskKey }: Inputs): string[] =>
   [referenceKey, imageKey, maskKey].filter((key) => key !== undefined);
+
+/** What is known of its work while it waits. */
+export const workOf = (picture: PictureJob) => ({
+  width: picture.width,
+  height: picture.height,
+  /** Of all pictures together. */
+  steps: samplingSteps(picture),
+  count: picture.count ?? 1,
+  /** A picture is read for it. */
+  reference: inputsOf(picture).length > 0,
+});
 
 /** Where its pictures go: `NAME.png`, `NAME-2.png`, ... */
 export const keysOf = ({ key, count = 1 }: Pick<PictureJob, 'key' | 'count'>): string[] =>

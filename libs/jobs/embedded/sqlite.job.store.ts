@@ -9,9 +9,8 @@ import {
   type KeyHolder,
   type QueuedJob,
 } from '../job.store';
-import { samplingSteps } from '@app/models/family';
 import { fairOrder, hasRoom } from '../fair.share';
-import { inputsOf } from '../picture.job';
+import { workOf } from '../picture.job';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
 import { columns, fromRow, toJson, toLines, type JobRow } from './job.row';
@@ -188,11 +187,11 @@ export class SqliteJobStore extends JobStore {
   private insert({ cost, ...draft }: JobDraft): Acceptance {
     const { start } = this.statements.start.get(accountOf(draft), draft.caller)!;
     const finish = start + cost;
+    const { width, height, steps, count, reference } = workOf(draft.picture);
     const { lastInsertRowid } = this.statements.insert.run(
       ...[draft.id, accountOf(draft), draft.caller, draft.picture.userId ?? null, draft.picture.route],
       ...[start, finish],
-      ...[draft.picture.width, draft.picture.height, samplingSteps(draft.picture), draft.picture.count ?? 1],
-      inputsOf(draft.picture).length > 0 ? 1 : 0,
+      ...[width, height, steps, count, reference ? 1 : 0],
       ...columns(draft),
       toJson(draft),
     );

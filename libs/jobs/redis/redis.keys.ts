@@ -1,8 +1,7 @@
-import { samplingSteps } from '@app/models/family';
 import { isFinished, type JobRecord } from '../job.record';
 import type { Place } from '../fair.share';
 import type { QueuedJob } from '../job.store';
-import { inputsOf } from '../picture.job';
+import { workOf } from '../picture.job';
 import { nextDeliveryAt } from '../webhook.outbox';
 
 /** Where a job stands in one sorted set. */
@@ -118,9 +117,8 @@ const SEQ_DIGITS = 16;
 
 /** Carries all that is asked of queued jobs together, so that no records are read for it. */
 export function waitingTail(id: string, picture: JobRecord['picture'], cost: number): string {
-  const { width, height, count = 1 } = picture;
-  const reads = inputsOf(picture).length > 0 ? 1 : 0;
-  const tail = [id, width, height, samplingSteps(picture), reads, cost];
+  const { width, height, steps, count, reference } = workOf(picture);
+  const tail = [id, width, height, steps, reference ? 1 : 0, cost];
   // As older processes write it, too.
   return (count === 1 ? tail : [...tail, count]).join(':');
 }
