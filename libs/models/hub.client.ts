@@ -23,8 +23,12 @@ export interface HubOptions {
   readonly token?: string;
   /** First pause before a failed request is tried again; it doubles. */
   readonly retryDelayMs?: number;
+  /** Bytes that one request asks for; a file's requests run side by side, and wait in memory for each other. */
+  readonly rangeBytes?: number;
 }
 
+/** 16 MiB: the hub counts requests, and four of these are what the memory has to hold. */
+const RANGE_BYTES = 16 * 1024 * 1024;
 const NO_HEAD = [405, 501];
 /** Redirects before a file is described. */
 const MOST_HOPS = 5;
@@ -57,12 +61,14 @@ const PASSING = [
 /** Asks the model hub: lists a repository, describes a file, opens a file from a byte on. Failures are ModelErrors. */
 export class HubClient {
   readonly retryDelayMs: number;
+  readonly rangeBytes: number;
   private readonly endpoint: string;
   private readonly agent: RetryAgent;
 
   constructor(private readonly options: HubOptions) {
     this.endpoint = options.endpoint.replace(/\/+$/, '');
     this.retryDelayMs = options.retryDelayMs ?? 1000;
+    this.rangeBytes = options.rangeBytes ?? RANGE_BYTES;
     // A silent connection is given up after a minute; the agent also honours HTTPS_PROXY and NO_PROXY.
     this.agent = new RetryAgent(new EnvHttpProxyAgent({ bodyTimeout: 60_000, headersTimeout: 60_000 }), {
       maxRetries: TRIES,
@@ -135,11 +141,15 @@ export class HubClient {
     known.size = Number(total ?? (response.status === 200 ? response.headers.get('content-length') : 0));
   }
 
-  /** The file's bytes from `start` on: 206, or 200 and all of it where the server knows no ranges. */
-  async open(file: HubFile, start: number, variable: string): Promise<Response> {
-    return this.get(this.address(file.repo, file.commit, file.path), variable, {
-      headers: start > 0 ? { range: `bytes=${start}-` } : {},
-    });
+  /** So many of the file's bytes: 206, or 200 and all of it where the server knows no ranges. */
+  async open(
+    file: HubFile,
+    { from, length }: { readonly from: number; readonly length: number },
+    variable: string,
+    signal?: AbortSignal,
+  ): Promise<Response> {
+    const headers = { range: `bytes=${from}-${from + length - 1}` };
+    return this.get(this.address(file.repo, file.commit, file.path), variable, { headers, signal });
   }
 
   async close(): Promise<void> {

@@ -14,6 +14,8 @@ export interface SeenRequest {
 export type Fault =
   /** sends this many bytes of the body, then breaks the connection */
   | { readonly cut: number }
+  /** sends so many bytes less than the range has, or more where it is negative, and says so itself */
+  | { readonly short: number }
   /** answers this status */
   | { readonly status: number }
   /** sends the right number of wrong bytes */
@@ -30,6 +32,10 @@ export const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 export class HubServer {
   readonly seen: SeenRequest[] = [];
   readonly faults: Fault[] = [];
+  /** The same by the range that is asked for. */
+  faultOf?: (range?: string) => Fault | undefined;
+  /** What the CDN's answer waits for. */
+  held?: (request: SeenRequest) => Promise<void> | undefined;
   /** Answers of the hub itself, before it looks at the request. */
   readonly hubStatuses: number[] = [];
   /** The only token that opens the repository; undefined: it is public. */
@@ -42,7 +48,7 @@ export class HubServer {
 
   private constructor(readonly files: Map<string, Buffer>) {
     this.hub = createServer((request, response) => this.answerHub(request, response));
-    this.cdn = createServer((request, response) => this.answerCdn(request, response));
+    this.cdn = createServer((request, response) => void this.answerCdn(request, response));
   }
 
   static async start(files: Record<string, Buffer>): Promise<HubServer> {
@@ -91,20 +97,28 @@ export class HubServer {
     response.end();
   }
 
-  private answerCdn(request: IncomingMessage, response: ServerResponse): void {
+  private async answerCdn(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = this.note('cdn', request);
     if (url.pathname === '/page') return end(response, 200, []);
     const file = this.files.get(decodeURIComponent(url.pathname.slice(1)))!;
-    const fault = this.faults.shift();
+    await this.held?.(this.seen.at(-1)!);
+    const fault = this.faultOf?.(request.headers.range) ?? this.faults.shift();
     if (typeof fault === 'object' && 'status' in fault) return end(response, fault.status);
-    const start = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    const [first, last] = rangeOf(request, file.length);
+    const short = typeof fault === 'object' && 'short' in fault ? fault.short : 0;
     const ranged = request.headers.range !== undefined && fault !== 'whole';
-    const body = fault === 'damaged' ? Buffer.alloc(file.length) : ranged ? file.subarray(start) : file;
+    const body =
+      fault === 'damaged'
+        ? Buffer.alloc(file.length)
+        : ranged
+          ? file.subarray(first, last + 1 - short)
+          : file;
     response.writeHead(ranged ? 206 : 200, {
       'content-length': body.length,
-      ...(ranged ? { 'content-range': `bytes ${start}-${file.length - 1}/${file.length}` } : {}),
+      ...(ranged ? { 'content-range': `bytes ${first}-${first + body.length - 1}/${file.length}` } : {}),
     });
-    if (typeof fault === 'object') response.write(body.subarray(0, fault.cut), () => response.destroy());
+    if (typeof fault === 'object' && 'cut' in fault)
+      response.write(body.subarray(0, fault.cut), () => response.destroy());
     else response.end(body);
   }
 
@@ -124,6 +138,12 @@ export class HubServer {
     this.seen.push({ host, method: request.method ?? '', url: request.url ?? '', range, authorization });
     return new URL(request.url ?? '', 'http://hub');
   }
+}
+
+/** First and last byte. */
+function rangeOf({ headers }: IncomingMessage, length: number): [number, number] {
+  const [, start = 0, end = length - 1] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? [];
+  return [Number(start), Math.min(Number(end), length - 1)];
 }
 
 const address = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
