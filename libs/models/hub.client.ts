@@ -1,6 +1,6 @@
 import { HubApiError, listFiles } from '@huggingface/hub';
 import { EnvHttpProxyAgent, RetryAgent, fetch, type RequestInit, type Response } from 'undici';
-import { hubError } from './hub.errors';
+import { type HubAnswer, hubError } from './hub.errors';
 import { ModelError } from './model.error';
 import type { HubReference } from './hub.reference';
 
@@ -92,7 +92,11 @@ export class HubClient {
       });
       for await (const entry of entries) (entry.type === 'directory' ? folders : files).push(entry.path);
     } catch (error) {
-      throw this.explain(error, error instanceof HubApiError ? error.statusCode : undefined, variable);
+      throw this.explain(
+        error,
+        { status: error instanceof HubApiError ? error.statusCode : undefined },
+        variable,
+      );
     }
     return { files, folders };
   }
@@ -123,7 +127,7 @@ export class HubClient {
     const { headers, status } = await this.get(url, variable, { method: 'HEAD', redirect: 'manual' }, true);
     // A link to the bytes may be signed for GET alone, and a mirror may not know HEAD.
     if (status >= 400 && this.isHub(url) && !NO_HEAD.includes(status))
-      throw this.explain(undefined, status, variable);
+      throw this.explain(undefined, answerOf(status, headers), variable);
     if (status >= 400) return undefined;
     const location = headers.get('location');
     // A renamed repository, or a mirror.
@@ -162,11 +166,12 @@ export class HubClient {
     try {
       response = await this.request(url, init);
     } catch (error) {
-      throw this.explain(error, undefined, variable);
+      throw this.explain(error, {}, variable);
     }
     if (response.status >= 400 && !lenient) {
       await response.body?.cancel();
-      throw this.explain(undefined, response.status, variable, !this.isHub(response.url || url));
+      const answer = answerOf(response.status, response.headers);
+      throw this.explain(undefined, answer, variable, !this.isHub(response.url || url));
     }
     return response;
   }
@@ -191,15 +196,16 @@ export class HubClient {
     return `${this.endpoint}/${repo}/resolve/${encodeURIComponent(revision)}/${encoded}`;
   }
 
-  private explain(
-    error: unknown,
-    status: number | undefined,
-    variable: string,
-    elsewhere = false,
-  ): ModelError {
-    return hubError(error, status, variable, { hasToken: Boolean(this.options.token), elsewhere });
+  private explain(error: unknown, answer: HubAnswer, variable: string, elsewhere = false): ModelError {
+    return hubError(error, answer, variable, { hasToken: Boolean(this.options.token), elsewhere });
   }
 }
+
+const answerOf = (status: number, headers: Response['headers']): HubAnswer => ({
+  status,
+  code: headers.get('x-error-code'),
+  message: headers.get('x-error-message'),
+});
 
 /** Adds what the headers of a reply say of the file. */
 function learn(known: Described, headers: Response['headers'], describes: boolean): void {

@@ -191,6 +191,34 @@ describe(HubFiles.name, () => {
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('wrong-token');
   });
 
+  it.each<[number, string, string | undefined, RegExp]>([
+    [
+      403,
+      'GatedRepo',
+      'token',
+      /the repository is gated: accept its licence on its page, with the account of HF_TOKEN/,
+    ],
+    [
+      401,
+      'GatedRepo',
+      undefined,
+      /the repository is gated: accept its licence .* set HF_TOKEN to a token of that/,
+    ],
+    [404, 'RevisionNotFound', undefined, /no such revision/],
+    [404, 'EntryNotFound', undefined, /no such file in this revision/],
+    [401, 'RepoNotFound', undefined, /private, gated or does not exist; set HF_TOKEN/],
+  ])('should tell the hub’s own reason: %i %s', async (status, code, token, message) => {
+    hub.refusal = { status, 'x-error-code': code };
+    await expect(get(FILE, token)).rejects.toThrow(message);
+  });
+
+  it('should say that the token is no longer known', async () => {
+    hub.refusal = { status: 401, 'x-error-message': 'Invalid credentials in Authorization header' };
+    await expect(get(FILE, 'old')).rejects.toThrow(
+      /^MODEL_PATH: the hub does not know HF_TOKEN \(any more\)/,
+    );
+  });
+
   it('should say that the file or repository is not there', async () => {
     await expect(get({ ...FILE, path: 'absent.safetensors' })).rejects.toThrow(
       /^MODEL_PATH: the model hub has no such repository, revision or file/,

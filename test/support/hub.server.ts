@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface SeenRequest {
@@ -38,6 +44,8 @@ export class HubServer {
   held?: (request: SeenRequest) => Promise<void> | undefined;
   /** Answers of the hub itself, before it looks at the request. */
   readonly hubStatuses: number[] = [];
+  /** How the hub refuses every request: a status, and headers that say why. */
+  refusal?: { readonly status: number } & OutgoingHttpHeaders;
   /** The only token that opens the repository; undefined: it is public. */
   token?: string;
   commit = COMMIT;
@@ -76,6 +84,10 @@ export class HubServer {
     const url = this.note('hub', request);
     const status = this.hubStatuses.shift();
     if (status) return end(response, status);
+    if (this.refusal) {
+      const { status, ...headers } = this.refusal;
+      return void response.writeHead(status, headers).end();
+    }
     if (this.token && request.headers.authorization !== `Bearer ${this.token}`) {
       return end(response, 401, { error: 'Access to this repository is restricted.' });
     }
