@@ -21,6 +21,8 @@ export interface HubOptions {
   readonly endpoint: string;
   /** HF_TOKEN. Goes to `endpoint` alone, never to the host that a download is redirected to, never into a log. */
   readonly token?: string;
+  /** HF_HUB_OFFLINE: nothing is asked. */
+  readonly offline?: boolean;
   /** First pause before a failed request is tried again; it doubles. */
   readonly retryDelayMs?: number;
   /** Bytes that one request asks for; a file's requests run side by side, and wait in memory for each other. */
@@ -80,6 +82,7 @@ export class HubClient {
 
   /** Names of the files and folders at the top of the repository. */
   async list(reference: HubReference, variable: string): Promise<{ files: string[]; folders: string[] }> {
+    this.assertOnline(variable);
     const files: string[] = [];
     const folders: string[] = [];
     try {
@@ -162,6 +165,7 @@ export class HubClient {
 
   /** `lenient`: whatever status it answers. */
   private async get(url: string, variable: string, init: RequestInit, lenient = false): Promise<Response> {
+    this.assertOnline(variable);
     let response: Response;
     try {
       response = await this.request(url, init);
@@ -185,6 +189,14 @@ export class HubClient {
     } as Record<string, string>;
     if (this.options.token && this.isHub(url)) headers.authorization = `Bearer ${this.options.token}`;
     return fetch(url, { ...init, headers, dispatcher: this.agent });
+  }
+
+  private assertOnline(variable: string): void {
+    if (!this.options.offline) return;
+    throw new ModelError(
+      `${variable}: the file is not in HF_HOME, and HF_HUB_OFFLINE forbids to download it: set it to false, or bring a ` +
+        'HF_HOME that was filled elsewhere (npm run models -- pull).',
+    );
   }
 
   private isHub(url: string): boolean {

@@ -78,4 +78,4 @@ async function* exactly(
 }
 
 const readable = ({ body }: Response): Readable =>
-  body ? Readable.fromWeb(body as ReadableStream) : Readable.from([]);
+  body ? Readable.fromWeb(body) : Readable.from([]);

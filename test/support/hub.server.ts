@@ -7,6 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 
 export interface SeenRequest {
   readonly host: 'hub' | 'cdn';
@@ -40,6 +41,8 @@ export class HubServer {
   readonly faults: Fault[] = [];
   /** The same by the range that is asked for. */
   faultOf?: (range?: string) => Fault | undefined;
+  /** Bytes that each connection of the CDN gets in a moment; undefined: all at once. */
+  pace?: number;
   /** What the CDN's answer waits for. */
   held?: (request: SeenRequest) => Promise<void> | undefined;
   /** Answers of the hub itself, before it looks at the request. */
@@ -131,6 +134,7 @@ export class HubServer {
     });
     if (typeof fault === 'object' && 'cut' in fault)
       response.write(body.subarray(0, fault.cut), () => response.destroy());
+    else if (this.pace) await slowly(response, body, this.pace);
     else response.end(body);
   }
 
@@ -156,6 +160,14 @@ export class HubServer {
 function rangeOf({ headers }: IncomingMessage, length: number): [number, number] {
   const [, start = 0, end = length - 1] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? [];
   return [Number(start), Math.min(Number(end), length - 1)];
+}
+
+async function slowly(response: ServerResponse, body: Buffer, pace: number): Promise<void> {
+  for (let at = 0; at < body.length && !response.destroyed; at += pace) {
+    response.write(body.subarray(at, at + pace));
+    await pause(5);
+  }
+  response.end();
 }
 
 const address = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
