@@ -80,10 +80,21 @@ export class ModelVariables extends ServiceVariables {
   @HttpUrl()
   HF_ENDPOINT = 'https://huggingface.co';
 
-  /** For gated or private repositories. */
+  /** For gated or private repositories. Default: what HF_TOKEN_PATH holds. */
   @IsOptional()
   @HeaderText()
   HF_TOKEN?: string;
+
+  /**
+   * A file with the token. Default: where the hub's own tools leave it, `token` in HF_HOME or in `~/.cache/huggingface`.
+   * @example /run/secrets/hf-token
+   */
+  @IsOptional()
+  HF_TOKEN_PATH?: string;
+
+  /** true: nothing is downloaded; what is not in HF_HOME is an error. */
+  @Flag()
+  HF_HUB_OFFLINE = false;
 
   /**
    * Where downloads are stored. Default: DATA_DIR/models.

@@ -39,6 +39,9 @@ export const SDXL_BASE = 'stabilityai/stable-diffusion-xl-base-1.0';
 export const SDXL_VAE = 'madebyollin/sdxl-vae-fp16-fix:sdxl_vae.safetensors';
 export const IP_ADAPTER = 'h94/IP-Adapter:sdxl_models/ip-adapter_sdxl_vit-h.safetensors';
 export const CLIP_VISION = 'h94/IP-Adapter:models/image_encoder/model.safetensors';
+/** Adapters that see more of the picture, for the same image encoder; the second one was trained on faces. */
+export const IP_ADAPTER_PLUS = 'h94/IP-Adapter:sdxl_models/ip-adapter-plus_sdxl_vit-h.safetensors';
+export const IP_ADAPTER_PLUS_FACE = 'h94/IP-Adapter:sdxl_models/ip-adapter-plus-face_sdxl_vit-h.safetensors';
 
 /** Tokens that the text encoders read at once. */
 const PIECE_TOKENS = 75;

@@ -1,5 +1,11 @@
+export { cachedFiles, checkFile, removeFile, type CachedFile } from './hub.cache.files';
+export { HubFiles } from './hub.files';
+export { HUB_FORM, parseHubAddress, parseHubReference, type HubReference } from './hub.reference';
+export { hubHome, openHub } from './hub.settings';
 export { LORA_NAME, findLora, largestLora, listLoras } from './loras';
+export { ModelError } from './model.error';
 export { wantedModel } from './model.name';
+export { planModel } from './model.plan';
 export { TerminalProgress, percent, progressLine, type OnProgress } from './model.progress';
 export { ModelsModule } from './models.module';
 export { ModelsService, type ModelFiles } from './models.service';

@@ -1,9 +1,10 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { type DemoFiles, unpackDemo } from './demo';
-import { HubClient } from './hub.client';
+import type { HubClient } from './hub.client';
 import { HubFiles } from './hub.files';
+import { hubHome, openHub } from './hub.settings';
 import { expectWeights } from './local.files';
 import { type ModelPlan, planModel, type Wanted } from './model.plan';
 import type { OnProgress } from './model.progress';
@@ -31,7 +32,7 @@ export class ModelsService {
   /** May take as long as gigabytes take; a second start takes milliseconds and no network. Throws ModelError. */
   async resolve(onProgress: OnProgress = () => undefined): Promise<ModelFiles> {
     const plan = await planModel(this.config);
-    const client = new HubClient({ endpoint: this.config.HF_ENDPOINT, token: this.config.HF_TOKEN });
+    const client = await openHub(this.config);
     try {
       return await this.collect(plan, client, onProgress);
     } finally {
@@ -42,7 +43,7 @@ export class ModelsService {
   private async collect(plan: ModelPlan, client: HubClient, onProgress: OnProgress): Promise<ModelFiles> {
     // One after the other, the small ones first: a mistake in them shows before the long download.
     const { vae, ipAdapter, clipVision, checkpoint } = plan;
-    const hub = new HubFiles(client, resolve(this.config.HF_HOME ?? join(this.config.DATA_DIR, 'models')));
+    const hub = new HubFiles(client, hubHome(this.config));
     await hub.prepare([vae, ipAdapter, clipVision, checkpoint].flatMap(ofHub));
     const fetch = this.fetcher(hub, onProgress);
     const files = {
