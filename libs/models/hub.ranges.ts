@@ -1,5 +1,4 @@
 import { PassThrough, pipeline, Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import type { Response } from 'undici';
 import { ModelError } from './model.error';
 import type { HubClient, HubFile } from './hub.client';
@@ -77,5 +76,4 @@ async function* exactly(
   if (left > 0) throw new Error(`${left} of ${length} bytes of a range are missing`);
 }
 
-const readable = ({ body }: Response): Readable =>
-  body ? Readable.fromWeb(body) : Readable.from([]);
+const readable = ({ body }: Response): Readable => (body ? Readable.fromWeb(body) : Readable.from([]));
