@@ -1,4 +1,4 @@
-export { LocalCapabilities, Capabilities } from './capabilities/capabilities';
+export { LocalCapabilities, Capabilities, type AvailableLora } from './capabilities/capabilities';
 export { FleetCapabilities } from './capabilities/fleet.capabilities';
 export { isAfter, JobEvents, keptAfter, type JobEvent, type StoredEvent } from './job.events';
 export { generationOf, type Generation } from './generation';

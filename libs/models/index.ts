@@ -2,6 +2,7 @@ export { cachedFiles, checkFile, removeFile, type CachedFile } from './hub.cache
 export { HubFiles } from './hub.files';
 export { HUB_FORM, parseHubAddress, parseHubReference, type HubReference } from './hub.reference';
 export { hubHome, openHub } from './hub.settings';
+export type { LoraAbout } from './lora.about';
 export { LORA_NAME, findLora, largestLora, listLoras } from './loras';
 export { ModelError } from './model.error';
 export { wantedModel } from './model.name';

@@ -1808,6 +1808,24 @@ export interface components {
              */
             name: string;
             /**
+             * @description How its file names itself.
+             * @example Film grain
+             */
+            title?: string;
+            /**
+             * @description The model that it was trained for, by its file; left out where that does not say. Those for others than SDXL are not
+             *     listed, and refused.
+             * @example SDXL
+             */
+            base_model?: string;
+            /**
+             * @description Words of a prompt that call what it learned, by its file.
+             * @example [
+             *       "film grain"
+             *     ]
+             */
+            trigger_words: string[];
+            /**
              * Format: int64
              * @description Tensors in its file.
              * @example 722

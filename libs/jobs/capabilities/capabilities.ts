@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { findLora, listLoras } from '@app/models';
+import { findLora, listLoras, type LoraAbout } from '@app/models';
 import { PipelineService } from '@app/pipeline';
 
 export interface AvailableLora {
@@ -9,6 +9,8 @@ export interface AvailableLora {
   /** Tensors in its file. */
   readonly tensors: number;
   readonly sha256: string;
+  /** Absent: a worker of an earlier version has it. */
+  readonly about?: LoraAbout;
 }
 
 /**

@@ -64,10 +64,8 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
     try {
       const { engines, hasIpAdapter: ipAdapter, mostPixels: most } = this.capabilities;
       const mostPixels = Number.isFinite(most) ? most : undefined;
-      const loras = (await this.capabilities.loras()).map(({ name, tensors, sha256 }) => ({
-        name,
-        tensors,
-        sha256,
+      const loras = (await this.capabilities.loras()).map(({ name, tensors, sha256, about }) => ({
+        ...{ name, tensors, sha256, about },
       }));
       const { model } = this.pipeline.status();
       if (this.announced && !this.withdrawn)
