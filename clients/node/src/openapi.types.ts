@@ -438,6 +438,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/images/edits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A picture changed by a prompt, or the part of it that a mask tells. Takes what OpenAI's clients send. */
+        post: operations["edits"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -1951,7 +1968,7 @@ export interface components {
              * @description As the event's name.
              * @enum {string}
              */
-            type: "image_generation.partial_image";
+            type: "image_generation.partial_image" | "image_edit.partial_image";
             /**
              * Format: byte
              * @description The picture in base64.
@@ -1993,7 +2010,7 @@ export interface components {
              * @description As the event's name.
              * @enum {string}
              */
-            type: "image_generation.completed";
+            type: "image_generation.completed" | "image_edit.completed";
             /**
              * Format: byte
              * @description The picture in base64.
@@ -2155,7 +2172,8 @@ export interface components {
             prompt: string;
             /**
              * @description A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
-             *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects.
+             *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
+             *     picture itself, as `image` has it.
              * @example https://example.com/picture.png
              */
             reference_image_url?: string | null;
@@ -2233,6 +2251,237 @@ export interface components {
              * @enum {string|null}
              */
             svg?: null;
+        };
+        EditImageRequest: {
+            /**
+             * Format: int64
+             * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
+             *     The first has the seed, the next one more, and so on.
+             * @default 1
+             */
+            n?: number | null;
+            /**
+             * Format: int64
+             * @description Sampling steps: more take longer and add detail.
+             * @default 50
+             */
+            num_inference_steps?: number | null;
+            /**
+             * Format: int64
+             * @description Start of the noise: the same seed, options and machine give the same picture. Left out: random, and in the reply.
+             * @example 42
+             */
+            seed?: number | null;
+            /**
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+             * @example 1024x1024
+             */
+            size?: string | null;
+            /**
+             * Format: double
+             * @description Classifier-free guidance: how closely the picture follows the prompt. From 0 to 1 nothing is guided: the prompt alone is
+             *     drawn, in half of the time, and negative_prompt does not count.
+             * @default 5
+             */
+            guidance_scale?: number | null;
+            /**
+             * @description How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+             *     names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
+             * @enum {string|null}
+             */
+            sampler?: "euler" | "Euler" | "EulerDiscreteScheduler" | "euler_a" | "Euler a" | "euler_ancestral" | "EulerAncestralDiscreteScheduler" | "heun" | "Heun" | "HeunDiscreteScheduler" | "dpm2" | "DPM2" | "dpm_2" | "KDPM2DiscreteScheduler" | "dpm++2s_a" | "DPM++ 2S a" | "dpmpp_2s_ancestral" | "dpm++2m" | "DPM++ 2M" | "dpmpp_2m" | "DPMSolverMultistepScheduler" | "dpm++2mv2" | "DPM++ 2M v2" | "dpm++2m_sde" | "DPM++ 2M SDE" | "dpmpp_2m_sde" | "lms" | "LMS" | "LMSDiscreteScheduler" | "ipndm" | "IPNDM" | "IPNDMScheduler" | "ipndm_v" | "ddim_trailing" | "DDIM" | "DDIMScheduler" | "lcm" | "LCM" | "LCMScheduler" | "tcd" | "TCD" | "TCDScheduler" | "res_multistep" | "res_2s" | "er_sde" | "euler_cfg_pp" | "euler_a_cfg_pp" | "euler_ancestral_cfg_pp" | "euler_ge" | "LMS Karras" | "DPM2 Karras" | "DPM++ 2S a Karras" | "DPM++ 2M Karras" | "DPM++ 2M SDE Karras" | "DPM++ 2M SDE Exponential" | null;
+            /**
+             * @description How the noise is spread over the steps, likewise. Left out: the engine's choice.
+             * @enum {string|null}
+             */
+            scheduler?: "discrete" | "Uniform" | "Normal" | "karras" | "Karras" | "exponential" | "Exponential" | "ays" | "Align Your Steps" | "gits" | "GITS" | "Align Your Steps GITS" | "sgm_uniform" | "SGM Uniform" | "simple" | "Simple" | "smoothstep" | "kl_optimal" | "KL Optimal" | "lcm" | "LCM" | "beta" | "Beta" | null;
+            /**
+             * @description `fast`: with a LoRA for few steps (DMD2, Lightning, Hyper or LCM) that the service has, the sampler, steps and guidance
+             *     that it was made for. `balanced`: with a cache. `quality`: as if left out. What the request says itself stays.
+             * @enum {string|null}
+             */
+            preset?: "fast" | "balanced" | "quality" | null;
+            /**
+             * @description Guesses what some steps would compute from those before them: `spectrum` and `ucache` skip about two in five of fifty
+             *     steps, and give another picture of the same kind. A few steps leave nothing to skip.
+             * @default none
+             * @enum {string|null}
+             */
+            cache?: "none" | "ucache" | "spectrum" | null;
+            /**
+             * Format: int64
+             * @description At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
+             *     for SDXL.
+             * @example 2
+             */
+            clip_skip?: number | null;
+            /**
+             * @description What the picture should not show. Left out: the service's NEGATIVE_PROMPT.
+             * @example blurry, watermark
+             */
+            negative_prompt?: string | null;
+            /** @description LoRAs to apply, each at most once. */
+            loras?: components["schemas"]["LoraOption"][] | null;
+            /**
+             * Format: double
+             * @description How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
+             */
+            strength?: number | null;
+            /**
+             * Format: double
+             * @description How strongly the reference picture counts; 0 ignores it.
+             * @default 0.6
+             */
+            ip_adapter_scale?: number | null;
+            /**
+             * @description The file that the picture becomes.
+             * @default png
+             * @enum {string|null}
+             */
+            output_format?: "png" | "jpeg" | "webp" | null;
+            /**
+             * Format: int64
+             * @description Quality of a JPEG or WebP: less makes a smaller file. A PNG keeps every pixel, and takes none but 100.
+             * @default 100
+             */
+            output_compression?: number | null;
+            /**
+             * Format: int64
+             * @description Seconds that the picture may take from this request on, waiting included. Not started by then: the job expires;
+             *     still running: it is stopped. Left out: the service's DEADLINE_SECONDS.
+             * @example 600
+             */
+            deadline_seconds?: number | null;
+            /**
+             * @description Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public http and https
+             *     addresses on ports 80 and 443, and only where the service has a WEBHOOK_SECRET.
+             * @example https://example.com/hooks/pictures
+             */
+            webhook_url?: string | null;
+            /** @description What is sent to `webhook_url`. Left out: when the job succeeded, failed (or expired) or was cancelled. */
+            webhook_events?: ("job.running" | "job.succeeded" | "job.failed" | "job.cancelled")[] | null;
+            /**
+             * @description What to draw. `(word:1.3)` counts more and `[word]` less, with weights from -10 to 10.
+             * @example a lighthouse on a cliff, watercolour
+             */
+            prompt: string;
+            /**
+             * @description A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
+             *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
+             *     picture itself, as `image` has it.
+             * @example https://example.com/picture.png
+             */
+            reference_image_url?: string | null;
+            /**
+             * @description Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. One that can be a `user_id` is that
+             *     user: the job and its picture are theirs, and are deleted with them. Any other is a label for the queue alone.
+             * @example team-a
+             */
+            user?: string | null;
+            /**
+             * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. There is one.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
+             */
+            model?: string | null;
+            /**
+             * @description `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
+             *     something, as OpenAI has it, else `url`.
+             * @enum {string|null}
+             */
+            response_format?: "url" | "b64_json" | null;
+            /**
+             * @description Steps where num_inference_steps gives none: 20 for `low`, 30 for `medium`, as many as without it for all others.
+             * @enum {string|null}
+             */
+            quality?: "low" | "medium" | "high" | "xhigh" | "max" | "auto" | "standard" | "hd" | null;
+            /**
+             * @description Has no effect, and the reply's `warnings` say so: the prompt decides.
+             * @enum {string|null}
+             */
+            style?: "vivid" | "natural" | null;
+            /**
+             * @description Has no effect: prompts and pictures are not moderated.
+             * @enum {string|null}
+             */
+            moderation?: "low" | "auto" | null;
+            /**
+             * @description Has no effect, and the reply's `warnings` say so: nothing is planned before a picture is drawn.
+             * @enum {string|null}
+             */
+            complexity?: "low" | "medium" | "high" | null;
+            /**
+             * @description Pictures are opaque.
+             * @enum {string|null}
+             */
+            background?: "opaque" | "auto" | null;
+            /**
+             * @description The reply is a stream of events: partial images, then the image, or an error. Of one picture only, since no event says
+             *     which it is of.
+             * @default false
+             */
+            stream?: boolean | null;
+            /**
+             * Format: int64
+             * @description With `stream`: so many partial images at most, small and blurred, from as many places of the sampling.
+             * @default 0
+             */
+            partial_images?: number | null;
+            /**
+             * @description Who it is for, as `user`, which wins where both are there.
+             * @example team-a
+             */
+            safety_identifier?: string | null;
+            /**
+             * @description Of an animation, which no picture is: `null` alone is taken.
+             * @enum {string|null}
+             */
+            frame_count?: null;
+            /**
+             * @description Of an animation, which no picture is: `null` alone is taken.
+             * @enum {string|null}
+             */
+            frame_duration_ms?: null;
+            /**
+             * @description Of a vector graphic, which no picture is: `null` alone is taken.
+             * @enum {string|null}
+             */
+            svg?: null;
+            /**
+             * @description The picture to change, or a list of it and of a second one, which guides the result as `reference_image_url` does. Files
+             *     in a form (`image` or `image[]`). PNG, JPEG or WebP, each at most 20 MiB and 65 megapixels.
+             */
+            image?: string | {
+                image_url: string;
+                file_id?: null;
+            } | (string | {
+                image_url: string;
+                file_id?: null;
+            })[] | null;
+            /** @description The same, as OpenAI's JSON has it. */
+            images?: (string | {
+                image_url: string;
+                file_id?: null;
+            })[] | null;
+            /**
+             * @description Which part of the first picture is painted anew: what is transparent in this picture of the same proportions or, where
+             *     nothing is, what is white. The rest stays as it is, to the bit.
+             */
+            mask?: string | {
+                image_url: string;
+                file_id?: null;
+            } | null;
+            /**
+             * @description How much of the first picture stays, where `strength` does not say it: with `high`, `strength` is 0.5 in place of 0.75,
+             *     or 0.75 in place of 1 where there is a mask.
+             * @default low
+             * @enum {string|null}
+             */
+            input_fidelity?: "high" | "low" | null;
+            /**
+             * @description What is drawn over a picture says nothing to this model: `null` alone is taken.
+             * @enum {string|null}
+             */
+            markup?: null;
         };
         ModelEntry: {
             /**
@@ -5699,6 +5948,258 @@ export interface operations {
                     } | {
                         /** @enum {string} */
                         event: "image_generation.completed";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "error";
+                        data: string;
+                    };
+                };
+            };
+            /** @description The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why */
+            202: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobReply"];
+                };
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `request_timeout`: the request, or its body, did not arrive in time */
+            408: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `result_gone`: what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again */
+            410: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `payload_too_large`: the body is too large */
+            413: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            422: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this user wait as one may have; `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `generation_failed`: the engine made no usable picture; `out_of_memory`: the picture needs more memory than the device has; the message names a smaller size; `engine_crashed`: the engine died twice under this request; `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this key, or from this address, wait as it may have; `engine_not_ready`: the model is loading, or could not be loaded; the message says which; `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `deadline_exceeded`: the picture was not done within deadline_seconds */
+            504: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    edits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 7240: `respond-async` answers 202 with the job at once; `wait=N` waits at most N seconds (and at most MAX_WAIT) for the picture, then answers 202; earlier when the service shuts down. Others are ignored. */
+                Prefer?: string;
+                /** @description For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes it; 410 `result_gone` where that is no longer kept. Transient errors, cancelled and deleted jobs free the key. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditImageRequest"];
+                "multipart/form-data": {
+                    image?: string;
+                    "image[]"?: string[];
+                    mask?: string;
+                } & {
+                    [key: string]: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImagesReply"];
+                    "text/event-stream": {
+                        /** @enum {string} */
+                        event: "image_edit.partial_image";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "image_edit.completed";
                         data: string;
                     } | {
                         /** @enum {string} */

@@ -228,14 +228,12 @@ export class GenerationRequest extends PictureOptions {
 
   /**
    * A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
-   * 3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects.
+   * 3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
+   * picture itself, as `image` has it.
    */
   @Optional()
-  @Matches(HTTP, { message: URL_RULE })
-  @IsString({ message: URL_RULE })
-  @MaxLength(2048, { message: URL_RULE })
-  @ApiPropertyOptional({ pattern: HTTP.source, example: 'https://example.com/picture.png' })
-  readonly reference_image_url?: string;
+  @PictureInput()
+  readonly reference_image_url?: string | Buffer;
 
   /**
    * Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. One that can be a `user_id` is that

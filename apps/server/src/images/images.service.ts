@@ -81,7 +81,8 @@ export class ImagesService {
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
       // The wait may be long, and pictures that came with the request large.
-      Object.assign(options, { image: undefined, mask: undefined });
+      Object.assign(options, { image: undefined, mask: undefined, reference_image_url: undefined });
+      Object.assign(intent, { reference: undefined });
       call.forgetBody();
       await call.onAccepted?.(job);
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };
@@ -184,14 +185,18 @@ function patience({ prefer }: RequestContext, longest: number): number | undefin
 
 /** The same for the same request, however its fields are ordered. */
 function fingerprint(route: string, options: PictureOptions): string {
+  const { image, mask, reference_image_url: reference }: Partial<GenerationRequest> = options;
+  const pictures = {
+    image: hash(image),
+    mask: hash(mask),
+    reference_image_url: typeof reference === 'string' ? reference : hash(reference),
+  };
   const sorted = (_key: string, value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value;
   return createHash('sha256')
-    .update(
-      `${route}\n${JSON.stringify({ ...options, image: hash(options.image), mask: hash(options.mask) }, sorted)}`,
-    )
+    .update(`${route}\n${JSON.stringify({ ...options, ...pictures }, sorted)}`)
     .digest('hex');
 }
 

@@ -68,9 +68,10 @@ export class JobInputs {
 
   private async reference(
     id: string,
-    { reference, user }: PictureIntent,
+    intent: PictureIntent,
     turn: Required<Turn>,
   ): Promise<string | undefined> {
+    const { reference } = intent;
     if (!reference) return undefined;
     const { caller, signal } = turn;
     // The place is held until the copy is kept: so long the bytes are in memory.
@@ -79,14 +80,15 @@ export class JobInputs {
         this.keepReference(id, await this.pictures.read(reference.of, reference.userId), 'user_id', turn),
       );
     }
-    return this.fetched(reference.url, 'reference_image_url', user, turn, (bytes) =>
-      this.keepReference(id, bytes, 'reference_image_url', turn),
+    const field = 'reference_image_url';
+    return this.given(field, reference.url, intent, turn, (bytes) =>
+      this.keepReference(id, bytes, field, turn),
     );
   }
 
   /** A picture that came with the request, or whose address did. */
   private given<Result>(
-    field: 'image' | 'mask',
+    field: string,
     picture: string | Buffer,
     { user }: PictureIntent,
     turn: Required<Turn>,

@@ -7,6 +7,7 @@ export interface PictureIntent {
   readonly prompt: string;
   readonly userId?: string;
   readonly user?: string;
-  /** The picture to draw from; absent: none. */
-  readonly reference?: { readonly of: UserPicture; readonly userId: string } | { readonly url: string };
+  /** The picture to draw from, stored, at an address, or itself; absent: none. */
+  readonly reference?:
+    { readonly of: UserPicture; readonly userId: string } | { readonly url: string | Buffer };
 }

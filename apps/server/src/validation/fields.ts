@@ -23,7 +23,7 @@ export const Optional = () =>
 /** The same in a query string, which knows no `null`. */
 export const OptionalText = () => applyDecorators(ApiPropertyOptional(), WhenGiven());
 
-const rule = (name: string, expected: string, validate: (value: unknown) => boolean) =>
+export const rule = (name: string, expected: string, validate: (value: unknown) => boolean) =>
   ValidateBy({ name, validator: { validate, defaultMessage: () => expected } });
 
 const field = (options: ApiPropertyOptions, ...decorators: PropertyDecorator[]) =>
@@ -211,8 +211,11 @@ export const SamplerName = () => nameOf('sampler', SAMPLERS, SAMPLER_NAMES);
 export const SchedulerName = () => nameOf('scheduler', SCHEDULERS, SCHEDULER_NAMES);
 
 /** An address, or the picture itself. */
-const PICTURE_INPUT =
+export const PICTURE_INPUT =
   /^(?:[Hh][Tt][Tt][Pp][Ss]?:\/\/.{1,2040}|data:image\/(?:png|jpeg|webp);base64,[A-Za-z0-9+\/]+={0,2})$/;
+
+export const isPictureInput = (value: unknown): value is string | Buffer =>
+  Buffer.isBuffer(value) || (typeof value === 'string' && PICTURE_INPUT.test(value));
 
 export const PictureInput = () =>
   field(
@@ -220,6 +223,6 @@ export const PictureInput = () =>
     rule(
       'pictureInput',
       'an http or https address of at most 2048 characters, or data:image/png;base64, (jpeg, webp) and a picture,',
-      (value) => Buffer.isBuffer(value) || (typeof value === 'string' && PICTURE_INPUT.test(value)),
+      isPictureInput,
     ),
   );
