@@ -6172,11 +6172,193 @@ export interface operations {
             content: {
                 "application/json": components["schemas"]["EditImageRequest"];
                 "multipart/form-data": {
+                    /**
+                     * Format: int64
+                     * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
+                     *     The first has the seed, the next one more, and so on.
+                     * @default 1
+                     */
+                    n?: number;
+                    /**
+                     * Format: int64
+                     * @description Sampling steps: more take longer and add detail.
+                     * @default 50
+                     */
+                    num_inference_steps?: number;
+                    /**
+                     * Format: int64
+                     * @description Start of the noise: the same seed, options and machine give the same picture. Left out: random, and in the reply.
+                     * @example 42
+                     */
+                    seed?: number;
+                    /**
+                     * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+                     * @example 1024x1024
+                     */
+                    size?: string;
+                    /**
+                     * Format: double
+                     * @description Classifier-free guidance: how closely the picture follows the prompt. From 0 to 1 nothing is guided: the prompt alone is
+                     *     drawn, in half of the time, and negative_prompt does not count.
+                     * @default 5
+                     */
+                    guidance_scale?: number;
+                    /**
+                     * @description How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+                     *     names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
+                     * @enum {string}
+                     */
+                    sampler?: "euler" | "Euler" | "EulerDiscreteScheduler" | "euler_a" | "Euler a" | "euler_ancestral" | "EulerAncestralDiscreteScheduler" | "heun" | "Heun" | "HeunDiscreteScheduler" | "dpm2" | "DPM2" | "dpm_2" | "KDPM2DiscreteScheduler" | "dpm++2s_a" | "DPM++ 2S a" | "dpmpp_2s_ancestral" | "dpm++2m" | "DPM++ 2M" | "dpmpp_2m" | "DPMSolverMultistepScheduler" | "dpm++2mv2" | "DPM++ 2M v2" | "dpm++2m_sde" | "DPM++ 2M SDE" | "dpmpp_2m_sde" | "lms" | "LMS" | "LMSDiscreteScheduler" | "ipndm" | "IPNDM" | "IPNDMScheduler" | "ipndm_v" | "ddim_trailing" | "DDIM" | "DDIMScheduler" | "lcm" | "LCM" | "LCMScheduler" | "tcd" | "TCD" | "TCDScheduler" | "res_multistep" | "res_2s" | "er_sde" | "euler_cfg_pp" | "euler_a_cfg_pp" | "euler_ancestral_cfg_pp" | "euler_ge" | "LMS Karras" | "DPM2 Karras" | "DPM++ 2S a Karras" | "DPM++ 2M Karras" | "DPM++ 2M SDE Karras" | "DPM++ 2M SDE Exponential";
+                    /**
+                     * @description How the noise is spread over the steps, likewise. Left out: the engine's choice.
+                     * @enum {string}
+                     */
+                    scheduler?: "discrete" | "Uniform" | "Normal" | "karras" | "Karras" | "exponential" | "Exponential" | "ays" | "Align Your Steps" | "gits" | "GITS" | "Align Your Steps GITS" | "sgm_uniform" | "SGM Uniform" | "simple" | "Simple" | "smoothstep" | "kl_optimal" | "KL Optimal" | "lcm" | "LCM" | "beta" | "Beta";
+                    /**
+                     * @description `fast`: with a LoRA for few steps (DMD2, Lightning, Hyper or LCM) that the service has, the sampler, steps and guidance
+                     *     that it was made for. `balanced`: with a cache. `quality`: as if left out. What the request says itself stays.
+                     * @enum {string}
+                     */
+                    preset?: "fast" | "balanced" | "quality";
+                    /**
+                     * @description Guesses what some steps would compute from those before them: `spectrum` and `ucache` skip about two in five of fifty
+                     *     steps, and give another picture of the same kind. A few steps leave nothing to skip.
+                     * @default none
+                     * @enum {string}
+                     */
+                    cache?: "none" | "ucache" | "spectrum";
+                    /**
+                     * Format: int64
+                     * @description At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
+                     *     for SDXL.
+                     * @example 2
+                     */
+                    clip_skip?: number;
+                    /**
+                     * @description What the picture should not show. Left out: the service's NEGATIVE_PROMPT.
+                     * @example blurry, watermark
+                     */
+                    negative_prompt?: string;
+                    loras?: string;
+                    /**
+                     * Format: double
+                     * @description How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
+                     */
+                    strength?: number;
+                    /**
+                     * Format: double
+                     * @description How strongly the reference picture counts; 0 ignores it.
+                     * @default 0.6
+                     */
+                    ip_adapter_scale?: number;
+                    /**
+                     * @description The file that the picture becomes.
+                     * @default png
+                     * @enum {string}
+                     */
+                    output_format?: "png" | "jpeg" | "webp";
+                    /**
+                     * Format: int64
+                     * @description Quality of a JPEG or WebP: less makes a smaller file. A PNG keeps every pixel, and takes none but 100.
+                     * @default 100
+                     */
+                    output_compression?: number;
+                    /**
+                     * Format: int64
+                     * @description Seconds that the picture may take from this request on, waiting included. Not started by then: the job expires;
+                     *     still running: it is stopped. Left out: the service's DEADLINE_SECONDS.
+                     * @example 600
+                     */
+                    deadline_seconds?: number;
+                    /**
+                     * @description Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public http and https
+                     *     addresses on ports 80 and 443, and only where the service has a WEBHOOK_SECRET.
+                     * @example https://example.com/hooks/pictures
+                     */
+                    webhook_url?: string;
+                    webhook_events?: string;
+                    /**
+                     * @description What to draw. `(word:1.3)` counts more and `[word]` less, with weights from -10 to 10.
+                     * @example a lighthouse on a cliff, watercolour
+                     */
+                    prompt: string;
+                    /**
+                     * @description A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
+                     *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
+                     *     picture itself, as `image` has it.
+                     * @example https://example.com/picture.png
+                     */
+                    reference_image_url?: string;
+                    /**
+                     * @description Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. One that can be a `user_id` is that
+                     *     user: the job and its picture are theirs, and are deleted with them. Any other is a label for the queue alone.
+                     * @example team-a
+                     */
+                    user?: string;
+                    /**
+                     * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. There is one.
+                     * @example stabilityai/stable-diffusion-xl-base-1.0
+                     */
+                    model?: string;
+                    /**
+                     * @description `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
+                     *     something, as OpenAI has it, else `url`.
+                     * @enum {string}
+                     */
+                    response_format?: "url" | "b64_json";
+                    /**
+                     * @description Steps where num_inference_steps gives none: 20 for `low`, 30 for `medium`, as many as without it for all others.
+                     * @enum {string}
+                     */
+                    quality?: "low" | "medium" | "high" | "xhigh" | "max" | "auto" | "standard" | "hd";
+                    /**
+                     * @description Has no effect, and the reply's `warnings` say so: the prompt decides.
+                     * @enum {string}
+                     */
+                    style?: "vivid" | "natural";
+                    /**
+                     * @description Has no effect: prompts and pictures are not moderated.
+                     * @enum {string}
+                     */
+                    moderation?: "low" | "auto";
+                    /**
+                     * @description Has no effect, and the reply's `warnings` say so: nothing is planned before a picture is drawn.
+                     * @enum {string}
+                     */
+                    complexity?: "low" | "medium" | "high";
+                    /**
+                     * @description Pictures are opaque.
+                     * @enum {string}
+                     */
+                    background?: "opaque" | "auto";
+                    /**
+                     * @description The reply is a stream of events: partial images, then the image, or an error. Of one picture only, since no event says
+                     *     which it is of.
+                     * @default false
+                     */
+                    stream?: boolean;
+                    /**
+                     * Format: int64
+                     * @description With `stream`: so many partial images at most, small and blurred, from as many places of the sampling.
+                     * @default 0
+                     */
+                    partial_images?: number;
+                    /**
+                     * @description Who it is for, as `user`, which wins where both are there.
+                     * @example team-a
+                     */
+                    safety_identifier?: string;
                     image?: string;
-                    "image[]"?: string[];
+                    images?: string;
                     mask?: string;
-                } & {
-                    [key: string]: string;
+                    /**
+                     * @description How much of the first picture stays, where `strength` does not say it: with `high`, `strength` is 0.5 in place of 0.75,
+                     *     or 0.75 in place of 1 where there is a mask.
+                     * @default low
+                     * @enum {string}
+                     */
+                    input_fidelity?: "high" | "low";
+                    "image[]"?: string[];
                 };
             };
         };
