@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { findLora, listLoras } from '@app/models';
+import { findLora, findUpscaler, listLoras, listUpscalers, type Upscaler } from '@app/models';
 import { PipelineService } from '@app/pipeline';
 
 export interface AvailableLora {
@@ -10,6 +10,8 @@ export interface AvailableLora {
   readonly tensors: number;
   readonly sha256: string;
 }
+
+export type AvailableUpscaler = Omit<Upscaler, 'path'>;
 
 /**
  * What can be asked for now, wherever it is drawn. Two kinds: this process draws itself (LocalCapabilities), or workers
@@ -35,6 +37,11 @@ export abstract class Capabilities {
 
   /** Throws `lora_not_found`, naming what there is. */
   abstract lora(name: string): Promise<AvailableLora>;
+
+  abstract upscalers(): Promise<readonly AvailableUpscaler[]>;
+
+  /** Throws `upscaler_not_found`, likewise. */
+  abstract upscaler(name: string): Promise<AvailableUpscaler>;
 }
 
 /** This process draws. */
@@ -82,5 +89,13 @@ export class LocalCapabilities extends Capabilities {
 
   lora(name: string): Promise<AvailableLora> {
     return findLora(this.pipeline.loraDir, name);
+  }
+
+  upscalers(): Promise<readonly AvailableUpscaler[]> {
+    return listUpscalers(this.pipeline.upscalerDir);
+  }
+
+  upscaler(name: string): Promise<AvailableUpscaler> {
+    return findUpscaler(this.pipeline.upscalerDir, name);
   }
 }
