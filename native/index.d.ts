@@ -116,7 +116,16 @@ export type Scheduler =
   | 'lcm'
   | 'beta';
 
-export type HiresUpscaler = 'Latent' | 'Latent (nearest)' | 'Latent (bicubic)' | 'Lanczos';
+/** Those of the latent cost next to nothing; the others decode the first picture, and encode the larger one. */
+export type HiresUpscaler =
+  | 'Latent'
+  | 'Latent (nearest)'
+  | 'Latent (nearest-exact)'
+  | 'Latent (antialiased)'
+  | 'Latent (bicubic)'
+  | 'Latent (bicubic antialiased)'
+  | 'Lanczos'
+  | 'Nearest';
 
 /** A second sampling at a larger size, which is the picture's then; `strength` 0.01..1 as in `image`; `steps` are taken whole. */
 export interface Hires {
@@ -207,7 +216,7 @@ export interface Generated {
   readonly loras: readonly AppliedLora[];
   /** Asked for, or the engine's own second attempt when memory ran out. */
   readonly decodedInTiles: boolean;
-  /** Milliseconds per phase; `engine` is generate_image from call to return. */
+  /** Milliseconds per phase, enlarging by `upscaler` being a part of `decode`; `engine` is generate_image from call to return. */
   readonly timings: {
     readonly text: number;
     readonly image: number;

@@ -74,6 +74,13 @@ export class ModelVariables extends ServiceVariables {
   @Flag()
   LORA_STRICT = false;
 
+  /**
+   * Folder with ESRGAN models (`*.safetensors`), which requests name as `upscale` and `hires.upscaler`. Default: none.
+   * @example /models/upscalers
+   */
+  @IsOptional()
+  UPSCALER_DIR?: string;
+
   // --- the model hub ---
 
   /** Where hub repositories are downloaded from. */

@@ -47,6 +47,7 @@ export const ERRORS = {
   avatar_not_found: missing('the user has no avatar'),
   photo_not_found: missing('the user has no photo'),
   lora_not_found: missing('no LoRA has this name'),
+  upscaler_not_found: missing('no upscaler has this name'),
   model_not_found: missing('the service has no model of this name'),
   job_not_found: missing('there is no such job, or it finished so long ago that it was forgotten'),
   method_not_allowed: invalid(405, 'the path exists but not with this method; see Allow'),
@@ -64,6 +65,7 @@ export const ERRORS = {
     422,
     'the LoRA does not fit the model, or its weights change nothing or are none that can be computed with',
   ),
+  upscaler_not_applied: invalid(422, 'the engine cannot use the upscaler'),
   idempotency_mismatch: invalid(422, 'the Idempotency-Key was used for another request'),
   misdirected_request: invalid(
     421,

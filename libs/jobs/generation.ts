@@ -26,7 +26,15 @@ export function generationOf(job: PictureJob, model: string, seed = job.seed) {
     loras: job.loras.map(({ name, scale, sha256 }) => ({ name, scale, sha256 })),
     ip_adapter_scale: job.referenceKey === undefined ? null : job.ipAdapterScale,
     strength: isEdit(job) ? (job.strength ?? 1) : null,
+    hires: hiresOf(job),
+    upscale: job.upscaler?.name ?? null,
   };
+}
+
+function hiresOf({ hires }: PictureJob) {
+  if (!hires) return null;
+  const { scale, steps, strength, upscaler, model } = hires;
+  return { scale, steps, strength, upscaler: model?.name ?? upscaler! };
 }
 
 export type Generation = ReturnType<typeof generationOf>;

@@ -18,6 +18,8 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   maskKey: 3,
   sampler: 3,
   scheduler: 3,
+  hires: 4,
+  upscaler: 4,
 };
 
 /** The highest that this process can run. */

@@ -26,6 +26,22 @@ export const DEFAULT_STRENGTH = 0.75;
 export const DEFAULT_MASKED_STRENGTH = 1;
 /** Pictures that the engine makes of one request. */
 export const MAX_BATCH = 16;
+/** How much a second sampling at a larger size changes of the first, and by how much it may enlarge. */
+export const DEFAULT_HIRES_STRENGTH = 0.7;
+export const MIN_HIRES_STRENGTH = 0.01;
+export const MAX_HIRES_SCALE = 4;
+/** How the first picture becomes larger for it, as the engine and AUTOMATIC1111 name it. */
+export const HIRES_UPSCALERS = [
+  'Latent',
+  'Latent (nearest)',
+  'Latent (nearest-exact)',
+  'Latent (antialiased)',
+  'Latent (bicubic)',
+  'Latent (bicubic antialiased)',
+  'Lanczos',
+  'Nearest',
+] as const;
+export type HiresUpscaler = (typeof HIRES_UPSCALERS)[number];
 
 /** Side of the square RGB picture that the IP-Adapter's image encoder (CLIP ViT) reads, in pixels. */
 export const REFERENCE_SIDE = 224;
@@ -71,6 +87,14 @@ const FIXED_STEPS = 6;
 /** A piece more to encode, in pixels of a step: 126 GFLOP. */
 const PIECE_PIXELS = 11_000;
 
+/** Enlarging by an ESRGAN model, in steps: 64,000 GFLOP a megapixel, with the overlap of its tiles. */
+const ENLARGING_STEPS = 5;
+
+interface Sides {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** What of a picture says how often the engine samples. */
 export interface Sampled {
   readonly steps: number;
@@ -78,26 +102,50 @@ export interface Sampled {
   readonly count?: number;
   /** Of a picture to begin from; default: from noise. */
   readonly strength?: number;
+  /** A second sampling of each picture. */
+  readonly hires?: { readonly steps: number; readonly strength: number };
 }
 
-/** Sampling steps, of all pictures of the batch together, as the engine counts them (in floats). */
-export function samplingSteps({ steps, count = 1, strength = 1 }: Sampled): number {
-  const taken = Math.floor(Math.fround(steps * Math.fround(strength))) + 1;
-  return count * Math.min(steps, taken);
+/** As the engine counts them (in floats), of the `steps` of a schedule. */
+const taken = (steps: number, strength: number) =>
+  Math.min(steps, Math.floor(Math.fround(steps * Math.fround(strength))) + 1);
+
+/** Sampling steps of all pictures of the batch together: those of the first, and of the second sampling. */
+export function stepsOf({ steps, count = 1, strength = 1, hires }: Sampled) {
+  if (!hires) return { first: count * taken(steps, strength), second: 0 };
+  const schedule = Math.max(1, Math.floor(Math.fround(hires.steps / Math.fround(hires.strength))));
+  return { first: count * taken(steps, strength), second: count * taken(schedule, hires.strength) };
 }
 
-export interface Costly extends Sampled {
-  readonly width: number;
-  readonly height: number;
+/** The same in all. */
+export function samplingSteps(picture: Sampled): number {
+  const { first, second } = stepsOf(picture);
+  return first + second;
+}
+
+/** The largest size at which the engine samples and decodes a picture: that of the second sampling, if there is one. */
+export function drawnSize(picture: Sides & { readonly hires?: Sides }): Sides {
+  const { width, height } = picture.hires ?? picture;
+  return { width, height };
+}
+
+export interface Costly extends Sampled, Sides {
+  readonly hires?: NonNullable<Sampled['hires']> & Sides;
+  /** An upscaler enlarges each picture. */
+  readonly upscaler?: unknown;
   readonly prompt: string;
   readonly negativePrompt: string;
 }
 
 /** How much of its caller's share of the queue a picture, or a batch of them, takes. */
 export function costOf(picture: Costly): number {
-  const { width, height, prompt, negativePrompt, count = 1 } = picture;
-  const pixels = width * height;
+  const { prompt, negativePrompt, count = 1, upscaler } = picture;
+  const drawn = drawnSize(picture);
+  const [base, pixels] = [picture, drawn].map(({ width, height }) => width * height);
   const pieces = textPieces(prompt, negativePrompt);
-  const fixed = FIXED_STEPS * pixels * count + PIECE_PIXELS * Math.max(0, pieces - USUAL_PIECES);
-  return Math.max(1, Math.round((samplingSteps(picture) * stepPixels(pixels, pieces) + fixed) / COST_UNIT));
+  const { first, second } = stepsOf(picture);
+  const sampling = first * stepPixels(base, pieces) + second * stepPixels(pixels, pieces);
+  const whole = FIXED_STEPS + (upscaler === undefined ? 0 : ENLARGING_STEPS);
+  const fixed = whole * pixels * count + PIECE_PIXELS * Math.max(0, pieces - USUAL_PIECES);
+  return Math.max(1, Math.round((sampling + fixed) / COST_UNIT));
 }

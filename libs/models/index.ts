@@ -19,4 +19,5 @@ export {
   SCHEDULER_NAMES,
   SCHEDULERS,
 } from './sampler.names';
+export { findUpscaler, listUpscalers, unknownUpscaler, UPSCALER_NAME, type Upscaler } from './upscalers';
 export { weightSizes, type WeightSizes } from './weight.sizes';

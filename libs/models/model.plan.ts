@@ -23,10 +23,11 @@ export interface ModelPlan {
   /** There whenever the adapter is. */
   readonly clipVision?: Wanted;
   readonly loraDir?: string;
+  readonly upscalerDir?: string;
 }
 
 /**
- * The rules of MODEL_FILE, MODEL_PATH, VAE_PATH, IP_ADAPTER_PATH, CLIP_VISION_PATH and LORA_DIR. Whatever can be
+ * The rules of MODEL_FILE, MODEL_PATH, VAE_PATH, IP_ADAPTER_PATH, CLIP_VISION_PATH, LORA_DIR and UPSCALER_DIR. Whatever can be
  * noticed without the network is noticed here, before gigabytes are fetched. Throws ModelError.
  */
 export async function planModel(config: Config): Promise<ModelPlan> {
@@ -50,6 +51,7 @@ export async function planModel(config: Config): Promise<ModelPlan> {
     ipAdapter: adapter,
     clipVision: encoder,
     loraDir: await loraFolder(config),
+    upscalerDir: await folder(config, 'UPSCALER_DIR'),
   };
 }
 
@@ -57,10 +59,14 @@ export async function planModel(config: Config): Promise<ModelPlan> {
 export async function loraFolder(config: Config): Promise<string | undefined> {
   if (!config.ENABLE_LORA) return undefined;
   if (!config.LORA_DIR) return isDemo(config) ? join(demoFolder(), 'loras') : undefined;
-  if ((await kindAt(config.LORA_DIR, 'LORA_DIR')) !== 'folder') {
-    throw new ModelError('LORA_DIR must be a folder that exists: create it, correct it, or leave it unset.');
-  }
-  return resolve(config.LORA_DIR);
+  return folder(config, 'LORA_DIR');
+}
+
+async function folder(config: Config, variable: 'LORA_DIR' | 'UPSCALER_DIR'): Promise<string | undefined> {
+  const path = config[variable];
+  if (!path) return undefined;
+  if ((await kindAt(path, variable)) === 'folder') return resolve(path);
+  throw new ModelError(`${variable} must be a folder that exists: create it, correct it, or leave it unset.`);
 }
 
 async function wantCheckpoint(config: Config): Promise<Wanted> {

@@ -22,6 +22,8 @@ export interface ModelFiles {
   readonly clipVision?: string;
   /** Not there: no LoRAs. */
   readonly loraDir?: string;
+  /** Not there: no upscalers. */
+  readonly upscalerDir?: string;
 }
 
 /** Turns the variables of the model into files on disk, downloading or unpacking what is not there yet. */
@@ -42,7 +44,7 @@ export class ModelsService {
 
   private async collect(plan: ModelPlan, client: HubClient, onProgress: OnProgress): Promise<ModelFiles> {
     // One after the other, the small ones first: a mistake in them shows before the long download.
-    const { vae, ipAdapter, clipVision, checkpoint } = plan;
+    const { vae, ipAdapter, clipVision, checkpoint, loraDir, upscalerDir } = plan;
     const hub = new HubFiles(client, hubHome(this.config));
     await hub.prepare([vae, ipAdapter, clipVision, checkpoint].flatMap(ofHub));
     const fetch = this.fetcher(hub, onProgress);
@@ -52,7 +54,7 @@ export class ModelsService {
       clipVision: clipVision && (await fetch(clipVision)),
       checkpoint: await fetch(checkpoint),
     };
-    return { name: plan.name, ...files, loraDir: plan.loraDir };
+    return { name: plan.name, ...files, loraDir, upscalerDir };
   }
 
   private fetcher(hub: HubFiles, onProgress: OnProgress): (wanted: Wanted) => Promise<string> {

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Config, Size } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { drawnSize } from '@app/models/family';
 import { keepUnmasked } from '@app/pictures';
 import type { DeviceMemory } from './device.memory';
 import { EngineFailure } from './engine.errors';
@@ -52,7 +53,7 @@ export class EngineLease {
   /**
    * Draws one picture, then frees the engine, also on failure: while its caller still encodes, the next picture is
    * drawn. Rejects with EngineCrashed, OutOfMemory (also where the engine died of it), or ServiceError: `draining`,
-   * `cancelled`, `lora_not_applied`, `generation_failed`.
+   * `cancelled`, `lora_not_applied`, `upscaler_not_applied`, `generation_failed`.
    * @param inTiles decode it in tiles, whatever is planned: memory ran out when it was decoded at once
    */
   async generate(
@@ -64,7 +65,8 @@ export class EngineLease {
     this.asked = true;
     const { memory, stopping } = this.lender;
     const lacksMemory = memory.watch();
-    const vaeTiling = inTiles || memory.decodesInTiles(request);
+    const size = drawnSize(request);
+    const vaeTiling = inTiles || memory.decodesInTiles(size);
     const mergedAnew = !this.lender.hasMerged(request.loras);
     let decoding = false;
     try {
@@ -90,14 +92,14 @@ export class EngineLease {
           onDrawn: () => this.release(),
         },
       );
-      this.lender.drew(request, picture.decodedInTiles);
+      this.lender.drew(size, picture.decodedInTiles);
       if (request.image && request.mask) keepUnmasked(picture.pixels, request.image.pixels, request.mask);
       const drawn = this.toPicture(picture, request);
       return { ...drawn, warnings: [...prompts.warnings, ...drawn.warnings], mergedAnew };
     } catch (error) {
       if (stopping.aborted) throw stopping.reason;
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
-      throw memory.exceeded(request, error, decoding && !vaeTiling);
+      throw memory.exceeded(size, error, decoding && !vaeTiling);
     } finally {
       this.release();
     }
@@ -126,7 +128,7 @@ export class EngineLease {
     const { pixels, width, height, timings, idle } = picture;
     const warnings = this.checkLoras(request, picture);
     // Not where VAE_TILING or the plan of the memory asked for it: then every such picture is.
-    const unplanned = picture.decodedInTiles && !this.lender.memory.plansTiles(request);
+    const unplanned = picture.decodedInTiles && !this.lender.memory.plansTiles(drawnSize(request));
     return { pixels, width, height, timings, idle, warnings: unplanned ? [...warnings, IN_TILES] : warnings };
   }
 
@@ -154,6 +156,8 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
       const lora = loras.find(({ path }) => cause.message.includes(path));
       return error('lora_not_applied', `Nothing of the LoRA "${lora?.name}" fits the model.`, 'loras');
     }
+    case 'upscaler_not_applied':
+      return error('upscaler_not_applied', 'The engine cannot use the upscaler.', 'upscale');
     case 'flat_picture':
       return error('generation_failed', `${cause.message}${perhapsOf(loras)}.`);
     case 'ip_adapter_not_applied':

@@ -101,6 +101,11 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.model.files?.loraDir;
   }
 
+  /** The same of its upscalers. */
+  get upscalerDir(): string | undefined {
+    return this.model.files?.upscalerDir;
+  }
+
   status(): PipelineStatus {
     const engines = this.supervisors.map((supervisor) => supervisor.status());
     const { state, percent, reason, device } = best(engines);

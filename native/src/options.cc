@@ -11,7 +11,14 @@ const std::vector<std::string> kSamplers = {
     "res_multistep", "res_2s",  "er_sde", "euler_cfg_pp", "euler_a_cfg_pp", "euler_ge"};
 const std::vector<std::string> kSchedulers = {"discrete", "karras",     "exponential", "ays", "gits", "sgm_uniform",
                                               "simple",   "smoothstep", "kl_optimal",  "lcm", "beta"};
-const std::vector<std::string> kHiresUpscalers = {"Latent", "Latent (nearest)", "Latent (bicubic)", "Lanczos"};
+const std::vector<std::string> kHiresUpscalers = {"Latent",
+                                                  "Latent (nearest)",
+                                                  "Latent (nearest-exact)",
+                                                  "Latent (antialiased)",
+                                                  "Latent (bicubic)",
+                                                  "Latent (bicubic antialiased)",
+                                                  "Lanczos",
+                                                  "Nearest"};
 
 std::string describe(const Napi::Value& value) {
   if (value.IsUndefined()) return "nothing";

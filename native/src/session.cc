@@ -33,6 +33,10 @@ sd_cache_mode_t cache_mode(const std::string& name) {
   return SD_CACHE_DISABLED;
 }
 
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
 // All pixels equal within 2 levels in every channel: what a broken VAE (NaN), a lost LoRA mode or overflowing
 // numbers leave. A nearly plain picture can be honest; this one has nothing in it.
 bool is_flat(const sd_image_t& image) {
@@ -228,7 +232,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   const auto start = std::chrono::steady_clock::now();
   const auto images = std::make_shared<Images>();
   const bool ok = generate_image(context_.get(), &params, &images->data, &images->count);
-  picture.engine_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  picture.engine_ms = milliseconds_since(start);
 
   if (merges_loras_) follow_merges(spec, watch);  // also of a picture that came to nothing
   if (cancelled_) return was_cancelled;           // the engine answers "false" to both: who asked decides
@@ -246,14 +250,16 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
     picture.pictures.push_back({images, made});
   }
   picture.decoded_in_tiles = spec.vae_tiling || watch.retried_in_tiles();
+  const auto decoded = std::chrono::steady_clock::now();
   if (!spec.upscaler.empty())
     if (auto failure = enlarge(spec, watch, picture)) return cancelled_ ? was_cancelled : failure;
+  const double enlarging_ms = milliseconds_since(decoded);
   picture.width = (int)picture.pictures.front().image.width;
   picture.height = (int)picture.pictures.front().image.height;
   picture.text_ms = watch.milliseconds(Phase::text);
   picture.image_ms = watch.milliseconds(Phase::image);
   picture.sampling_ms = watch.milliseconds(Phase::sampling);
-  picture.decode_ms = watch.milliseconds(Phase::decoding);
+  picture.decode_ms = watch.milliseconds(Phase::decoding) + enlarging_ms;
   return check(spec, watch, picture);
 }
 

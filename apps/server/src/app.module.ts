@@ -16,6 +16,7 @@ import { LorasModule } from './loras/loras.module';
 import { MetricsModule } from './metrics/metrics.module';
 import { OpenAiModule } from './openai/openai.module';
 import { ResultsModule } from './results/results.module';
+import { UpscalersModule } from './upscalers/upscalers.module';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
 import { WebhooksModule } from './webhooks/webhooks.module';
@@ -30,6 +31,7 @@ const ROUTES = [
   LorasModule,
   OpenAiModule,
   ResultsModule,
+  UpscalersModule,
   UsersModule,
   WebhooksModule,
 ];

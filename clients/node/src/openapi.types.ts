@@ -254,8 +254,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The upscalers: none. */
-        get: operations["listUpscalers"];
+        /** The upscalers of pixels. */
+        get: operations["listWebUiUpscalers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -271,7 +271,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Upscalers of latents: none. */
+        /** The upscalers of latents. */
         get: operations["listLatentUpscaleModes"];
         put?: never;
         post?: never;
@@ -502,6 +502,23 @@ export interface paths {
         post?: never;
         /** Removes a picture that the service made, and with the last of a job that job. Idempotent. */
         delete: operations["removePicture"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/upscalers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The upscalers that requests can name, beside those of `hires.upscaler` that every service has. */
+        get: operations["listUpscalers"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -927,6 +944,46 @@ export interface components {
              * @default true
              */
             send_images?: boolean | null;
+            /**
+             * @description A second sampling at a larger size: `hires` of the other routes. Without it the fields below do not count.
+             * @default false
+             */
+            enable_hr?: boolean | null;
+            /**
+             * Format: double
+             * @description By how much the sides grow.
+             * @default 2
+             */
+            hr_scale?: number | null;
+            /**
+             * Format: int64
+             * @description A width instead, or 0. The larger of the scales that it and hr_resize_y ask for counts: nothing is cut off.
+             * @default 0
+             */
+            hr_resize_x?: number | null;
+            /**
+             * Format: int64
+             * @description Likewise.
+             * @default 0
+             */
+            hr_resize_y?: number | null;
+            /**
+             * Format: int64
+             * @description Sampling steps of the second time; 0: as many as `steps`.
+             * @default 0
+             */
+            hr_second_pass_steps?: number | null;
+            /**
+             * @description One of `GET /sdapi/v1/upscalers` and `latent-upscale-modes`.
+             * @default Latent
+             */
+            hr_upscaler?: string | null;
+            /**
+             * Format: double
+             * @description How much the second sampling changes: 0 hardly anything, 1 all.
+             * @default 0.75
+             */
+            denoising_strength?: number | null;
         } & {
             [key: string]: unknown;
         };
@@ -1214,6 +1271,32 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        HiresOptions: {
+            /**
+             * Format: double
+             * @description By how much the sides grow; the result's are the nearest multiples of 64.
+             * @example 1.4
+             */
+            scale: number;
+            /**
+             * Format: int64
+             * @description Sampling steps of the second time. Left out: as many as num_inference_steps.
+             */
+            steps?: number | null;
+            /**
+             * Format: double
+             * @description How much of the first picture is changed: 0.01 hardly anything, 1 all.
+             * @default 0.7
+             */
+            strength?: number | null;
+            /**
+             * @description How the first picture becomes larger: `Latent`, `Latent (nearest)`, `Latent (nearest-exact)`, `Latent (antialiased)`,
+             *     `Latent (bicubic)`, `Latent (bicubic antialiased)`, `Lanczos`, `Nearest`, or a model of `GET /v1/upscalers`. The first six
+             *     need a strength of 0.5 or more, or the result is blurred.
+             * @default Latent
+             */
+            upscaler?: string | null;
+        };
         LoraOption: {
             /**
              * @description The name of a LoRA, as `GET /v1/loras` lists it.
@@ -1228,6 +1311,17 @@ export interface components {
             scale?: number | null;
         };
         MemoryRequest: {
+            /**
+             * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
+             *     doubled figures of a large one. Not with `mask`.
+             */
+            hires?: components["schemas"]["HiresOptions"] | null;
+            /**
+             * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+             *     with `mask`.
+             * @example RealESRGAN_x4plus
+             */
+            upscale?: string | null;
             /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
@@ -1406,7 +1500,7 @@ export interface components {
             sampling_ms: number;
             /**
              * Format: int64
-             * @description The VAE: latents to pixels.
+             * @description The VAE: latents to pixels; with `upscale` those to more.
              */
             decode_ms: number;
             /**
@@ -1439,6 +1533,28 @@ export interface components {
             /** @description Of the file, in hexadecimal. */
             sha256: string;
         };
+        SecondSampling: {
+            /**
+             * Format: double
+             * @description By how much the sides grew; they are multiples of 64.
+             */
+            scale: number;
+            /**
+             * Format: double
+             * @description How much of the first picture was changed.
+             */
+            strength: number;
+            /**
+             * Format: int64
+             * @description Sampling steps.
+             */
+            steps: number;
+            /**
+             * @description How it became larger.
+             * @example Latent
+             */
+            upscaler: string;
+        };
         GenerationReply: {
             /**
              * Format: double
@@ -1465,7 +1581,7 @@ export interface components {
             /** @description What it should not show. */
             negative_prompt: string;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, as it was asked for.
+             * @description `WIDTHxHEIGHT` in pixels, as it was asked for: before `hires` and `upscale`.
              * @example 1024x1024
              */
             size: string;
@@ -1501,6 +1617,13 @@ export interface components {
             cache: string | null;
             /** @description Those that were applied. */
             loras: components["schemas"]["AppliedLora"][];
+            /** @description The second sampling at a larger size; null: none. */
+            hires: components["schemas"]["SecondSampling"] | null;
+            /**
+             * @description The model that enlarged what was drawn; null: none.
+             * @example RealESRGAN_x4plus
+             */
+            upscale: string | null;
         };
         PictureReply: {
             /**
@@ -1532,7 +1655,7 @@ export interface components {
              *     reference picture), `sampling`, `decoding` (latents to pixels, until the picture is stored) or `done`.
              * @enum {string}
              */
-            phase: "done" | "image" | "text" | "decoding" | "queued" | "sampling";
+            phase: "done" | "image" | "text" | "decoding" | "sampling" | "queued";
             /**
              * Format: int64
              * @description Sampling steps done.
@@ -1676,6 +1799,17 @@ export interface components {
             webhook: components["schemas"]["WebhookReply"] | null;
         };
         SubjectRequest: {
+            /**
+             * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
+             *     doubled figures of a large one. Not with `mask`.
+             */
+            hires?: components["schemas"]["HiresOptions"] | null;
+            /**
+             * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+             *     with `mask`.
+             * @example RealESRGAN_x4plus
+             */
+            upscale?: string | null;
             /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
@@ -2045,6 +2179,17 @@ export interface components {
             created_at: number;
         };
         CreateImageRequest: {
+            /**
+             * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
+             *     doubled figures of a large one. Not with `mask`.
+             */
+            hires?: components["schemas"]["HiresOptions"] | null;
+            /**
+             * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+             *     with `mask`.
+             * @example RealESRGAN_x4plus
+             */
+            upscale?: string | null;
             /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
@@ -2515,6 +2660,28 @@ export interface components {
             /** @description The model, then its other names. */
             data: components["schemas"]["ModelEntry"][];
         };
+        UpscalerEntry: {
+            /**
+             * @description What a request's `upscale` and `hires.upscaler` name it by.
+             * @example RealESRGAN_x4plus
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description By how much the sides grow.
+             * @example 4
+             */
+            factor: number;
+        };
+        UpscalersReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description In the order of their names. */
+            data: components["schemas"]["UpscalerEntry"][];
+        };
         UserPictureReply: {
             /**
              * @description Whose picture it is.
@@ -2721,7 +2888,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -2799,7 +2966,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3167,7 +3334,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3245,7 +3412,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3377,7 +3544,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3455,7 +3622,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4408,7 +4575,7 @@ export interface operations {
             };
         };
     };
-    listUpscalers: {
+    listWebUiUpscalers: {
         parameters: {
             query?: never;
             header?: never;
@@ -4495,7 +4662,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `too_many_connections`: as many connections are open as the service takes */
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
@@ -4801,7 +4968,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `avatar_not_found`: the user has no avatar; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `avatar_not_found`: the user has no avatar; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4879,7 +5046,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5033,7 +5200,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `photo_not_found`: the user has no photo; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `photo_not_found`: the user has no photo; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5111,7 +5278,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -6011,7 +6178,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -6089,7 +6256,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -7041,6 +7208,108 @@ export interface operations {
             };
             /** @description `not_found`: there is nothing here, or nothing that the key may see */
             404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listUpscalers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The upscalers */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpscalersReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
                     "x-request-id": components["headers"]["x-request-id"];

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { findLora, listLoras, type LoraAbout } from '@app/models';
+import { findLora, findUpscaler, listLoras, listUpscalers, type LoraAbout, type Upscaler } from '@app/models';
 import { PipelineService } from '@app/pipeline';
 
 export interface AvailableLora {
@@ -12,6 +12,8 @@ export interface AvailableLora {
   /** Absent: a worker of an earlier version has it. */
   readonly about?: LoraAbout;
 }
+
+export type AvailableUpscaler = Omit<Upscaler, 'path'>;
 
 /**
  * What can be asked for now, wherever it is drawn. Two kinds: this process draws itself (LocalCapabilities), or workers
@@ -37,6 +39,11 @@ export abstract class Capabilities {
 
   /** Throws `lora_not_found`, naming what there is. */
   abstract lora(name: string): Promise<AvailableLora>;
+
+  abstract upscalers(): Promise<readonly AvailableUpscaler[]>;
+
+  /** Throws `upscaler_not_found`, likewise. */
+  abstract upscaler(name: string): Promise<AvailableUpscaler>;
 }
 
 /** This process draws. */
@@ -84,5 +91,13 @@ export class LocalCapabilities extends Capabilities {
 
   lora(name: string): Promise<AvailableLora> {
     return findLora(this.pipeline.loraDir, name);
+  }
+
+  upscalers(): Promise<readonly AvailableUpscaler[]> {
+    return listUpscalers(this.pipeline.upscalerDir);
+  }
+
+  upscaler(name: string): Promise<AvailableUpscaler> {
+    return findUpscaler(this.pipeline.upscalerDir, name);
   }
 }

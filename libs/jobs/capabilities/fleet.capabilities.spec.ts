@@ -87,6 +87,26 @@ describe(FleetCapabilities.name, () => {
     expect(await names()).toEqual([]);
   });
 
+  it('should offer the upscalers that every worker has as the same file, and older ones have none', async () => {
+    const upscaler = (name: string, sha256 = `hash of ${name}`) => ({ name, factor: 4, sha256 });
+    const everyone = upscaler('sharp');
+    const [one, two] = [
+      worker({ upscalers: [upscaler('only'), everyone, upscaler('other', 'old')] }),
+      worker({ upscalers: [upscaler('other', 'new'), everyone] }),
+    ];
+    await open({}, one, two);
+    expect(await capabilities.upscalers()).toEqual([everyone]);
+    expect(await capabilities.upscaler('sharp')).toEqual(everyone);
+    await expect(capabilities.upscaler('only')).rejects.toMatchObject({
+      code: 'upscaler_not_found',
+      message: 'There is no upscaler "only" on every worker. There are: sharp.',
+    });
+    await open({}, one, worker());
+    expect(await capabilities.upscalers()).toEqual([]);
+    await open();
+    await expect(capabilities.upscaler('sharp')).rejects.toMatchObject({ code: 'engine_not_ready' });
+  });
+
   it('should notice who comes and goes, and stop looking at the end', async () => {
     await open({}, worker());
     there = [worker(), worker()];

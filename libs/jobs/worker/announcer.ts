@@ -67,9 +67,12 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
       const loras = (await this.capabilities.loras()).map(({ name, tensors, sha256, about }) => ({
         ...{ name, tensors, sha256, about },
       }));
+      const upscalers = (await this.capabilities.upscalers()).map(({ name, factor, sha256 }) => ({
+        ...{ name, factor, sha256 },
+      }));
       const { model } = this.pipeline.status();
       if (this.announced && !this.withdrawn)
-        await this.presence.announce({ model, ipAdapter, engines, loras, mostPixels });
+        await this.presence.announce({ model, ipAdapter, engines, loras, upscalers, mostPixels });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');
     }

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
+import { drawnSize } from '@app/models/family';
 import { encodePreview } from '@app/pictures';
 import {
   EngineCrashed,
@@ -42,7 +43,7 @@ export class Drawing {
   acquire(otherwise?: ServiceError): Promise<EngineLease> {
     const { pipeline } = this.tools;
     return pipeline.acquire({
-      size: this.request,
+      size: drawnSize(this.request),
       loras: this.request.loras,
       avoid: new Set([...this.died, ...this.failed.keys()]),
       otherwise,
@@ -73,7 +74,8 @@ export class Drawing {
 
   /** Whether to draw again; notes where it failed. */
   private mayHelp(error: ServiceError, engine: number): boolean {
-    const size = `${this.request.width}x${this.request.height}`;
+    const { width, height } = drawnSize(this.request);
+    const size = `${width}x${height}`;
     const lacksMemory = error instanceof OutOfMemory;
     if (lacksMemory && error.tilesMayFit) {
       this.inTiles = true;
@@ -88,7 +90,7 @@ export class Drawing {
     const failed = new Set(this.failed.keys());
     if (enough && !lacksMemory) return false;
     const { pipeline } = this.tools;
-    if (!pipeline.drawsElsewhere(this.request, failed, enough)) return false;
+    if (!pipeline.drawsElsewhere({ width, height }, failed, enough)) return false;
     // At once: it is free again, and would fail one job after the other while the other engine draws.
     this.acquittals.push(pipeline.eject(engine, this.request, error));
     const what = lacksMemory ? `had no memory for ${size}` : 'failed a picture';

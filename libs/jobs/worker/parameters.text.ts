@@ -9,7 +9,7 @@ const SHORT_HASH = 10;
  * ComfyUI's take LoRAs from the prompt.
  */
 export function parametersText(generation: Generation): string {
-  const { prompt, negative_prompt, loras, sampler, scheduler } = generation;
+  const { prompt, negative_prompt, loras, sampler, scheduler, hires } = generation;
   const tags = loras.map(({ name, scale }) => ` <lora:${name}:${scale}>`).join('');
   const hashes = loras.map(({ name, sha256 }) => `${name}: ${sha256.slice(0, SHORT_HASH)}`);
   const settings: Readonly<Record<string, string | number | null>> = {
@@ -20,7 +20,13 @@ export function parametersText(generation: Generation): string {
     Seed: generation.seed,
     Size: generation.size,
     Model: generation.model,
-    'Denoising strength': generation.strength,
+    // There a second sampling has no picture to begin from.
+    'Denoising strength': generation.strength ?? hires?.strength ?? null,
+    'Hires upscale': hires?.scale ?? null,
+    'Hires steps': hires?.steps ?? null,
+    'Hires upscaler': hires?.upscaler ?? null,
+    'Hires denoising strength': generation.strength === null ? null : (hires?.strength ?? null),
+    'Postprocess upscaler': generation.upscale,
     'Clip skip': generation.clip_skip,
     Cache: generation.cache,
     'IP-Adapter scale': generation.ip_adapter_scale,

@@ -108,6 +108,7 @@ describe(ScopeGuard.name, () => {
         'get /v1/loras read',
         'get /v1/models read',
         'get /v1/models/x read',
+        'get /v1/upscalers read',
         'post /v1/images/edits draw',
         'post /v1/images/generations draw',
         'post /v1/images/memory draw',

@@ -31,6 +31,7 @@ import {
   UserId,
   Whole,
 } from '../validation/fields';
+import { EnlargementOptions } from './enlargement.dto';
 import { PRESETS } from './presets';
 
 export const MAX_SEED = 4_294_967_295;
@@ -57,7 +58,7 @@ export class LoraOption {
 }
 
 /** What every picture route takes. */
-export class PictureOptions {
+export class PictureOptions extends EnlargementOptions {
   /**
    * Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
    * The first has the seed, the next one more, and so on.

@@ -16,6 +16,7 @@ import {
 import { findSampler, findScheduler } from '@app/models';
 import { shrunk, type Turn } from '@app/pictures';
 import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
+import { Enlargements } from './enlargements';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
 import { withPreset } from './presets';
@@ -27,18 +28,23 @@ const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as cons
 /** Request -> job: everything that a rerun must not decide anew is decided here. */
 @Injectable()
 export class JobDrafter {
+  private readonly enlargements: Enlargements;
+
   constructor(
     private readonly config: Config,
     private readonly capabilities: Capabilities,
     private readonly inputs: JobInputs,
     private readonly jobs: Jobs,
-  ) {}
+  ) {
+    this.enlargements = new Enlargements(config, capabilities);
+  }
 
   /** Whatever can be refused without looking anywhere. */
   check(options: PictureOptions, { reference }: PictureIntent): void {
     this.size(options.size);
     outputOf(options);
     this.checkCount(options);
+    this.enlargements.check(options);
     if (options.mask !== undefined && options.image === undefined) {
       const sentence = 'Expected image, which the mask is of, but received nothing';
       throw new ServiceError('invalid_request', sentence, 'image');
@@ -74,21 +80,27 @@ export class JobDrafter {
     // Before anything of the user is read: a deletion of theirs from now on refuses the job.
     const createdAt = await this.jobs.now();
     const loras = await this.loras(options.loras ?? []);
-    const { size, ...copies } = await this.inputs.copy(id, options, intent, turn, (own) =>
-      this.sizeLike(own, options.size),
-    );
+    const enlarge = await this.enlargements.plan(options);
+    if (options.image === undefined) enlarge(this.size(options.size));
+    const { size: own, ...copies } = await this.inputs.copy(id, options, intent, turn, (own) => {
+      const like = this.sizeLike(own, options.size);
+      enlarge(like);
+      return like;
+    });
     turn.signal.throwIfAborted();
     const { route, userId, prompt } = intent;
     const output = outputOf(options);
     const name = `${userId ? `${userId}/${route}_${id}` : id}.${output.format}`;
     const { n = 1 } = options;
+    const size = own ?? this.size(options.size);
     const picture = {
       ...{ id, route, userId, prompt, loras },
       ...copies,
       key: this.config.S3_GENERATED_PREFIX + name,
       output: output.format === 'png' ? undefined : output,
       negativePrompt: options.negative_prompt ?? this.config.NEGATIVE_PROMPT,
-      ...(size ?? this.size(options.size)),
+      ...size,
+      ...enlarge(size),
       ...(copies.imageKey && { strength: strengthOf(options) }),
       steps: options.num_inference_steps ?? DEFAULT_STEPS,
       guidanceScale: options.guidance_scale ?? DEFAULT_GUIDANCE_SCALE,

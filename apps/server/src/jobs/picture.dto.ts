@@ -40,7 +40,7 @@ export class Timings implements JobTimings {
   readonly image_ms!: number;
   /** All sampling steps. */
   readonly sampling_ms!: number;
-  /** The VAE: latents to pixels. */
+  /** The VAE: latents to pixels; with `upscale` those to more. */
   readonly decode_ms!: number;
   /** Pixels to a file. */
   readonly encode_ms!: number;
@@ -63,6 +63,22 @@ export class AppliedLora {
   readonly sha256!: string;
 }
 
+export class SecondSampling {
+  /** By how much the sides grew; they are multiples of 64. */
+  @ApiProperty(DECIMAL)
+  readonly scale!: number;
+  /** Sampling steps. */
+  readonly steps!: number;
+  /** How much of the first picture was changed. */
+  @ApiProperty(DECIMAL)
+  readonly strength!: number;
+  /**
+   * How it became larger.
+   * @example "Latent"
+   */
+  readonly upscaler!: string;
+}
+
 export class GenerationReply implements Generation {
   /**
    * The model's name.
@@ -74,7 +90,7 @@ export class GenerationReply implements Generation {
   /** What it should not show. */
   readonly negative_prompt!: string;
   /**
-   * `WIDTHxHEIGHT` in pixels, as it was asked for.
+   * `WIDTHxHEIGHT` in pixels, as it was asked for: before `hires` and `upscale`.
    * @example "1024x1024"
    */
   readonly size!: string;
@@ -110,6 +126,13 @@ export class GenerationReply implements Generation {
   /** How much of the picture that it began from was changed; null: it began from none. */
   @ApiProperty({ ...DECIMAL, nullable: true })
   readonly strength!: number | null;
+  /** The second sampling at a larger size; null: none. */
+  readonly hires!: SecondSampling | null;
+  /**
+   * The model that enlarged what was drawn; null: none.
+   * @example "RealESRGAN_x4plus"
+   */
+  readonly upscale!: string | null;
 }
 
 export class PictureReply {

@@ -3,7 +3,7 @@ import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nest
 import { Transform } from 'class-transformer';
 import { IsString, Matches, ValidateBy, ValidateIf } from 'class-validator';
 import { parseSize } from '@app/config';
-import { LORA_NAME, SAMPLER_NAMES, SAMPLERS, SCHEDULER_NAMES, SCHEDULERS } from '@app/models';
+import { LORA_NAME, SAMPLER_NAMES, SAMPLERS, SCHEDULER_NAMES, SCHEDULERS, UPSCALER_NAME } from '@app/models';
 
 /*
  * One decorator per kind of field. Each holds the rule twice: for the validator, where the message is what was
@@ -148,6 +148,9 @@ export const ListOf = (most: number, expected: string) =>
     (value) => Array.isArray(value) && value.length <= most && !value.some(Array.isArray),
   );
 
+/** An object, whose fields are validated apart: the validator would look through a list of them. */
+export const NoList = () => rule('noList', 'an object', (value) => !Array.isArray(value));
+
 const USER_ID = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/;
 export const USER_ID_RULE = '1 to 128 of A-Z, a-z, 0-9, ".", "_", "@" and "-", the first a letter or a digit';
 
@@ -175,14 +178,32 @@ export const Caller = () =>
     ),
   );
 
-/** A file's name without its folder and ending. */
-export const LoraName = () =>
+/** A file's name without its folder and ending, as a route lists it. */
+const fileName = (kind: string, pattern: RegExp, example: string, expected: string) =>
   field(
-    { type: 'string', pattern: LORA_NAME.source, maxLength: 128, example: 'film-grain' },
+    { type: 'string', pattern: pattern.source, maxLength: 128, example },
+    rule(kind, expected, (value) => typeof value === 'string' && pattern.test(value)),
+  );
+
+export const LoraName = () =>
+  fileName('loraName', LORA_NAME, 'film-grain', 'the name of a LoRA as GET /v1/loras lists it');
+
+export const UpscalerName = () =>
+  fileName(
+    'upscalerName',
+    UPSCALER_NAME,
+    'RealESRGAN_x4plus',
+    'the name of an upscaler as GET /v1/upscalers lists it',
+  );
+
+/** Of one of those, or of what the engine has by itself: whether it is there is told apart. */
+export const HiresUpscalerName = (options: ApiPropertyOptions = {}) =>
+  field(
+    { type: 'string', minLength: 1, maxLength: 128, ...options },
     rule(
-      'loraName',
-      'the name of a LoRA as GET /v1/loras lists it',
-      (value) => typeof value === 'string' && LORA_NAME.test(value),
+      'hiresUpscalerName',
+      'the name of an upscaler',
+      (value) => typeof value === 'string' && value.length >= 1 && [...value].length <= 128,
     ),
   );
 
