@@ -2399,6 +2399,17 @@ export interface components {
         };
         EditImageRequest: {
             /**
+             * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
+             *     doubled figures of a large one. Not with `mask`.
+             */
+            hires?: components["schemas"]["HiresOptions"] | null;
+            /**
+             * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+             *     with `mask`.
+             * @example RealESRGAN_x4plus
+             */
+            upscale?: string | null;
+            /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
              *     The first has the seed, the next one more, and so on.
@@ -6339,6 +6350,13 @@ export interface operations {
             content: {
                 "application/json": components["schemas"]["EditImageRequest"];
                 "multipart/form-data": {
+                    hires?: string;
+                    /**
+                     * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+                     *     with `mask`.
+                     * @example RealESRGAN_x4plus
+                     */
+                    upscale?: string;
                     /**
                      * Format: int64
                      * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
@@ -6612,7 +6630,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -6690,7 +6708,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
