@@ -114,9 +114,12 @@ def hold(operation, body, held):
     # A PNG keeps every pixel: it takes no other quality.
     if body.get("output_format") in (None, "png") and allows(operation, "output_compression", body.get("output_compression")):
         body.pop("output_compression", None)
-    # What the document does not tell: a mask only with its image, events only with an address, each LoRA once.
+    # What the document does not tell: a mask only with its image and in its size, events only with an address, each LoRA once.
     if body.get("mask") is not None:
         body.setdefault("image", held["image"])
+        for larger in ("hires", "upscale"):
+            if allows(operation, larger, body.get(larger)):
+                body.pop(larger, None)
     if body.get("webhook_events") is not None:
         body.setdefault("webhook_url", held["webhook_url"])
     if body.get("loras") and allows(operation, "loras", body["loras"]):
