@@ -40,8 +40,11 @@ export const SDXL_VAE = 'madebyollin/sdxl-vae-fp16-fix:sdxl_vae.safetensors';
 export const IP_ADAPTER = 'h94/IP-Adapter:sdxl_models/ip-adapter_sdxl_vit-h.safetensors';
 export const CLIP_VISION = 'h94/IP-Adapter:models/image_encoder/model.safetensors';
 
+/** Numbers of a token's vector, for the first text encoder and for the second. */
+export const EMBEDDING_WIDTHS = [768, 1280] as const;
+
 /** Tokens that the text encoders read at once. */
-const PIECE_TOKENS = 75;
+export const PIECE_TOKENS = 75;
 /** Of two prompts of an ordinary length: what pictures cost that nobody thinks about. */
 const USUAL_PIECES = 2;
 

@@ -1,3 +1,4 @@
+export { isUnchanged, type Embedding } from './embeddings';
 export { LORA_NAME, findLora, largestLora, listLoras } from './loras';
 export { wantedModel } from './model.name';
 export { TerminalProgress, percent, progressLine, type OnProgress } from './model.progress';

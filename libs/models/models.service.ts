@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { type DemoFiles, unpackDemo } from './demo';
+import { readEmbeddings, type Embedding } from './embeddings';
 import { HubClient } from './hub.client';
 import { HubFiles } from './hub.files';
 import { expectWeights } from './local.files';
@@ -21,6 +22,8 @@ export interface ModelFiles {
   readonly clipVision?: string;
   /** Not there: no LoRAs. */
   readonly loraDir?: string;
+  /** Those of EMBEDDINGS_DIR, as they are when the model is looked for. */
+  readonly embeddings?: readonly Embedding[];
 }
 
 /** Turns the variables of the model into files on disk, downloading or unpacking what is not there yet. */
@@ -41,6 +44,8 @@ export class ModelsService {
 
   private async collect(plan: ModelPlan, client: HubClient, onProgress: OnProgress): Promise<ModelFiles> {
     // One after the other, the small ones first: a mistake in them shows before the long download.
+    const { EMBEDDINGS_DIR: folder } = this.config;
+    const embeddings = folder === undefined ? undefined : await readEmbeddings(folder);
     const { vae, ipAdapter, clipVision, checkpoint } = plan;
     const hub = new HubFiles(client, resolve(this.config.HF_HOME ?? join(this.config.DATA_DIR, 'models')));
     await hub.prepare([vae, ipAdapter, clipVision, checkpoint].flatMap(ofHub));
@@ -51,7 +56,7 @@ export class ModelsService {
       clipVision: clipVision && (await fetch(clipVision)),
       checkpoint: await fetch(checkpoint),
     };
-    return { name: plan.name, ...files, loraDir: plan.loraDir };
+    return { name: plan.name, ...files, loraDir: plan.loraDir, embeddings };
   }
 
   private fetcher(hub: HubFiles, onProgress: OnProgress): (wanted: Wanted) => Promise<string> {

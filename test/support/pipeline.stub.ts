@@ -26,6 +26,7 @@ export class PipelineStub {
   everReady = true;
   hasIpAdapter = true;
   loraDir?: string;
+  embeddings: PipelineService['embeddings'] = [];
   readonly requests: GenerateRequest[] = [];
   /** Which engine drew each. */
   readonly drawers: number[] = [];

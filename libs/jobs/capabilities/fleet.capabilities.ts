@@ -1,7 +1,7 @@
 import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { Capabilities, type AvailableLora } from './capabilities';
+import { Capabilities, type AvailableEmbedding, type AvailableLora } from './capabilities';
 
 /** What a worker reports about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
 export interface WorkerCapabilities {
@@ -9,6 +9,8 @@ export interface WorkerCapabilities {
   readonly ipAdapter: boolean;
   readonly engines: number;
   readonly loras: readonly AvailableLora[];
+  /** Absent: none. */
+  readonly embeddings?: readonly AvailableEmbedding[];
   /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
   readonly mostPixels?: number;
 }
@@ -73,14 +75,12 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
   /** The queue is durable, and workers come and go. */
   assertAccepting(): void {}
 
+  get embeddings(): readonly AvailableEmbedding[] {
+    return everywhere(this.known.map(({ embeddings = [] }) => embeddings));
+  }
+
   loras(): Promise<readonly AvailableLora[]> {
-    const [first, ...others] = this.known;
-    const everywhere = (first?.loras ?? []).filter((lora) =>
-      others.every(({ loras }) =>
-        loras.some(({ name, sha256 }) => name === lora.name && sha256 === lora.sha256),
-      ),
-    );
-    return Promise.resolve(everywhere);
+    return Promise.resolve(everywhere(this.known.map(({ loras }) => loras)));
   }
 
   /** As Capabilities.lora; with no worker there, `engine_not_ready`: what it has is not known. */
@@ -107,4 +107,14 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
       this.logger.debug({ err: error }, 'The workers cannot be asked');
     }
   }
+}
+
+/** The files of one that all others have, too. */
+function everywhere<File extends { readonly name: string; readonly sha256: string }>([
+  first = [],
+  ...others
+]: (readonly File[])[]): File[] {
+  return first.filter((file) =>
+    others.every((files) => files.some(({ name, sha256 }) => name === file.name && sha256 === file.sha256)),
+  );
 }

@@ -69,9 +69,12 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
         tensors,
         sha256,
       }));
+      const embeddings = this.capabilities.embeddings.map(({ name, vectors, sha256 }) => ({
+        ...{ name, vectors, sha256 },
+      }));
       const { model } = this.pipeline.status();
       if (this.announced && !this.withdrawn)
-        await this.presence.announce({ model, ipAdapter, engines, loras, mostPixels });
+        await this.presence.announce({ model, ipAdapter, engines, loras, embeddings, mostPixels });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');
     }
