@@ -40,8 +40,6 @@ export interface LoadOptions {
   /** The IP-Adapter's image encoder (CLIP ViT-H). Needed with `ipAdapter`. */
   readonly clipVision?: string;
   readonly ipAdapter?: string;
-  /** A ControlNet for SDXL, in diffusers' format. */
-  readonly controlNet?: string;
   /** Textual inversions for SDXL: `name` is the word of a prompt that stands for it. */
   readonly embeddings?: readonly { readonly name: string; readonly path: string }[];
   /** 1..256; default: the physical cores. */
@@ -140,6 +138,21 @@ export interface Hires {
   readonly model?: string;
 }
 
+/** A picture that guides where things are. Not with `hires`. */
+export interface Control {
+  /**
+   * The file of a ControlNet for SDXL, in diffusers' format, that fits the model's UNet: with another the engine aborts. One
+   * at a time is loaded, and stays until a picture names another.
+   */
+  readonly model: string;
+  /** What it sees: RGB, width x height. */
+  readonly pixels: Buffer;
+  /** 0..2; 0 is the picture without it, in more time. */
+  readonly strength: number;
+  /** It sees the edges in `pixels`. */
+  readonly canny?: boolean;
+}
+
 export type Cache = 'none' | 'easycache' | 'ucache' | 'dbcache' | 'taylorseer' | 'spectrum';
 
 export interface GenerateOptions {
@@ -174,8 +187,7 @@ export interface GenerateOptions {
   readonly image?: { readonly pixels: Buffer; readonly strength: number };
   /** width x height bytes: above 127 `image` is painted anew. The rest is encoded and decoded, and so changes slightly. */
   readonly mask?: Buffer;
-  /** What the ControlNet sees: RGB, width x height; `strength` 0..2. Needs a session with a ControlNet. */
-  readonly control?: { readonly pixels: Buffer; readonly strength: number };
+  readonly control?: Control;
   readonly hires?: Hires;
   /** An ESRGAN model's file, which enlarges each picture of the batch by its own factor. */
   readonly upscaler?: string;

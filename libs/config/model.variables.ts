@@ -81,6 +81,14 @@ export class ModelVariables extends ServiceVariables {
   @IsOptional()
   UPSCALER_DIR?: string;
 
+  /**
+   * Folder with textual inversion embeddings for SDXL (`*.safetensors` with `clip_l` and `clip_g`), read at the start. The
+   * name of a file is a word for prompts. With any the text encoders take 0.5 GB more.
+   * @example /models/embeddings
+   */
+  @IsOptional()
+  EMBEDDINGS_DIR?: string;
+
   // --- the model hub ---
 
   /** Where hub repositories are downloaded from. */

@@ -59,8 +59,11 @@ export const CLIP_VISION = 'h94/IP-Adapter:models/image_encoder/model.safetensor
 export const IP_ADAPTER_PLUS = 'h94/IP-Adapter:sdxl_models/ip-adapter-plus_sdxl_vit-h.safetensors';
 export const IP_ADAPTER_PLUS_FACE = 'h94/IP-Adapter:sdxl_models/ip-adapter-plus-face_sdxl_vit-h.safetensors';
 
+/** Numbers of a token's vector, for the first text encoder and for the second. */
+export const EMBEDDING_WIDTHS = [768, 1280] as const;
+
 /** Tokens that the text encoders read at once. */
-const PIECE_TOKENS = 75;
+export const PIECE_TOKENS = 75;
 /** Of two prompts of an ordinary length: what pictures cost that nobody thinks about. */
 const USUAL_PIECES = 2;
 

@@ -4,7 +4,7 @@ import { basename, isAbsolute, join, relative } from 'node:path';
 import { Test } from '@nestjs/testing';
 import { Config, ConfigModule, loadConfig } from '@app/config';
 import { HubServer } from '../../test/support/hub.server';
-import { safetensors, writeSafetensors } from '../../test/support/safetensors';
+import { embedding, safetensors, writeSafetensors } from '../../test/support/safetensors';
 import { asStranger } from '../../test/support/stranger';
 import { demoFolder } from './demo';
 import { ModelsModule } from './models.module';
@@ -71,6 +71,14 @@ describe(ModelsService.name, () => {
         clipVision: env.CLIP_VISION_PATH,
         loraDir: root,
       });
+    });
+
+    it('should read the embeddings of the folder that the variable names, which is there', async () => {
+      await writeSafetensors(join(root, 'night.safetensors'), embedding(2));
+      const env = { MODEL_PATH: await file('sdxl.safetensors'), EMBEDDINGS_DIR: root };
+      expect((await resolve(env)).embeddings).toMatchObject([{ name: 'night', vectors: 2 }]);
+      const absent = resolve({ ...env, EMBEDDINGS_DIR: join(root, 'absent') });
+      await expect(absent).rejects.toThrow('EMBEDDINGS_DIR cannot be read (ENOENT): check the folder.');
     });
 
     it('should leave out what is switched off', async () => {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { type DemoFiles, unpackDemo } from './demo';
+import { readEmbeddings, type Embedding } from './embeddings';
 import type { HubClient } from './hub.client';
 import { HubFiles } from './hub.files';
 import { hubHome, openHub } from './hub.settings';
@@ -24,6 +25,8 @@ export interface ModelFiles {
   readonly loraDir?: string;
   /** Not there: no upscalers. */
   readonly upscalerDir?: string;
+  /** Those of EMBEDDINGS_DIR, as they are when the model is looked for. */
+  readonly embeddings?: readonly Embedding[];
 }
 
 /** Turns the variables of the model into files on disk, downloading or unpacking what is not there yet. */
@@ -44,6 +47,8 @@ export class ModelsService {
 
   private async collect(plan: ModelPlan, client: HubClient, onProgress: OnProgress): Promise<ModelFiles> {
     // One after the other, the small ones first: a mistake in them shows before the long download.
+    const { EMBEDDINGS_DIR: folder } = this.config;
+    const embeddings = folder === undefined ? undefined : await readEmbeddings(folder);
     const { vae, ipAdapter, clipVision, checkpoint, loraDir, upscalerDir } = plan;
     const hub = new HubFiles(client, hubHome(this.config));
     await hub.prepare([vae, ipAdapter, clipVision, checkpoint].flatMap(ofHub));
@@ -54,7 +59,7 @@ export class ModelsService {
       clipVision: clipVision && (await fetch(clipVision)),
       checkpoint: await fetch(checkpoint),
     };
-    return { name: plan.name, ...files, loraDir, upscalerDir };
+    return { name: plan.name, ...files, loraDir, upscalerDir, embeddings };
   }
 
   private fetcher(hub: HubFiles, onProgress: OnProgress): (wanted: Wanted) => Promise<string> {

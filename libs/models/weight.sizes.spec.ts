@@ -57,6 +57,19 @@ describe(weightSizes.name, () => {
     });
   });
 
+  it('should count what embeddings ask for: tables of words in 32 bit, and a copy of the larger one', async () => {
+    const model = await file('words.safetensors', {
+      'conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight': ['F16', 60],
+      'conditioner.embedders.1.model.token_embedding.weight': ['F16', 100],
+      'conditioner.embedders.1.model.ln_final.weight': ['F16', 8],
+    });
+    const embeddings = [{ name: 'x', path: '', vectors: 1, sha256: '', stamp: '' }];
+    const files = { name: 'x', checkpoint: model };
+    expect(await weightSizes(files, NATIVE)).toMatchObject({ text: 168 });
+    expect(await weightSizes({ ...files, embeddings: [] }, NATIVE)).toMatchObject({ text: 168 });
+    expect(await weightSizes({ ...files, embeddings }, NATIVE)).toMatchObject({ text: 120 + 200 + 200 + 8 });
+  });
+
   it('should not guess at files of another format', async () => {
     expect(await weightSizes({ name: 'x', checkpoint: join(folder, 'model.gguf') }, NATIVE)).toBeUndefined();
   });

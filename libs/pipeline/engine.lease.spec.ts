@@ -1,16 +1,23 @@
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Embedding } from '@app/models';
 import { EngineFailure } from './engine.errors';
+import { fileStamp } from '../models/file.hash';
+import { wordOf } from './embedding.words';
 import { EngineLease, type Lender } from './engine.lease';
 import type { EngineProcess } from './engine.process';
 import type { GenerateRequest } from './pipeline.types';
 
 describe(EngineLease.name, () => {
+  let embeddings: Embedding[] = [];
+  afterEach(() => (embeddings = []));
+
   const lease = (generate: jest.Mock, mergedAnew = false) => {
     const memory = { watch: () => () => false, decodesInTiles: () => false };
     const lender = {
       config: { PHASE_TIMEOUT: 600 },
+      embeddings,
       ...{ memory, stopping: new AbortController().signal, hasMerged: () => !mergedAnew },
       ...{ free: () => {}, drew: () => {} },
     };
@@ -83,6 +90,18 @@ describe(EngineLease.name, () => {
       });
       expect([prompt, negativePrompt]).toEqual(['a (red:. ) fox', '(blurry:10)']);
       expect(warnings).toEqual([expect.stringContaining('from -10 to 10')]);
+    });
+
+    it('should be embeddings by words of their own, and none whose file changed', async () => {
+      embeddings = [{ name: 'night', path: __filename, vectors: 1, sha256: '', stamp: 'of then' }];
+      const refusal = asked({ negativePrompt: 'Night' });
+      await expect(refusal).rejects.toMatchObject({ code: 'storage_unavailable', param: 'prompt' });
+      const stamp = fileStamp(await stat(__filename, { bigint: true }));
+      embeddings = [{ ...embeddings[0], stamp }];
+      expect(await asked({ prompt: 'a (night:2)', negativePrompt: 'embedding:fog' })).toMatchObject({
+        ...{ prompt: `a (${wordOf(0)}:2)`, negativePrompt: 'embedding:fog' },
+        warnings: [expect.stringContaining('no embedding "fog"') as string],
+      });
     });
 
     it('should be a picture whose kept part comes back as it was', async () => {

@@ -2,8 +2,10 @@ import { stat } from 'node:fs/promises';
 import type { Config, Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { drawnSize } from '@app/models/family';
+import { isUnchanged, type Embedding } from '@app/models';
 import { keepUnmasked } from '@app/pictures';
 import type { DeviceMemory } from './device.memory';
+import { nameEmbeddings } from './embedding.words';
 import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.protocol';
 import type { EngineProcess } from './engine.process';
@@ -17,6 +19,8 @@ export interface Lender {
   readonly memory: DeviceMemory;
   /** Aborted, with `draining` as its reason, when the service stops. */
   readonly stopping: AbortSignal;
+  /** That the engine was loaded with. */
+  readonly embeddings: readonly Embedding[];
   /** See EngineSupervisor. */
   drew(size: Size, inTiles: boolean): void;
   hasMerged(loras: GenerateRequest['loras']): boolean;
@@ -70,7 +74,9 @@ export class EngineLease {
     const mergedAnew = !this.lender.hasMerged(request.loras);
     let decoding = false;
     try {
-      const prompts = readPrompts(request.prompt, request.negativePrompt);
+      const read = readPrompts(request.prompt, request.negativePrompt);
+      const prompts = nameEmbeddings(read.texts, this.lender.embeddings);
+      for (const embedding of prompts.named) await assertUnchanged(embedding);
       const [prompt, negativePrompt] = prompts.texts;
       const guidanceScale = Math.max(NO_GUIDANCE, request.guidanceScale);
       const reads = await this.reads(request.loras, mergedAnew);
@@ -95,7 +101,8 @@ export class EngineLease {
       this.lender.drew(size, picture.decodedInTiles);
       if (request.image && request.mask) keepUnmasked(picture.pixels, request.image.pixels, request.mask);
       const drawn = this.toPicture(picture, request);
-      return { ...drawn, warnings: [...prompts.warnings, ...drawn.warnings], mergedAnew };
+      const warnings = [...read.warnings, ...prompts.warnings, ...drawn.warnings];
+      return { ...drawn, warnings, mergedAnew };
     } catch (error) {
       if (stopping.aborted) throw stopping.reason;
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
@@ -143,6 +150,13 @@ export class EngineLease {
       return [sentence];
     });
   }
+}
+
+/** The engine would read the word as words where the file is gone, and otherwise draw with what it held when first used. */
+async function assertUnchanged(embedding: Embedding): Promise<void> {
+  if (await isUnchanged(embedding)) return;
+  const sentence = `The file of the embedding "${embedding.name}" changed or went away since the engine started; it draws with it again once it is started anew.`;
+  throw new ServiceError('storage_unavailable', sentence, 'prompt');
 }
 
 /** The addon's words name files, and the engine's its sources: they go to the log as the cause. */

@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { Config, type Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
-import { ModelsService, TerminalProgress, wantedModel } from '@app/models';
+import { ModelsService, TerminalProgress, wantedModel, type Embedding } from '@app/models';
 import { CardShare } from './card.share';
 import type { EngineSetup } from './engine.setup';
 import { EngineChoice } from './engine.choice';
@@ -106,6 +106,11 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.model.files?.upscalerDir;
   }
 
+  /** Words for prompts, once known. */
+  get embeddings(): readonly Embedding[] {
+    return this.model.files?.embeddings ?? [];
+  }
+
   status(): PipelineStatus {
     const engines = this.supervisors.map((supervisor) => supervisor.status());
     const { state, percent, reason, device } = best(engines);
@@ -194,9 +199,10 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   private reserve(supervisor: EngineSupervisor): EngineLease {
     const { engine, release: free } = supervisor.reserve();
     const { config, stopping } = this;
+    const { memory, embeddings } = supervisor;
     const hasMerged: Lender['hasMerged'] = (loras) => supervisor.hasMerged(loras);
     const drew: Lender['drew'] = (size, inTiles) => supervisor.drew(size, inTiles);
-    const lender = { config, memory: supervisor.memory, stopping: stopping.signal, hasMerged, drew, free };
+    const lender = { config, memory, embeddings, stopping: stopping.signal, hasMerged, drew, free };
     return new EngineLease(supervisor.id, engine, lender);
   }
 

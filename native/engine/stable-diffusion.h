@@ -200,6 +200,13 @@ char* sd_ctx_params_to_str(const sd_ctx_params_t* params);  // malloc'ed
 sd_ctx_t* new_sd_ctx(const sd_ctx_params_t* params);        // null: reasons are in the log
 void free_sd_ctx(sd_ctx_t* context);
 
+// A ControlNet in place of the one before, if any; false: there is none then, and the reasons are in the log.
+bool sd_ctx_load_control_net(sd_ctx_t* context, const char* path);
+
+// Edges of the picture, white on black, in its place.
+bool preprocess_canny(sd_image_t image, float high_threshold, float low_threshold, float weak, float strong,
+                      bool inverse);
+
 void sd_img_gen_params_init(sd_img_gen_params_t* params);
 char* sd_img_gen_params_to_str(const sd_img_gen_params_t* params);  // malloc'ed
 bool generate_image(sd_ctx_t* context, const sd_img_gen_params_t* params, sd_image_t** images, int* count);

@@ -166,11 +166,16 @@ void read_image(const Napi::Object& from, GenerateSpec& spec) {
   if (given(from, "mask")) spec.mask = read_pixels(from, "mask", "mask", pixels_of(spec), shape_of(spec));
 }
 
-void read_control(const Napi::Value& value, GenerateSpec& spec) {
+void read_control(const Napi::Object& from, GenerateSpec& spec) {
+  const auto value = from.Get("control");
   if (value.IsUndefined()) return;
   const auto control = object(value, "control");
+  // The engine would compare it with a larger latent, and aborts the process.
+  if (given(from, "hires")) throw unexpected("no second sampling beside control", "hires", from.Get("hires"));
+  spec.control_net = path(control, "model");
   spec.control = read_pixels(control, "pixels", "control.pixels", pixels_of(spec) * 3, shape_of(spec) + " RGB");
   spec.control_strength = (float)number(control, "strength", 0, 2);
+  spec.control_canny = flag(control, "canny");
 }
 
 void read_hires(const Napi::Value& value, GenerateSpec& spec) {
@@ -217,7 +222,6 @@ LoadSpec read_load_options(const Napi::Value& value) {
   if (given(from, "vae")) spec.vae = path(from, "vae");
   if (given(from, "clipVision")) spec.clip_vision = path(from, "clipVision");
   if (given(from, "ipAdapter")) spec.ip_adapter = path(from, "ipAdapter");
-  if (given(from, "controlNet")) spec.control_net = path(from, "controlNet");
   spec.embeddings = read_embeddings(from.Get("embeddings"));
   if (given(from, "device")) spec.device = text(from, "device", 64);
   if (given(from, "threads")) spec.threads = (int)whole(from, "threads", 1, 256);
@@ -256,7 +260,7 @@ GenerateSpec read_generate_options(const Napi::Value& value) {
   spec.loras = read_loras(from.Get("loras"));
   read_reference(from.Get("reference"), spec);
   read_image(from, spec);
-  read_control(from.Get("control"), spec);
+  read_control(from, spec);
   read_hires(from.Get("hires"), spec);
   if (given(from, "upscaler")) spec.upscaler = path(from, "upscaler");
   spec.previews = flag(from, "previews");

@@ -77,11 +77,8 @@ std::vector<int> passes_of(const GenerateSpec& spec) {
 }
 
 std::optional<Failure> missing_file(const LoadSpec& spec) {
-  const std::pair<const char*, const std::string*> files[] = {{"model", &spec.model},
-                                                              {"vae", &spec.vae},
-                                                              {"clipVision", &spec.clip_vision},
-                                                              {"ipAdapter", &spec.ip_adapter},
-                                                              {"controlNet", &spec.control_net}};
+  const std::pair<const char*, const std::string*> files[] = {
+      {"model", &spec.model}, {"vae", &spec.vae}, {"clipVision", &spec.clip_vision}, {"ipAdapter", &spec.ip_adapter}};
   for (const auto& [name, path] : files)
     if (!path->empty() && !std::ifstream(*path, std::ios::binary))
       return Failure{"load_failed", "Expected a readable file for " + std::string(name) + " but it cannot be opened"};
@@ -120,7 +117,6 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   params.vae_path = or_null(spec.vae);
   params.clip_vision_path = or_null(spec.clip_vision);
   params.ip_adapter_path = or_null(spec.ip_adapter);
-  params.control_net_path = or_null(spec.control_net);
   std::vector<sd_embedding_t> embeddings;
   for (const auto& [name, path] : spec.embeddings) embeddings.push_back({name.c_str(), path.c_str()});
   params.embeddings = embeddings.data();
@@ -167,16 +163,16 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   if (cancelled_) return was_cancelled;
   if (!spec.reference.empty() && !has_ip_adapter_)
     return Failure{"ip_adapter_not_applied", "A reference picture needs a session with an IP-Adapter"};
-  if (!spec.control.empty() && !has_control_net_)
-    return Failure{"control_net_not_applied", "A control picture needs a session with a ControlNet"};
 
   const auto interrupt = [this] {
     if (cancelled_) sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
   };
-  const auto first = spec.reference.empty() && spec.image.empty() ? Phase::text : Phase::image;
+  const bool reads = !spec.reference.empty() || !spec.image.empty() || !spec.control.empty();
+  const auto first = reads ? Phase::image : Phase::text;
   const auto passes = passes_of(spec);
   EngineWatch watch(first, !spec.reference.empty(), passes, {listener, interrupt, [this] { return previews_.load(); }});
   listener({first, 0, std::accumulate(passes.begin(), passes.end(), 0), {}});
+  if (auto failure = use_control_net(spec, watch)) return failure;
 
   std::vector<sd_lora_t> loras;
   for (const auto& lora : spec.loras) loras.push_back({false, lora.scale, lora.path.c_str()});
@@ -211,6 +207,9 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   }
   if (!control.empty()) {
     params.control_image = borrow(control, 3);
+    // The thresholds of the engine's own command line.
+    if (spec.control_canny && !preprocess_canny(params.control_image, 0.08f, 0.08f, 0.8f, 1.0f, false))
+      return Failure{"generation_failed", "The engine found no edges in the control picture"};
     params.control_strength = spec.control_strength;
   }
   if (spec.hires.width > 0) {
@@ -263,6 +262,16 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   return check(spec, watch, picture);
 }
 
+std::optional<Failure> Session::use_control_net(const GenerateSpec& spec, const EngineWatch& watch) {
+  if (spec.control.empty() || spec.control_net == control_net_) return std::nullopt;
+  control_net_.clear();  // the engine lets go of it first
+  if (!sd_ctx_load_control_net(context_.get(), spec.control_net.c_str()))
+    return Failure{watch.out_of_memory() ? "out_of_memory" : "control_net_not_applied",
+                   "The engine could not load the ControlNet: " + watch.errors()};
+  control_net_ = spec.control_net;
+  return std::nullopt;
+}
+
 std::optional<Failure> Session::enlarge(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const {
   const auto failed = [&watch](const std::string& what) {
     const auto errors = watch.errors();
@@ -307,6 +316,10 @@ std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatc
   if (!spec.reference.empty() && !watch.adapter_applied()) {
     if (watch.out_of_memory()) return no_memory;
     return Failure{"ip_adapter_not_applied", "The engine did not use the reference picture: " + watch.errors()};
+  }
+  if (!spec.control.empty() && watch.errors().find("controlnet compute failed") != std::string::npos) {
+    if (watch.out_of_memory()) return no_memory;
+    return Failure{"control_net_not_applied", "The engine did not use the ControlNet: " + watch.errors()};
   }
   for (const auto& lora : spec.loras) {
     const auto count = this->count(lora.path, watch);

@@ -140,6 +140,16 @@ describe('The addon: batches, pictures to begin from, larger sizes', () => {
       'Expected 4096 bytes (64x64) for mask but received 1 bytes',
       { image: { pixels: Buffer.alloc(BYTES), strength: 1 }, mask: Buffer.alloc(1) },
     ],
+    ['Expected a path for model but received ""', { control: { model: '' } }],
+    ['Expected 12288 bytes (64x64 RGB) for control.pixels', { control: { model: 'x' } }],
+    [
+      'Expected a number from 0 to 2 for strength',
+      { control: { model: 'x', pixels: Buffer.alloc(BYTES), strength: 3 } },
+    ],
+    [
+      'Expected no second sampling beside control for hires',
+      { control: { model: 'x' }, hires: { width: 128, height: 128, steps: 1, strength: 1 } },
+    ],
     ['Expected a multiple of 64 from 64 to 4096 for width', { hires: { width: 100 } }],
     [
       'Lanczos, Nearest for upscaler but received "magic"',
@@ -152,7 +162,7 @@ describe('The addon: batches, pictures to begin from, larger sizes', () => {
   });
 
   it('should say so where the model lacks what is asked for', async () => {
-    const control = { pixels: Buffer.alloc(BYTES), strength: 1 };
+    const control = { model: '/nowhere/control.safetensors', pixels: Buffer.alloc(BYTES), strength: 1 };
     expect((await failure({ control })).code).toBe('control_net_not_applied');
     expect(await failure({ upscaler: '/nowhere/upscaler.safetensors', prompt: '', steps: 1 })).toMatchObject({
       code: 'upscaler_not_applied',

@@ -28,6 +28,7 @@ export class PipelineStub {
   hasIpAdapter = true;
   loraDir?: string;
   upscalerDir?: string;
+  embeddings: PipelineService['embeddings'] = [];
   readonly requests: GenerateRequest[] = [];
   /** Which engine drew each. */
   readonly drawers: number[] = [];

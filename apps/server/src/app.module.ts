@@ -6,6 +6,7 @@ import { JobsModule } from '@app/jobs';
 import { Automatic1111Module } from './automatic1111/automatic1111.module';
 import { AuthModule } from './auth/auth.module';
 import { ErrorFilter } from './errors/error.filter';
+import { EmbeddingsModule } from './embeddings/embeddings.module';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
 import { HuggingFaceModule } from './huggingface/huggingface.module';
@@ -29,6 +30,7 @@ const ROUTES = [
   ImagesModule,
   JobRoutesModule,
   LorasModule,
+  EmbeddingsModule,
   OpenAiModule,
   ResultsModule,
   UpscalersModule,

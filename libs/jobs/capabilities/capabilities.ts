@@ -15,6 +15,14 @@ export interface AvailableLora {
 
 export type AvailableUpscaler = Omit<Upscaler, 'path'>;
 
+export interface AvailableEmbedding {
+  /** The word of a prompt. */
+  readonly name: string;
+  /** Tokens that it takes. */
+  readonly vectors: number;
+  readonly sha256: string;
+}
+
 /**
  * What can be asked for now, wherever it is drawn. Two kinds: this process draws itself (LocalCapabilities), or workers
  * elsewhere do (FleetCapabilities). This class is also the injection token.
@@ -31,6 +39,9 @@ export abstract class Capabilities {
 
   /** Pixels of the largest picture that some engine has the memory for; Infinity: that is seen when it is drawn. */
   abstract readonly mostPixels: number;
+
+  /** Textual inversions, which prompts name. */
+  abstract readonly embeddings: readonly AvailableEmbedding[];
 
   /** Throws `engine_not_ready` when a job that is taken now might never run. */
   abstract assertAccepting(): void;
@@ -70,6 +81,10 @@ export class LocalCapabilities extends Capabilities {
 
   get mostPixels(): number {
     return this.pipeline.most;
+  }
+
+  get embeddings(): readonly AvailableEmbedding[] {
+    return this.pipeline.embeddings;
   }
 
   /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */

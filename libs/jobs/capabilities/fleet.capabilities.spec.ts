@@ -57,6 +57,16 @@ describe(FleetCapabilities.name, () => {
     expect(await names()).toEqual([]);
   });
 
+  it('should offer the embeddings that every worker has, and none where one is of an older release', async () => {
+    const [night, fog] = ['night', 'fog'].map((name) => ({ name, vectors: 1, sha256: name }));
+    await open({}, worker({ embeddings: [night, fog] }), worker({ embeddings: [fog] }));
+    expect(capabilities.embeddings).toEqual([fog]);
+    await open({}, worker({ embeddings: [night] }), worker({ embeddings: [{ ...night, sha256: 'other' }] }));
+    expect(capabilities.embeddings).toEqual([]);
+    await open({}, worker({ embeddings: [night] }), worker());
+    expect(capabilities.embeddings).toEqual([]);
+  });
+
   it('should offer the LoRAs that every worker has', async () => {
     const everyone = lora('grain');
     await open({}, worker({ loras: [lora('only'), everyone] }), worker({ loras: [everyone] }));

@@ -2,7 +2,12 @@ import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from 
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { unknownUpscaler } from '@app/models';
-import { Capabilities, type AvailableLora, type AvailableUpscaler } from './capabilities';
+import {
+  Capabilities,
+  type AvailableEmbedding,
+  type AvailableLora,
+  type AvailableUpscaler,
+} from './capabilities';
 
 /** What a worker reports about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
 export interface WorkerCapabilities {
@@ -12,6 +17,7 @@ export interface WorkerCapabilities {
   readonly loras: readonly AvailableLora[];
   /** Absent: none. */
   readonly upscalers?: readonly AvailableUpscaler[];
+  readonly embeddings?: readonly AvailableEmbedding[];
   /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
   readonly mostPixels?: number;
 }
@@ -75,6 +81,10 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
 
   /** The queue is durable, and workers come and go. */
   assertAccepting(): void {}
+
+  get embeddings(): readonly AvailableEmbedding[] {
+    return this.everywhere(({ embeddings = [] }) => embeddings);
+  }
 
   loras(): Promise<readonly AvailableLora[]> {
     return Promise.resolve(this.everywhere(({ loras }) => loras));

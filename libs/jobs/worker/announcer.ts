@@ -70,9 +70,12 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
       const upscalers = (await this.capabilities.upscalers()).map(({ name, factor, sha256 }) => ({
         ...{ name, factor, sha256 },
       }));
+      const embeddings = this.capabilities.embeddings.map(({ name, vectors, sha256 }) => ({
+        ...{ name, vectors, sha256 },
+      }));
       const { model } = this.pipeline.status();
       if (this.announced && !this.withdrawn)
-        await this.presence.announce({ model, ipAdapter, engines, loras, upscalers, mostPixels });
+        await this.presence.announce({ model, ipAdapter, engines, loras, upscalers, embeddings, mostPixels });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');
     }

@@ -98,6 +98,18 @@ describe(SettingsController.name, () => {
     expect(new Set(used).size).toBe(upscalers.length + modes.length - 1);
   });
 
+  it('should list the embeddings', async () => {
+    expect(await get('embeddings')).toEqual({ loaded: {}, skipped: {} });
+    api.pipeline.embeddings = [
+      { name: 'night-sky', path: '/models/night-sky.safetensors', vectors: 4, sha256: 'a', stamp: '' },
+    ];
+    const unknown = { step: null, sd_checkpoint: null, sd_checkpoint_name: null };
+    const loaded = { 'night-sky': { ...unknown, shape: 1280, vectors: 4 } };
+    expect(await get('embeddings')).toEqual({ loaded, skipped: {} });
+    const { body } = await http(api.url).get('/v1/embeddings').set({ authorization }).expect(200);
+    expect(body).toEqual({ object: 'list', data: [{ name: 'night-sky', vectors: 4 }] });
+  });
+
   it('should answer whatever else SillyTavern asks before it draws', async () => {
     expect(await get('sd-vae')).toEqual([]);
     expect(await get('progress')).toMatchObject({ progress: 0, state: { job_count: 0 } });

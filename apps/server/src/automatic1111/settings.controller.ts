@@ -3,12 +3,14 @@ import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Capabilities } from '@app/jobs';
+import { EMBEDDING_WIDTHS } from '@app/models/family';
 import { SAMPLERS, SCHEDULERS } from '@app/models';
 import { HIRES_UPSCALERS, MAX_HIRES_SCALE } from '@app/models/family';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { TakesJson } from '../http/json.body';
 import { describeValue } from '../validation/describe.value';
+import { WebUiEmbeddings } from './embeddings.dto';
 import { EmptyReply } from './drawing.dto';
 import { modelNames } from './model.names';
 import {
@@ -101,6 +103,19 @@ export class SettingsController {
   async listWebUiLoras(): Promise<WebUiLora[]> {
     const loras = this.config.ENABLE_LORA ? await this.capabilities.loras() : [];
     return loras.map(({ name }) => ({ name, alias: name, path: '', metadata: {} }));
+  }
+
+  /** The embeddings, by the words of prompts that stand for them. */
+  @Get('embeddings')
+  @RequireScope('read')
+  @ApiOkResponse({ type: WebUiEmbeddings, description: 'The embeddings' })
+  @ApiErrors()
+  listWebUiEmbeddings(): WebUiEmbeddings {
+    const unknown = { step: null, sd_checkpoint: null, sd_checkpoint_name: null };
+    const loaded = this.capabilities.embeddings.map(
+      ({ name, vectors }) => [name, { ...unknown, shape: EMBEDDING_WIDTHS[1], vectors }] as const,
+    );
+    return { loaded: Object.fromEntries(loaded), skipped: {} };
   }
 
   /** The upscalers of pixels. */
