@@ -245,6 +245,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
                                               " channels"};
     picture.pictures.push_back({images, made});
   }
+  picture.text_chunks = watch.text_chunks();
   picture.decoded_in_tiles = spec.vae_tiling || watch.retried_in_tiles();
   if (!spec.upscaler.empty())
     if (auto failure = enlarge(spec, watch, picture)) return cancelled_ ? was_cancelled : failure;
