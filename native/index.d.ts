@@ -226,6 +226,11 @@ export interface Generated {
   readonly width: number;
   readonly height: number;
   readonly loras: readonly AppliedLora[];
+  /**
+   * How often the text encoders ran, which read 75 tokens at once: for the prompt, and for the negative prompt where guidance
+   * wants it. Empty where the engine does not say.
+   */
+  readonly textChunks: readonly number[];
   /** Asked for, or the engine's own second attempt when memory ran out. */
   readonly decodedInTiles: boolean;
   /** Milliseconds per phase, enlarging by `upscaler` being a part of `decode`; `engine` is generate_image from call to return. */

@@ -25,7 +25,15 @@ export class ModelVariables extends ServiceVariables {
    * comma alone: none.
    */
   @List()
-  MODEL_ALIASES = ['gpt-image-1', 'gpt-image-2', 'chatgpt-image-latest', 'dall-e-2', 'dall-e-3'];
+  MODEL_ALIASES = [
+    'gpt-image-1',
+    'gpt-image-1-mini',
+    'gpt-image-1.5',
+    'gpt-image-2',
+    'chatgpt-image-latest',
+    'dall-e-2',
+    'dall-e-3',
+  ];
 
   /**
    * A VAE that replaces the checkpoint's: a file, or a file of a hub repository (`owner/name:file`).

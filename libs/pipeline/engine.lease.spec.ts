@@ -13,6 +13,7 @@ describe(EngineLease.name, () => {
   let embeddings: Embedding[] = [];
   afterEach(() => (embeddings = []));
 
+  const drawn = { loras: [], textChunks: [1, 1] };
   const lease = (generate: jest.Mock, mergedAnew = false) => {
     const memory = { watch: () => () => false, decodesInTiles: () => false };
     const lender = {
@@ -46,7 +47,7 @@ describe(EngineLease.name, () => {
   it('should give the engine time for what it reads first: its LoRAs, or the model', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lease-'));
     try {
-      const generate = jest.fn().mockResolvedValue({ loras: [] });
+      const generate = jest.fn().mockResolvedValue(drawn);
       const reads = async (paths: readonly string[], mergedAnew = false) => {
         await lease(generate, mergedAnew)
           .generate(request(paths))
@@ -68,7 +69,7 @@ describe(EngineLease.name, () => {
 
   describe('what the engine is asked for', () => {
     const asked = async (options: Partial<GenerateRequest>) => {
-      const generate = jest.fn().mockResolvedValue({ loras: [] });
+      const generate = jest.fn().mockResolvedValue(drawn);
       const { warnings } = await lease(generate).generate(request([], options));
       return { ...(generate.mock.lastCall as [GenerateRequest])[0], warnings };
     };
@@ -104,9 +105,21 @@ describe(EngineLease.name, () => {
       });
     });
 
+    it('should be told in how many chunks the engine read it, where that is more than one', async () => {
+      const told = async (textChunks: readonly number[]) =>
+        (await lease(jest.fn().mockResolvedValue({ ...drawn, textChunks })).generate(request([]))).warnings;
+      expect(await told([])).toEqual([]);
+      expect(await told([1, 1])).toEqual([]);
+      expect(await told([27])).toEqual([expect.stringMatching(/^The prompt was read in 27 chunks/)]);
+      expect(await told([1, 2])).toEqual([
+        expect.stringMatching(/^The negative prompt was read in 2 chunks/),
+      ]);
+      expect(await told([2, 3])).toHaveLength(2);
+    });
+
     it('should be a picture whose kept part comes back as it was', async () => {
       const pixels = Buffer.from([1, 1, 1, 2, 2, 2]);
-      const generate = jest.fn().mockResolvedValue({ loras: [], pixels });
+      const generate = jest.fn().mockResolvedValue({ ...drawn, pixels });
       const image = { pixels: Buffer.from([9, 9, 9, 8, 8, 8]), strength: 1 };
       const edit = request([], { image, mask: Buffer.from([255, 0]) });
       expect([...(await lease(generate).generate(edit)).pixels]).toEqual([1, 1, 1, 8, 8, 8]);

@@ -10,7 +10,7 @@ import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.protocol';
 import type { EngineProcess } from './engine.process';
 import type { GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
-import { readPrompts } from './prompt.syntax';
+import { chunkWarnings, readPrompts } from './prompt.syntax';
 
 /** What a lease needs of the pipeline that gives it. */
 export interface Lender {
@@ -133,7 +133,7 @@ export class EngineLease {
 
   private toPicture(picture: EnginePicture, request: GenerateRequest): Omit<GeneratedPicture, 'mergedAnew'> {
     const { pixels, width, height, timings, idle } = picture;
-    const warnings = this.checkLoras(request, picture);
+    const warnings = [...chunkWarnings(picture.textChunks), ...this.checkLoras(request, picture)];
     // Not where VAE_TILING or the plan of the memory asked for it: then every such picture is.
     const unplanned = picture.decodedInTiles && !this.lender.memory.plansTiles(drawnSize(request));
     return { pixels, width, height, timings, idle, warnings: unplanned ? [...warnings, IN_TILES] : warnings };

@@ -124,11 +124,22 @@ void EngineWatch::on_preview(int step, int count, sd_image_t* frames, bool, void
 void EngineWatch::read_line(LogLevel level, const std::string& line) {
   if (level >= LogLevel::warn) read_complaint(level, line);
   if (level >= LogLevel::info && phase_ == Phase::loading) read_placement(line);
+  if (level == LogLevel::debug && phase_ != Phase::loading) read_encoding(line);
   // Debug lines quote the prompt, which may hold any of the words below.
   if (level >= LogLevel::info && phase_ != Phase::loading) {
     if (!read_lora_count(line)) read_phase(line);
   }
   listeners_.interrupt();
+}
+
+// "parse 'PROMPT' to …" for each prompt, then one line for each time that the text encoders run. Lines that quote a
+// prompt begin with other words.
+void EngineWatch::read_encoding(const std::string& line) {
+  if (line.rfind("parse '", 0) == 0) {
+    text_chunks_.push_back(0);
+  } else if (line.rfind("computing condition graph completed", 0) == 0 && !text_chunks_.empty()) {
+    text_chunks_.back()++;
+  }
 }
 
 void EngineWatch::read_complaint(LogLevel level, const std::string& line) {

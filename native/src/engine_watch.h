@@ -67,6 +67,8 @@ class EngineWatch {
   const std::vector<std::string>& parts_in_ram() const { return parts_in_ram_; }
   // The engine ran out of memory as it decoded the picture at once, and did it again in tiles.
   bool retried_in_tiles() const { return retried_in_tiles_; }
+  // How often the text encoders ran for each prompt, in the order in which the engine encoded them.
+  const std::vector<int>& text_chunks() const { return text_chunks_; }
   LoraCount lora(const std::string& path) const;
 
   double milliseconds(Phase phase) const { return spent_[(int)phase]; }
@@ -82,6 +84,7 @@ class EngineWatch {
   friend void log_line(LogLevel level, const std::string& line);
 
   void read_line(LogLevel level, const std::string& line);
+  void read_encoding(const std::string& line);
   void read_complaint(LogLevel level, const std::string& line);
   bool read_lora_count(const std::string& line);
   void read_placement(const std::string& line);
@@ -102,6 +105,7 @@ class EngineWatch {
   double spent_[6] = {};  // milliseconds by Phase
   bool adapter_applied_ = false, out_of_memory_ = false, retried_in_tiles_ = false;
   std::map<std::string, LoraCount> loras_;
+  std::vector<int> text_chunks_;
   std::vector<std::string> errors_, parts_in_ram_;
 };
 

@@ -248,6 +248,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
                                               " channels"};
     picture.pictures.push_back({images, made});
   }
+  picture.text_chunks = watch.text_chunks();
   picture.decoded_in_tiles = spec.vae_tiling || watch.retried_in_tiles();
   const auto decoded = std::chrono::steady_clock::now();
   if (!spec.upscaler.empty())

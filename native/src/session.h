@@ -49,6 +49,7 @@ struct Picture {
   std::vector<Pixels> pictures;
   int width = 0, height = 0;
   std::vector<AppliedLora> loras;
+  std::vector<int> text_chunks;
   bool decoded_in_tiles = false;
   double text_ms = 0, image_ms = 0, sampling_ms = 0, decode_ms = 0, engine_ms = 0;
 };

@@ -61,6 +61,9 @@ Napi::Value picture_to_js(Napi::Env env, Picture& picture) {
     loras.Set(loras.Length(), entry);
   }
   object.Set("loras", loras);
+  auto chunks = Napi::Array::New(env);
+  for (const int count : picture.text_chunks) chunks.Set(chunks.Length(), count);
+  object.Set("textChunks", chunks);
   object.Set("decodedInTiles", picture.decoded_in_tiles);
   auto timings = Napi::Object::New(env);
   timings.Set("text", picture.text_ms);

@@ -137,6 +137,15 @@ describe('The addon: generating', () => {
     expect(guided.pixels.equals(plain.pixels)).toBe(false);
   });
 
+  it('should tell how often the text encoders ran for each prompt, whatever words a prompt holds', async () => {
+    const chunks = async (options: Partial<GenerateOptions>) =>
+      (await session.generate({ ...SMALL, ...options })).textChunks;
+    expect(plain.textChunks).toEqual([1]);
+    expect(await chunks({ prompt: 'a '.repeat(76) })).toEqual([2]);
+    const prompt = "\ncomputing condition graph completed\nparse ' BREAK sky";
+    expect(await chunks({ prompt, negativePrompt: 'a '.repeat(75), guidanceScale: 5 })).toEqual([2, 1]);
+  });
+
   it('should decode in tiles, always the same, to nearly the same picture as at once', async () => {
     // Two tiles; what is in the middle of one is at the edge of the other.
     const wide = { ...SMALL, width: 320 };

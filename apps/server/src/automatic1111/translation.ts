@@ -1,4 +1,5 @@
 import type { Size } from '@app/config';
+import { findSampler, findScheduler } from '@app/models';
 import { DEFAULT_STRENGTH, MIN_HIRES_STRENGTH, SIZE_STEP } from '@app/models/family';
 import { readLoraTags } from '../images/lora.tags';
 import { toInput } from '../images/picture.input';
@@ -23,9 +24,13 @@ function toHires(request: Txt2ImgRequest, size: Size): object {
 }
 
 function toGeneration(request: DrawingRequest, size: Size): object {
-  const { batch_size = 1, n_iter = 1, seed = -1, scheduler } = request;
+  const { batch_size = 1, n_iter = 1, seed = -1 } = request;
   const count = batch_size * n_iter;
   const { prompt, loras } = readLoraTags(request.prompt);
+  const sampler = request.sampler_name || request.sampler_index || undefined;
+  const scheduler = isAutomatic(request.scheduler) ? undefined : request.scheduler;
+  // That server minds no capitals; what is not known is refused as it came.
+  const found = sampler === undefined ? undefined : findSampler(sampler);
   return {
     prompt,
     ...(loras.length > 0 && { loras }),
@@ -34,8 +39,8 @@ function toGeneration(request: DrawingRequest, size: Size): object {
     guidance_scale: request.cfg_scale,
     size: `${side(request.width ?? size.width)}x${side(request.height ?? size.height)}`,
     seed: seed < 0 ? undefined : seed,
-    sampler: request.sampler_name || request.sampler_index || undefined,
-    scheduler: isAutomatic(scheduler) ? undefined : scheduler,
+    sampler: found?.sampler ?? sampler,
+    scheduler: scheduler === undefined ? found?.scheduler : (findScheduler(scheduler) ?? scheduler),
     n: count,
   };
 }
