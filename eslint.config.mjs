@@ -6,7 +6,7 @@ const FLOORS = [
   ['errors'],
   ['config'],
   ['lifecycle', 'outbound'],
-  ['models', 'storage', 'pictures'],
+  ['faces', 'models', 'storage', 'pictures'],
   ['pipeline'],
   ['jobs'],
 ];
