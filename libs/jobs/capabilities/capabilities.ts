@@ -28,6 +28,9 @@ export abstract class Capabilities {
   /** Pixels of the largest picture that some engine has the memory for; Infinity: that is seen when it is drawn. */
   abstract readonly mostPixels: number;
 
+  /** Resolves once it is known what there is, and when the signal is aborted. */
+  abstract whenKnown(signal: AbortSignal): Promise<void>;
+
   /** Throws `engine_not_ready` when a job that is taken now might never run. */
   abstract assertAccepting(): void;
 
@@ -61,6 +64,10 @@ export class LocalCapabilities extends Capabilities {
 
   get mostPixels(): number {
     return this.pipeline.most;
+  }
+
+  whenKnown(signal: AbortSignal): Promise<void> {
+    return this.pipeline.whenReady(signal);
   }
 
   /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */
