@@ -153,6 +153,13 @@ export class ModelVariables extends ServiceVariables {
   SUBJECT_PROMPT =
     'professional portrait photo, head and shoulders, business attire, soft studio light, neutral background, sharp focus';
 
+  /**
+   * A YAML file with ready-made looks (`style`) of memory and subject, beside those that are built in: docs/styles.md.
+   * @example /etc/images/styles.yaml
+   */
+  @IsOptional()
+  SUBJECT_STYLES?: string;
+
   /** The negative prompt when a request has none. */
   NEGATIVE_PROMPT = '';
 }

@@ -341,8 +341,25 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A portrait from the user's photo; the prompt is the service's SUBJECT_PROMPT. */
+        /** A portrait from the user's photo; the prompt is that of `style`, or the service's SUBJECT_PROMPT. */
         post: operations["subject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/styles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The ready-made looks that memory and subject take. */
+        get: operations["listStyles"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1505,12 +1522,18 @@ export interface components {
             /** @description What is sent to `webhook_url`. Left out: when the job succeeded, failed (or expired) or was cancelled. */
             webhook_events?: ("job.running" | "job.succeeded" | "job.failed" | "job.cancelled")[] | null;
             /**
+             * @description A ready-made look, as `GET /v1/styles` lists it: it says how the prompt is put, and options. What the request says
+             *     itself stays, and its LoRAs come before those of the style. Left out: MEMORY_PROMPT_TEMPLATE, or SUBJECT_PROMPT.
+             * @example watercolour
+             */
+            style?: string | null;
+            /**
              * @description Whose avatar the picture is drawn from.
              * @example user123
              */
             user_id: string;
             /**
-             * @description What to draw; the service sets it into MEMORY_PROMPT_TEMPLATE.
+             * @description What to draw; the service sets it into MEMORY_PROMPT_TEMPLATE, or into the prompt of `style`.
              * @example a walk on the beach at sunset
              */
             prompt: string;
@@ -1993,10 +2016,104 @@ export interface components {
             /** @description What is sent to `webhook_url`. Left out: when the job succeeded, failed (or expired) or was cancelled. */
             webhook_events?: ("job.running" | "job.succeeded" | "job.failed" | "job.cancelled")[] | null;
             /**
+             * @description A ready-made look, as `GET /v1/styles` lists it: it says how the prompt is put, and options. What the request says
+             *     itself stays, and its LoRAs come before those of the style. Left out: MEMORY_PROMPT_TEMPLATE, or SUBJECT_PROMPT.
+             * @example watercolour
+             */
+            style?: string | null;
+            /**
              * @description Whose photo the portrait is drawn from.
              * @example user123
              */
             user_id: string;
+        };
+        StyleOptions: {
+            /**
+             * Format: int64
+             * @description Sampling steps: more take longer and add detail.
+             * @default 50
+             */
+            num_inference_steps?: number | null;
+            /**
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+             * @example 1024x1024
+             */
+            size?: string | null;
+            /**
+             * Format: double
+             * @description Classifier-free guidance: how closely the picture follows the prompt. From 0 to 1 nothing is guided: the prompt alone is
+             *     drawn, in half of the time, and negative_prompt does not count.
+             * @default 5
+             */
+            guidance_scale?: number | null;
+            /**
+             * @description How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+             *     names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
+             * @enum {string|null}
+             */
+            sampler?: "euler" | "Euler" | "EulerDiscreteScheduler" | "euler_a" | "Euler a" | "euler_ancestral" | "EulerAncestralDiscreteScheduler" | "heun" | "Heun" | "HeunDiscreteScheduler" | "dpm2" | "DPM2" | "dpm_2" | "KDPM2DiscreteScheduler" | "dpm++2s_a" | "DPM++ 2S a" | "dpmpp_2s_ancestral" | "dpm++2m" | "DPM++ 2M" | "dpmpp_2m" | "DPMSolverMultistepScheduler" | "dpm++2mv2" | "DPM++ 2M v2" | "dpm++2m_sde" | "DPM++ 2M SDE" | "dpmpp_2m_sde" | "lms" | "LMS" | "LMSDiscreteScheduler" | "ipndm" | "IPNDM" | "IPNDMScheduler" | "ipndm_v" | "ddim_trailing" | "DDIM" | "DDIMScheduler" | "lcm" | "LCM" | "LCMScheduler" | "tcd" | "TCD" | "TCDScheduler" | "res_multistep" | "res_2s" | "er_sde" | "euler_cfg_pp" | "euler_a_cfg_pp" | "euler_ancestral_cfg_pp" | "euler_ge" | "LMS Karras" | "DPM2 Karras" | "DPM++ 2S a Karras" | "DPM++ 2M Karras" | "DPM++ 2M SDE Karras" | "DPM++ 2M SDE Exponential" | null;
+            /**
+             * @description How the noise is spread over the steps, likewise. Left out: the engine's choice.
+             * @enum {string|null}
+             */
+            scheduler?: "discrete" | "Uniform" | "Normal" | "karras" | "Karras" | "exponential" | "Exponential" | "ays" | "Align Your Steps" | "gits" | "GITS" | "Align Your Steps GITS" | "sgm_uniform" | "SGM Uniform" | "simple" | "Simple" | "smoothstep" | "kl_optimal" | "KL Optimal" | "lcm" | "LCM" | "beta" | "Beta" | null;
+            /**
+             * @description Guesses what some steps would compute from those before them: `spectrum` and `ucache` skip about two in five of fifty
+             *     steps, and give another picture of the same kind. A few steps leave nothing to skip.
+             * @default none
+             * @enum {string|null}
+             */
+            cache?: "none" | "ucache" | "spectrum" | null;
+            /**
+             * Format: int64
+             * @description At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
+             *     for SDXL.
+             * @example 2
+             */
+            clip_skip?: number | null;
+            /**
+             * @description What the picture should not show. Left out: the service's NEGATIVE_PROMPT.
+             * @example blurry, watermark
+             */
+            negative_prompt?: string | null;
+            /** @description LoRAs to apply, each at most once. */
+            loras?: components["schemas"]["LoraOption"][] | null;
+            /**
+             * Format: double
+             * @description How strongly the reference picture counts; 0 ignores it.
+             * @default 0.6
+             */
+            ip_adapter_scale?: number | null;
+        };
+        StyleEntry: {
+            /** @description The routes that take it. */
+            routes: ("memory" | "subject")[];
+            /**
+             * @description What a request's `style` names it by.
+             * @example watercolour
+             */
+            name: string;
+            /**
+             * @description For people who choose among the styles.
+             * @example Hand-painted, on white paper
+             */
+            description: string;
+            /**
+             * @description What it draws; `{prompt}` stands for the prompt of memory.
+             * @example watercolour painting of {prompt}, soft washes
+             */
+            prompt: string;
+            /** @description What it sets, unless the request says otherwise. */
+            options: components["schemas"]["StyleOptions"];
+        };
+        StylesReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description In the order of their names. */
+            data: components["schemas"]["StyleEntry"][];
         };
         JobsReply: {
             /**
@@ -5429,6 +5546,108 @@ export interface operations {
             504: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listStyles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The styles */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StylesReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     "x-request-id": components["headers"]["x-request-id"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];

@@ -43,6 +43,9 @@ export abstract class Capabilities {
   /** Textual inversions, which prompts name. */
   abstract readonly embeddings: readonly AvailableEmbedding[];
 
+  /** Resolves once it is known what there is, and when the signal is aborted. */
+  abstract whenKnown(signal: AbortSignal): Promise<void>;
+
   /** Throws `engine_not_ready` when a job that is taken now might never run. */
   abstract assertAccepting(): void;
 
@@ -85,6 +88,10 @@ export class LocalCapabilities extends Capabilities {
 
   get embeddings(): readonly AvailableEmbedding[] {
     return this.pipeline.embeddings;
+  }
+
+  whenKnown(signal: AbortSignal): Promise<void> {
+    return this.pipeline.whenReady(signal);
   }
 
   /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */

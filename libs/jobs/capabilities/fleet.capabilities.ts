@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
@@ -34,6 +35,7 @@ const INTERVAL = 2_000;
 export class FleetCapabilities extends Capabilities implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger('Fleet');
   private known: readonly WorkerCapabilities[] = [];
+  private readonly polls = new EventEmitter<{ poll: [] }>();
   private timer?: NodeJS.Timeout;
 
   constructor(
@@ -77,6 +79,11 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     return this.known.length === 0
       ? Infinity
       : Math.max(...this.known.map(({ mostPixels }) => mostPixels ?? Infinity));
+  }
+
+  async whenKnown(signal: AbortSignal): Promise<void> {
+    while (this.known.length === 0 && !signal.aborted)
+      await once(this.polls, 'poll', { signal }).catch(() => {});
   }
 
   /** The queue is durable, and workers come and go. */
@@ -136,6 +143,7 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
   private async poll(): Promise<void> {
     try {
       this.known = await this.presence.list();
+      this.polls.emit('poll');
     } catch (error) {
       this.logger.debug({ err: error }, 'The workers cannot be asked');
     }

@@ -108,6 +108,7 @@ describe(ScopeGuard.name, () => {
         'delete /v1/jobs/x draw',
         'get /v1/jobs/x/events read',
         'get /v1/loras read',
+        'get /v1/styles read',
         'get /v1/models read',
         'get /v1/models/x read',
         'get /v1/upscalers read',

@@ -82,6 +82,7 @@ describe('the API document', () => {
         'DELETE /v1/jobs/{id}',
         'GET /v1/jobs/{id}/events',
         'GET /v1/loras',
+        'GET /v1/styles',
         'GET /v1/models',
         'GET /v1/models/{model}',
         'GET /health',

@@ -28,7 +28,6 @@ import {
   Prompt,
   SamplerName,
   SchedulerName,
-  UserId,
   Whole,
 } from '../validation/fields';
 import { EnlargementOptions } from './enlargement.dto';
@@ -204,22 +203,6 @@ export class PictureOptions extends EnlargementOptions {
   @IsIn(WEBHOOK_EVENTS, { each: true, message: EVENTS_RULE })
   @ApiPropertyOptional({ enum: WEBHOOK_EVENTS, isArray: true, maxItems: WEBHOOK_EVENTS.length })
   readonly webhook_events?: WebhookEvent[];
-}
-
-export class MemoryRequest extends PictureOptions {
-  /** Whose avatar the picture is drawn from. */
-  @UserId()
-  readonly user_id!: string;
-
-  /** What to draw; the service sets it into MEMORY_PROMPT_TEMPLATE. */
-  @Prompt({ example: 'a walk on the beach at sunset' })
-  readonly prompt!: string;
-}
-
-export class SubjectRequest extends PictureOptions {
-  /** Whose photo the portrait is drawn from. */
-  @UserId()
-  readonly user_id!: string;
 }
 
 export class GenerationRequest extends PictureOptions {

@@ -10,9 +10,11 @@ import { isUserId } from '../validation/fields';
 import { WebhookAddress } from '../webhooks/webhook.address';
 import { JobDrafter } from './job.draft';
 import type { PictureIntent } from './picture.intent';
-import type { GenerationRequest, MemoryRequest, PictureOptions, SubjectRequest } from './images.dto';
+import type { GenerationRequest, PictureOptions } from './images.dto';
 import { applyLoraTags } from './lora.tags';
 import type { RequestContext } from './request.context';
+import { promptOf, Styles } from './styles';
+import type { MemoryRequest, SubjectRequest } from './user.images.dto';
 
 /** What became of a picture request until the caller wanted to know. */
 export interface PictureOutcome {
@@ -33,6 +35,7 @@ export class ImagesService {
     private readonly config: Config,
     private readonly jobs: Jobs,
     private readonly drafter: JobDrafter,
+    private readonly styles: Styles,
     private readonly disk: DiskSpace,
     private readonly storage: Storage,
     private readonly webhooks: WebhookAddress,
@@ -42,16 +45,19 @@ export class ImagesService {
 
   async memory(body: MemoryRequest, call: RequestContext): Promise<PictureOutcome> {
     const request = await this.read(body);
-    // A function: in a plain replacement text "$&" of the prompt would mean something.
-    const prompt = this.config.MEMORY_PROMPT_TEMPLATE.replaceAll('{prompt}', () => request.prompt);
+    const style = this.styles.find('memory', request.style);
+    const prompt = promptOf(style?.prompt ?? this.config.MEMORY_PROMPT_TEMPLATE, request.prompt);
     const userId = request.user_id;
-    return this.make(request, { route: 'memory', userId, prompt, reference: { of: 'avatar', userId } }, call);
+    const reference = { of: 'avatar', userId } as const;
+    return this.make(request, { route: 'memory', userId, prompt, style, reference }, call);
   }
 
-  subject(request: SubjectRequest, call: RequestContext): Promise<PictureOutcome> {
-    const prompt = this.config.SUBJECT_PROMPT;
+  async subject(request: SubjectRequest, call: RequestContext): Promise<PictureOutcome> {
+    const style = this.styles.find('subject', request.style);
+    const prompt = style ? promptOf(style.prompt) : this.config.SUBJECT_PROMPT;
     const userId = request.user_id;
-    return this.make(request, { route: 'subject', userId, prompt, reference: { of: 'photo', userId } }, call);
+    const reference = { of: 'photo', userId } as const;
+    return this.make(request, { route: 'subject', userId, prompt, style, reference }, call);
   }
 
   async generations(body: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {

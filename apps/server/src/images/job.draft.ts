@@ -19,7 +19,7 @@ import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
 import { Enlargements } from './enlargements';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
-import { withPreset } from './presets';
+import { withPreset, withUsual } from './presets';
 import { outputOf } from './output.option';
 
 /** Told when a request names a webhook but no events. */
@@ -74,12 +74,13 @@ export class JobDrafter {
     caller: string,
     turn: Required<Turn>,
   ): Promise<JobDraft> {
-    const options = await withPreset(given, () => this.capabilities.loras());
+    const chosen = await withPreset(given, () => this.capabilities.loras());
+    const options = intent.style ? withUsual(chosen, intent.style.options) : chosen;
     this.checkLoras(options.loras ?? []);
     const id = randomBytes(12).toString('hex');
     // Before anything of the user is read: a deletion of theirs from now on refuses the job.
     const createdAt = await this.jobs.now();
-    const loras = await this.loras(options.loras ?? []);
+    const loras = await this.loras(options.loras ?? [], intent, given);
     const enlarge = await this.enlargements.plan(options);
     if (options.image === undefined) enlarge(this.size(options.size));
     const { size: own, ...copies } = await this.inputs.copy(id, options, intent, turn, (own) => {
@@ -173,7 +174,7 @@ export class JobDrafter {
       throw new ServiceError('lora_disabled', 'This service runs without LoRA (ENABLE_LORA)', 'loras');
     }
     if (loras.length > MAX_LORAS) {
-      const sentence = `Expected at most ${MAX_LORAS} LoRAs, that of the preset included, but received ${loras.length}`;
+      const sentence = `Expected at most ${MAX_LORAS} LoRAs, those of preset and style included, but received ${loras.length}`;
       throw new ServiceError('invalid_request', sentence, 'loras');
     }
     const names = loras.map(({ name }) => name);
@@ -184,20 +185,30 @@ export class JobDrafter {
     }
   }
 
-  private async loras(options: readonly LoraOption[]): Promise<JobLora[]> {
+  private async loras(
+    options: readonly LoraOption[],
+    { style }: PictureIntent,
+    { loras: own = [] }: PictureOptions,
+  ): Promise<JobLora[]> {
     const found: JobLora[] = [];
     for (const [i, { name, scale = DEFAULT_LORA_SCALE }] of options.entries()) {
-      found.push({ name, scale, sha256: await this.hash(name, i) });
+      const because =
+        i >= own.length && style?.options.loras?.some((lora) => lora.name === name) ? style.name : undefined;
+      const sha256 =
+        because === undefined
+          ? await this.hash(name, `loras.${i}.name`)
+          : await this.hash(name, 'style', `The style "${because}" needs a LoRA: `);
+      found.push({ name, scale, sha256 });
     }
     return found;
   }
 
-  private async hash(name: string, index: number): Promise<string> {
+  private async hash(name: string, param: string, because = ''): Promise<string> {
     try {
       return (await this.capabilities.lora(name)).sha256;
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
-      throw new ServiceError(error.code, error.message, `loras.${index}.name`, { cause: error });
+      throw new ServiceError(error.code, because + error.message, param, { cause: error });
     }
   }
 }

@@ -207,6 +207,19 @@ export const HiresUpscalerName = (options: ApiPropertyOptions = {}) =>
     ),
   );
 
+export const STYLE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+export const STYLE_NAME_RULE = '1 to 64 of A-Z, a-z, 0-9, ".", "_" and "-", the first a letter or a digit';
+
+export const StyleName = () =>
+  field(
+    { type: 'string', pattern: STYLE_NAME.source, maxLength: 64, example: 'watercolour' },
+    rule(
+      'styleName',
+      'the name of a style as GET /v1/styles lists it',
+      (value) => typeof value === 'string' && STYLE_NAME.test(value),
+    ),
+  );
+
 /** Of any model, of whichever service: whether it is here is told apart. */
 export const ModelName = () =>
   field(
