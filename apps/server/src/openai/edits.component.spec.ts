@@ -1,6 +1,7 @@
 import OpenAI, { toFile } from 'openai';
 import sharp from 'sharp';
 import { ServiceError } from '@app/errors';
+import { copiesIn } from '../../../../test/support/inputs';
 import { startApi, type Api } from '../../../../test/support/api';
 import { assertEventDescribed } from '../../../../test/support/described';
 import { describedFetch } from '../../../../test/support/described.fetch';
@@ -49,11 +50,7 @@ describe("OpenAI's edits", () => {
     api.pipeline.work = () => Promise.resolve();
   });
 
-  const inputs = async () => {
-    const keys: string[] = [];
-    for await (const { key } of api.storage.list('inputs/')) keys.push(key);
-    return keys;
-  };
+  const inputs = () => copiesIn(api.storage);
   const post = (body: object) => http(api.url).post('/v1/images/edits').send(body);
   /** What the engine is to begin from, and to paint anew. */
   const given = () => {
