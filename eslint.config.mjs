@@ -6,8 +6,8 @@ const FLOORS = [
   ['errors'],
   ['config'],
   ['lifecycle', 'outbound'],
-  ['faces', 'models', 'storage', 'pictures'],
-  ['pipeline'],
+  ['models', 'storage', 'pictures'],
+  ['faces', 'pipeline'],
   ['jobs'],
 ];
 /** The same inside the server, whose root knows all. */

@@ -188,6 +188,7 @@ describe('the API document', () => {
     expect(closed.sort()).toEqual([
       'CreateImageRequest',
       'EditImageRequest',
+      'HiresOptions',
       'LoraOption',
       'MemoryRequest',
       'SubjectRequest',
