@@ -33,7 +33,7 @@ const OFF = { enabled: false };
 /** Loads the detector and its two models (BlazeFace, FaceMesh), which come with the package. */
 export async function openHuman(): Promise<Human> {
   // Its loader fetches models, which knows no file: addresses; and nothing else is to be fetched, ever.
-  globalThis.fetch = async (address) => new Response(await readFile(new URL(address as string)));
+  globalThis.fetch = async (address) => new Response(await readFile(new URL(address)));
   const dist = dirname(require.resolve('@vladmandic/human'));
   // By path: the package's exports hide the build for wasm.
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- a CommonJS file
