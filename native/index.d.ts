@@ -165,6 +165,7 @@ export interface GenerateOptions {
   /** 1..150 */
   readonly steps: number;
   readonly sampler?: Sampler;
+  /** Of one step, at the larger size too, all are `discrete`. */
   readonly scheduler?: Scheduler;
   /** 0..30 */
   readonly guidanceScale: number;

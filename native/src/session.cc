@@ -63,6 +63,15 @@ constexpr int kUpscaleTile = 128;
 int width_of(const GenerateSpec& spec) { return spec.hires.width > 0 ? spec.hires.width : spec.width; }
 int height_of(const GenerateSpec& spec) { return spec.hires.height > 0 ? spec.hires.height : spec.height; }
 
+// Steps of the schedule at a larger size: as many as make `hires.steps` of them with that strength.
+int hires_schedule(const HiresSpec& hires) { return std::max(1, (int)(hires.steps / hires.strength)); }
+
+// A schedule of one step goes from the most noise to none, whichever it is. The engine divides by the steps less one in
+// some, which is a flat picture, and reads before a table in `gits`, which is a crash.
+bool has_one_step(const GenerateSpec& spec) {
+  return spec.steps == 1 || (spec.hires.width > 0 && hires_schedule(spec.hires) == 1);
+}
+
 // The steps of each sampling, as the engine counts them: from a picture it begins in the middle of the schedule.
 std::vector<int> passes_of(const GenerateSpec& spec) {
   const auto from_picture = [](int steps, float strength) { return std::min((int)(steps * strength), steps - 1) + 1; };
@@ -70,8 +79,7 @@ std::vector<int> passes_of(const GenerateSpec& spec) {
   std::vector<int> passes(spec.count, from_noise ? spec.steps : from_picture(spec.steps, spec.strength));
   if (spec.hires.width > 0) {
     const auto& hires = spec.hires;
-    passes.insert(passes.end(), spec.count,
-                  from_picture(std::max(1, (int)(hires.steps / hires.strength)), hires.strength));
+    passes.insert(passes.end(), spec.count, from_picture(hires_schedule(hires), hires.strength));
   }
   return passes;
 }
@@ -188,7 +196,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   params.sample_params.sample_steps = spec.steps;
   params.sample_params.guidance.txt_cfg = spec.guidance_scale;
   params.sample_params.sample_method = str_to_sample_method(spec.sampler.c_str());
-  params.sample_params.scheduler = str_to_scheduler(spec.scheduler.c_str());
+  params.sample_params.scheduler = str_to_scheduler(has_one_step(spec) ? "discrete" : spec.scheduler.c_str());
   params.loras = loras.data();
   params.lora_count = (uint32_t)loras.size();
   if (!reference.empty()) {

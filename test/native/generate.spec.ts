@@ -146,6 +146,11 @@ describe('The addon: generating', () => {
     expect(await chunks({ prompt, negativePrompt: 'a '.repeat(75), guidanceScale: 5 })).toEqual([2, 1]);
   });
 
+  it.each(['karras', 'gits'] as const)('should draw with one step by any schedule: %s', async (scheduler) => {
+    const { pixels } = await session.generate({ ...SMALL, scheduler });
+    expect(pixels.equals(plain.pixels)).toBe(true);
+  });
+
   it('should decode in tiles, always the same, to nearly the same picture as at once', async () => {
     // Two tiles; what is in the middle of one is at the edge of the other.
     const wide = { ...SMALL, width: 320 };
