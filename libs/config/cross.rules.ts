@@ -40,7 +40,7 @@ const models: Problems = (config) => [
       `${variable} must not be a web address, except on the model hub (HF_ENDPOINT): download the file and name it`,
     ),
   ),
-  ...(['MODEL_FILE', 'LORA_DIR', 'EMBEDDINGS_DIR'] as const).map((variable) =>
+  ...(['MODEL_FILE', 'LORA_DIR', 'EMBEDDINGS_DIR', 'CONTROL_NET_DIR'] as const).map((variable) =>
     when(isAddress(config[variable]), `${variable} must be a path on this machine, not a web address`),
   ),
 ];

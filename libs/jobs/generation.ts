@@ -1,4 +1,4 @@
-import type { PictureJob } from './picture.job';
+import type { JobControl, PictureJob } from './picture.job';
 
 /** What the engine does where it is told nothing. */
 const SAMPLER = 'euler';
@@ -26,7 +26,13 @@ export function generationOf(job: PictureJob, model: string, seed = job.seed) {
     loras: job.loras.map(({ name, scale, sha256 }) => ({ name, scale, sha256 })),
     ip_adapter_scale: job.referenceKey === undefined ? null : job.ipAdapterScale,
     strength: isEdit(job) ? (job.strength ?? 1) : null,
+    control: job.control ? controlOf(job.control) : null,
   };
 }
+
+const controlOf = ({ name, strength, canny }: JobControl) => ({
+  ...{ name, strength },
+  preprocess: canny ? 'canny' : null,
+});
 
 export type Generation = ReturnType<typeof generationOf>;

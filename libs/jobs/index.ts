@@ -21,7 +21,15 @@ export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
 export { resultGone, userDeleted } from './refusals';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
-export { inputsOf, keysOf, picturesOf, type JobLora, type PictureRoute, type Timings } from './picture.job';
+export {
+  inputsOf,
+  keysOf,
+  picturesOf,
+  type JobControl,
+  type JobLora,
+  type PictureRoute,
+  type Timings,
+} from './picture.job';
 export { JobFiles } from './worker/job.files';
 export { parametersText } from './worker/parameters.text';
 export { PictureUploads } from './worker/picture.uploads';

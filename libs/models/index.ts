@@ -1,3 +1,4 @@
+export { type ControlNet } from './control.nets';
 export { isUnchanged, type Embedding } from './embeddings';
 export { LORA_NAME, findLora, largestLora, listLoras } from './loras';
 export { wantedModel } from './model.name';

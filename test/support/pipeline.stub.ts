@@ -27,6 +27,7 @@ export class PipelineStub {
   hasIpAdapter = true;
   loraDir?: string;
   embeddings: PipelineService['embeddings'] = [];
+  controlNets: PipelineService['controlNets'] = [];
   readonly requests: GenerateRequest[] = [];
   /** Which engine drew each. */
   readonly drawers: number[] = [];

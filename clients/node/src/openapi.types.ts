@@ -455,6 +455,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/control-nets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The ControlNets by which a picture can guide another. */
+        get: operations["listControlNets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/images/generations": {
         parameters: {
             query?: never;
@@ -1272,6 +1289,30 @@ export interface components {
              */
             scale?: number | null;
         };
+        ControlOption: {
+            /**
+             * @description What the ControlNet sees, a PNG, JPEG or WebP picture as in `image`: edges, a depth map, or what it was trained on. It is
+             *     scaled and cut, around its middle, to the result's size.
+             * @example https://example.com/picture.png
+             */
+            image: string;
+            /**
+             * Format: double
+             * @description How strongly it guides; 0 not at all.
+             * @default 1
+             */
+            strength?: number | null;
+            /**
+             * @description `canny`: it sees the edges of `image`, white on black. Left out: `image` as it is.
+             * @enum {string|null}
+             */
+            preprocess?: "canny" | null;
+            /**
+             * @description The ControlNet, as `GET /v1/control-nets` lists it. Left out: the only one that there is.
+             * @example canny
+             */
+            name?: string | null;
+        };
         MemoryRequest: {
             /**
              * Format: int64
@@ -1360,6 +1401,8 @@ export interface components {
              * @example https://example.com/picture.png
              */
             mask?: string | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -1470,6 +1513,23 @@ export interface components {
              */
             total_ms: number;
         };
+        UsedControl: {
+            /**
+             * Format: double
+             * @description Strength.
+             */
+            strength: number;
+            /**
+             * @description What was made of the picture for it; null: nothing.
+             * @enum {string|null}
+             */
+            preprocess: "canny" | null;
+            /**
+             * @description The ControlNet's name.
+             * @example canny
+             */
+            name: string;
+        };
         AppliedLora: {
             /**
              * Format: double
@@ -1500,6 +1560,8 @@ export interface components {
              * @description How much of the picture that it began from was changed; null: it began from none.
              */
             strength: number | null;
+            /** @description null: no ControlNet guided it. */
+            control: components["schemas"]["UsedControl"] | null;
             /**
              * @description The model's name.
              * @example stabilityai/stable-diffusion-xl-base-1.0
@@ -1808,6 +1870,8 @@ export interface components {
              * @example https://example.com/picture.png
              */
             mask?: string | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -1906,6 +1970,22 @@ export interface components {
             object: "list";
             /** @description In the order of their names. */
             data: components["schemas"]["EmbeddingEntry"][];
+        };
+        ControlNetEntry: {
+            /**
+             * @description What `control.name` of a request names it by.
+             * @example canny
+             */
+            name: string;
+        };
+        ControlNetsReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description In the order of their names. */
+            data: components["schemas"]["ControlNetEntry"][];
         };
         ImageData: {
             /**
@@ -2181,6 +2261,8 @@ export interface components {
              * @example https://example.com/picture.png
              */
             mask?: string | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -2538,7 +2620,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -2984,7 +3066,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3194,7 +3276,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4720,7 +4802,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `avatar_not_found`: the user has no avatar; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `avatar_not_found`: the user has no avatar; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4952,7 +5034,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `photo_not_found`: the user has no photo; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `photo_not_found`: the user has no photo; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5932,6 +6014,108 @@ export interface operations {
             };
         };
     };
+    listControlNets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ControlNets */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ControlNetsReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
     generations: {
         parameters: {
             query?: never;
@@ -6032,7 +6216,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];

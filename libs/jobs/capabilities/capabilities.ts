@@ -39,6 +39,9 @@ export abstract class Capabilities {
   /** Textual inversions, which prompts name. */
   abstract readonly embeddings: readonly AvailableEmbedding[];
 
+  /** Names of the ControlNets. */
+  abstract readonly controlNets: readonly string[];
+
   /** Throws `engine_not_ready` when a job that is taken now might never run. */
   abstract assertAccepting(): void;
 
@@ -76,6 +79,10 @@ export class LocalCapabilities extends Capabilities {
 
   get embeddings(): readonly AvailableEmbedding[] {
     return this.pipeline.embeddings;
+  }
+
+  get controlNets(): readonly string[] {
+    return this.pipeline.controlNets.map(({ name }) => name);
   }
 
   /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */

@@ -11,6 +11,8 @@ export interface WorkerCapabilities {
   readonly loras: readonly AvailableLora[];
   /** Absent: none. */
   readonly embeddings?: readonly AvailableEmbedding[];
+  /** Absent: none. */
+  readonly controlNets?: readonly string[];
   /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
   readonly mostPixels?: number;
 }
@@ -77,6 +79,11 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
 
   get embeddings(): readonly AvailableEmbedding[] {
     return everywhere(this.known.map(({ embeddings = [] }) => embeddings));
+  }
+
+  get controlNets(): readonly string[] {
+    const [first = [], ...others] = this.known.map(({ controlNets = [] }) => controlNets);
+    return first.filter((name) => others.every((names) => names.includes(name)));
   }
 
   loras(): Promise<readonly AvailableLora[]> {

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { findLora } from '@app/models';
+import { findLora, isUnchanged } from '@app/models';
 import { MAX_SIDE } from '@app/models/family';
 import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
@@ -10,6 +10,7 @@ import { generationOf, isEdit } from '../generation';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
 import {
   keysOf,
+  type JobControl,
   type PictureJob,
   type PictureResult,
   type StoredPicture,
@@ -42,18 +43,22 @@ export class JobFiles {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
     const { id, route, userId, key, output, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
-    const { loras: named, referenceKey, imageKey, maskKey, ipAdapterScale, strength = 1, ...options } = drawn;
+    const { loras: named, referenceKey, imageKey, maskKey, controlKey, control: guide, ...others } = drawn;
+    const { ipAdapterScale, strength = 1, ...options } = others;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
     const reference = await this.input(referenceKey, copyToReference);
     const image = await this.input(imageKey, (bytes) => pixelsOfCopy(bytes, 'image'));
     const mask = await this.input(maskKey, (bytes) => pixelsOfCopy(bytes, 'mask'));
+    const seen = await this.input(controlKey, (bytes) => pixelsOfCopy(bytes, 'image'));
+    const control = guide && seen && { ...(await this.controlNet(guide)), pixels: seen };
     return {
       ...options,
       loras,
       ...(reference && { reference: { pixels: reference, strength: ipAdapterScale } }),
       ...(image && { image: { pixels: image, strength } }),
       ...(mask && { mask }),
+      ...(control && { control }),
     };
   }
 
@@ -122,6 +127,15 @@ export class JobFiles {
     const bytes = await this.storage.read(key, MOST_OF_COPY);
     if (bytes) return as(bytes);
     throw new ServiceError('generation_failed', 'The copy of a picture that it is made from is gone');
+  }
+
+  private async controlNet({ name, strength, canny }: JobControl) {
+    const net = this.pipeline.controlNets.find((one) => one.name === name);
+    if (net && (await isUnchanged(net))) return { model: net.path, strength, canny };
+    const sentence = net
+      ? `The file of the ControlNet "${name}" changed or went away since the engine started`
+      : `There is no ControlNet "${name}" here any more`;
+    throw new ServiceError('control_net_not_found', sentence, 'control.name');
   }
 
   private async lora(

@@ -184,7 +184,13 @@ describe('the API document', () => {
 
   it('should allow in requests only the fields that it describes', () => {
     const closed = schemas().flatMap(([name, schema]) => (schema.additionalProperties === false ? name : []));
-    expect(closed.sort()).toEqual(['CreateImageRequest', 'LoraOption', 'MemoryRequest', 'SubjectRequest']);
+    expect(closed.sort()).toEqual([
+      'ControlOption',
+      'CreateImageRequest',
+      'LoraOption',
+      'MemoryRequest',
+      'SubjectRequest',
+    ]);
   });
 
   it('should have no parameter that requests cannot have', () => {

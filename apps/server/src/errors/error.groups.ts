@@ -28,6 +28,7 @@ export const DRAWING_ERRORS = group(
   'invalid_request',
   'not_found',
   'lora_not_found',
+  'control_net_not_found',
   'request_timeout',
   'cancelled',
   'payload_too_large',

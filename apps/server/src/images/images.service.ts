@@ -81,7 +81,7 @@ export class ImagesService {
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
       // The wait may be long, and pictures that came with the request large.
-      Object.assign(options, { image: undefined, mask: undefined });
+      Object.assign(options, { image: undefined, mask: undefined, control: undefined });
       call.forgetBody();
       await call.onAccepted?.(job);
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };
@@ -189,11 +189,14 @@ function fingerprint(route: string, options: PictureOptions): string {
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value;
   return createHash('sha256')
-    .update(
-      `${route}\n${JSON.stringify({ ...options, image: hash(options.image), mask: hash(options.mask) }, sorted)}`,
-    )
+    .update(`${route}\n${JSON.stringify(hashed(options), sorted)}`)
     .digest('hex');
 }
+
+const hashed = ({ image, mask, control, ...options }: PictureOptions) => ({
+  ...{ ...options, image: hash(image), mask: hash(mask) },
+  control: control && { ...control, image: hash(control.image) },
+});
 
 const hash = (picture?: string | Buffer): string | undefined =>
   picture === undefined ? undefined : createHash('sha256').update(picture).digest('hex');

@@ -176,15 +176,18 @@ export const Caller = () =>
   );
 
 /** A file's name without its folder and ending. */
-export const LoraName = () =>
+const NameOf = (what: string, listed: string, example: string) =>
   field(
-    { type: 'string', pattern: LORA_NAME.source, maxLength: 128, example: 'film-grain' },
+    { type: 'string', pattern: LORA_NAME.source, maxLength: 128, example },
     rule(
       'loraName',
-      'the name of a LoRA as GET /v1/loras lists it',
+      `the name of ${what} as GET /v1/${listed} lists it`,
       (value) => typeof value === 'string' && LORA_NAME.test(value),
     ),
   );
+
+export const LoraName = () => NameOf('a LoRA', 'loras', 'film-grain');
+export const ControlNetName = () => NameOf('a ControlNet', 'control-nets', 'canny');
 
 /** Of any model, of whichever service: whether it is here is told apart. */
 export const ModelName = () =>
