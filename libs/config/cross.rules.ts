@@ -40,9 +40,13 @@ const models: Problems = (config) => [
       `${variable} must not be a web address, except on the model hub (HF_ENDPOINT): download the file and name it`,
     ),
   ),
-  ...(['MODEL_FILE', 'LORA_DIR', 'UPSCALER_DIR', 'EMBEDDINGS_DIR', 'SUBJECT_STYLES'] as const).map(
-    (variable) =>
-      when(isAddress(config[variable]), `${variable} must be a path on this machine, not a web address`),
+  ...(
+    [
+      ...(['MODEL_FILE', 'LORA_DIR', 'UPSCALER_DIR', 'EMBEDDINGS_DIR'] as const),
+      ...(['CONTROL_NET_DIR', 'SUBJECT_STYLES'] as const),
+    ] as const
+  ).map((variable) =>
+    when(isAddress(config[variable]), `${variable} must be a path on this machine, not a web address`),
   ),
 ];
 

@@ -97,6 +97,14 @@ export class ModelVariables extends ServiceVariables {
   @IsOptional()
   EMBEDDINGS_DIR?: string;
 
+  /**
+   * Folder with ControlNets for SDXL (`*.safetensors` in diffusers' format), read at the start. Requests name them by their
+   * files; one at a time is loaded, where a request asks for it.
+   * @example /models/control-nets
+   */
+  @IsOptional()
+  CONTROL_NET_DIR?: string;
+
   // --- the model hub ---
 
   /** Where hub repositories are downloaded from. */

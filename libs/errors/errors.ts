@@ -49,6 +49,7 @@ export const ERRORS = {
   lora_not_found: missing('no LoRA has this name'),
   upscaler_not_found: missing('no upscaler has this name'),
   style_not_found: missing('the service has no style of this name'),
+  control_net_not_found: missing('no ControlNet has this name, or the service has none'),
   model_not_found: missing('the service has no model of this name'),
   job_not_found: missing('there is no such job, or it finished so long ago that it was forgotten'),
   method_not_allowed: invalid(405, 'the path exists but not with this method; see Allow'),

@@ -1,4 +1,4 @@
-import type { PictureJob } from './picture.job';
+import type { JobControl, PictureJob } from './picture.job';
 
 /** What the engine does where it is told nothing. */
 const SAMPLER = 'euler';
@@ -28,6 +28,7 @@ export function generationOf(job: PictureJob, model: string, seed = job.seed) {
     strength: isEdit(job) ? (job.strength ?? 1) : null,
     hires: hiresOf(job),
     upscale: job.upscaler?.name ?? null,
+    control: job.control ? controlOf(job.control) : null,
   };
 }
 
@@ -36,5 +37,10 @@ function hiresOf({ hires }: PictureJob) {
   const { scale, steps, strength, upscaler, model } = hires;
   return { scale, steps, strength, upscaler: model?.name ?? upscaler! };
 }
+
+const controlOf = ({ name, strength, canny }: JobControl) => ({
+  ...{ name, strength },
+  preprocess: canny ? 'canny' : null,
+});
 
 export type Generation = ReturnType<typeof generationOf>;

@@ -30,6 +30,7 @@ export {
   inputsOf,
   keysOf,
   picturesOf,
+  type JobControl,
   type JobHires,
   type JobLora,
   type JobUpscaler,

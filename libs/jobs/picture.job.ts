@@ -29,6 +29,15 @@ export interface JobHires {
   readonly model?: JobUpscaler;
 }
 
+/** How a ControlNet guides a picture. */
+export interface JobControl {
+  readonly name: string;
+  /** 0..2 */
+  readonly strength: number;
+  /** It sees the edges of its picture. */
+  readonly canny?: boolean;
+}
+
 /** A picture to make, or a batch of them: everything is decided, nothing is pixels, and it survives JSON. */
 export interface PictureJob extends Omit<
   GenerateRequest,
@@ -44,6 +53,9 @@ export interface PictureJob extends Omit<
   /** The same of the picture that it begins from, of its own size, and of the mask of that. */
   readonly imageKey?: string;
   readonly maskKey?: string;
+  /** The same of the picture that a ControlNet sees. */
+  readonly controlKey?: string;
+  readonly control?: JobControl;
   /** Of the picture to begin from: 0..1. */
   readonly strength?: number;
   /** Where the first picture goes, see `keysOf`; made from `id`, so a second run overwrites itself. */
@@ -56,11 +68,11 @@ export interface PictureJob extends Omit<
   readonly upscaler?: JobUpscaler;
 }
 
-type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey'>;
+type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey' | 'controlKey'>;
 
 /** Copies of pictures that it is made from. */
-export const inputsOf = ({ referenceKey, imageKey, maskKey }: Inputs): string[] =>
-  [referenceKey, imageKey, maskKey].filter((key) => key !== undefined);
+export const inputsOf = ({ referenceKey, imageKey, maskKey, controlKey }: Inputs): string[] =>
+  [referenceKey, imageKey, maskKey, controlKey].filter((key) => key !== undefined);
 
 /** What is known of its work while it waits. */
 export function workOf(picture: PictureJob) {

@@ -51,8 +51,8 @@ export async function readEmbeddings(folder: string): Promise<Embedding[]> {
   return [...found.values()];
 }
 
-/** The engine reads the file again whenever a prompt names it. */
-export async function isUnchanged({ path, stamp }: Embedding): Promise<boolean> {
+/** The engine reads such files again, some whenever they are asked for. */
+export async function isUnchanged({ path, stamp }: Pick<Embedding, 'path' | 'stamp'>): Promise<boolean> {
   const now = await stat(path, { bigint: true }).then(fileStamp, () => undefined);
   return now === stamp;
 }

@@ -24,6 +24,8 @@ export const MAX_LORAS = 8;
 /** How much of a picture to begin from is changed: what is usual, and where a mask says which part of it is. */
 export const DEFAULT_STRENGTH = 0.75;
 export const DEFAULT_MASKED_STRENGTH = 1;
+/** How strongly a ControlNet guides, at most. */
+export const MAX_CONTROL_STRENGTH = 2;
 /** Pictures that the engine makes of one request. */
 export const MAX_BATCH = 16;
 /** How much a second sampling at a larger size changes of the first, and by how much it may enlarge. */

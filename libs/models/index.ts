@@ -3,6 +3,7 @@ export { HubFiles } from './hub.files';
 export { HUB_FORM, parseHubAddress, parseHubReference, type HubReference } from './hub.reference';
 export { hubHome, openHub } from './hub.settings';
 export type { LoraAbout } from './lora.about';
+export { type ControlNet } from './control.nets';
 export { isUnchanged, type Embedding } from './embeddings';
 export { LORA_NAME, findLora, largestLora, listLoras } from './loras';
 export { ModelError } from './model.error';

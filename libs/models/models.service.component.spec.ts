@@ -4,7 +4,8 @@ import { basename, isAbsolute, join, relative } from 'node:path';
 import { Test } from '@nestjs/testing';
 import { Config, ConfigModule, loadConfig } from '@app/config';
 import { HubServer } from '../../test/support/hub.server';
-import { embedding, safetensors, writeSafetensors } from '../../test/support/safetensors';
+import { controlNetShapes } from '../../test/support/control.net';
+import { embedding, safetensors, withHeader, writeSafetensors } from '../../test/support/safetensors';
 import { asStranger } from '../../test/support/stranger';
 import { demoFolder } from './demo';
 import { ModelsModule } from './models.module';
@@ -79,6 +80,21 @@ describe(ModelsService.name, () => {
       expect((await resolve(env)).embeddings).toMatchObject([{ name: 'night', vectors: 2 }]);
       const absent = resolve({ ...env, EMBEDDINGS_DIR: join(root, 'absent') });
       await expect(absent).rejects.toThrow('EMBEDDINGS_DIR cannot be read (ENOENT): check the folder.');
+    });
+
+    it('should read the ControlNets of the folder that the variable names', async () => {
+      const nets = join(root, 'nets');
+      await mkdir(nets);
+      const shapes = Object.entries(controlNetShapes).map(([name, shape]) => [
+        name,
+        { dtype: 'F16', shape, data_offsets: [0, 0] },
+      ]);
+      await writeFile(
+        join(nets, 'canny.safetensors'),
+        withHeader(Object.fromEntries(shapes), Buffer.alloc(0)),
+      );
+      const env = { MODEL_PATH: await file('sdxl.safetensors'), CONTROL_NET_DIR: nets };
+      expect((await resolve(env)).controlNets).toMatchObject([{ name: 'canny' }]);
     });
 
     it('should leave out what is switched off', async () => {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { type DemoFiles, unpackDemo } from './demo';
+import { readControlNets, type ControlNet } from './control.nets';
 import { readEmbeddings, type Embedding } from './embeddings';
 import type { HubClient } from './hub.client';
 import { HubFiles } from './hub.files';
@@ -27,6 +28,8 @@ export interface ModelFiles {
   readonly upscalerDir?: string;
   /** Those of EMBEDDINGS_DIR, as they are when the model is looked for. */
   readonly embeddings?: readonly Embedding[];
+  /** The same of CONTROL_NET_DIR, which fit the model. */
+  readonly controlNets?: readonly ControlNet[];
 }
 
 /** Turns the variables of the model into files on disk, downloading or unpacking what is not there yet. */
@@ -59,7 +62,10 @@ export class ModelsService {
       clipVision: clipVision && (await fetch(clipVision)),
       checkpoint: await fetch(checkpoint),
     };
-    return { name: plan.name, ...files, loraDir, upscalerDir, embeddings };
+    const { CONTROL_NET_DIR: controls } = this.config;
+    const controlNets =
+      controls === undefined ? undefined : await readControlNets(controls, files.checkpoint);
+    return { name: plan.name, ...files, loraDir, upscalerDir, embeddings, controlNets };
   }
 
   private fetcher(hub: HubFiles, onProgress: OnProgress): (wanted: Wanted) => Promise<string> {

@@ -70,6 +70,12 @@ describe(weightSizes.name, () => {
     expect(await weightSizes({ ...files, embeddings }, NATIVE)).toMatchObject({ text: 120 + 200 + 200 + 8 });
   });
 
+  it('should count the largest ControlNet, which may come at any time', async () => {
+    const files = { name: 'x', checkpoint: await checkpoint() };
+    const controlNets = [7, 900, 8].map((bytes) => ({ name: 'x', path: '', bytes, stamp: '' }));
+    expect(await weightSizes({ ...files, controlNets }, NATIVE)).toMatchObject({ rest: 1_050 + 900 });
+  });
+
   it('should not guess at files of another format', async () => {
     expect(await weightSizes({ name: 'x', checkpoint: join(folder, 'model.gguf') }, NATIVE)).toBeUndefined();
   });

@@ -5,7 +5,7 @@ import { readSafetensors, type TensorInfo } from './safetensors';
 export interface WeightSizes {
   readonly text: number;
   readonly image: number;
-  /** UNet, VAE and IP-Adapter. */
+  /** UNet, VAE and IP-Adapter, and the largest ControlNet. */
   readonly rest: number;
 }
 
@@ -24,7 +24,7 @@ type WeightType = 'native' | 'f16' | 'q8_0';
 
 /** From the files' headers; undefined where one of them is no safetensors file: its sizes are known to the engine only. */
 export async function weightSizes(
-  { checkpoint, vae, ipAdapter, clipVision, embeddings = [] }: ModelFiles,
+  { checkpoint, vae, ipAdapter, clipVision, embeddings = [], controlNets = [] }: ModelFiles,
   types: { readonly text: WeightType; readonly image: WeightType },
 ): Promise<WeightSizes | undefined> {
   const all = [checkpoint, vae, ipAdapter, clipVision].filter((file) => file !== undefined);
@@ -38,7 +38,12 @@ export async function weightSizes(
     text: bytes(text, types.text) + (embeddings.length > 0 ? moreFor(text, types.text) : 0),
     image: bytes(await whole(clipVision), types.image),
     // The engine computes the VAE in F16 whatever its file holds.
-    rest: bytes(unet) + bytes(vae ? await tensors(vae) : ownVae, 'f16') + bytes(await whole(ipAdapter)),
+    rest:
+      bytes(unet) +
+      bytes(vae ? await tensors(vae) : ownVae, 'f16') +
+      bytes(await whole(ipAdapter)) +
+      // One at a time is on the device, and stays.
+      Math.max(0, ...controlNets.map((net) => net.bytes)),
   };
 }
 

@@ -48,9 +48,10 @@ describe(EngineLease.name, () => {
     const folder = await mkdtemp(join(tmpdir(), 'lease-'));
     try {
       const generate = jest.fn().mockResolvedValue(drawn);
-      const reads = async (paths: readonly string[], mergedAnew = false) => {
+      const reads = async (paths: readonly string[], mergedAnew = false, model?: string) => {
+        const control = model === undefined ? undefined : { model, pixels: Buffer.alloc(0), strength: 1 };
         await lease(generate, mergedAnew)
-          .generate(request(paths))
+          .generate(request(paths, { control }))
           .catch(() => {});
         return (generate.mock.lastCall as [unknown, { reads: number }])[1].reads;
       };
@@ -61,6 +62,7 @@ describe(EngineLease.name, () => {
       expect(await reads([])).toBe(0);
       expect(await reads([large, small])).toBe(200_005);
       expect(await reads([join(folder, 'none')])).toBe(0);
+      expect(await reads([small], false, large)).toBe(200_005);
       expect(await reads([small], true)).toBe(600_000);
     } finally {
       await rm(folder, { recursive: true });

@@ -79,7 +79,7 @@ export class EngineLease {
       for (const embedding of prompts.named) await assertUnchanged(embedding);
       const [prompt, negativePrompt] = prompts.texts;
       const guidanceScale = Math.max(NO_GUIDANCE, request.guidanceScale);
-      const reads = await this.reads(request.loras, mergedAnew);
+      const reads = await this.reads(request, mergedAnew);
       const picture = await this.engine.generate(
         {
           ...{ ...request, prompt, negativePrompt, guidanceScale, vaeTiling },
@@ -112,10 +112,10 @@ export class EngineLease {
     }
   }
 
-  /** Milliseconds that the engine may take for what it reads first: its LoRAs or, to merge others, the model itself. */
-  private async reads(loras: GenerateRequest['loras'], mergedAnew: boolean): Promise<number> {
+  /** Milliseconds that the engine may take for the files it reads first: or, to merge other LoRAs, for the model itself. */
+  private async reads({ loras, control }: GenerateRequest, mergedAnew: boolean): Promise<number> {
     if (mergedAnew) return this.lender.config.PHASE_TIMEOUT * 1_000;
-    const sizes = loras.map(({ path }) =>
+    const sizes = [...loras.map(({ path }) => path), ...(control ? [control.model] : [])].map((path) =>
       stat(path).then(
         ({ size }) => size,
         () => 0,
@@ -174,6 +174,8 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
       return error('upscaler_not_applied', 'The engine cannot use the upscaler.', 'upscale');
     case 'flat_picture':
       return error('generation_failed', `${cause.message}${perhapsOf(loras)}.`);
+    case 'control_net_not_applied':
+      return error('generation_failed', 'The engine did not use the ControlNet.', 'control');
     case 'ip_adapter_not_applied':
       return error('generation_failed', 'The engine did not use the reference picture.');
     case 'generation_failed':

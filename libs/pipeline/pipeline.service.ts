@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { Config, type Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
-import { ModelsService, TerminalProgress, wantedModel, type Embedding } from '@app/models';
+import { ModelsService, TerminalProgress, wantedModel, type ControlNet, type Embedding } from '@app/models';
 import { CardShare } from './card.share';
 import type { EngineSetup } from './engine.setup';
 import { EngineChoice } from './engine.choice';
@@ -109,6 +109,11 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   /** Words for prompts, once known. */
   get embeddings(): readonly Embedding[] {
     return this.model.files?.embeddings ?? [];
+  }
+
+  /** That fit the model, once known. */
+  get controlNets(): readonly ControlNet[] {
+    return this.model.files?.controlNets ?? [];
   }
 
   status(): PipelineStatus {

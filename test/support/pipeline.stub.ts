@@ -29,6 +29,7 @@ export class PipelineStub {
   loraDir?: string;
   upscalerDir?: string;
   embeddings: PipelineService['embeddings'] = [];
+  controlNets: PipelineService['controlNets'] = [];
   readonly requests: GenerateRequest[] = [];
   /** Which engine drew each. */
   readonly drawers: number[] = [];

@@ -6,6 +6,7 @@ import { JobsModule } from '@app/jobs';
 import { Automatic1111Module } from './automatic1111/automatic1111.module';
 import { AuthModule } from './auth/auth.module';
 import { ErrorFilter } from './errors/error.filter';
+import { ControlNetsModule } from './control-nets/control.nets.module';
 import { EmbeddingsModule } from './embeddings/embeddings.module';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
@@ -31,6 +32,7 @@ const ROUTES = [
   JobRoutesModule,
   LorasModule,
   EmbeddingsModule,
+  ControlNetsModule,
   OpenAiModule,
   ResultsModule,
   UpscalersModule,

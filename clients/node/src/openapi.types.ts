@@ -472,6 +472,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/control-nets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The ControlNets by which a picture can guide another. */
+        get: operations["listControlNets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/images/generations": {
         parameters: {
             query?: never;
@@ -1389,6 +1406,30 @@ export interface components {
              */
             scale?: number | null;
         };
+        ControlOption: {
+            /**
+             * @description What the ControlNet sees, a PNG, JPEG or WebP picture as in `image`: edges, a depth map, or what it was trained on. It is
+             *     scaled and cut, around its middle, to the result's size.
+             * @example https://example.com/picture.png
+             */
+            image: string;
+            /**
+             * Format: double
+             * @description How strongly it guides; 0 not at all.
+             * @default 1
+             */
+            strength?: number | null;
+            /**
+             * @description `canny`: it sees the edges of `image`, white on black. Left out: `image` as it is.
+             * @enum {string|null}
+             */
+            preprocess?: "canny" | null;
+            /**
+             * @description The ControlNet, as `GET /v1/control-nets` lists it. Left out: the only one that there is.
+             * @example canny
+             */
+            name?: string | null;
+        };
         MemoryRequest: {
             /**
              * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
@@ -1488,6 +1529,8 @@ export interface components {
              * @example https://example.com/picture.png
              */
             mask?: string | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -1604,6 +1647,23 @@ export interface components {
              */
             total_ms: number;
         };
+        UsedControl: {
+            /**
+             * Format: double
+             * @description Strength.
+             */
+            strength: number;
+            /**
+             * @description What was made of the picture for it; null: nothing.
+             * @enum {string|null}
+             */
+            preprocess: "canny" | null;
+            /**
+             * @description The ControlNet's name.
+             * @example canny
+             */
+            name: string;
+        };
         AppliedLora: {
             /**
              * Format: double
@@ -1656,6 +1716,8 @@ export interface components {
              * @description How much of the picture that it began from was changed; null: it began from none.
              */
             strength: number | null;
+            /** @description null: no ControlNet guided it. */
+            control: components["schemas"]["UsedControl"] | null;
             /**
              * @description The model's name.
              * @example stabilityai/stable-diffusion-xl-base-1.0
@@ -1982,6 +2044,8 @@ export interface components {
              * @example https://example.com/picture.png
              */
             mask?: string | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -2192,6 +2256,22 @@ export interface components {
             object: "list";
             /** @description In the order of their names. */
             data: components["schemas"]["EmbeddingEntry"][];
+        };
+        ControlNetEntry: {
+            /**
+             * @description What `control.name` of a request names it by.
+             * @example canny
+             */
+            name: string;
+        };
+        ControlNetsReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description In the order of their names. */
+            data: components["schemas"]["ControlNetEntry"][];
         };
         ImageData: {
             /**
@@ -2478,6 +2558,8 @@ export interface components {
              * @example https://example.com/picture.png
              */
             mask?: string | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -6513,6 +6595,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EmbeddingsReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listControlNets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ControlNets */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ControlNetsReply"];
                 };
             };
             /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */

@@ -46,6 +46,9 @@ export abstract class Capabilities {
   /** Resolves once it is known what there is, and when the signal is aborted. */
   abstract whenKnown(signal: AbortSignal): Promise<void>;
 
+  /** Names of the ControlNets. */
+  abstract readonly controlNets: readonly string[];
+
   /** Throws `engine_not_ready` when a job that is taken now might never run. */
   abstract assertAccepting(): void;
 
@@ -92,6 +95,10 @@ export class LocalCapabilities extends Capabilities {
 
   whenKnown(signal: AbortSignal): Promise<void> {
     return this.pipeline.whenReady(signal);
+  }
+
+  get controlNets(): readonly string[] {
+    return this.pipeline.controlNets.map(({ name }) => name);
   }
 
   /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */

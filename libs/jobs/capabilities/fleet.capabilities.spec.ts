@@ -67,6 +67,15 @@ describe(FleetCapabilities.name, () => {
     expect(capabilities.embeddings).toEqual([]);
   });
 
+  it('should offer the ControlNets that every worker has', async () => {
+    await open();
+    expect(capabilities.controlNets).toEqual([]);
+    await open({}, worker({ controlNets: ['canny', 'depth'] }), worker({ controlNets: ['depth'] }));
+    expect(capabilities.controlNets).toEqual(['depth']);
+    await open({}, worker({ controlNets: ['canny'] }), worker());
+    expect(capabilities.controlNets).toEqual([]);
+  });
+
   it('should offer the LoRAs that every worker has', async () => {
     const everyone = lora('grain');
     await open({}, worker({ loras: [lora('only'), everyone] }), worker({ loras: [everyone] }));

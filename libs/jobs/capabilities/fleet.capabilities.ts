@@ -19,6 +19,8 @@ export interface WorkerCapabilities {
   /** Absent: none. */
   readonly upscalers?: readonly AvailableUpscaler[];
   readonly embeddings?: readonly AvailableEmbedding[];
+  /** Absent: none. */
+  readonly controlNets?: readonly string[];
   /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
   readonly mostPixels?: number;
 }
@@ -91,6 +93,11 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
 
   get embeddings(): readonly AvailableEmbedding[] {
     return this.everywhere(({ embeddings = [] }) => embeddings);
+  }
+
+  get controlNets(): readonly string[] {
+    const [first = [], ...others] = this.known.map(({ controlNets = [] }) => controlNets);
+    return first.filter((name) => others.every((names) => names.includes(name)));
   }
 
   loras(): Promise<readonly AvailableLora[]> {

@@ -9,7 +9,7 @@ const SHORT_HASH = 10;
  * ComfyUI's take LoRAs from the prompt.
  */
 export function parametersText(generation: Generation): string {
-  const { prompt, negative_prompt, loras, sampler, scheduler, hires } = generation;
+  const { prompt, negative_prompt, loras, sampler, scheduler, hires, control } = generation;
   const tags = loras.map(({ name, scale }) => ` <lora:${name}:${scale}>`).join('');
   const hashes = loras.map(({ name, sha256 }) => `${name}: ${sha256.slice(0, SHORT_HASH)}`);
   const settings: Readonly<Record<string, string | number | null>> = {
@@ -30,6 +30,9 @@ export function parametersText(generation: Generation): string {
     'Clip skip': generation.clip_skip,
     Cache: generation.cache,
     'IP-Adapter scale': generation.ip_adapter_scale,
+    'ControlNet 0':
+      control &&
+      `Module: ${control.preprocess ?? 'none'}, Model: ${control.name}, Weight: ${control.strength}`,
     'Lora hashes': hashes.length === 0 ? null : hashes.join(', '),
     Version: 'stable-diffusion.cpp',
   };

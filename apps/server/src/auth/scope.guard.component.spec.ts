@@ -102,6 +102,7 @@ describe(ScopeGuard.name, () => {
         'post /sdapi/v1/interrupt draw',
         'post /sdapi/v1/options draw',
         'post /sdapi/v1/txt2img draw',
+        'get /v1/control-nets read',
         'get /v1/embeddings read',
         'get /v1/jobs read',
         'get /v1/jobs/x read',

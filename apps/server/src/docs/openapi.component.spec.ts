@@ -186,6 +186,7 @@ describe('the API document', () => {
   it('should allow in requests only the fields that it describes', () => {
     const closed = schemas().flatMap(([name, schema]) => (schema.additionalProperties === false ? name : []));
     expect(closed.sort()).toEqual([
+      'ControlOption',
       'CreateImageRequest',
       'EditImageRequest',
       'HiresOptions',

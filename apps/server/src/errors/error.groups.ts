@@ -29,6 +29,7 @@ export const DRAWING_ERRORS = group(
   'not_found',
   'lora_not_found',
   'upscaler_not_found',
+  'control_net_not_found',
   'request_timeout',
   'cancelled',
   'payload_too_large',

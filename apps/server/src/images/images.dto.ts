@@ -5,12 +5,10 @@ import { WEBHOOK_EVENTS, type WebhookEvent } from '@app/jobs';
 import {
   DEFAULT_GUIDANCE_SCALE,
   DEFAULT_IP_ADAPTER_SCALE,
-  DEFAULT_LORA_SCALE,
   DEFAULT_STEPS,
   MAX_BATCH,
   MAX_CLIP_SKIP,
   MAX_GUIDANCE_SCALE,
-  MAX_LORA_SCALE,
   MAX_LORAS,
   MAX_STEPS,
 } from '@app/models/family';
@@ -19,7 +17,6 @@ import {
   Caller,
   Decimal,
   ListOf,
-  LoraName,
   NegativePrompt,
   OneOf,
   Optional,
@@ -31,6 +28,8 @@ import {
   Whole,
 } from '../validation/fields';
 import { EnlargementOptions } from './enlargement.dto';
+import { ControlOption } from './control.dto';
+import { LoraOption } from './lora.dto';
 import { PRESETS } from './presets';
 
 export const MAX_SEED = 4_294_967_295;
@@ -44,17 +43,6 @@ const LORAS_RULE = `a list of at most ${MAX_LORAS} LoRAs`;
 const URL_RULE = 'an http or https address of at most 2048 characters';
 /** Not `format: uri`: other letters than ASCII's are welcome, as in a browser. */
 const HTTP = /^[Hh][Tt][Tt][Pp][Ss]?:\/\//;
-
-export class LoraOption {
-  /** The name of a LoRA, as `GET /v1/loras` lists it. */
-  @LoraName()
-  readonly name!: string;
-
-  /** Strength; negative values push away from what it learned. */
-  @Optional()
-  @Decimal(-MAX_LORA_SCALE, MAX_LORA_SCALE, { default: DEFAULT_LORA_SCALE })
-  readonly scale?: number;
-}
 
 /** What every picture route takes. */
 export class PictureOptions extends EnlargementOptions {
@@ -136,7 +124,7 @@ export class PictureOptions extends EnlargementOptions {
   @ListOf(MAX_LORAS, LORAS_RULE)
   @ValidateNested({ each: true })
   @Type(() => LoraOption)
-  @ApiPropertyOptional({ maxItems: MAX_LORAS })
+  @ApiPropertyOptional({ type: () => [LoraOption], maxItems: MAX_LORAS })
   readonly loras?: LoraOption[];
 
   /**
@@ -162,6 +150,13 @@ export class PictureOptions extends EnlargementOptions {
   @Optional()
   @PictureInput()
   readonly mask?: string | Buffer;
+
+  /** A picture that guides where things are, for one of the service's ControlNets. */
+  @Optional()
+  @ValidateNested()
+  @Type(() => ControlOption)
+  @ApiPropertyOptional({ type: () => ControlOption })
+  readonly control?: ControlOption;
 
   /** How strongly the reference picture counts; 0 ignores it. */
   @Optional()

@@ -87,7 +87,10 @@ export class ImagesService {
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
       // The wait may be long, and pictures that came with the request large.
-      Object.assign(options, { image: undefined, mask: undefined, reference_image_url: undefined });
+      Object.assign(options, {
+        ...{ image: undefined, mask: undefined, control: undefined },
+        reference_image_url: undefined,
+      });
       Object.assign(intent, { reference: undefined });
       call.forgetBody();
       await call.onAccepted?.(job);
@@ -191,10 +194,11 @@ function patience({ prefer }: RequestContext, longest: number): number | undefin
 
 /** The same for the same request, however its fields are ordered. */
 function fingerprint(route: string, options: PictureOptions): string {
-  const { image, mask, reference_image_url: reference }: Partial<GenerationRequest> = options;
+  const { image, mask, control, reference_image_url: reference }: Partial<GenerationRequest> = options;
   const pictures = {
     image: hash(image),
     mask: hash(mask),
+    control: control && { ...control, image: hash(control.image) },
     reference_image_url: typeof reference === 'string' ? reference : hash(reference),
   };
   const sorted = (_key: string, value: unknown) =>

@@ -15,8 +15,10 @@ import {
 } from '@app/models/family';
 import { findSampler, findScheduler } from '@app/models';
 import { shrunk, type Turn } from '@app/pictures';
-import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
+import { MAX_SEED, type PictureOptions } from './images.dto';
+import { controlOf } from './control.option';
 import { Enlargements } from './enlargements';
+import type { LoraOption } from './lora.dto';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
 import { withPreset, withUsual } from './presets';
@@ -59,6 +61,7 @@ export class JobDrafter {
         'This service runs without an IP-Adapter, so it cannot draw from a picture (ENABLE_IP_ADAPTER)',
       );
     }
+    if (options.control) controlOf(options.control, this.capabilities);
     this.checkLoras(options.loras ?? []);
   }
 
@@ -106,6 +109,7 @@ export class JobDrafter {
       steps: options.num_inference_steps ?? DEFAULT_STEPS,
       guidanceScale: options.guidance_scale ?? DEFAULT_GUIDANCE_SCALE,
       clipSkip: options.clip_skip,
+      ...(options.control && { control: controlOf(options.control, this.capabilities) }),
       ...samplingOf(options),
       ...(options.cache !== 'none' && { cache: options.cache }),
       ...(n > 1 && { count: n }),

@@ -31,10 +31,10 @@ export class JobInputs {
     private readonly storage: Storage,
   ) {}
 
-  /** With the size of the copy of `options.image`, which `sizeFor` makes of that picture's own. */
+  /** With the size of the copy of `options.image` or else of the control's, which `sizeFor` makes of that picture's own. */
   async copy(
     id: string,
-    options: Pick<PictureOptions, 'image' | 'mask'>,
+    options: Pick<PictureOptions, 'image' | 'mask' | 'control'>,
     intent: PictureIntent,
     turn: Required<Turn>,
     sizeFor: (own: Size) => Size,
@@ -42,19 +42,29 @@ export class JobInputs {
     const kept: { -readonly [Key in keyof Copies]: Copies[Key] } = {};
     try {
       kept.referenceKey = await this.reference(id, intent, turn);
-      const { image, mask } = options;
-      if (image === undefined) return kept;
-      const start = await this.given('image', image, intent, turn, (bytes) =>
-        toStart(bytes, 'image', turn, sizeFor),
-      );
-      kept.imageKey = await this.keepStart(id, start, turn.signal);
-      if (mask !== undefined) {
-        const pixels = await this.given('mask', mask, intent, turn, (bytes) =>
-          toMask(bytes, 'mask', turn, start),
+      const { image, mask, control } = options;
+      let size: Size | undefined;
+      if (image !== undefined) {
+        const start = await this.given('image', image, intent, turn, (bytes) =>
+          toStart(bytes, 'image', turn, sizeFor),
         );
-        kept.maskKey = await this.keepMask(id, pixels, start.size, turn.signal);
+        kept.imageKey = await this.keepStart(id, 'image', start, turn.signal);
+        if (mask !== undefined) {
+          const pixels = await this.given('mask', mask, intent, turn, (bytes) =>
+            toMask(bytes, 'mask', turn, start),
+          );
+          kept.maskKey = await this.keepMask(id, pixels, start.size, turn.signal);
+        }
+        ({ size } = start);
       }
-      return { ...kept, size: start.size };
+      if (control !== undefined) {
+        const seen = await this.given('control.image', control.image, intent, turn, (bytes) =>
+          toStart(bytes, 'control.image', turn, (own) => size ?? sizeFor(own)),
+        );
+        kept.controlKey = await this.keepStart(id, 'control', seen, turn.signal);
+        ({ size } = seen);
+      }
+      return { ...kept, size };
     } catch (error) {
       await this.discard(kept);
       throw error;
@@ -129,8 +139,13 @@ export class JobInputs {
     return this.keep(inputKey(id), await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), turn.signal);
   }
 
-  private async keepStart(id: string, { pixels, size }: Start, signal: AbortSignal): Promise<string> {
-    return this.keep(inputKey(id, 'image'), await encodePng(pixels, size.width, size.height), signal);
+  private async keepStart(
+    id: string,
+    which: 'image' | 'control',
+    { pixels, size }: Start,
+    signal: AbortSignal,
+  ): Promise<string> {
+    return this.keep(inputKey(id, which), await encodePng(pixels, size.width, size.height), signal);
   }
 
   private async keepMask(

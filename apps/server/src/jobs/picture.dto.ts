@@ -1,6 +1,9 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { Generation, Timings as JobTimings } from '@app/jobs';
 
+/** What can be made of a picture before a ControlNet sees it. */
+export const PREPROCESSORS = ['canny'] as const;
+
 /** Not a whole number, which fields of replies are taken for. */
 const DECIMAL = { type: 'number', format: 'double' } as const;
 
@@ -79,6 +82,20 @@ export class SecondSampling {
   readonly upscaler!: string;
 }
 
+export class UsedControl {
+  /**
+   * The ControlNet's name.
+   * @example "canny"
+   */
+  readonly name!: string;
+  /** Strength. */
+  @ApiProperty(DECIMAL)
+  readonly strength!: number;
+  /** What was made of the picture for it; null: nothing. */
+  @ApiProperty({ enum: PREPROCESSORS, nullable: true })
+  readonly preprocess!: string | null;
+}
+
 export class GenerationReply implements Generation {
   /**
    * The model's name.
@@ -133,6 +150,9 @@ export class GenerationReply implements Generation {
    * @example "RealESRGAN_x4plus"
    */
   readonly upscale!: string | null;
+  /** null: no ControlNet guided it. */
+  @ApiProperty({ type: UsedControl, nullable: true })
+  readonly control!: UsedControl | null;
 }
 
 export class PictureReply {

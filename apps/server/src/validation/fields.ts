@@ -188,6 +188,9 @@ const fileName = (kind: string, pattern: RegExp, example: string, expected: stri
 export const LoraName = () =>
   fileName('loraName', LORA_NAME, 'film-grain', 'the name of a LoRA as GET /v1/loras lists it');
 
+export const ControlNetName = () =>
+  fileName('controlNetName', LORA_NAME, 'canny', 'the name of a ControlNet as GET /v1/control-nets lists it');
+
 export const UpscalerName = () =>
   fileName(
     'upscalerName',
