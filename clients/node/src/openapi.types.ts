@@ -2766,6 +2766,8 @@ export interface components {
              * @description How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
              */
             strength?: number | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -3182,7 +3184,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3628,7 +3630,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3838,7 +3840,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5364,7 +5366,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `avatar_not_found`: the user has no avatar; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
+            /** @description `avatar_not_found`: the user has no avatar; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5596,7 +5598,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `photo_not_found`: the user has no photo; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
+            /** @description `photo_not_found`: the user has no photo; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -6880,7 +6882,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
+            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -7121,6 +7123,7 @@ export interface operations {
                      * @description How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
                      */
                     strength?: number;
+                    control?: string;
                     /**
                      * Format: double
                      * @description How strongly the reference picture counts; 0 ignores it.
@@ -7321,7 +7324,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name */
+            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
