@@ -71,7 +71,7 @@ describe(FaceFinder.name, () => {
     for (const drawing of [...(await emoji()), ...(await drawings())]) {
       expect(await find(drawing)).toEqual([]);
     }
-  });
+  }, 180_000); // sixty of them
 });
 
 /** Beside the astronaut another picture of her. */
