@@ -630,6 +630,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/users/{user_id}/photo/crop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets what of the user's photo the model sees, until there is another photo. */
+        put: operations["putCrop"];
+        post?: never;
+        /** Lets the crop follow the face again. */
+        delete: operations["removeCrop"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/users/{user_id}": {
         parameters: {
             query?: never;
@@ -3007,6 +3025,158 @@ export interface components {
              * @example 914263
              */
             bytes: number;
+            /**
+             * @description What stands in the way of a good likeness, in words; absent where nobody looks for faces (FACE_DETECTION).
+             * @example [
+             *       "2 people; the largest face is used"
+             *     ]
+             */
+            warnings?: string[];
+        };
+        FaceReply: {
+            /**
+             * Format: double
+             * @description How sure the detector is, from 0 to 1.
+             * @example 0.87
+             */
+            score: number;
+            /**
+             * Format: double
+             * @description About 4 where the face is sharp; below 1.5 it is blurred.
+             * @example 4.15
+             */
+            sharpness: number;
+            /**
+             * Format: int64
+             * @description Left border of the face, from its brows to its chin, in pixels of the stored picture, upright.
+             * @example 178
+             */
+            x: number;
+            /**
+             * Format: int64
+             * @description Upper border.
+             * @example 70
+             */
+            y: number;
+            /**
+             * Format: int64
+             * @description Pixels of the stored picture.
+             * @example 93
+             */
+            width: number;
+            /**
+             * Format: int64
+             * @description Likewise.
+             * @example 104
+             */
+            height: number;
+            /**
+             * Format: int64
+             * @description Degrees by which the head is turned in the plane of the picture; 180 is upside down.
+             * @example 3
+             */
+            roll: number;
+            /**
+             * Format: int64
+             * @description Degrees, to a side.
+             * @example 0
+             */
+            yaw: number;
+            /**
+             * Format: int64
+             * @description Degrees, up or down.
+             * @example 8
+             */
+            pitch: number;
+        };
+        CropReply: {
+            /**
+             * @description Who chose it: the `caller` (PUT …/photo/crop), the largest `face`, what draws the eye where there is none (`attention`),
+             *     or the `centre`, where nobody looks for faces.
+             * @enum {string}
+             */
+            by: "caller" | "face" | "centre" | "attention";
+            /**
+             * Format: int64
+             * @description In pixels of the stored picture, upright; of `attention` and `centre` nothing is told, see `?view=reference`.
+             */
+            x?: number;
+            /**
+             * Format: int64
+             * @description Upper border.
+             */
+            y?: number;
+            /**
+             * Format: int64
+             * @description Pixels of the stored picture.
+             */
+            width?: number;
+            /**
+             * Format: int64
+             * @description Likewise.
+             */
+            height?: number;
+        };
+        UserPictureInfo: {
+            /**
+             * @description Whose picture it is.
+             * @example user123
+             */
+            user_id: string;
+            /**
+             * Format: int64
+             * @description Pixels of the stored picture, upright.
+             * @example 768
+             */
+            width: number;
+            /**
+             * Format: int64
+             * @description Likewise.
+             * @example 1024
+             */
+            height: number;
+            /**
+             * @description `off`: nobody looks for faces here (FACE_DETECTION). `failed`: nobody could; it is tried again at the next ask.
+             * @enum {string}
+             */
+            face_detection: "done" | "failed" | "off";
+            /** @description The largest first. */
+            faces: components["schemas"]["FaceReply"][];
+            /** @description What of the picture the model sees. */
+            crop: components["schemas"]["CropReply"];
+            /**
+             * @description What stands in the way of a good likeness, in words.
+             * @example [
+             *       "the face is 93 pixels wide; 200 or more give a better likeness"
+             *     ]
+             */
+            warnings: string[];
+        };
+        CropRequest: {
+            /**
+             * Format: int64
+             * @description Left border, in pixels of the stored picture, upright (width and height of `?view=info`).
+             * @example 120
+             */
+            x: number;
+            /**
+             * Format: int64
+             * @description Upper border.
+             * @example 40
+             */
+            y: number;
+            /**
+             * Format: int64
+             * @description Of the part that the model is to see. What it lacks to a square is white.
+             * @example 400
+             */
+            width: number;
+            /**
+             * Format: int64
+             * @description Of that part.
+             * @example 400
+             */
+            height: number;
         };
     };
     responses: never;
@@ -8089,7 +8259,13 @@ export interface operations {
     };
     getAvatar: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description `picture`: the picture. `info`: what was seen in it, as JSON. `reference`: the very pixels that the model sees of it,
+                 *     224x224.
+                 */
+                view?: "picture" | "info" | "reference";
+            };
             header?: never;
             path: {
                 /** @description Whose picture it is. */
@@ -8099,7 +8275,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The picture as PNG */
+            /** @description The picture as PNG, or what was seen in it (`view`) */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8111,6 +8287,7 @@ export interface operations {
                 };
                 content: {
                     "image/png": unknown;
+                    "application/json": components["schemas"]["UserPictureInfo"];
                 };
             };
             /** @description If-None-Match names the picture that is stored */
@@ -8178,6 +8355,19 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
             /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
             421: {
                 headers: {
@@ -8230,7 +8420,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
@@ -8567,7 +8757,13 @@ export interface operations {
     };
     getPhoto: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description `picture`: the picture. `info`: what was seen in it, as JSON. `reference`: the very pixels that the model sees of it,
+                 *     224x224.
+                 */
+                view?: "picture" | "info" | "reference";
+            };
             header?: never;
             path: {
                 /** @description Whose picture it is. */
@@ -8577,7 +8773,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The picture as PNG */
+            /** @description The picture as PNG, or what was seen in it (`view`) */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8589,6 +8785,7 @@ export interface operations {
                 };
                 content: {
                     "image/png": unknown;
+                    "application/json": components["schemas"]["UserPictureInfo"];
                 };
             };
             /** @description If-None-Match names the picture that is stored */
@@ -8656,6 +8853,19 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
             /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
             421: {
                 headers: {
@@ -8708,7 +8918,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
@@ -8915,6 +9125,322 @@ export interface operations {
         };
     };
     removePhoto: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Whose picture it is. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is nothing any more */
+            204: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `not_found`: there is nothing here, or nothing that the key may see */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    putCrop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Whose picture it is. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CropRequest"];
+            };
+        };
+        responses: {
+            /** @description The photo with this crop */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserPictureInfo"];
+                };
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `photo_not_found`: the user has no photo */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `request_timeout`: the request, or its body, did not arrive in time */
+            408: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `payload_too_large`: the body is too large */
+            413: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits */
+            422: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    removeCrop: {
         parameters: {
             query?: never;
             header?: never;

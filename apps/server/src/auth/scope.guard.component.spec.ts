@@ -117,6 +117,8 @@ describe(ScopeGuard.name, () => {
         'post /v1/images/generations draw',
         'post /v1/images/memory draw',
         'post /v1/images/subject draw',
+        'put /v1/users/x/photo/crop users',
+        'delete /v1/users/x/photo/crop users',
         ...['avatar', 'photo'].flatMap((picture) => [
           `get /v1/users/x/${picture} read`,
           `put /v1/users/x/${picture} users`,

@@ -5,9 +5,18 @@ import { inputKey, inputsOf } from '@app/jobs';
 import { Turns } from '@app/lifecycle';
 import { REFERENCE_SIDE } from '@app/models/family';
 import { NoPlaceError } from '@app/outbound';
-import { encodeMask, encodePng, toMask, toReference, toStart, type Start, type Turn } from '@app/pictures';
+import {
+  encodeMask,
+  encodePng,
+  toMask,
+  toReference,
+  toStart,
+  type Crop,
+  type Start,
+  type Turn,
+} from '@app/pictures';
 import { Storage } from '@app/storage';
-import { UserPictures } from '../users/user.pictures';
+import { UserFaces } from '../users/user.faces';
 import type { PictureOptions } from './images.dto';
 import type { PictureIntent } from './picture.intent';
 import { ReferenceFetcher } from './reference.fetcher';
@@ -26,7 +35,7 @@ export class JobInputs {
   private readonly reading = new Turns(AT_ONCE);
 
   constructor(
-    private readonly pictures: UserPictures,
+    private readonly faces: UserFaces,
     private readonly references: ReferenceFetcher,
     private readonly storage: Storage,
   ) {}
@@ -86,9 +95,10 @@ export class JobInputs {
     const { caller, signal } = turn;
     // The place is held until the copy is kept: so long the bytes are in memory.
     if (!('url' in reference)) {
-      return this.reading.run(caller, signal, async () =>
-        this.keepReference(id, await this.pictures.read(reference.of, reference.userId), 'user_id', turn),
-      );
+      return this.reading.run(caller, signal, async () => {
+        const { bytes, crop } = await this.faces.openToDraw(reference.of, reference.userId, turn);
+        return this.keepReference(id, bytes, 'user_id', turn, crop);
+      });
     }
     const field = 'reference_image_url';
     return this.given(field, reference.url, intent, turn, (bytes) =>
@@ -134,8 +144,9 @@ export class JobInputs {
     bytes: Buffer,
     field: string,
     turn: Required<Turn>,
+    crop?: Crop,
   ): Promise<string> {
-    const pixels = await toReference(bytes, field, turn);
+    const pixels = await toReference(bytes, field, turn, crop);
     return this.keep(inputKey(id), await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), turn.signal);
   }
 
