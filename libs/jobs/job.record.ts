@@ -18,6 +18,7 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   maskKey: 3,
   sampler: 3,
   scheduler: 3,
+  identityStrength: 3,
 };
 
 /** The highest that this process can run. */

@@ -16,7 +16,7 @@ export interface JobLora {
 /** A picture to make, or a batch of them: everything is decided, nothing is pixels, and it survives JSON. */
 export interface PictureJob extends Omit<
   GenerateRequest,
-  'reference' | 'loras' | 'image' | 'mask' | 'control'
+  'reference' | 'identity' | 'loras' | 'image' | 'mask' | 'control'
 > {
   /** 24 hexadecimal digits. */
   readonly id: string;
@@ -35,6 +35,8 @@ export interface PictureJob extends Omit<
   /** What the result becomes; absent: a PNG. */
   readonly output?: Output;
   readonly ipAdapterScale: number;
+  /** The reference picture goes to PhotoMaker, not to the IP-Adapter: 0..1. */
+  readonly identityStrength?: number;
 }
 
 type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey'>;

@@ -7,6 +7,7 @@ import { HubFiles } from './hub.files';
 import { expectWeights } from './local.files';
 import { type ModelPlan, planModel, type Wanted } from './model.plan';
 import type { OnProgress } from './model.progress';
+import { expectPhotoMaker } from './photo.maker';
 
 /** What the engine loads: absolute paths of files that are there and whole. */
 export interface ModelFiles {
@@ -19,6 +20,8 @@ export interface ModelFiles {
   readonly ipAdapter?: string;
   /** The IP-Adapter's image encoder; there whenever the adapter is. */
   readonly clipVision?: string;
+  /** Not there: likeness comes from the IP-Adapter alone. */
+  readonly photoMaker?: string;
   /** Not there: no LoRAs. */
   readonly loraDir?: string;
 }
@@ -41,14 +44,15 @@ export class ModelsService {
 
   private async collect(plan: ModelPlan, client: HubClient, onProgress: OnProgress): Promise<ModelFiles> {
     // One after the other, the small ones first: a mistake in them shows before the long download.
-    const { vae, ipAdapter, clipVision, checkpoint } = plan;
+    const { vae, ipAdapter, clipVision, photoMaker, checkpoint } = plan;
     const hub = new HubFiles(client, resolve(this.config.HF_HOME ?? join(this.config.DATA_DIR, 'models')));
-    await hub.prepare([vae, ipAdapter, clipVision, checkpoint].flatMap(ofHub));
+    await hub.prepare([vae, ipAdapter, clipVision, photoMaker, checkpoint].flatMap(ofHub));
     const fetch = this.fetcher(hub, onProgress);
     const files = {
       vae: vae && (await fetch(vae)),
       ipAdapter: ipAdapter && (await fetch(ipAdapter)),
       clipVision: clipVision && (await fetch(clipVision)),
+      photoMaker: photoMaker && (await expectPhotoMaker(await fetch(photoMaker))),
       checkpoint: await fetch(checkpoint),
     };
     return { name: plan.name, ...files, loraDir: plan.loraDir };

@@ -5,7 +5,7 @@ import { readSafetensors, type TensorInfo } from './safetensors';
 export interface WeightSizes {
   readonly text: number;
   readonly image: number;
-  /** UNet, VAE and IP-Adapter. */
+  /** UNet, VAE, IP-Adapter and PhotoMaker. */
   readonly rest: number;
 }
 
@@ -22,10 +22,10 @@ type WeightType = 'native' | 'f16' | 'q8_0';
 
 /** From the files' headers; undefined where one of them is no safetensors file: its sizes are known to the engine only. */
 export async function weightSizes(
-  { checkpoint, vae, ipAdapter, clipVision }: ModelFiles,
+  { checkpoint, vae, ipAdapter, clipVision, photoMaker }: ModelFiles,
   types: { readonly text: WeightType; readonly image: WeightType },
 ): Promise<WeightSizes | undefined> {
-  const all = [checkpoint, vae, ipAdapter, clipVision].filter((file) => file !== undefined);
+  const all = [checkpoint, vae, ipAdapter, clipVision, photoMaker].filter((file) => file !== undefined);
   if (!all.every((file) => file.endsWith('.safetensors'))) return undefined;
   const whole = async (file: string | undefined) => (file ? tensors(file) : []);
   const model = await tensors(checkpoint);
@@ -36,7 +36,11 @@ export async function weightSizes(
     text: bytes(text, types.text),
     image: bytes(await whole(clipVision), types.image),
     // The engine computes the VAE in F16 whatever its file holds.
-    rest: bytes(unet) + bytes(vae ? await tensors(vae) : ownVae, 'f16') + bytes(await whole(ipAdapter)),
+    rest:
+      bytes(unet) +
+      bytes(vae ? await tensors(vae) : ownVae, 'f16') +
+      bytes(await whole(ipAdapter)) +
+      bytes(await whole(photoMaker)),
   };
 }
 

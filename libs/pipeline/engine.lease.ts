@@ -8,6 +8,7 @@ import type { EnginePicture } from './engine.protocol';
 import type { EngineProcess } from './engine.process';
 import type { GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
 import { readPrompts } from './prompt.syntax';
+import { withTrigger } from './trigger.word';
 
 /** What a lease needs of the pipeline that gives it. */
 export interface Lender {
@@ -69,7 +70,8 @@ export class EngineLease {
     let decoding = false;
     try {
       const prompts = readPrompts(request.prompt, request.negativePrompt);
-      const [prompt, negativePrompt] = prompts.texts;
+      const [text, negativePrompt] = prompts.texts;
+      const prompt = request.identity ? withTrigger(text) : text;
       const guidanceScale = Math.max(NO_GUIDANCE, request.guidanceScale);
       const reads = await this.reads(request.loras, mergedAnew);
       const picture = await this.engine.generate(
@@ -158,6 +160,8 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
       return error('generation_failed', `${cause.message}${perhapsOf(loras)}.`);
     case 'ip_adapter_not_applied':
       return error('generation_failed', 'The engine did not use the reference picture.');
+    case 'photo_maker_not_applied':
+      return error('generation_failed', 'The engine did not use the picture of the person.');
     case 'generation_failed':
       return error('generation_failed', 'The engine gave up on this picture.');
     default:

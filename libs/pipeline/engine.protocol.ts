@@ -31,6 +31,7 @@ export interface LoadCommand {
     | 'vae'
     | 'ipAdapter'
     | 'clipVision'
+    | 'photoMaker'
     | 'threads'
     | 'textEncoderType'
     | 'imageEncoderType'

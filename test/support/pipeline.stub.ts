@@ -25,6 +25,7 @@ export class PipelineStub {
   engines: readonly EngineStatus[] = [{ id: 0, state: 'ready' }];
   everReady = true;
   hasIpAdapter = true;
+  hasPhotoMaker = false;
   loraDir?: string;
   readonly requests: GenerateRequest[] = [];
   /** Which engine drew each. */

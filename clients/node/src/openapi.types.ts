@@ -1355,6 +1355,20 @@ export interface components {
              */
             style?: string | null;
             /**
+             * @description Where the likeness comes from: the IP-Adapter, which takes the look of the whole picture along; or PhotoMaker, which
+             *     takes the person alone, and needs a photo of a face. `auto`: PhotoMaker for subject where the service has it, the
+             *     IP-Adapter for memory; the other where one is missing, or an option of the other is given.
+             * @default ip_adapter
+             * @enum {string|null}
+             */
+            identity?: "ip_adapter" | "photomaker" | "auto" | null;
+            /**
+             * Format: double
+             * @description Of PhotoMaker: the share of the steps, the last ones, that heed the person. Less follows the prompt more.
+             * @default 0.8
+             */
+            identity_strength?: number | null;
+            /**
              * @description Whose avatar the picture is drawn from.
              * @example user123
              */
@@ -1453,9 +1467,14 @@ export interface components {
             guidance_scale: number;
             /**
              * Format: double
-             * @description null: drawn without a reference picture.
+             * @description null: drawn without a reference picture, or with PhotoMaker.
              */
             ip_adapter_scale: number | null;
+            /**
+             * Format: double
+             * @description null: drawn without PhotoMaker.
+             */
+            identity_strength: number | null;
             /**
              * Format: double
              * @description How much of the picture that it began from was changed; null: it began from none.
@@ -1808,6 +1827,20 @@ export interface components {
              * @example watercolour
              */
             style?: string | null;
+            /**
+             * @description Where the likeness comes from: the IP-Adapter, which takes the look of the whole picture along; or PhotoMaker, which
+             *     takes the person alone, and needs a photo of a face. `auto`: PhotoMaker for subject where the service has it, the
+             *     IP-Adapter for memory; the other where one is missing, or an option of the other is given.
+             * @default ip_adapter
+             * @enum {string|null}
+             */
+            identity?: "ip_adapter" | "photomaker" | "auto" | null;
+            /**
+             * Format: double
+             * @description Of PhotoMaker: the share of the steps, the last ones, that heed the person. Less follows the prompt more.
+             * @default 0.8
+             */
+            identity_strength?: number | null;
             /**
              * @description Whose photo the portrait is drawn from.
              * @example user123
@@ -2649,7 +2682,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3095,7 +3128,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3305,7 +3338,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4729,7 +4762,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4961,7 +4994,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -6041,7 +6074,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];

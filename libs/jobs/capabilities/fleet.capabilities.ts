@@ -8,6 +8,8 @@ import { Capabilities, type AvailableLora } from './capabilities';
 export interface WorkerCapabilities {
   readonly model: string;
   readonly ipAdapter: boolean;
+  /** Absent: no. */
+  readonly photoMaker?: boolean;
   readonly engines: number;
   readonly loras: readonly AvailableLora[];
   /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
@@ -52,6 +54,10 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
   /** With no worker there the job waits for one. */
   get hasIpAdapter(): boolean {
     return this.config.ENABLE_IP_ADAPTER && this.known.every(({ ipAdapter }) => ipAdapter);
+  }
+
+  get hasPhotoMaker(): boolean {
+    return this.known.every(({ photoMaker }) => photoMaker === true);
   }
 
   get models(): readonly string[] {

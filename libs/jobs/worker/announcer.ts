@@ -62,7 +62,12 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
 
   private async announce(): Promise<void> {
     try {
-      const { engines, hasIpAdapter: ipAdapter, mostPixels: most } = this.capabilities;
+      const {
+        engines,
+        hasIpAdapter: ipAdapter,
+        hasPhotoMaker: photoMaker,
+        mostPixels: most,
+      } = this.capabilities;
       const mostPixels = Number.isFinite(most) ? most : undefined;
       const loras = (await this.capabilities.loras()).map(({ name, tensors, sha256 }) => ({
         name,
@@ -71,7 +76,7 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
       }));
       const { model } = this.pipeline.status();
       if (this.announced && !this.withdrawn)
-        await this.presence.announce({ model, ipAdapter, engines, loras, mostPixels });
+        await this.presence.announce({ model, ipAdapter, photoMaker, engines, loras, mostPixels });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');
     }

@@ -42,7 +42,8 @@ export class JobFiles {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
     const { id, route, userId, key, output, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
-    const { loras: named, referenceKey, imageKey, maskKey, ipAdapterScale, strength = 1, ...options } = drawn;
+    const { loras: named, referenceKey, imageKey, maskKey, strength = 1, ...others } = drawn;
+    const { ipAdapterScale, identityStrength, ...options } = others;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
     const reference = await this.input(referenceKey, copyToReference);
@@ -51,7 +52,10 @@ export class JobFiles {
     return {
       ...options,
       loras,
-      ...(reference && { reference: { pixels: reference, strength: ipAdapterScale } }),
+      ...(reference &&
+        (identityStrength === undefined
+          ? { reference: { pixels: reference, strength: ipAdapterScale } }
+          : { identity: { pictures: [reference], strength: identityStrength } })),
       ...(image && { image: { pixels: image, strength } }),
       ...(mask && { mask }),
     };

@@ -24,6 +24,7 @@ export function parametersText(generation: Generation): string {
     'Clip skip': generation.clip_skip,
     Cache: generation.cache,
     'IP-Adapter scale': generation.ip_adapter_scale,
+    'PhotoMaker strength': generation.identity_strength,
     'Lora hashes': hashes.length === 0 ? null : hashes.join(', '),
     Version: 'stable-diffusion.cpp',
   };

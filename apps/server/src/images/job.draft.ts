@@ -16,6 +16,7 @@ import {
 import { findSampler, findScheduler } from '@app/models';
 import { shrunk, type Turn } from '@app/pictures';
 import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
+import { photoMakerStrength } from './identity';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
 import { withPreset, withUsual } from './presets';
@@ -35,7 +36,7 @@ export class JobDrafter {
   ) {}
 
   /** Whatever can be refused without looking anywhere. */
-  check(options: PictureOptions, { reference }: PictureIntent): void {
+  check(options: PictureOptions, intent: PictureIntent): void {
     this.size(options.size);
     outputOf(options);
     this.checkCount(options);
@@ -47,7 +48,7 @@ export class JobDrafter {
       const sentence = 'Expected webhook_url with webhook_events but received nothing';
       throw new ServiceError('invalid_request', sentence, 'webhook_url');
     }
-    if (reference && !this.capabilities.hasIpAdapter) {
+    if (intent.reference && this.photoMaker(intent) === undefined && !this.capabilities.hasIpAdapter) {
       throw new ServiceError(
         'ip_adapter_disabled',
         'This service runs without an IP-Adapter, so it cannot draw from a picture (ENABLE_IP_ADAPTER)',
@@ -74,6 +75,7 @@ export class JobDrafter {
     const id = randomBytes(12).toString('hex');
     // Before anything of the user is read: a deletion of theirs from now on refuses the job.
     const createdAt = await this.jobs.now();
+    const identityStrength = this.photoMaker(intent);
     const loras = await this.loras(options.loras ?? [], intent, given);
     const { size, ...copies } = await this.inputs.copy(id, options, intent, turn, (own) =>
       this.sizeLike(own, options.size),
@@ -98,6 +100,7 @@ export class JobDrafter {
       ...(options.cache !== 'none' && { cache: options.cache }),
       ...(n > 1 && { count: n }),
       seed: options.seed ?? randomInt(MAX_SEED + 2 - n),
+      ...(identityStrength !== undefined && { identityStrength }),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
     return {
@@ -115,6 +118,10 @@ export class JobDrafter {
       cost: costOf(picture),
       webhook: webhook(options),
     };
+  }
+
+  private photoMaker(intent: PictureIntent): number | undefined {
+    return intent.identity && photoMakerStrength(intent.identity, intent, this.capabilities);
   }
 
   /** A job that was not accepted leaves nothing. */
