@@ -40,6 +40,8 @@ export interface LoadOptions {
   /** The IP-Adapter's image encoder (CLIP ViT-H). Needed with `ipAdapter`. */
   readonly clipVision?: string;
   readonly ipAdapter?: string;
+  /** PhotoMaker 1 for SDXL, in the engine's format. A path with `v2` in it means version 2 to the engine, which needs more. */
+  readonly photoMaker?: string;
   /** Textual inversions for SDXL: `name` is the word of a prompt that stands for it. */
   readonly embeddings?: readonly { readonly name: string; readonly path: string }[];
   /** 1..256; default: the physical cores. */
@@ -182,6 +184,12 @@ export interface GenerateOptions {
   /** `pixels`: 224 x 224 x 3 bytes, RGB; `strength` 0..1. Needs a session with an IP-Adapter. */
   readonly reference?: { readonly pixels: Buffer; readonly strength: number };
   /**
+   * Who the picture shows, by 1..8 pictures of one person as in `reference`. The prompt needs the word `img`, once and behind
+   * the noun that means them (`a woman img, ...`). `strength` 0..1 is the share of the steps, the last ones, that heed them.
+   * Needs a session with PhotoMaker.
+   */
+  readonly identity?: { readonly pictures: readonly Buffer[]; readonly strength: number };
+  /**
    * A picture to begin from: RGB, width x height. `strength` 0..1 is how much of the schedule is taken: of n steps the last
    * floor(n * strength) + 1.
    */
@@ -248,7 +256,7 @@ export interface Generated {
  * Rejections and exceptions are Errors with a `code`:
  * `invalid_argument` (a message "Expected X for NAME but received Y"), `load_failed`, `engine_busy`,
  * `cancelled`, `closed`, `generation_failed` (the engine gave up), `flat_picture`,
- * `ip_adapter_not_applied`, `lora_not_applied`, `control_net_not_applied`, `upscaler_not_applied`, `out_of_memory`. Opening the addon over another engine than it was built
+ * `ip_adapter_not_applied`, `lora_not_applied`, `control_net_not_applied`, `photo_maker_not_applied`, `upscaler_not_applied`, `out_of_memory`. Opening the addon over another engine than it was built
  * for throws `abi_mismatch`. When the engine runs out of memory it may also abort the process; its standard error then says
  * `out of memory: ` and in which words the engine did.
  */
@@ -263,6 +271,8 @@ export class Session {
   static load(options: LoadOptions, onProgress?: (percent: number) => void): Promise<Session>;
   /** Whether a reference picture can be used. */
   readonly hasIpAdapter: boolean;
+  /** Whether pictures of a person can be used. */
+  readonly hasPhotoMaker: boolean;
   /** Rejects at once with `engine_busy` while another generation runs. */
   generate(options: GenerateOptions, onProgress?: (progress: GenerateProgress) => void): Promise<Generated>;
   /** From the next step of the running generation on: previews or none. Nothing runs: nothing happens. */

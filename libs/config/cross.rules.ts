@@ -34,11 +34,12 @@ const addresses: Problems = (config) => [
 
 /** Said at the start: no later attempt would find a file under a web address. */
 const models: Problems = (config) => [
-  ...(['MODEL_PATH', 'VAE_PATH', 'IP_ADAPTER_PATH', 'CLIP_VISION_PATH'] as const).map((variable) =>
-    when(
-      isAddress(config[variable]) && !isOnHub(config[variable]!, config),
-      `${variable} must not be a web address, except on the model hub (HF_ENDPOINT): download the file and name it`,
-    ),
+  ...(['MODEL_PATH', 'VAE_PATH', 'IP_ADAPTER_PATH', 'CLIP_VISION_PATH', 'PHOTO_MAKER_PATH'] as const).map(
+    (variable) =>
+      when(
+        isAddress(config[variable]) && !isOnHub(config[variable]!, config),
+        `${variable} must not be a web address, except on the model hub (HF_ENDPOINT): download the file and name it`,
+      ),
   ),
   ...(
     [

@@ -56,6 +56,14 @@ export class ModelVariables extends ServiceVariables {
   @IsOptional()
   CLIP_VISION_PATH?: string;
 
+  /**
+   * PhotoMaker, version 1, another way to likeness (`identity`): a file, or a file of a hub repository, in the engine's
+   * format. Its LoRA then counts in every image, so it changes those that are drawn without it.
+   * @example bssrdf/PhotoMaker:photomaker-v1.safetensors
+   */
+  @IsOptional()
+  PHOTO_MAKER_PATH?: string;
+
   /** false: memory and subject answer 422, generations takes no reference picture, and the adapter is not loaded. */
   @Flag()
   ENABLE_IP_ADAPTER = true;

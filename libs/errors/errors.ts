@@ -62,6 +62,7 @@ export const ERRORS = {
   payload_too_large: invalid(413, 'the body is too large'),
   unsupported_picture: invalid(422, 'not a complete still PNG, JPEG or WebP picture within the limits'),
   ip_adapter_disabled: invalid(422, 'the service runs without an IP-Adapter'),
+  photo_maker_disabled: invalid(422, 'the service runs without PhotoMaker'),
   lora_disabled: invalid(422, 'the service runs without LoRA'),
   lora_not_applied: invalid(
     422,

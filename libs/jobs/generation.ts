@@ -24,7 +24,9 @@ export function generationOf(job: PictureJob, model: string, seed = job.seed) {
     clip_skip: job.clipSkip ?? null,
     cache,
     loras: job.loras.map(({ name, scale, sha256 }) => ({ name, scale, sha256 })),
-    ip_adapter_scale: job.referenceKey === undefined ? null : job.ipAdapterScale,
+    ip_adapter_scale:
+      job.referenceKey === undefined || job.identityStrength !== undefined ? null : job.ipAdapterScale,
+    identity_strength: job.identityStrength ?? null,
     strength: isEdit(job) ? (job.strength ?? 1) : null,
     hires: hiresOf(job),
     upscale: job.upscaler?.name ?? null,

@@ -21,6 +21,7 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   scheduler: 3,
   hires: 4,
   upscaler: 4,
+  identityStrength: 4,
 };
 
 /** The highest that this process can run. */

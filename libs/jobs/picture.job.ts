@@ -41,7 +41,7 @@ export interface JobControl {
 /** A picture to make, or a batch of them: everything is decided, nothing is pixels, and it survives JSON. */
 export interface PictureJob extends Omit<
   GenerateRequest,
-  'reference' | 'loras' | 'image' | 'mask' | 'control' | 'hires' | 'upscaler'
+  'reference' | 'identity' | 'loras' | 'image' | 'mask' | 'control' | 'hires' | 'upscaler'
 > {
   /** 24 hexadecimal digits. */
   readonly id: string;
@@ -66,6 +66,8 @@ export interface PictureJob extends Omit<
   readonly hires?: JobHires;
   /** Enlarges the picture when it is drawn. */
   readonly upscaler?: JobUpscaler;
+  /** The reference picture goes to PhotoMaker, not to the IP-Adapter: 0..1. */
+  readonly identityStrength?: number;
 }
 
 type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey' | 'controlKey'>;

@@ -17,6 +17,8 @@ export const MAX_GUIDANCE_SCALE = 30;
 /** Layers of the first text encoder; the second has more. */
 export const MAX_CLIP_SKIP = 12;
 export const DEFAULT_IP_ADAPTER_SCALE = 0.6;
+/** Share of the steps that heed PhotoMaker's picture; its authors draw the first fifth without it. */
+export const DEFAULT_IDENTITY_STRENGTH = 0.8;
 export const DEFAULT_LORA_SCALE = 1;
 /** Strongest, in either direction. */
 export const MAX_LORA_SCALE = 2;

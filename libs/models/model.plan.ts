@@ -22,13 +22,14 @@ export interface ModelPlan {
   readonly ipAdapter?: Wanted;
   /** There whenever the adapter is. */
   readonly clipVision?: Wanted;
+  readonly photoMaker?: Wanted;
   readonly loraDir?: string;
   readonly upscalerDir?: string;
 }
 
 /**
- * The rules of MODEL_FILE, MODEL_PATH, VAE_PATH, IP_ADAPTER_PATH, CLIP_VISION_PATH, LORA_DIR and UPSCALER_DIR. Whatever can be
- * noticed without the network is noticed here, before gigabytes are fetched. Throws ModelError.
+ * The rules of MODEL_FILE, MODEL_PATH, VAE_PATH, IP_ADAPTER_PATH, CLIP_VISION_PATH, PHOTO_MAKER_PATH, LORA_DIR and UPSCALER_DIR.
+ * Whatever can be noticed without the network is noticed here, before gigabytes are fetched. Throws ModelError.
  */
 export async function planModel(config: Config): Promise<ModelPlan> {
   const checkpoint = await wantCheckpoint(config);
@@ -50,6 +51,7 @@ export async function planModel(config: Config): Promise<ModelPlan> {
     vae,
     ipAdapter: adapter,
     clipVision: encoder,
+    photoMaker: await want(config, 'PHOTO_MAKER_PATH', undefined),
     loraDir: await loraFolder(config),
     upscalerDir: await folder(config, 'UPSCALER_DIR'),
   };
@@ -84,10 +86,13 @@ async function wantCheckpoint(config: Config): Promise<Wanted> {
   return locate(config, variable, `"demo", a folder, a file that exists, or a hub name (${HUB_FORM})`);
 }
 
+/** Files that go with the checkpoint. */
+type Companion = 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH' | 'PHOTO_MAKER_PATH';
+
 /** The variable when it is set, else the source's default. */
 async function want(
   config: Config,
-  variable: 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH',
+  variable: Companion,
   fallback: Wanted['from'] | undefined,
 ): Promise<Wanted | undefined> {
   if (config[variable])
@@ -99,11 +104,7 @@ async function want(
   return fallback && { variable: `${variable} (its default)`, from: fallback };
 }
 
-async function locate(
-  config: Config,
-  variable: 'MODEL_PATH' | 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH',
-  rule: string,
-): Promise<Wanted> {
+async function locate(config: Config, variable: 'MODEL_PATH' | Companion, rule: string): Promise<Wanted> {
   const text = config[variable]!;
   if ((await kindAt(text, variable)) === 'file') return { variable, from: { file: resolve(text) } };
   const onHub = isOnHub(text, config);

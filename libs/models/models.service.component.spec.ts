@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, isAbsolute, join, relative } from 'node:path';
 import { Test } from '@nestjs/testing';
@@ -17,14 +17,16 @@ describe(ModelsService.name, () => {
   let root: string;
 
   beforeEach(async () => {
-    root = await mkdtemp(join(tmpdir(), 'models-'));
+    // Not by mkdtemp, whose letters may be "v2", which PHOTO_MAKER_PATH must not hold.
+    root = join(tmpdir(), `models-${process.pid}`);
+    await mkdir(root);
   });
   afterEach(() => rm(root, { recursive: true }));
 
   const config = (env: NodeJS.ProcessEnv): Config => loadConfig({ DATA_DIR: join(root, 'data'), ...env });
   const resolve = (env: NodeJS.ProcessEnv) => new ModelsService(config(env)).resolve();
-  async function file(name: string): Promise<string> {
-    await writeSafetensors(join(root, name), { weight: { shape: [4] } });
+  async function file(name: string, tensor = 'weight'): Promise<string> {
+    await writeSafetensors(join(root, name), { [tensor]: { shape: [4] } });
     return join(root, name);
   }
 
@@ -62,6 +64,7 @@ describe(ModelsService.name, () => {
         VAE_PATH: await file('vae.safetensors'),
         IP_ADAPTER_PATH: await file('ip.safetensors'),
         CLIP_VISION_PATH: await file('clip.safetensors'),
+        PHOTO_MAKER_PATH: await file('maker.safetensors', 'fuse_module.mlp1.fc1.weight'),
         LORA_DIR: root,
       };
       expect(await resolve(env)).toEqual({
@@ -70,6 +73,7 @@ describe(ModelsService.name, () => {
         vae: env.VAE_PATH,
         ipAdapter: env.IP_ADAPTER_PATH,
         clipVision: env.CLIP_VISION_PATH,
+        photoMaker: env.PHOTO_MAKER_PATH,
         loraDir: root,
       });
     });

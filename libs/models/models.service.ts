@@ -10,6 +10,7 @@ import { hubHome, openHub } from './hub.settings';
 import { expectWeights } from './local.files';
 import { type ModelPlan, planModel, type Wanted } from './model.plan';
 import type { OnProgress } from './model.progress';
+import { expectPhotoMaker } from './photo.maker';
 
 /** What the engine loads: absolute paths of files that are there and whole. */
 export interface ModelFiles {
@@ -22,6 +23,8 @@ export interface ModelFiles {
   readonly ipAdapter?: string;
   /** The IP-Adapter's image encoder; there whenever the adapter is. */
   readonly clipVision?: string;
+  /** Not there: likeness comes from the IP-Adapter alone. */
+  readonly photoMaker?: string;
   /** Not there: no LoRAs. */
   readonly loraDir?: string;
   /** Not there: no upscalers. */
@@ -52,14 +55,15 @@ export class ModelsService {
     // One after the other, the small ones first: a mistake in them shows before the long download.
     const { EMBEDDINGS_DIR: folder } = this.config;
     const embeddings = folder === undefined ? undefined : await readEmbeddings(folder);
-    const { vae, ipAdapter, clipVision, checkpoint, loraDir, upscalerDir } = plan;
+    const { vae, ipAdapter, clipVision, photoMaker, checkpoint, loraDir, upscalerDir } = plan;
     const hub = new HubFiles(client, hubHome(this.config));
-    await hub.prepare([vae, ipAdapter, clipVision, checkpoint].flatMap(ofHub));
+    await hub.prepare([vae, ipAdapter, clipVision, photoMaker, checkpoint].flatMap(ofHub));
     const fetch = this.fetcher(hub, onProgress);
     const files = {
       vae: vae && (await fetch(vae)),
       ipAdapter: ipAdapter && (await fetch(ipAdapter)),
       clipVision: clipVision && (await fetch(clipVision)),
+      photoMaker: photoMaker && (await expectPhotoMaker(await fetch(photoMaker))),
       checkpoint: await fetch(checkpoint),
     };
     const { CONTROL_NET_DIR: controls } = this.config;

@@ -38,8 +38,9 @@ describe(weightSizes.name, () => {
       checkpoint: await checkpoint(),
       ipAdapter: await file('adapter.safetensors', { a: ['F16', 7] }),
       clipVision: await file('vision.safetensors', { a: ['F32', 300] }),
+      photoMaker: await file('maker.safetensors', { a: ['F16', 11] }),
     };
-    expect(await weightSizes(files, NATIVE)).toEqual({ text: 120, image: 300, rest: 1_057 });
+    expect(await weightSizes(files, NATIVE)).toEqual({ text: 120, image: 300, rest: 1_068 });
   });
 
   it('should count the VAE that replaces that of the checkpoint in its place', async () => {

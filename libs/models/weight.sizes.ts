@@ -5,7 +5,7 @@ import { readSafetensors, type TensorInfo } from './safetensors';
 export interface WeightSizes {
   readonly text: number;
   readonly image: number;
-  /** UNet, VAE and IP-Adapter, and the largest ControlNet. */
+  /** UNet, VAE, IP-Adapter and PhotoMaker, and the largest ControlNet. */
   readonly rest: number;
 }
 
@@ -24,10 +24,10 @@ type WeightType = 'native' | 'f16' | 'q8_0';
 
 /** From the files' headers; undefined where one of them is no safetensors file: its sizes are known to the engine only. */
 export async function weightSizes(
-  { checkpoint, vae, ipAdapter, clipVision, embeddings = [], controlNets = [] }: ModelFiles,
+  { checkpoint, vae, ipAdapter, clipVision, photoMaker, embeddings = [], controlNets = [] }: ModelFiles,
   types: { readonly text: WeightType; readonly image: WeightType },
 ): Promise<WeightSizes | undefined> {
-  const all = [checkpoint, vae, ipAdapter, clipVision].filter((file) => file !== undefined);
+  const all = [checkpoint, vae, ipAdapter, clipVision, photoMaker].filter((file) => file !== undefined);
   if (!all.every((file) => file.endsWith('.safetensors'))) return undefined;
   const whole = async (file: string | undefined) => (file ? tensors(file) : []);
   const model = await tensors(checkpoint);
@@ -42,6 +42,7 @@ export async function weightSizes(
       bytes(unet) +
       bytes(vae ? await tensors(vae) : ownVae, 'f16') +
       bytes(await whole(ipAdapter)) +
+      bytes(await whole(photoMaker)) +
       // One at a time is on the device, and stays.
       Math.max(0, ...controlNets.map((net) => net.bytes)),
   };

@@ -11,6 +11,7 @@ import type { EnginePicture } from './engine.protocol';
 import type { EngineProcess } from './engine.process';
 import type { GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
 import { chunkWarnings, readPrompts } from './prompt.syntax';
+import { withTrigger } from './trigger.word';
 
 /** What a lease needs of the pipeline that gives it. */
 export interface Lender {
@@ -77,7 +78,8 @@ export class EngineLease {
       const read = readPrompts(request.prompt, request.negativePrompt);
       const prompts = nameEmbeddings(read.texts, this.lender.embeddings);
       for (const embedding of prompts.named) await assertUnchanged(embedding);
-      const [prompt, negativePrompt] = prompts.texts;
+      const [text, negativePrompt] = prompts.texts;
+      const prompt = request.identity ? withTrigger(text) : text;
       const guidanceScale = Math.max(NO_GUIDANCE, request.guidanceScale);
       const reads = await this.reads(request, mergedAnew);
       const picture = await this.engine.generate(
@@ -178,6 +180,8 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
       return error('generation_failed', 'The engine did not use the ControlNet.', 'control');
     case 'ip_adapter_not_applied':
       return error('generation_failed', 'The engine did not use the reference picture.');
+    case 'photo_maker_not_applied':
+      return error('generation_failed', 'The engine did not use the picture of the person.');
     case 'generation_failed':
       return error('generation_failed', 'The engine gave up on this picture.');
     default:

@@ -32,6 +32,7 @@ export interface LoadCommand {
     | 'ipAdapter'
     | 'clipVision'
     | 'embeddings'
+    | 'photoMaker'
     | 'threads'
     | 'textEncoderType'
     | 'imageEncoderType'

@@ -26,10 +26,11 @@ export async function loadCommand(
 }
 
 /** How the engine loads a model; what is undefined it decides by its device. */
-function loadOptions(config: Config, { checkpoint, vae, ipAdapter, clipVision, embeddings }: ModelFiles) {
+function loadOptions(config: Config, { checkpoint, embeddings, ...files }: ModelFiles) {
+  const { vae, ipAdapter, clipVision, photoMaker } = files;
   const encoders = isDemo(config) ? 'q8_0' : 'native';
   return {
-    ...{ model: checkpoint, vae, ipAdapter, clipVision },
+    ...{ model: checkpoint, vae, ipAdapter, clipVision, photoMaker },
     embeddings: embeddings?.map(({ path }, index) => ({ name: wordOf(index), path })),
     threads: config.ENGINE_THREADS,
     textEncoderType: config.TEXT_ENCODER_TYPE ?? encoders,

@@ -96,6 +96,11 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.config.ENABLE_IP_ADAPTER && (files === undefined || files.ipAdapter !== undefined);
   }
 
+  /** The same of PhotoMaker. */
+  get hasPhotoMaker(): boolean {
+    return (this.model.files ?? { photoMaker: this.config.PHOTO_MAKER_PATH }).photoMaker !== undefined;
+  }
+
   /** Where this model's LoRAs are stored, once known. */
   get loraDir(): string | undefined {
     return this.model.files?.loraDir;

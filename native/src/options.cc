@@ -194,6 +194,24 @@ void read_hires(const Napi::Value& value, GenerateSpec& spec) {
   }
 }
 
+// The engine adds a token to the prompt for each.
+constexpr uint32_t kMostIdentityPictures = 8;
+
+void read_identity(const Napi::Value& value, GenerateSpec& spec) {
+  if (value.IsUndefined()) return;
+  const auto identity = object(value, "identity");
+  const auto pictures = identity.Get("pictures");
+  const auto count = pictures.IsArray() ? pictures.As<Napi::Array>().Length() : 0;
+  if (count < 1 || count > kMostIdentityPictures) throw unexpected("1 to 8 pictures", "identity.pictures", pictures);
+  const size_t bytes = size_t(kReferenceSide) * kReferenceSide * 3;
+  for (uint32_t i = 0; i < count; i++) {
+    const auto name = std::to_string(i);
+    const auto list = pictures.As<Napi::Object>();
+    spec.identity.push_back(read_pixels(list, name.c_str(), "identity.pictures." + name, bytes, "224x224 RGB"));
+  }
+  spec.identity_strength = (float)number(identity, "strength", 0, 1);
+}
+
 void read_reference(const Napi::Value& value, GenerateSpec& spec) {
   if (value.IsUndefined()) return;
   const auto reference = object(value, "reference");
@@ -222,6 +240,7 @@ LoadSpec read_load_options(const Napi::Value& value) {
   if (given(from, "vae")) spec.vae = path(from, "vae");
   if (given(from, "clipVision")) spec.clip_vision = path(from, "clipVision");
   if (given(from, "ipAdapter")) spec.ip_adapter = path(from, "ipAdapter");
+  if (given(from, "photoMaker")) spec.photo_maker = path(from, "photoMaker");
   spec.embeddings = read_embeddings(from.Get("embeddings"));
   if (given(from, "device")) spec.device = text(from, "device", 64);
   if (given(from, "threads")) spec.threads = (int)whole(from, "threads", 1, 256);
@@ -259,6 +278,7 @@ GenerateSpec read_generate_options(const Napi::Value& value) {
   }
   spec.loras = read_loras(from.Get("loras"));
   read_reference(from.Get("reference"), spec);
+  read_identity(from.Get("identity"), spec);
   read_image(from, spec);
   read_control(from, spec);
   read_hires(from.Get("hires"), spec);

@@ -85,8 +85,11 @@ std::vector<int> passes_of(const GenerateSpec& spec) {
 }
 
 std::optional<Failure> missing_file(const LoadSpec& spec) {
-  const std::pair<const char*, const std::string*> files[] = {
-      {"model", &spec.model}, {"vae", &spec.vae}, {"clipVision", &spec.clip_vision}, {"ipAdapter", &spec.ip_adapter}};
+  const std::pair<const char*, const std::string*> files[] = {{"model", &spec.model},
+                                                              {"vae", &spec.vae},
+                                                              {"clipVision", &spec.clip_vision},
+                                                              {"ipAdapter", &spec.ip_adapter},
+                                                              {"photoMaker", &spec.photo_maker}};
   for (const auto& [name, path] : files)
     if (!path->empty() && !std::ifstream(*path, std::ios::binary))
       return Failure{"load_failed", "Expected a readable file for " + std::string(name) + " but it cannot be opened"};
@@ -125,6 +128,7 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   params.vae_path = or_null(spec.vae);
   params.clip_vision_path = or_null(spec.clip_vision);
   params.ip_adapter_path = or_null(spec.ip_adapter);
+  params.photo_maker_path = or_null(spec.photo_maker);
   std::vector<sd_embedding_t> embeddings;
   for (const auto& [name, path] : spec.embeddings) embeddings.push_back({name.c_str(), path.c_str()});
   params.embeddings = embeddings.data();
@@ -153,6 +157,11 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
                    "The engine could not load the model" + (errors.empty() ? "" : ": " + errors)};
   }
   session.reset(new Session(context, spec));
+  // It loads the rest all the same.
+  if (watch.lost_photo_maker()) {
+    session.reset();
+    return Failure{"load_failed", "The engine could not load PhotoMaker: " + watch.photo_maker_complaint()};
+  }
   if (auto elsewhere = weights_elsewhere(spec, watch.parts_in_ram())) {
     session.reset();
     return elsewhere;
@@ -172,13 +181,17 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   if (!spec.reference.empty() && !has_ip_adapter_)
     return Failure{"ip_adapter_not_applied", "A reference picture needs a session with an IP-Adapter"};
 
+  if (!spec.identity.empty() && !has_photo_maker_)
+    return Failure{"photo_maker_not_applied", "Pictures of a person need a session with PhotoMaker"};
+
   const auto interrupt = [this] {
     if (cancelled_) sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
   };
-  const bool reads = !spec.reference.empty() || !spec.image.empty() || !spec.control.empty();
+  const bool reads_person = !spec.reference.empty() || !spec.identity.empty();
+  const bool reads = reads_person || !spec.image.empty() || !spec.control.empty();
   const auto first = reads ? Phase::image : Phase::text;
   const auto passes = passes_of(spec);
-  EngineWatch watch(first, !spec.reference.empty(), passes, {listener, interrupt, [this] { return previews_.load(); }});
+  EngineWatch watch(first, reads_person, passes, {listener, interrupt, [this] { return previews_.load(); }});
   listener({first, 0, std::accumulate(passes.begin(), passes.end(), 0), {}});
   if (auto failure = use_control_net(spec, watch)) return failure;
 
@@ -203,6 +216,11 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
     params.ip_adapter_image = {kReferenceSide, kReferenceSide, 3, reference.data()};
     params.ip_adapter_strength = spec.reference_strength;
   }
+  auto people = spec.identity;
+  std::vector<sd_image_t> identity;
+  for (auto& pixels : people) identity.push_back({kReferenceSide, kReferenceSide, 3, pixels.data()});
+  if (!identity.empty())
+    params.pm_params = {identity.data(), (int)identity.size(), nullptr, (1 - spec.identity_strength) * 100};
   auto [image, mask, control] = std::make_tuple(spec.image, spec.mask, spec.control);
   const auto borrow = [&spec](std::vector<uint8_t>& pixels, uint32_t channels) {
     return sd_image_t{(uint32_t)spec.width, (uint32_t)spec.height, channels, pixels.empty() ? nullptr : pixels.data()};
@@ -329,6 +347,11 @@ std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatc
   if (!spec.control.empty() && watch.errors().find("controlnet compute failed") != std::string::npos) {
     if (watch.out_of_memory()) return no_memory;
     return Failure{"control_net_not_applied", "The engine did not use the ControlNet: " + watch.errors()};
+  }
+  if (!spec.identity.empty() && !watch.photo_maker_applied()) {
+    if (watch.out_of_memory()) return no_memory;
+    return Failure{"photo_maker_not_applied",
+                   "The engine did not use the pictures of the person: " + watch.photo_maker_complaint()};
   }
   for (const auto& lora : spec.loras) {
     const auto count = this->count(lora.path, watch);

@@ -77,11 +77,13 @@ class Session {
   // From the next step on.
   void watch_previews(bool on) { previews_ = on; }
   bool has_ip_adapter() const { return has_ip_adapter_; }
+  bool has_photo_maker() const { return has_photo_maker_; }
 
  private:
   Session(sd_ctx_t* context, const LoadSpec& spec)
       : context_(context, free_sd_ctx),
         has_ip_adapter_(!spec.ip_adapter.empty()),
+        has_photo_maker_(!spec.photo_maker.empty()),
         merges_loras_(spec.merge_loras),
         device_(spec.device),
         threads_(spec.threads) {}
@@ -92,7 +94,7 @@ class Session {
   LoraCount count(const std::string& path, const EngineWatch& watch) const;
 
   std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context_;
-  const bool has_ip_adapter_, merges_loras_;
+  const bool has_ip_adapter_, has_photo_maker_, merges_loras_;
   const std::string device_;
   const int threads_;
   // The LoRAs that the weights hold, with their strengths, and what the engine logged while it added them. It adds them

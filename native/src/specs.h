@@ -12,7 +12,7 @@
 constexpr uint32_t kReferenceSide = 224;
 
 struct LoadSpec {
-  std::string model, vae, clip_vision, ip_adapter, device;
+  std::string model, vae, clip_vision, ip_adapter, photo_maker, device;
   std::vector<std::pair<std::string, std::string>> embeddings;  // word, file
   int threads = 0;                                              // 0: the engine's choice
   bool flash_attention = false;
@@ -48,6 +48,8 @@ struct GenerateSpec {
   std::string control_net;         // the ControlNet's file that sees it
   bool control_canny = false;      // it sees its edges
   HiresSpec hires;
+  std::vector<std::vector<uint8_t>> identity;  // as `reference`, all of one person; empty: none
+  float identity_strength = 0;
   std::string upscaler;  // an ESRGAN model's file; empty: none
   bool previews = false;
   bool vae_tiling = false;

@@ -300,6 +300,11 @@ describe('The addon: generating', () => {
     await expect(bare.generate({ ...SMALL, reference: plainReference(1, 2, 3) })).rejects.toMatchObject({
       code: 'ip_adapter_not_applied',
     });
+    const identity = { pictures: [plainReference(1, 2, 3).pixels], strength: 1 };
+    expect(bare.hasPhotoMaker).toBe(false);
+    await expect(bare.generate({ ...SMALL, prompt: 'a fox img', identity })).rejects.toMatchObject({
+      ...{ code: 'photo_maker_not_applied', message: 'Pictures of a person need a session with PhotoMaker' },
+    });
     const running = bare.generate({ ...SMALL, steps: 150 });
     bare.close();
     await expect(running).rejects.toMatchObject({ code: 'cancelled' });

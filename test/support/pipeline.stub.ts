@@ -26,6 +26,7 @@ export class PipelineStub {
   engines: readonly EngineStatus[] = [{ id: 0, state: 'ready' }];
   everReady = true;
   hasIpAdapter = true;
+  hasPhotoMaker = false;
   loraDir?: string;
   upscalerDir?: string;
   embeddings: PipelineService['embeddings'] = [];

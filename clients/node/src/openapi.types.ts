@@ -1589,6 +1589,20 @@ export interface components {
              */
             style?: string | null;
             /**
+             * @description Where the likeness comes from: the IP-Adapter, which takes the look of the whole picture along; or PhotoMaker, which
+             *     takes the person alone, and needs a photo of a face. `auto`: PhotoMaker for subject where the service has it, the
+             *     IP-Adapter for memory; the other where one is missing, or an option of the other is given.
+             * @default ip_adapter
+             * @enum {string|null}
+             */
+            identity?: "ip_adapter" | "photomaker" | "auto" | null;
+            /**
+             * Format: double
+             * @description Of PhotoMaker: the share of the steps, the last ones, that heed the person. Less follows the prompt more.
+             * @default 0.8
+             */
+            identity_strength?: number | null;
+            /**
              * @description Whose avatar the picture is drawn from.
              * @example user123
              */
@@ -1726,9 +1740,14 @@ export interface components {
             guidance_scale: number;
             /**
              * Format: double
-             * @description null: drawn without a reference picture.
+             * @description null: drawn without a reference picture, or with PhotoMaker.
              */
             ip_adapter_scale: number | null;
+            /**
+             * Format: double
+             * @description null: drawn without PhotoMaker.
+             */
+            identity_strength: number | null;
             /**
              * Format: double
              * @description How much of the picture that it began from was changed; null: it began from none.
@@ -2103,6 +2122,20 @@ export interface components {
              * @example watercolour
              */
             style?: string | null;
+            /**
+             * @description Where the likeness comes from: the IP-Adapter, which takes the look of the whole picture along; or PhotoMaker, which
+             *     takes the person alone, and needs a photo of a face. `auto`: PhotoMaker for subject where the service has it, the
+             *     IP-Adapter for memory; the other where one is missing, or an option of the other is given.
+             * @default ip_adapter
+             * @enum {string|null}
+             */
+            identity?: "ip_adapter" | "photomaker" | "auto" | null;
+            /**
+             * Format: double
+             * @description Of PhotoMaker: the share of the steps, the last ones, that heed the person. Less follows the prompt more.
+             * @default 0.8
+             */
+            identity_strength?: number | null;
             /**
              * @description Whose photo the portrait is drawn from.
              * @example user123

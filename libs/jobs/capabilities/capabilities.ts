@@ -31,6 +31,9 @@ export abstract class Capabilities {
   /** Whether reference pictures can be used. */
   abstract readonly hasIpAdapter: boolean;
 
+  /** Whether likeness can come from PhotoMaker. */
+  abstract readonly hasPhotoMaker: boolean;
+
   /** Names of the models that draw, as users know them; none: that is not known yet. */
   abstract readonly models: readonly string[];
 
@@ -75,6 +78,10 @@ export class LocalCapabilities extends Capabilities {
 
   get hasIpAdapter(): boolean {
     return this.pipeline.hasIpAdapter;
+  }
+
+  get hasPhotoMaker(): boolean {
+    return this.pipeline.hasPhotoMaker;
   }
 
   get models(): readonly string[] {

@@ -14,6 +14,8 @@ import {
 export interface WorkerCapabilities {
   readonly model: string;
   readonly ipAdapter: boolean;
+  /** Absent: no. */
+  readonly photoMaker?: boolean;
   readonly engines: number;
   readonly loras: readonly AvailableLora[];
   /** Absent: none. */
@@ -63,6 +65,10 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
   /** With no worker there the job waits for one. */
   get hasIpAdapter(): boolean {
     return this.config.ENABLE_IP_ADAPTER && this.known.every(({ ipAdapter }) => ipAdapter);
+  }
+
+  get hasPhotoMaker(): boolean {
+    return this.known.every(({ photoMaker }) => photoMaker === true);
   }
 
   get models(): readonly string[] {

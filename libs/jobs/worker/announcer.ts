@@ -62,7 +62,8 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
 
   private async announce(): Promise<void> {
     try {
-      const { engines, hasIpAdapter: ipAdapter, mostPixels: most, controlNets } = this.capabilities;
+      const { engines, hasIpAdapter: ipAdapter, hasPhotoMaker: photoMaker, controlNets } = this.capabilities;
+      const { mostPixels: most } = this.capabilities;
       const mostPixels = Number.isFinite(most) ? most : undefined;
       const loras = (await this.capabilities.loras()).map(({ name, tensors, sha256, about }) => ({
         ...{ name, tensors, sha256, about },
@@ -76,7 +77,7 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
       const { model } = this.pipeline.status();
       if (this.announced && !this.withdrawn)
         await this.presence.announce({
-          ...{ model, ipAdapter, engines, mostPixels, loras, upscalers, embeddings, controlNets },
+          ...{ model, ipAdapter, photoMaker, engines, mostPixels, loras, upscalers, embeddings, controlNets },
         });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');

@@ -46,7 +46,7 @@ export class JobFiles {
     const { id, route, userId, key, output, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
     const { loras: named, referenceKey, imageKey, maskKey, controlKey, control: guide, ...others } = drawn;
-    const { ipAdapterScale, strength = 1, hires, upscaler, ...options } = others;
+    const { ipAdapterScale, identityStrength, strength = 1, hires, upscaler, ...options } = others;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
     const reference = await this.input(referenceKey, copyToReference);
@@ -59,7 +59,10 @@ export class JobFiles {
       loras,
       ...(hires && { hires: await this.hires(hires) }),
       ...(upscaler && { upscaler: await this.upscaler(upscaler, 'upscale') }),
-      ...(reference && { reference: { pixels: reference, strength: ipAdapterScale } }),
+      ...(reference &&
+        (identityStrength === undefined
+          ? { reference: { pixels: reference, strength: ipAdapterScale } }
+          : { identity: { pictures: [reference], strength: identityStrength } })),
       ...(image && { image: { pixels: image, strength } }),
       ...(mask && { mask }),
       ...(control && { control }),

@@ -30,6 +30,7 @@ export function parametersText(generation: Generation): string {
     'Clip skip': generation.clip_skip,
     Cache: generation.cache,
     'IP-Adapter scale': generation.ip_adapter_scale,
+    'PhotoMaker strength': generation.identity_strength,
     'ControlNet 0':
       control &&
       `Module: ${control.preprocess ?? 'none'}, Model: ${control.name}, Weight: ${control.strength}`,

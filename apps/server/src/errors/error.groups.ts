@@ -35,6 +35,7 @@ export const DRAWING_ERRORS = group(
   'payload_too_large',
   'unsupported_picture',
   'ip_adapter_disabled',
+  'photo_maker_disabled',
   'lora_disabled',
   'lora_not_applied',
   'upscaler_not_applied',

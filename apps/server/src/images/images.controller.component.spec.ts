@@ -42,9 +42,11 @@ describe(ImagesController.name, () => {
           cache: null,
           loras: [],
           ip_adapter_scale: 0.6,
+          identity_strength: null,
           strength: null,
           hires: null,
           upscale: null,
+          control: null,
         },
       },
     });

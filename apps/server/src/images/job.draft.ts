@@ -19,6 +19,7 @@ import { MAX_SEED, type PictureOptions } from './images.dto';
 import { controlOf } from './control.option';
 import { Enlargements } from './enlargements';
 import type { LoraOption } from './lora.dto';
+import { photoMakerStrength } from './identity';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
 import { withPreset, withUsual } from './presets';
@@ -42,7 +43,7 @@ export class JobDrafter {
   }
 
   /** Whatever can be refused without looking anywhere. */
-  check(options: PictureOptions, { reference }: PictureIntent): void {
+  check(options: PictureOptions, intent: PictureIntent): void {
     this.size(options.size);
     outputOf(options);
     this.checkCount(options);
@@ -55,7 +56,7 @@ export class JobDrafter {
       const sentence = 'Expected webhook_url with webhook_events but received nothing';
       throw new ServiceError('invalid_request', sentence, 'webhook_url');
     }
-    if (reference && !this.capabilities.hasIpAdapter) {
+    if (intent.reference && this.photoMaker(intent) === undefined && !this.capabilities.hasIpAdapter) {
       throw new ServiceError(
         'ip_adapter_disabled',
         'This service runs without an IP-Adapter, so it cannot draw from a picture (ENABLE_IP_ADAPTER)',
@@ -83,6 +84,7 @@ export class JobDrafter {
     const id = randomBytes(12).toString('hex');
     // Before anything of the user is read: a deletion of theirs from now on refuses the job.
     const createdAt = await this.jobs.now();
+    const identityStrength = this.photoMaker(intent);
     const loras = await this.loras(options.loras ?? [], intent, given);
     const enlarge = await this.enlargements.plan(options);
     if (options.image === undefined) enlarge(this.size(options.size));
@@ -114,6 +116,7 @@ export class JobDrafter {
       ...(options.cache !== 'none' && { cache: options.cache }),
       ...(n > 1 && { count: n }),
       seed: options.seed ?? randomInt(MAX_SEED + 2 - n),
+      ...(identityStrength !== undefined && { identityStrength }),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
     return {
@@ -131,6 +134,10 @@ export class JobDrafter {
       cost: costOf(picture),
       webhook: webhook(options),
     };
+  }
+
+  private photoMaker(intent: PictureIntent): number | undefined {
+    return intent.identity && photoMakerStrength(intent.identity, intent, this.capabilities);
   }
 
   /** A job that was not accepted leaves nothing. */

@@ -1,5 +1,8 @@
-import { Optional, Prompt, StyleName, UserId } from '../validation/fields';
+import { DEFAULT_IDENTITY_STRENGTH } from '@app/models/family';
+import { Decimal, OneOf, Optional, Prompt, StyleName, UserId } from '../validation/fields';
 import { PictureOptions } from './images.dto';
+
+export const IDENTITIES = ['ip_adapter', 'photomaker', 'auto'] as const;
 
 /** What the routes take that draw a user. */
 export class UserPictureOptions extends PictureOptions {
@@ -10,6 +13,20 @@ export class UserPictureOptions extends PictureOptions {
   @Optional()
   @StyleName()
   readonly style?: string;
+
+  /**
+   * Where the likeness comes from: the IP-Adapter, which takes the look of the whole picture along; or PhotoMaker, which
+   * takes the person alone, and needs a photo of a face. `auto`: PhotoMaker for subject where the service has it, the
+   * IP-Adapter for memory; the other where one is missing, or an option of the other is given.
+   */
+  @Optional()
+  @OneOf(IDENTITIES, { default: 'ip_adapter' })
+  readonly identity?: (typeof IDENTITIES)[number];
+
+  /** Of PhotoMaker: the share of the steps, the last ones, that heed the person. Less follows the prompt more. */
+  @Optional()
+  @Decimal(0, 1, { default: DEFAULT_IDENTITY_STRENGTH })
+  readonly identity_strength?: number;
 }
 
 export class MemoryRequest extends UserPictureOptions {

@@ -137,9 +137,12 @@ export class GenerationReply implements Generation {
   readonly cache!: string | null;
   /** Those that were applied. */
   readonly loras!: AppliedLora[];
-  /** null: drawn without a reference picture. */
+  /** null: drawn without a reference picture, or with PhotoMaker. */
   @ApiProperty({ ...DECIMAL, nullable: true })
   readonly ip_adapter_scale!: number | null;
+  /** null: drawn without PhotoMaker. */
+  @ApiProperty({ ...DECIMAL, nullable: true })
+  readonly identity_strength!: number | null;
   /** How much of the picture that it began from was changed; null: it began from none. */
   @ApiProperty({ ...DECIMAL, nullable: true })
   readonly strength!: number | null;
