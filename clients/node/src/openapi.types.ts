@@ -3465,7 +3465,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3911,7 +3911,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4121,7 +4121,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5647,7 +5647,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5879,7 +5879,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -7163,7 +7163,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -7605,7 +7605,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
