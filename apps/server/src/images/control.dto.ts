@@ -1,6 +1,7 @@
 import { MAX_CONTROL_STRENGTH } from '@app/models/family';
 import { PREPROCESSORS } from '../jobs/picture.dto';
-import { ControlNetName, Decimal, OneOf, Optional, PictureInput } from '../validation/fields';
+import { Decimal, OneOf, Optional, PictureInput } from '../validation/fields';
+import { ControlNetName } from '../validation/name.fields';
 
 export class ControlOption {
   /**

@@ -7,7 +7,8 @@ import {
   MAX_STEPS,
   MIN_HIRES_STRENGTH,
 } from '@app/models/family';
-import { Decimal, HiresUpscalerName, NoList, Optional, UpscalerName, Whole } from '../validation/fields';
+import { Decimal, NoList, Optional, Whole } from '../validation/fields';
+import { HiresUpscalerName, UpscalerName } from '../validation/name.fields';
 
 export class HiresOptions {
   /** By how much the sides grow; the result's are the nearest multiples of 64. */

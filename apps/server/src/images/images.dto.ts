@@ -23,10 +23,9 @@ import {
   PictureInput,
   PictureSize,
   Prompt,
-  SamplerName,
-  SchedulerName,
   Whole,
 } from '../validation/fields';
+import { SamplerName, SchedulerName } from '../validation/name.fields';
 import { EnlargementOptions } from './enlargement.dto';
 import { ControlOption } from './control.dto';
 import { LoraOption } from './lora.dto';

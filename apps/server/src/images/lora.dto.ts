@@ -1,5 +1,6 @@
 import { DEFAULT_LORA_SCALE, MAX_LORA_SCALE } from '@app/models/family';
-import { Decimal, LoraName, Optional } from '../validation/fields';
+import { Decimal, Optional } from '../validation/fields';
+import { LoraName } from '../validation/name.fields';
 
 export class LoraOption {
   /** The name of a LoRA, as `GET /v1/loras` lists it. */

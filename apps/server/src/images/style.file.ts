@@ -4,7 +4,7 @@ import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } fro
 import { ConfigError, defaultSize, parseSize, type Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { shrunk } from '@app/pictures';
-import { STYLE_NAME, STYLE_NAME_RULE } from '../validation/fields';
+import { STYLE_NAME, STYLE_NAME_RULE } from '../validation/name.fields';
 import { readAs } from '../validation/request.pipe';
 import { BUILT_IN_STYLES } from './built.in.styles';
 import { StyleFields, type Style } from './style.dto';

@@ -1,5 +1,6 @@
 import { DEFAULT_IDENTITY_STRENGTH } from '@app/models/family';
-import { Decimal, OneOf, Optional, Prompt, StyleName, UserId } from '../validation/fields';
+import { Decimal, OneOf, Optional, Prompt, UserId } from '../validation/fields';
+import { StyleName } from '../validation/name.fields';
 import { PictureOptions } from './images.dto';
 
 export const IDENTITIES = ['ip_adapter', 'photomaker', 'auto'] as const;

@@ -135,8 +135,7 @@ export class UserFaces {
     const stored = await this.storage.read(key, MAX_REMEMBERED).catch(tooLarge);
     const found = stored && (parse(stored) as Remembered<T> | undefined);
     if (found?.sha256 !== hash(bytes)) return undefined;
-    const { sha256: _, ...known } = found;
-    return known as unknown as T;
+    return Object.fromEntries(Object.entries(found).filter(([name]) => name !== 'sha256')) as T;
   }
 
   /** False where that did not succeed, or the picture is another by now: nothing of it is left then. */

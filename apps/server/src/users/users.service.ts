@@ -102,7 +102,7 @@ export class UsersService {
   /** What was seen in the stored picture. */
   info(kind: UserPicture, userId: string, { caller, signal }: RequestTurn): Promise<UserPictureInfo> {
     return this.seen(userId, { caller, signal }, async (turn) => {
-      const { bytes: _, crop, by, ...sight } = await this.faces.open(kind, userId, turn);
+      const { crop, by, ...sight } = await this.faces.open(kind, userId, turn);
       return {
         user_id: userId,
         ...{ width: sight.width, height: sight.height },
