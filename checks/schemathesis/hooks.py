@@ -79,6 +79,8 @@ def before_call(context, case, kwargs):
             hold(case.operation, case.body, {**HELD, "deadline_seconds": 20 if waits else 2})
         if is_valid(case, ParameterLocation.HEADER):
             soften(case.headers, waits)
+    if case.operation.path.endswith("/photo/crop") and isinstance(case.body, dict):
+        put_inside(case.operation, case.body)
     if case.operation.path in FRONT_ENDS and case.method == "POST" and isinstance(case.body, dict):
         hold_front_end(case.operation, case.body, choose.random() < FRONT_END_DRAWS_SHARE)
     if is_valid(case, ParameterLocation.PATH) and case.path_parameters:
@@ -138,10 +140,23 @@ def hold(operation, body, held):
         for larger in ("hires", "upscale"):
             if allows(operation, larger, body.get(larger)):
                 body.pop(larger, None)
+    # One of the two methods, and what belongs to it.
+    if body.get("identity") in (None, "ip_adapter") or body.get("ip_adapter_scale") is not None:
+        if allows(operation, "identity_strength", body.get("identity_strength")):
+            body.pop("identity_strength", None)
     if body.get("webhook_events") is not None:
         body.setdefault("webhook_url", held["webhook_url"])
     if body.get("loras") and allows(operation, "loras", body["loras"]):
         body["loras"] = [{**body["loras"][0], "name": choose.choice([KNOWN["lora"], body["loras"][0]["name"]])}]
+
+
+# Only the picture's size says what is inside it.
+CORNER = {"x": 0, "y": 0, "width": 16, "height": 16}
+
+
+def put_inside(operation, body):
+    if rules_of(operation).is_valid(body):
+        body.update(CORNER)
 
 
 def hold_front_end(operation, body, draws):
