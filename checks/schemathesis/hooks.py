@@ -140,6 +140,8 @@ def hold(operation, body, held):
         for larger in ("hires", "upscale"):
             if allows(operation, larger, body.get(larger)):
                 body.pop(larger, None)
+    if body.get("control") is not None and allows(operation, "hires", body.get("hires")):
+        body.pop("hires", None)
     # One of the two methods, and what belongs to it.
     if body.get("identity") in (None, "ip_adapter") or body.get("ip_adapter_scale") is not None:
         if allows(operation, "identity_strength", body.get("identity_strength")):

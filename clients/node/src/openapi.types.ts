@@ -1451,7 +1451,7 @@ export interface components {
         MemoryRequest: {
             /**
              * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
-             *     doubled figures of a large one. Not with `mask`.
+             *     doubled figures of a large one. Not with `mask` or `control`.
              */
             hires?: components["schemas"]["HiresOptions"] | null;
             /**
@@ -1985,7 +1985,7 @@ export interface components {
         SubjectRequest: {
             /**
              * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
-             *     doubled figures of a large one. Not with `mask`.
+             *     doubled figures of a large one. Not with `mask` or `control`.
              */
             hires?: components["schemas"]["HiresOptions"] | null;
             /**
@@ -2513,7 +2513,7 @@ export interface components {
         CreateImageRequest: {
             /**
              * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
-             *     doubled figures of a large one. Not with `mask`.
+             *     doubled figures of a large one. Not with `mask` or `control`.
              */
             hires?: components["schemas"]["HiresOptions"] | null;
             /**
@@ -2734,7 +2734,7 @@ export interface components {
         EditImageRequest: {
             /**
              * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
-             *     doubled figures of a large one. Not with `mask`.
+             *     doubled figures of a large one. Not with `mask` or `control`.
              */
             hires?: components["schemas"]["HiresOptions"] | null;
             /**

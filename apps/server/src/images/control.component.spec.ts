@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import sharp from 'sharp';
 import { startApi, type Api } from '../../../../test/support/api';
 import { http } from '../../../../test/support/http';
+import { copiesIn } from '../../../../test/support/inputs';
 import { fileStamp } from '../../../../libs/models/file.hash';
 
 const picture = async (width: number, height: number, background: string) => {
@@ -28,12 +29,7 @@ describe('A picture that guides another', () => {
     const { status, body: reply } = await post(body);
     return { status, ...(reply as { error: { code: string; param: string; message: string } }).error };
   };
-  const inputs = async () => {
-    const keys: string[] = [];
-    for await (const { key } of api.storage.list('inputs/')) keys.push(key);
-    // That by which the storage tells its time is no copy.
-    return keys.filter((key) => !key.includes('clock')).sort();
-  };
+  const inputs = () => copiesIn(api.storage);
 
   beforeAll(async () => {
     green = await picture(300, 200, '#00ff00');
@@ -43,6 +39,12 @@ describe('A picture that guides another', () => {
     await offer('canny', 'depth');
   });
   afterEach(() => api.close());
+
+  it('should be refused beside a second sampling, where the engine would abort', async () => {
+    const control = { image: green, name: 'depth' };
+    expect(await refused({ control, hires: { scale: 2 } })).toMatchObject({ status: 400, param: 'hires' });
+    expect(api.pipeline.requests).toEqual([]);
+  });
 
   it('should be given to the engine in the size of the result, and be named by the reply', async () => {
     const control = { image: green, name: 'depth', strength: 1.5, preprocess: 'canny' };

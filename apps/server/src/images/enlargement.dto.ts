@@ -39,7 +39,7 @@ export class HiresOptions {
 export class EnlargementOptions {
   /**
    * A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
-   * doubled figures of a large one. Not with `mask`.
+   * doubled figures of a large one. Not with `mask` or `control`.
    */
   @Optional()
   @NoList()

@@ -28,7 +28,12 @@ export class Enlargements {
   ) {}
 
   /** Whatever can be refused without looking anywhere. */
-  check({ mask, hires, upscale }: PictureOptions): void {
+  check({ mask, control, hires, upscale }: PictureOptions): void {
+    if (hires && control) {
+      const sentence =
+        'Expected no hires with control, which guides at one size alone; enlarge the result by another request, but received both';
+      throw new ServiceError('invalid_request', sentence, 'hires');
+    }
     const field = hires ? 'hires' : 'upscale';
     if (mask === undefined || (!hires && upscale === undefined)) return;
     const sentence = `Expected no ${field} with mask, for the rest of the picture stays as it is, to the bit; enlarge the result by another request`;
