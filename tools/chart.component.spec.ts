@@ -35,8 +35,9 @@ describe('The Helm chart', () => {
     text.split(/^---$/m).find((one) => one.includes(`kind: ${kind}\n`) && one.includes(`name: x-${name}`)) ??
     '';
 
-  it('should have the version of the service', () => {
+  it('should have the version of the service, as the image has', () => {
     const { version } = JSON.parse(read('package.json')) as { version: string };
+    expect(read('Dockerfile')).toContain(`ARG VERSION=${version}\n`);
     expect(readFileSync(join(CHART, 'Chart.yaml'), 'utf8')).toContain(
       `version: ${version}\nappVersion: ${version}\n`,
     );
