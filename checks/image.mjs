@@ -93,7 +93,7 @@ async function generate(folder) {
     const { data } = /** @type {{ data?: { url: string }[] }} */ (await reply.json());
     const address = data && new URL(data[0].url);
     const image = address && (await fetch(url + address.pathname));
-    const bytes = Buffer.from((await image?.arrayBuffer()) ?? '');
+    const bytes = Buffer.from(image ? await image.arrayBuffer() : new ArrayBuffer(0));
     report(
       `an image as user ${user} on a read-only root`,
       bytes.subarray(1, 4).toString() === 'PNG',
