@@ -188,6 +188,7 @@ describe('the API document', () => {
     expect(closed.sort()).toEqual([
       'ControlOption',
       'CreateImageRequest',
+      'CropRequest',
       'EditImageRequest',
       'HiresOptions',
       'LoraOption',

@@ -91,7 +91,7 @@ function closeRequests({ paths, components }: OpenAPIObject): void {
       close(schema);
     }
   };
-  close(Object.values(paths).map(({ post }) => post?.requestBody ?? {}));
+  close(Object.values(paths).map(({ post, put }) => [post?.requestBody, put?.requestBody]));
 }
 
 /** /docs for people, /openapi.json for programs. */
