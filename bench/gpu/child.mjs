@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 /** @typedef {import('../../native/index.js')} Addon */
 /** @typedef {import('../../native/index.js').LoadOptions} LoadOptions */
 /** @typedef {import('../../native/index.js').GenerateOptions} GenerateOptions */
-/** @typedef {'facts' | { load: LoadOptions } | { draw: GenerateOptions, avatar: boolean }} Call */
+/** @typedef {'facts' | { load: LoadOptions } | { draw: GenerateOptions, avatar: boolean, pixels?: boolean }} Call */
 
 const addon = openAddon();
 /** What the engine says of its memory, in MB: of the weights once, of the buffers that it computes in at every use. */
@@ -60,7 +60,9 @@ async function answerTo(call) {
   const reference = call.avatar ? { pixels: avatar(), strength: 0.6 } : undefined;
   const picture = await session.generate({ ...call.draw, reference });
   const { timings, loras, decodedInTiles } = picture;
-  return { timings, loras, decodedInTiles, bytes: createHash('sha256').update(picture.pixels).digest('hex') };
+  const pixels = call.pixels ? picture.pixels.toString('base64') : undefined;
+  const bytes = createHash('sha256').update(picture.pixels).digest('hex');
+  return { timings, loras, decodedInTiles, bytes, pixels };
 }
 
 /** A reference picture with something in it: stripes. */

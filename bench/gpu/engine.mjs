@@ -13,7 +13,7 @@ import { atEnd } from '../support/benchmark.mjs';
  * What came of a call. `code` and `message` where it failed: the addon's, else `died`, `time_limit`.
  *
  * @typedef {{ seconds: number, code?: string, message?: string, engineMib?: number, rssMib?: number,
- *   timings?: import('../../native/index.js').Generated['timings'], decodedInTiles?: boolean, bytes?: string,
+ *   timings?: import('../../native/index.js').Generated['timings'], decodedInTiles?: boolean, bytes?: string, pixels?: string,
  *   loras?: import('../../native/index.js').AppliedLora[], devices?: import('../../native/index.js').Device[],
  *   backEnds?: import('../../native/index.js').BackEnd[],
  *   version?: import('../../native/index.js').EngineVersion }} Answer

@@ -2,6 +2,7 @@
 import { watchMemory } from './card.mjs';
 import { comparePeer } from './peer.mjs';
 import { FEW_SECONDS, plan } from './plan.mjs';
+import { compareProcessor } from './right.mjs';
 
 /** @typedef {import('./engine.mjs').Answer} Answer */
 /** @typedef {import('./engine.mjs').Engine} Engine */
@@ -42,6 +43,8 @@ export async function measure(run) {
     const row = { device: device.name, group: group.id, seconds: 0 };
     if (left() < LEAST) report.row({ ...row, what: group.about, note: 'left out: the time is over' });
     else if (group.id === 'peer') await comparePeer(run, Math.min(options.limit, left()));
+    else if (group.id === 'right')
+      await compareProcessor(run, group.settings, Math.min(2 * options.limit, left()));
     else await measureGroup(run, group, left);
   }
 }
@@ -101,9 +104,11 @@ async function draw({ device, weights, report, options }, group, picture, { engi
   const steps = stepsOf(picture, options.steps, known);
   const path = { one: weights.lora, other: weights.otherLora };
   const loras = picture.lora ? [{ path: path[picture.lora], scale: 1 }] : [];
+  const larger = { width: 2 * side, height: 2 * side };
+  const hires = picture.hires ? { upscaler: 'Latent', ...larger, steps: 15, strength: 0.5 } : undefined;
   const usual = { prompt: 'a lighthouse on a cliff, watercolour', guidanceScale: 7, seed: 1 };
   const call = {
-    draw: { ...usual, width: side, height: side, steps, loras, ...picture.options },
+    draw: { ...usual, width: side, height: side, steps, loras, hires, ...picture.options },
     avatar: picture.avatar ?? false,
   };
   memory.since();
@@ -119,7 +124,8 @@ async function draw({ device, weights, report, options }, group, picture, { engi
     asked: picture,
     vramMib: await memory.most(),
     same: picture.again && !answer.code ? answer.bytes === known.bytes : undefined,
-    stepsPerSecond: timings && (steps * 1000) / timings.sampling,
+    stepsPerSecond:
+      timings && !hires ? (steps * (call.draw.count ?? 1) * 1000) / timings.sampling : undefined,
     changeSeconds:
       picture.change && timings && known.plainSeconds ? answer.seconds - known.plainSeconds : undefined,
     restMs: timings && timings.engine - timings.text - timings.image - timings.sampling - timings.decode,

@@ -15,15 +15,20 @@ export async function comparePeer({ device, card, report, options }, limit) {
   const size_ = { '--channels': channels, '--size': size, '--steps': steps };
   const args = [join(import.meta.dirname, 'peer.py'), ...Object.entries(size_).flat().map(String)];
   const env = { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', ...process.env, ...visible };
-  try {
-    const { stdout } = await promisify(execFile)(python, args, { env, timeout: limit * 1000 });
-    for (const line of stdout.trim().split('\n')) {
+  const tell = (/** @type {string} */ lines) => {
+    for (const line of lines.trim().split('\n').filter(Boolean)) {
       const { about, ...figures } = /** @type {Peer} */ (JSON.parse(line));
       report.row({ ...row, what: about, ...figures });
     }
+  };
+  try {
+    tell((await promisify(execFile)(python, args, { env, timeout: limit * 1000 })).stdout);
   } catch (error) {
-    const { message, stderr } = /** @type {Error & { stderr?: string }} */ (error);
-    const reason = (stderr || message).trim().split('\n').at(-1);
+    const { message, stderr, stdout, killed } =
+      /** @type {Error & { stderr?: string, stdout?: string, killed?: boolean }} */ (error);
+    tell(stdout ?? '');
+    const late = `not in ${limit.toFixed(0)} s (--limit): compiling alone takes a minute and more`;
+    const reason = killed ? late : (stderr || message).trim().split('\n').at(-1);
     report.row({ ...row, what: 'PyTorch', note: `left out: ${reason}` });
   }
 }

@@ -11,7 +11,7 @@
  * multiple of the usual one; `side`: in pixels. `change` is held against `plain`, which has as many steps.
  *
  * @typedef {{ what: string, steps?: number | 'few', warmUp?: boolean, lora?: 'one' | 'other', avatar?: boolean,
- *   times?: number, side?: number, again?: boolean, plain?: boolean, change?: boolean,
+ *   times?: number, side?: number, again?: boolean, plain?: boolean, change?: boolean, hires?: boolean,
  *   options?: Partial<GenerateOptions>, gpuOnly?: boolean }} Picture
  */
 /** @typedef {{ id: string, about: string, settings: Settings, pictures: Picture[] }} Group */
@@ -51,6 +51,10 @@ export function plan({ gpu, name }, source) {
         { what: 'LoRA at runtime, its first picture', steps: 4, lora: 'one' },
         { what: 'LoRA at runtime', lora: 'one' },
         { what: 'avatar', avatar: true },
+        { what: '2 at once', options: { count: 2 } },
+        { what: '4 at once', options: { count: 4 } },
+        { what: 'with previews', options: { previews: true } },
+        { what: 'hires: twice half the side, 15 steps', times: 0.5, hires: true },
         { what: 'cache ucache', options: { cache: 'ucache' } },
         { what: 'cache spectrum', options: { cache: 'spectrum' } },
         { what: 'cache easycache', options: { cache: 'easycache' } },
@@ -58,6 +62,7 @@ export function plan({ gpu, name }, source) {
         { what: 'decoding in tiles', steps: 1, options: { vaeTiling: true } },
       ],
     },
+    { id: 'right', about: "the processor's picture beside it", settings: usual, pictures: [] },
     {
       id: 'attention',
       about: `${other(usual.flashAttention)} flash attention`,

@@ -22,6 +22,7 @@ const PROMPT = 'a lighthouse on a cliff, watercolour';
 const options = readArguments('SDXL with random weights through the whole service.', {
   device: { about: 'as in ENGINE_DEVICES, such as CUDA0 or CPU; else the first GPU', default: '' },
   pictures: { about: 'pictures, one after the other', default: 5 },
+  engines: { about: 'engine processes on the one device', default: 1 },
   steps: { about: 'their sampling steps', default: 30 },
   size: { about: 'their side in pixels', default: 1024 },
   out: { about: 'a folder for the results', default: 'gpu-results' },
@@ -59,7 +60,7 @@ await benchmark(async () => {
     IP_ADAPTER_PATH: weights.ipAdapter,
     CLIP_VISION_PATH: weights.clipVision,
     REQUIRE_GPU: String(chosen.gpu),
-    ENGINE_DEVICES: chosen.name,
+    ENGINE_DEVICES: Array(options.engines).fill(chosen.name).join(','),
     CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
   };
   const service = await startService(variables, { minutes: LOAD_MINUTES });
@@ -88,6 +89,16 @@ await benchmark(async () => {
     `\n${size}x${size}, ${steps} steps, median: ${seconds(quantile(wall, 0.5))} s a picture, ` +
       `${seconds(quantile(own, 0.5))} s in the engine, ${beside.toFixed(0)} ms beside it`,
   );
+  const together = 4 * options.engines;
+  const began = performance.now();
+  await Promise.all(
+    Array.from({ length: together }, (_, i) => service.draw('generations', request(100 + i))),
+  );
+  const all = performance.now() - began;
+  console.log(
+    `${together} at once, ${options.engines} engines: ${((together / all) * 60_000).toFixed(1)} pictures a minute`,
+  );
+  await tell({ kind: 'together', pictures: together, engines: options.engines, wallMs: all });
   const most = await memory.most();
   console.log(`VRAM: ${most === undefined ? 'n/a' : `${most} MiB at most, above what was in use before`}`);
 

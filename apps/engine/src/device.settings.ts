@@ -13,10 +13,9 @@ export type DeviceSettings = Required<
  * - Flash attention in the UNet: less memory and time on CUDA and Vulkan (stable-diffusion.cpp, docs/performance.md); on
  *   CPUs it is slower.
  * - Direct convolution in the VAE: on Vulkan 20 -> 6 s and 1,664 -> 640 MB; with the pinned engine's CUDA kernels, which
- *   use tensor cores, 1.29 -> 0.77 s and 7.5 -> 2.3 GB. Engines up to upstream's 97d2990 have a plain CUDA kernel that is
- *   twenty times slower than the usual way (llama.cpp, pull request 15805), so an own one does not get it unasked. On
- *   CPUs it is a little slower.
- * - Direct convolution in the UNet: measured nowhere yet.
+ *   use tensor cores, 1.29 -> 0.77 s and 7.5 -> 2.3 GB. Upstream's 97d2990 has a plain CUDA kernel, 22 times slower than
+ *   the usual way on an H200 (docs/sizing.md), so an own engine does not get it unasked. On CPUs it is a little slower.
+ * - Direct convolution in the UNet: 13 times slower there.
  */
 export function settingsFor(
   { gpu, name }: Device,
