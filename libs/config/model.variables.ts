@@ -145,11 +145,11 @@ export class ModelVariables extends ServiceVariables {
   // --- pictures ---
 
   /**
-   * Size when a request names none, in multiples of 64. Default: 1024x1024; 128x128 for the demo.
+   * Size when a request names none, in multiples of 8. Default: 1024x1024; 128x128 for the demo.
    * @example 1024x1024
    */
   @IsOptional()
-  @Matches(/^\d+x\d+$/, { message: 'DEFAULT_SIZE must be WIDTHxHEIGHT in multiples of 64 from 64 to 4096' })
+  @Matches(/^\d+x\d+$/, { message: 'DEFAULT_SIZE must be WIDTHxHEIGHT in multiples of 8 from 64 to 4096' })
   DEFAULT_SIZE?: string;
 
   /** Largest picture, width times height. */

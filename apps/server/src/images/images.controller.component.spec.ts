@@ -174,7 +174,7 @@ describe(ImagesController.name, () => {
     ['a cache of others', { prompt: 'x', cache: 'teacache' }, 'cache', /one of none, ucache, spectrum for/],
     ['a scheduler of others', { prompt: 'x', scheduler: 'karr' }, 'scheduler', /one of discrete, karras/],
     ['a sampler that is none', { prompt: 'x', sampler: 5 }, 'sampler', /received 5$/],
-    ['an odd size', { prompt: 'x', size: '100x100' }, 'size', /multiples of 64/],
+    ['an odd size', { prompt: 'x', size: '100x100' }, 'size', /multiples of 8 from 64/],
     ['a huge size', { prompt: 'x', size: '4096x4096' }, 'size', /at most 2097152 pixels/],
     ['a strong adapter', { prompt: 'x', ip_adapter_scale: 1.1 }, 'ip_adapter_scale', /0 to 1/],
     [

@@ -11,6 +11,7 @@ import {
   DEFAULT_MASKED_STRENGTH,
   DEFAULT_STEPS,
   DEFAULT_STRENGTH,
+  drawnSize,
   MAX_LORAS,
 } from '@app/models/family';
 import { findSampler, findScheduler } from '@app/models';
@@ -153,7 +154,8 @@ export class JobDrafter {
     };
     if (width * height > this.config.MAX_PIXELS)
       refuse(`Expected at most ${this.config.MAX_PIXELS} pixels for size`);
-    if (width * height > this.capabilities.mostPixels) {
+    const drawn = drawnSize(size);
+    if (drawn.width * drawn.height > this.capabilities.mostPixels) {
       const fits = shrunk(size, this.capabilities.mostPixels);
       refuse(`Expected a size for which the device has the memory, such as ${fits.width}x${fits.height},`);
     }

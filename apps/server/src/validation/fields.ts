@@ -122,7 +122,7 @@ export const PictureSize = (options: ApiPropertyOptions = {}) =>
       { type: 'string', pattern: '^(auto|[1-9]\\d{1,3}x[1-9]\\d{1,3})$', example: '1024x1024', ...options },
       rule(
         'size',
-        'WIDTHxHEIGHT in multiples of 64 from 64 to 4096',
+        'WIDTHxHEIGHT in multiples of 8 from 64 to 4096',
         (value) => typeof value === 'string' && parseSize(value) !== undefined,
       ),
     ),
