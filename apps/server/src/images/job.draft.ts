@@ -23,6 +23,7 @@ import type { LoraOption } from './lora.dto';
 import { photoMakerStrength } from './identity';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
+import { assertPrompts } from './prompt.bounds';
 import { withPreset, withUsual } from './presets';
 import { outputOf } from './output.option';
 
@@ -46,6 +47,7 @@ export class JobDrafter {
   /** Whatever can be refused without looking anywhere. */
   check(options: PictureOptions, intent: PictureIntent): void {
     this.size(options.size);
+    assertPrompts({ prompt: intent.prompt, negative_prompt: options.negative_prompt }, this.config);
     outputOf(options);
     this.checkCount(options);
     this.enlargements.check(options);

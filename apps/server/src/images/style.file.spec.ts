@@ -96,7 +96,7 @@ six: a sentence
 seven: { description: A look, prompt: x, loras: [{ name: grain }, { name: grain }] }
 `);
     expect(told).toEqual([
-      expect.stringMatching(/^line 1: Expected 1 to 2000 characters of text for prompt .*\(style one\)$/),
+      expect.stringMatching(/^line 1: Expected 1 to 32000 characters of text for prompt .*\(style one\)$/),
       expect.stringMatching(/^line 6: Expected only documented fields but received negative \(style two\)$/),
       expect.stringMatching(/^line 13: Expected a number from -2 to 2 for loras.1.scale but received 9/),
       expect.stringMatching(/^line 14: Expected WIDTHxHEIGHT in multiples of 8 .* \(style four\)$/),
