@@ -158,7 +158,7 @@ export interface Control {
 export type Cache = 'none' | 'easycache' | 'ucache' | 'dbcache' | 'taylorseer' | 'spectrum';
 
 export interface GenerateOptions {
-  /** Valid UTF-16, at most 8,000 characters. */
+  /** Valid UTF-16, at most 160,000 characters. */
   readonly prompt: string;
   readonly negativePrompt?: string;
   /** Pixels; multiples of 64, 64..4096. */

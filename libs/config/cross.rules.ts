@@ -1,5 +1,5 @@
 import { Config, defaultSize, INPUTS, isOnHub, isOpenToOthers, signsLinks } from './config';
-import { MAX_SIDE, SIZE_STEP } from '@app/models/family';
+import { ASKED_STEP, MAX_SIDE, SIZE_STEP } from '@app/models/family';
 import { parseSize } from './size';
 
 /** What is wrong with variables that are right by themselves: a sentence each, which begins with the variable's name. */
@@ -59,7 +59,7 @@ const sizes: Problems = (config) => {
   return [
     when(
       wrong,
-      `DEFAULT_SIZE must be WIDTHxHEIGHT in multiples of ${SIZE_STEP} from ${SIZE_STEP} to ${MAX_SIDE}`,
+      `DEFAULT_SIZE must be WIDTHxHEIGHT in multiples of ${ASKED_STEP} from ${SIZE_STEP} to ${MAX_SIDE}`,
     ),
     when(!wrong && width * height > config.MAX_PIXELS, 'MAX_PIXELS must be at least DEFAULT_SIZE'),
   ];

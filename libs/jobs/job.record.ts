@@ -1,4 +1,5 @@
 import type { ErrorCode } from '@app/errors';
+import { SIZE_STEP } from '@app/models/family';
 import type { Place } from './fair.share';
 import type { PictureJob, PictureResult } from './picture.job';
 
@@ -24,14 +25,19 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   identityStrength: 4,
 };
 
+/** The version since which workers cut out sizes that the engine does not draw. */
+const CUT_SINCE = 4;
+
 /** The highest that this process can run. */
-export const JOB_VERSION = Math.max(FIRST_VERSION, ...Object.values(HEEDED_SINCE));
+export const JOB_VERSION = Math.max(FIRST_VERSION, CUT_SINCE, ...Object.values(HEEDED_SINCE));
 
 /** The lowest whose workers draw this picture as it was asked for. */
 export function versionFor(picture: Partial<PictureJob>): number {
   const fields = Object.keys(HEEDED_SINCE) as (keyof PictureJob)[];
   const since = fields.map((field) => (picture[field] === undefined ? 0 : HEEDED_SINCE[field]!));
-  return Math.max(FIRST_VERSION, ...since);
+  const { width = 0, height = 0 } = picture;
+  const isCut = [width, height].some((side) => side % SIZE_STEP !== 0);
+  return Math.max(FIRST_VERSION, isCut ? CUT_SINCE : 0, ...since);
 }
 
 /** queued -> running | cancelled | expired; running -> succeeded | failed | cancelled | queued (given back, retried). */

@@ -1,4 +1,4 @@
-import { drawnSize, stepsOf, type HiresUpscaler } from '@app/models/family';
+import { drawnSize, gridSize, stepsOf, type HiresUpscaler } from '@app/models/family';
 import type { Output } from '@app/pictures';
 import type { GenerateRequest } from '@app/pipeline';
 
@@ -18,7 +18,7 @@ export type JobUpscaler = Omit<JobLora, 'scale'>;
 
 /** A second sampling at a larger size. */
 export interface JobHires {
-  /** As it was asked for; the size is the nearest that the engine can make. */
+  /** As it was asked for; the size is the nearest that can be asked for. */
   readonly scale: number;
   readonly width: number;
   readonly height: number;
@@ -80,7 +80,8 @@ export const inputsOf = ({ referenceKey, imageKey, maskKey, controlKey }: Inputs
 export function workOf(picture: PictureJob) {
   const size = drawnSize(picture);
   const { first, second } = stepsOf(picture);
-  const share = (picture.width * picture.height) / (size.width * size.height);
+  const base = gridSize(picture);
+  const share = (base.width * base.height) / (size.width * size.height);
   return {
     ...size,
     /** Of all pictures together; those at a smaller size count less. */

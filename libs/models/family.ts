@@ -4,8 +4,10 @@
  * process all read it as @app/models/family.
  */
 
-/** The engine works on latents of 1/8 size that SDXL's UNet halves three times: sides are multiples of 64 pixels. */
+/** The engine draws sides that are multiples of 64 pixels, and makes others larger. */
 export const SIZE_STEP = 64;
+/** Sides that can be asked for are multiples of 8 pixels, those of the latent. */
+export const ASKED_STEP = 8;
 export const MAX_SIDE = 4096;
 /** Of the square picture that SDXL was trained on. */
 export const DEFAULT_SIDE = 1024;
@@ -130,11 +132,17 @@ export function samplingSteps(picture: Sampled): number {
   return first + second;
 }
 
+const onGrid = (side: number) => Math.ceil(side / SIZE_STEP) * SIZE_STEP;
+
+/** The size that the engine draws for one that is asked for: the next larger. */
+export const gridSize = ({ width, height }: Sides): Sides => ({
+  width: onGrid(width),
+  height: onGrid(height),
+});
+
 /** The largest size at which the engine samples and decodes a picture: that of the second sampling, if there is one. */
-export function drawnSize(picture: Sides & { readonly hires?: Sides }): Sides {
-  const { width, height } = picture.hires ?? picture;
-  return { width, height };
-}
+export const drawnSize = (picture: Sides & { readonly hires?: Sides }): Sides =>
+  gridSize(picture.hires ?? picture);
 
 export interface Costly extends Sampled, Sides {
   readonly hires?: NonNullable<Sampled['hires']> & Sides;
@@ -148,7 +156,7 @@ export interface Costly extends Sampled, Sides {
 export function costOf(picture: Costly): number {
   const { prompt, negativePrompt, count = 1, upscaler } = picture;
   const drawn = drawnSize(picture);
-  const [base, pixels] = [picture, drawn].map(({ width, height }) => width * height);
+  const [base, pixels] = [gridSize(picture), drawn].map(({ width, height }) => width * height);
   const pieces = textPieces(prompt, negativePrompt);
   const { first, second } = stepsOf(picture);
   const sampling = first * stepPixels(base, pieces) + second * stepPixels(pixels, pieces);

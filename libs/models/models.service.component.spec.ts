@@ -12,6 +12,10 @@ import { ModelsModule } from './models.module';
 import { ModelsService } from './models.service';
 
 const WEIGHTS = safetensors({ weight: { shape: [100] } });
+const ADAPTER = {
+  'image_proj.proj.weight': { shape: [1, 1024] },
+  'ip_adapter.1.to_k_ip.weight': { shape: [1, 2048] },
+};
 
 describe(ModelsService.name, () => {
   let root: string;
@@ -28,6 +32,10 @@ describe(ModelsService.name, () => {
   async function file(name: string, tensor = 'weight'): Promise<string> {
     await writeSafetensors(join(root, name), { [tensor]: { shape: [4] } });
     return join(root, name);
+  }
+  async function adapter(tensors = ADAPTER): Promise<string> {
+    await writeSafetensors(join(root, 'ip.safetensors'), tensors);
+    return join(root, 'ip.safetensors');
   }
 
   it('should be had from its module', async () => {
@@ -62,7 +70,7 @@ describe(ModelsService.name, () => {
       const env = {
         MODEL_PATH: await file('sdxl.safetensors'),
         VAE_PATH: await file('vae.safetensors'),
-        IP_ADAPTER_PATH: await file('ip.safetensors'),
+        IP_ADAPTER_PATH: await adapter(),
         CLIP_VISION_PATH: await file('clip.safetensors'),
         PHOTO_MAKER_PATH: await file('maker.safetensors', 'fuse_module.mlp1.fc1.weight'),
         LORA_DIR: root,
@@ -173,6 +181,15 @@ describe(ModelsService.name, () => {
         /^LORA_DIR must be a folder/,
       ],
       [
+        'an adapter for another model',
+        async () => ({
+          MODEL_PATH: await model(),
+          IP_ADAPTER_PATH: await adapter({ ...ADAPTER, 'ip_adapter.1.to_k_ip.weight': { shape: [1, 768] } }),
+          CLIP_VISION_PATH: await file('clip.safetensors'),
+        }),
+        /^IP_ADAPTER_PATH is for Stable Diffusion 1\.5/,
+      ],
+      [
         'an adapter without its encoder',
         async () => ({ MODEL_PATH: await model(), IP_ADAPTER_PATH: await file('ip.safetensors') }),
         /^IP_ADAPTER_PATH needs CLIP_VISION_PATH/,
@@ -234,7 +251,7 @@ describe(ModelsService.name, () => {
         'sd_xl_base_1.0.safetensors': WEIGHTS,
         'sd_xl_base_1.0_0.9vae.safetensors': Buffer.from('not this one'),
         'sdxl_vae.safetensors': WEIGHTS,
-        'sdxl_models/ip-adapter_sdxl_vit-h.safetensors': WEIGHTS,
+        'sdxl_models/ip-adapter_sdxl_vit-h.safetensors': safetensors(ADAPTER),
         'models/image_encoder/model.safetensors': WEIGHTS,
       });
     });

@@ -7,6 +7,7 @@ import { readEmbeddings, type Embedding } from './embeddings';
 import type { HubClient } from './hub.client';
 import { HubFiles } from './hub.files';
 import { hubHome, openHub } from './hub.settings';
+import { expectIpAdapter } from './ip.adapter';
 import { expectWeights } from './local.files';
 import { type ModelPlan, planModel, type Wanted } from './model.plan';
 import type { OnProgress } from './model.progress';
@@ -61,7 +62,7 @@ export class ModelsService {
     const fetch = this.fetcher(hub, onProgress);
     const files = {
       vae: vae && (await fetch(vae)),
-      ipAdapter: ipAdapter && (await fetch(ipAdapter)),
+      ipAdapter: ipAdapter && (await expectIpAdapter(await fetch(ipAdapter))),
       clipVision: clipVision && (await fetch(clipVision)),
       photoMaker: photoMaker && (await expectPhotoMaker(await fetch(photoMaker))),
       checkpoint: await fetch(checkpoint),

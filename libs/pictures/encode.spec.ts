@@ -26,6 +26,13 @@ describe.each(OUTPUT_FORMATS)('An image as %s', (format) => {
     expect((await encode(format, { parameters })).equals(file)).toBe(true);
   });
 
+  it('should be drawn all the same where words are too many for it', async () => {
+    const parameters = '狐'.repeat(33_000);
+    const file = await encode(format, { parameters });
+    expect((await marksOf(file)).parameters).toEqual(format === 'png' ? [parameters] : []);
+    expect((await sharp(file).metadata()).width).toBe(width);
+  });
+
   it('should tell in any case that it was generated, and whether a picture is a part of it', async () => {
     expect(await marksOf(await encode(format))).toEqual({
       parameters: [],

@@ -8,6 +8,7 @@ export {
   type Crop,
   type Turn,
 } from './decode';
+export { cutOut, resized, surrounded } from './cut';
 export { aroundFace, type Framing, type Region } from './framing';
 export { keepUnmasked, toMask, toStart, type Start } from './edits';
 export { encodeMask, encodePicture, encodePng, encodePreview } from './encode';

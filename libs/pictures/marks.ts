@@ -54,12 +54,15 @@ function chunk(type: string, data: Buffer): Buffer {
 /** EXIF's name for the letters of a comment, in 8 bytes. */
 const [ASCII, UNICODE] = ['ASCII\0\0\0', 'UNICODE\0'].map((name) => Buffer.from(name));
 
-/** JPEG and WebP. libvips knows comments in ASCII alone: it leaves the room, and what is said is written over that. */
+/** Bytes of a comment: all of EXIF has 64 kB of a file. */
+const MOST_OF_COMMENT = 65_000;
+
+/** JPEG and WebP, which tell nothing of more words than they have room for. libvips knows comments in ASCII alone: it leaves the room, and what is said is written over that. */
 export async function markExif(image: Sharp, marks: Marks): Promise<Buffer> {
   const { parameters } = marks;
   const marked = image.withXmp(xmpOf(marks));
-  if (parameters === undefined) return marked.toBuffer();
-  const comment = Buffer.from(parameters, 'utf16le').swap16();
+  const comment = Buffer.from(parameters ?? '', 'utf16le').swap16();
+  if (comment.length === 0 || comment.length > MOST_OF_COMMENT) return marked.toBuffer();
   const room = 'x'.repeat(comment.length);
   const file = await marked.withExif({ IFD2: { UserComment: room } }).toBuffer();
   const at = file.indexOf(Buffer.concat([ASCII, Buffer.from(room)]));

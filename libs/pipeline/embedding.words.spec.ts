@@ -39,7 +39,7 @@ describe(nameEmbeddings.name, () => {
   });
 
   it('should stay within what the engine takes, whatever names there are', () => {
-    const many = Array.from({ length: 10_000 }, (_, i) => ({ name: i < 9_999 ? `name${i}` : 'a' }));
-    expect(nameEmbeddings(['a '.repeat(1_000)], many).texts[0].length).toBeLessThanOrEqual(8_000);
+    const many = Array.from({ length: 1_000 }, (_, i) => ({ name: i < 999 ? `name${i}` : 'a' }));
+    expect(nameEmbeddings(['a '.repeat(16_000)], many).texts[0].length).toBeLessThanOrEqual(160_000);
   });
 });

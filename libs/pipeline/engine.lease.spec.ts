@@ -7,13 +7,13 @@ import { fileStamp } from '../models/file.hash';
 import { wordOf } from './embedding.words';
 import { EngineLease, type Lender } from './engine.lease';
 import type { EngineProcess } from './engine.process';
-import type { GenerateRequest } from './pipeline.types';
+import type { GenerateListeners, GenerateRequest } from './pipeline.types';
 
 describe(EngineLease.name, () => {
   let embeddings: Embedding[] = [];
   afterEach(() => (embeddings = []));
 
-  const drawn = { loras: [], textChunks: [1, 1] };
+  const drawn = { loras: [], textChunks: [1, 1], width: 64, height: 64, pixels: Buffer.alloc(64 * 64 * 3) };
   const lease = (generate: jest.Mock, mergedAnew = false) => {
     const memory = { watch: () => () => false, decodesInTiles: () => false };
     const lender = {
@@ -26,7 +26,7 @@ describe(EngineLease.name, () => {
   };
   const request = (paths: readonly string[], options: Partial<GenerateRequest> = {}) =>
     ({
-      ...{ prompt: 'a fox', negativePrompt: '', guidanceScale: 5, ...options },
+      ...{ prompt: 'a fox', negativePrompt: '', guidanceScale: 5, width: 64, height: 64, ...options },
       loras: paths.map((path) => ({ name: path, path })),
     }) as unknown as GenerateRequest;
 
@@ -126,6 +126,28 @@ describe(EngineLease.name, () => {
       const edit = request([], { image, mask: Buffer.from([255, 0]) });
       expect([...(await lease(generate).generate(edit)).pixels]).toEqual([1, 1, 1, 8, 8, 8]);
       expect((generate.mock.lastCall as [GenerateRequest])[0]).toMatchObject({ image });
+    });
+
+    it('should be a size that it draws, of which the middle comes back, kept where a mask keeps it', async () => {
+      const [width, height] = [128, 64];
+      const preview = { pixels: Buffer.alloc(16 * 8 * 3), width: 16, height: 8, step: 1 };
+      const generate = jest.fn((_options: object, listeners: GenerateListeners) => {
+        listeners.onPreview?.(preview);
+        return Promise.resolve({ ...drawn, width, height, pixels: Buffer.alloc(width * height * 3, 5) });
+      });
+      const mask = Buffer.alloc(72 * 64, 255);
+      mask[72] = 0;
+      const image = { pixels: Buffer.alloc(72 * 64 * 3, 9), strength: 1 };
+      const shown: object[] = [];
+      const edit = request([], { width: 72, image, mask });
+      const picture = await lease(generate as jest.Mock).generate(edit, {
+        onPreview: (one) => shown.push(one),
+      });
+      expect(generate.mock.lastCall![0]).toMatchObject({ width, height });
+      expect(picture).toMatchObject({ width: 72, height: 64 });
+      expect(picture.pixels).toHaveLength(72 * 64 * 3);
+      expect([71, 72, 73].map((at) => picture.pixels[at * 3])).toEqual([5, 9, 5]);
+      expect(shown).toMatchObject([{ width: 9, height: 8, step: 1 }]);
     });
 
     it('should leave a LoRA that is a tag in the prompt, and the picture names the field', async () => {

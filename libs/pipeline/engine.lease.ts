@@ -4,6 +4,7 @@ import { ServiceError } from '@app/errors';
 import { drawnSize } from '@app/models/family';
 import { isUnchanged, type Embedding } from '@app/models';
 import { keepUnmasked } from '@app/pictures';
+import { Canvas } from './canvas';
 import type { DeviceMemory } from './device.memory';
 import { nameEmbeddings } from './embedding.words';
 import { EngineFailure } from './engine.errors';
@@ -82,9 +83,10 @@ export class EngineLease {
       const prompt = request.identity ? withTrigger(text) : text;
       const guidanceScale = Math.max(NO_GUIDANCE, request.guidanceScale);
       const reads = await this.reads(request, mergedAnew);
-      const picture = await this.engine.generate(
+      const canvas = new Canvas(request);
+      const whole = await this.engine.generate(
         {
-          ...{ ...request, prompt, negativePrompt, guidanceScale, vaeTiling },
+          ...{ ...(await canvas.toRequest()), prompt, negativePrompt, guidanceScale, vaeTiling },
           loras: request.loras.map(({ path, scale }) => ({ path, scale })),
         },
         {
@@ -95,12 +97,13 @@ export class EngineLease {
             decoding = progress.phase === 'decoding' || progress.step === progress.steps;
             listeners.onProgress?.(progress);
           },
-          onPreview: (preview) => listeners.onPreview?.(preview),
+          onPreview: (preview) => listeners.onPreview?.(canvas.preview(preview)),
           previewsWanted: async () => (await listeners.previewsWanted?.()) ?? false,
           onDrawn: () => this.release(),
         },
       );
-      this.lender.drew(size, picture.decodedInTiles);
+      this.lender.drew(size, whole.decodedInTiles);
+      const picture = await canvas.cut(whole);
       if (request.image && request.mask) keepUnmasked(picture.pixels, request.image.pixels, request.mask);
       const drawn = this.toPicture(picture, request);
       const warnings = [...read.warnings, ...prompts.warnings, ...drawn.warnings];

@@ -1,4 +1,5 @@
 import { defaultSize, isDemo, type Config } from '@app/config';
+import { drawnSize } from '@app/models/family';
 import { largestLora, weightSizes, type ModelFiles } from '@app/models';
 import { wordOf } from './embedding.words';
 import type { LoadCommand } from './engine.protocol';
@@ -18,7 +19,7 @@ export async function loadCommand(
   return {
     ...{ options, sharers },
     memory: weights && {
-      ...{ plan: config.VRAM_PLAN, weights, goal: defaultSize(config) },
+      ...{ plan: config.VRAM_PLAN, weights, goal: drawnSize(defaultSize(config)) },
       loras: files.loraDir === undefined ? undefined : await largestLora(files.loraDir),
       ...share?.left(id),
     },

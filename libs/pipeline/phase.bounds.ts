@@ -22,7 +22,7 @@ const FACTOR = 10;
 /** Newest measurements of a phase that are looked at. */
 const SAMPLES = 200;
 
-/** What the unmeasured bound is meant for: SDXL's own size in pixels, and two prompts as long as requests may have. */
+/** What the unmeasured bound is meant for: SDXL's own size in pixels, and two prompts of 2,000 characters. */
 const USUAL: Partial<Record<WatchedPhase, number>> = {
   ...{ text: 54, image: 1024 * 1024, step: 1024 * 1024, upscaling: 1024 * 1024, decoding: 1024 * 1024 },
 };

@@ -260,8 +260,8 @@ LoadSpec read_load_options(const Napi::Value& value) {
 GenerateSpec read_generate_options(const Napi::Value& value) {
   const auto from = object(value, "options");
   GenerateSpec spec;
-  spec.prompt = text(from, "prompt", 8000);
-  if (given(from, "negativePrompt")) spec.negative_prompt = text(from, "negativePrompt", 8000);
+  spec.prompt = text(from, "prompt", 160000);
+  if (given(from, "negativePrompt")) spec.negative_prompt = text(from, "negativePrompt", 160000);
   spec.width = side(from, "width");
   spec.height = side(from, "height");
   spec.steps = (int)whole(from, "steps", 1, 150);

@@ -227,15 +227,21 @@ describe('Pictures, from request to file', () => {
     it('should begin from a picture, and paint anew what a mask says and nothing else', async () => {
       const cake = readFileSync(CAKE);
       const dataUrl = (bytes: Buffer) => `data:image/png;base64,${bytes.toString('base64')}`;
-      // Lossless, and of the size that is drawn: what is kept can be compared.
-      const start = await sharp(cake).removeAlpha().resize(64, 64, { fit: 'fill' }).png().toBuffer();
-      const right = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#000' } })
+      // Lossless, and of the size that is asked for, which the engine draws 128x64: what is kept can be compared.
+      const size = { width: 72, height: 64 };
+      const start = await sharp(cake)
+        .removeAlpha()
+        .resize({ ...size, fit: 'fill' })
+        .png()
+        .toBuffer();
+      const right = await sharp({ create: { ...size, channels: 3, background: '#000' } })
         .composite([
-          { input: { create: { width: 32, height: 64, channels: 3, background: '#fff' } }, left: 32, top: 0 },
+          { input: { create: { width: 36, height: 64, channels: 3, background: '#fff' } }, left: 36, top: 0 },
         ])
         .png()
         .toBuffer();
-      const ask = { prompt: 'a fox on blue', ...SMALL, num_inference_steps: 4, image: dataUrl(start) };
+      const few = { ...SMALL, size: '72x64', num_inference_steps: 4 };
+      const ask = { prompt: 'a fox on blue', ...few, image: dataUrl(start) };
       const pixelsOf = (bytes: Buffer) => sharp(bytes).raw().toBuffer();
       const [before, faint, masked] = await Promise.all(
         [
@@ -244,7 +250,8 @@ describe('Pictures, from request to file', () => {
           await png('/v1/images/generations', { ...ask, mask: dataUrl(right) }),
         ].map(pixelsOf),
       );
-      const isRight = (at: number) => Math.floor(at / 3) % 64 >= 32;
+      const isRight = (at: number) => Math.floor(at / 3) % 72 >= 36;
+      expect(masked).toHaveLength(before.length);
       const distance = (made: Buffer, where: (at: number) => boolean) => {
         const places = [...before.keys()].filter(where);
         return places.reduce((sum, at) => sum + Math.abs(made[at] - before[at]), 0) / places.length;

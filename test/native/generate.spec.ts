@@ -45,8 +45,8 @@ describe('The addon: generating', () => {
     );
 
   it.each<[string, object]>([
-    ['Expected a string of at most 8000 characters without NUL for prompt but received 5', { prompt: 5 }],
-    ['for prompt but received a string of 8001 bytes', { prompt: 'x'.repeat(8001) }],
+    ['Expected a string of at most 160000 characters without NUL for prompt but received 5', { prompt: 5 }],
+    ['for prompt but received a string of 160001 bytes', { prompt: 'x'.repeat(160_001) }],
     ['for prompt but received a string with a NUL', { prompt: 'a\0b' }],
     ['Expected well-formed Unicode for prompt', { prompt: 'half a pair \ud83d' }],
     ['Expected a multiple of 64 from 64 to 4096 for width but received 100', { width: 100 }],

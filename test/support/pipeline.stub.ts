@@ -11,7 +11,6 @@ import {
   type PipelineStatus,
 } from '@app/pipeline';
 import { drainingError, Fifo } from '@app/lifecycle';
-import { drawnSize } from '@app/models/family';
 import { loraSet } from '../../libs/pipeline/lora.set';
 
 /** What callers need of a lease. */
@@ -171,9 +170,9 @@ export class PipelineStub {
     if (this.merged !== undefined) this.merged = loraSet(request.loras);
     const signal = AbortSignal.any([this.stopping.signal, ...(listeners.signal ? [listeners.signal] : [])]);
     await this.work(signal, listeners);
-    const { count = 1, upscaler } = request;
+    const { count = 1, upscaler, hires = request } = request;
     // Every upscaler of a spec doubles the sides.
-    const [width, height] = Object.values(drawnSize(request)).map((side) => side * (upscaler ? 2 : 1));
+    const [width, height] = [hires.width, hires.height].map((side) => side * (upscaler ? 2 : 1));
     return {
       pixels: Buffer.concat(Array.from({ length: count }, (_, i) => Buffer.alloc(width * height * 3, 7 + i))),
       width,

@@ -985,7 +985,7 @@ export interface components {
             cfg_scale?: number | null;
             /**
              * Format: int64
-             * @description Pixels, made the nearest multiple of 64. Left out: that of the service's DEFAULT_SIZE.
+             * @description Pixels, made the next smaller multiple of 8. Left out: that of the service's DEFAULT_SIZE.
              * @example 1024
              */
             width?: number | null;
@@ -1111,7 +1111,7 @@ export interface components {
             cfg_scale?: number | null;
             /**
              * Format: int64
-             * @description Pixels, made the nearest multiple of 64. Left out: that of the service's DEFAULT_SIZE.
+             * @description Pixels, made the next smaller multiple of 8. Left out: that of the service's DEFAULT_SIZE.
              * @example 1024
              */
             width?: number | null;
@@ -1388,7 +1388,7 @@ export interface components {
         HiresOptions: {
             /**
              * Format: double
-             * @description By how much the sides grow; the result's are the nearest multiples of 64.
+             * @description By how much the sides grow; the result's are the nearest multiples of 8.
              * @example 1.4
              */
             scale: number;
@@ -1480,7 +1480,7 @@ export interface components {
              */
             seed?: number | null;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 8. Left out, or `auto`: the service's DEFAULT_SIZE.
              * @example 1024x1024
              */
             size?: string | null;
@@ -1713,7 +1713,7 @@ export interface components {
         SecondSampling: {
             /**
              * Format: double
-             * @description By how much the sides grew; they are multiples of 64.
+             * @description By how much the sides grew; to the nearest multiples of 8.
              */
             scale: number;
             /**
@@ -1839,7 +1839,7 @@ export interface components {
              *     reference picture), `sampling`, `decoding` (latents to pixels, until the picture is stored) or `done`.
              * @enum {string}
              */
-            phase: "done" | "image" | "text" | "decoding" | "sampling" | "queued";
+            phase: "done" | "image" | "text" | "queued" | "sampling" | "decoding";
             /**
              * Format: int64
              * @description Sampling steps done.
@@ -2014,7 +2014,7 @@ export interface components {
              */
             seed?: number | null;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 8. Left out, or `auto`: the service's DEFAULT_SIZE.
              * @example 1024x1024
              */
             size?: string | null;
@@ -2150,7 +2150,7 @@ export interface components {
              */
             num_inference_steps?: number | null;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 8. Left out, or `auto`: the service's DEFAULT_SIZE.
              * @example 1024x1024
              */
             size?: string | null;
@@ -2542,7 +2542,7 @@ export interface components {
              */
             seed?: number | null;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 8. Left out, or `auto`: the service's DEFAULT_SIZE.
              * @example 1024x1024
              */
             size?: string | null;
@@ -2763,7 +2763,7 @@ export interface components {
              */
             seed?: number | null;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 8. Left out, or `auto`: the service's DEFAULT_SIZE.
              * @example 1024x1024
              */
             size?: string | null;
@@ -7273,7 +7273,7 @@ export interface operations {
                      */
                     seed?: number;
                     /**
-                     * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+                     * @description `WIDTHxHEIGHT` in pixels, sides multiples of 8. Left out, or `auto`: the service's DEFAULT_SIZE.
                      * @example 1024x1024
                      */
                     size?: string;

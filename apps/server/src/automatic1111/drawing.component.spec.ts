@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { Jobs } from '@app/jobs';
-import { drawnSize } from '@app/models/family';
 import { startApi, type Api } from '../../../../test/support/api';
 import { until } from '../../../../test/support/eventually';
 import { http } from '../../../../test/support/http';
@@ -67,7 +66,7 @@ const RECORDED: [string, object, object][] = [
     },
     {
       ...{ width: 128, height: 64, steps: 20 },
-      hires: { width: 192, height: 128, steps: 8, strength: 0.55, upscaler: 'Latent (bicubic)' },
+      hires: { width: 192, height: 96, steps: 8, strength: 0.55, upscaler: 'Latent (bicubic)' },
     },
   ],
   [
@@ -85,6 +84,11 @@ const RECORDED: [string, object, object][] = [
       ...{ hr_resize_x: 256, hr_resize_y: 192 },
     },
     { hires: { width: 384, height: 192, strength: 0.75, upscaler: 'Lanczos' } },
+  ],
+  [
+    'sides of other steps',
+    { prompt: 'a fox', width: 109, height: 72, enable_hr: true, hr_scale: 2 },
+    { width: 104, height: 72, hires: { width: 208, height: 144, strength: 0.75 } },
   ],
   ['no more than a prompt', { prompt: 'a fox' }, { width: 128, height: 128, steps: 50, guidanceScale: 5 }],
   [
@@ -121,7 +125,7 @@ describe(DrawingController.name, () => {
     const absent = { sampler: undefined, scheduler: undefined, clipSkip: undefined, hires: undefined };
     expect({ ...absent, ...request }).toMatchObject(drawn);
     const { seed } = request;
-    const { width, height } = drawnSize(request);
+    const { width, height } = request.hires ?? request;
     expect(images).toHaveLength(1);
     const picture = await sharp(Buffer.from(images[0], 'base64')).metadata();
     expect(picture).toMatchObject({ format: 'png', width, height });
@@ -163,10 +167,10 @@ describe(DrawingController.name, () => {
     expect((await api.app.get(Jobs).list({ limit: 9 })).jobs).toMatchObject([{ state: 'succeeded' }]);
   });
 
-  it('should make sides the nearest that the model has, and tell', async () => {
+  it('should make sides those that can be drawn, and tell', async () => {
     const { body } = await draw({ prompt: 'x', width: 100, height: 10 }).expect(200);
-    expect(api.pipeline.requests).toMatchObject([{ width: 128, height: 64 }]);
-    expect(JSON.parse((body as Reply).info)).toMatchObject({ width: 128, height: 64 });
+    expect(api.pipeline.requests).toMatchObject([{ width: 96, height: 64 }]);
+    expect(JSON.parse((body as Reply).info)).toMatchObject({ width: 96, height: 64 });
   });
 
   it('should apply LoRAs that the prompt names', async () => {

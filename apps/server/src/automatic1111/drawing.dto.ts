@@ -39,7 +39,7 @@ export class DrawingRequest {
   @Decimal(0, MAX_GUIDANCE_SCALE, { default: DEFAULT_GUIDANCE_SCALE })
   readonly cfg_scale?: number;
 
-  /** Pixels, made the nearest multiple of 64. Left out: that of the service's DEFAULT_SIZE. */
+  /** Pixels, made the next smaller multiple of 8. Left out: that of the service's DEFAULT_SIZE. */
   @Optional()
   @Side()
   readonly width?: number;

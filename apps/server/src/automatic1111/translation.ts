@@ -1,6 +1,6 @@
 import type { Size } from '@app/config';
 import { findSampler, findScheduler } from '@app/models';
-import { DEFAULT_STRENGTH, MIN_HIRES_STRENGTH, SIZE_STEP } from '@app/models/family';
+import { DEFAULT_STRENGTH, MIN_HIRES_STRENGTH, SIZE_STEP, ASKED_STEP } from '@app/models/family';
 import { readLoraTags } from '../images/lora.tags';
 import { toInput } from '../images/picture.input';
 import type { DrawingRequest, Img2ImgRequest, Txt2ImgRequest } from './drawing.dto';
@@ -60,7 +60,7 @@ export function toEdit(request: Img2ImgRequest, size: Size): object {
   };
 }
 
-/** That server makes sides multiples of 8; this model's are of 64. */
-const side = (pixels: number): number => Math.max(SIZE_STEP, Math.round(pixels / SIZE_STEP) * SIZE_STEP);
+/** As that server makes them. */
+const side = (pixels: number): number => Math.max(SIZE_STEP, Math.floor(pixels / ASKED_STEP) * ASKED_STEP);
 
 const isAutomatic = (scheduler = ''): boolean => ['', 'automatic'].includes(scheduler.toLowerCase());

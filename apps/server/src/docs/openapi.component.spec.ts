@@ -123,7 +123,7 @@ describe('the API document', () => {
       output_format: { enum: ['png', 'jpeg', 'webp', null], default: 'png' },
       output_compression: { type: ['integer', 'null'], minimum: 0, maximum: 100, default: 100 },
       ip_adapter_scale: { type: ['number', 'null'], minimum: 0, maximum: 1, default: 0.6 },
-      prompt: { type: 'string', minLength: 1, maxLength: 2000 },
+      prompt: { type: 'string', minLength: 1, maxLength: 32_000 },
       loras: { type: ['array', 'null'], maxItems: 8 },
     });
   });

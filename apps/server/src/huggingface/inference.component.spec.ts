@@ -57,7 +57,7 @@ describe(InferenceController.name, () => {
     [{}, 'inputs', /text for inputs but received nothing$/],
     [{ inputs: ' ' }, 'prompt', /1 to 2000/],
     [{ inputs: 'x', parameters: [] }, 'parameters', /an object/],
-    [{ inputs: 'x', parameters: { width: 100 } }, 'size', /multiples of 64 .* "100x128"$/],
+    [{ inputs: 'x', parameters: { width: 100 } }, 'size', /multiples of 8 .* "100x128"$/],
     [
       { inputs: 'x', parameters: { eta: 1, prediction: 2 } },
       'eta',

@@ -11,7 +11,7 @@ import { Decimal, NoList, Optional, Whole } from '../validation/fields';
 import { HiresUpscalerName, UpscalerName } from '../validation/name.fields';
 
 export class HiresOptions {
-  /** By how much the sides grow; the result's are the nearest multiples of 64. */
+  /** By how much the sides grow; the result's are the nearest multiples of 8. */
   @Decimal(1, MAX_HIRES_SCALE, { example: 1.4 })
   readonly scale!: number;
 

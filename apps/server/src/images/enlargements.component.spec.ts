@@ -46,11 +46,11 @@ describe(Enlargements.name, () => {
     await start();
     const { data, generation } = await draw({ hires: { scale: 1.7 }, num_inference_steps: 6, n: 2 });
     // 217.6 and 108.8 pixels are nearest to these.
-    const hires = { width: 192, height: 128, steps: 6, strength: 0.7, upscaler: 'Latent' };
+    const hires = { width: 216, height: 112, steps: 6, strength: 0.7, upscaler: 'Latent' };
     expect(api.pipeline.requests[0]).toMatchObject({ width: 128, height: 64, count: 2 });
     expect(api.pipeline.requests[0].hires).toEqual(hires);
     expect(api.pipeline.requests[0]).not.toHaveProperty('upscaler');
-    expect(data.map(({ size }) => size)).toEqual(['192x128', '192x128']);
+    expect(data.map(({ size }) => size)).toEqual(['216x112', '216x112']);
     expect(generation).toMatchObject({
       size: '128x64',
       hires: { scale: 1.7, steps: 6, strength: 0.7, upscaler: 'Latent' },
@@ -121,7 +121,7 @@ describe(Enlargements.name, () => {
       {
         ...{ status: 400, param: 'hires.scale' },
         message: expect.stringMatching(
-          /at most 262144 pixels \(MAX_PIXELS\).* hires\.scale of 2\.12, but received 1024x1024$/,
+          /at most 262144 pixels \(MAX_PIXELS\).* hires\.scale of 2\.01, but received 1024x1024$/,
         ),
       },
     ],
@@ -163,7 +163,7 @@ describe(Enlargements.name, () => {
     expect(await refusal({ hires: { scale: 3 } })).toMatchObject({
       ...{ status: 400, param: 'hires.scale' },
       message: expect.stringContaining(
-        'the device has the memory after hires, as with a hires.scale of 2.24,',
+        'the device has the memory after hires, as with a hires.scale of 2.03,',
       ),
     });
   });

@@ -2,11 +2,12 @@ import type { Config, Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import type { AvailableUpscaler, Capabilities, JobHires, JobUpscaler } from '@app/jobs';
 import {
+  ASKED_STEP,
   DEFAULT_HIRES_STRENGTH,
   DEFAULT_STEPS,
+  drawnSize,
   HIRES_UPSCALERS,
   MAX_SIDE,
-  SIZE_STEP,
 } from '@app/models/family';
 import type { HiresOptions } from './enlargement.dto';
 import type { PictureOptions } from './images.dto';
@@ -66,12 +67,13 @@ export class Enlargements {
     const larger = scaled(size, scale);
     const { MAX_PIXELS } = this.config;
     const { mostPixels } = this.capabilities;
-    if (fits(larger, Math.min(MAX_PIXELS, mostPixels))) return larger;
+    const isDrawn = (size: Size) => fits(size, MAX_PIXELS) && fits(drawnSize(size), mostPixels);
+    if (isDrawn(larger)) return larger;
     const most = fits(larger, MAX_PIXELS)
       ? 'a size for which the device has the memory'
       : `at most ${MAX_PIXELS} pixels (MAX_PIXELS), and sides of at most ${MAX_SIDE},`;
     let least = Math.floor(scale * 100);
-    while (least > 100 && !fits(scaled(size, least / 100), Math.min(MAX_PIXELS, mostPixels))) least--;
+    while (least > 100 && !isDrawn(scaled(size, least / 100))) least--;
     const advice = least > 100 ? `a hires.scale of ${least / 100}` : 'a smaller size';
     const sentence = `Expected ${most} after hires, as with ${advice}, but received ${inWords(larger)}`;
     throw new ServiceError('invalid_request', sentence, 'hires.scale');
@@ -93,7 +95,7 @@ export class Enlargements {
 const fileOf = ({ name, sha256 }: AvailableUpscaler): JobUpscaler => ({ name, sha256 });
 
 const scaled = ({ width, height }: Size, scale: number): Size => {
-  const side = (pixels: number) => Math.round((pixels * scale) / SIZE_STEP) * SIZE_STEP;
+  const side = (pixels: number) => Math.round((pixels * scale) / ASKED_STEP) * ASKED_STEP;
   return { width: side(width), height: side(height) };
 };
 

@@ -152,11 +152,17 @@ describe(ImagesController.name, () => {
   });
 
   const faults: [string, object, string, RegExp][] = [
-    ['no prompt', {}, 'prompt', /^Expected 1 to 2000 characters of text for prompt but received nothing$/],
-    ['a blank prompt', { prompt: ' \n ' }, 'prompt', /1 to 2000/],
-    ['a long prompt', { prompt: 'x'.repeat(2001) }, 'prompt', /received a text of 2001 characters$/],
-    ['half a surrogate pair', { prompt: 'a\ud800b' }, 'prompt', /1 to 2000/],
-    ['a NUL', { prompt: 'a\u0000b' }, 'prompt', /1 to 2000/],
+    ['no prompt', {}, 'prompt', /^Expected 1 to 32000 characters of text for prompt but received nothing$/],
+    ['a blank prompt', { prompt: ' \n ' }, 'prompt', /1 to 32000/],
+    ['a long prompt', { prompt: 'x'.repeat(32_001) }, 'prompt', /received a text of 32001 characters$/],
+    [
+      'a longer one than is configured',
+      { prompt: 'x'.repeat(10_001) },
+      'prompt',
+      /MAX_PROMPT_LENGTH.* received 10001$/,
+    ],
+    ['half a surrogate pair', { prompt: 'a\ud800b' }, 'prompt', /1 to 32000/],
+    ['a NUL', { prompt: 'a\u0000b' }, 'prompt', /1 to 32000/],
     ['a number as text', { prompt: 'x', seed: '5' }, 'seed', /whole number from 0 to 4294967295 .* "5"$/],
     ['a seed past 32 bits', { prompt: 'x', seed: 2 ** 32 }, 'seed', /received 4294967296$/],
     ['half a step', { prompt: 'x', num_inference_steps: 1.5 }, 'num_inference_steps', /from 1 to 150/],
@@ -164,7 +170,7 @@ describe(ImagesController.name, () => {
     ['no clip_skip', { prompt: 'x', clip_skip: 0 }, 'clip_skip', /a whole number from 1 to 12 .* 0$/],
     ['a large clip_skip', { prompt: 'x', clip_skip: 13 }, 'clip_skip', /from 1 to 12 .* 13$/],
     ['half a clip_skip', { prompt: 'x', clip_skip: 1.5 }, 'clip_skip', /from 1 to 12/],
-    ['null where a value is needed', { prompt: null }, 'prompt', /1 to 2000 characters .* received null$/],
+    ['null where a value is needed', { prompt: null }, 'prompt', /1 to 32000 characters .* received null$/],
     [
       'a sampler of others',
       { prompt: 'x', sampler: 'UniPC' },
@@ -174,7 +180,7 @@ describe(ImagesController.name, () => {
     ['a cache of others', { prompt: 'x', cache: 'teacache' }, 'cache', /one of none, ucache, spectrum for/],
     ['a scheduler of others', { prompt: 'x', scheduler: 'karr' }, 'scheduler', /one of discrete, karras/],
     ['a sampler that is none', { prompt: 'x', sampler: 5 }, 'sampler', /received 5$/],
-    ['an odd size', { prompt: 'x', size: '100x100' }, 'size', /multiples of 64/],
+    ['an odd size', { prompt: 'x', size: '100x100' }, 'size', /multiples of 8 from 64/],
     ['a huge size', { prompt: 'x', size: '4096x4096' }, 'size', /at most 2097152 pixels/],
     ['a strong adapter', { prompt: 'x', ip_adapter_scale: 1.1 }, 'ip_adapter_scale', /0 to 1/],
     [
@@ -244,8 +250,8 @@ describe(ImagesController.name, () => {
     },
   );
 
-  it('should take prompts of 2000 characters of any script, with line breaks', async () => {
-    const prompt = `${'😀'.repeat(1990)}\n\tünï`;
+  it('should take prompts of 8000 characters of any script, with line breaks', async () => {
+    const prompt = `${'😀'.repeat(7990)}\n\tünï`;
     expect((await post('/v1/images/generations', { prompt })).status).toBe(200);
     expect(api.pipeline.requests[0].prompt).toBe(prompt);
   });

@@ -63,7 +63,7 @@ export class PictureOptions extends EnlargementOptions {
   @Whole(0, MAX_SEED, { example: 42 })
   readonly seed?: number;
 
-  /** `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE. */
+  /** `WIDTHxHEIGHT` in pixels, sides multiples of 8. Left out, or `auto`: the service's DEFAULT_SIZE. */
   @Optional()
   @PictureSize()
   readonly size?: string;

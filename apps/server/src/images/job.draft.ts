@@ -11,6 +11,7 @@ import {
   DEFAULT_MASKED_STRENGTH,
   DEFAULT_STEPS,
   DEFAULT_STRENGTH,
+  drawnSize,
   MAX_LORAS,
 } from '@app/models/family';
 import { findSampler, findScheduler } from '@app/models';
@@ -22,6 +23,7 @@ import type { LoraOption } from './lora.dto';
 import { photoMakerStrength } from './identity';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
+import { assertPrompts } from './prompt.bounds';
 import { withPreset, withUsual } from './presets';
 import { outputOf } from './output.option';
 
@@ -45,6 +47,7 @@ export class JobDrafter {
   /** Whatever can be refused without looking anywhere. */
   check(options: PictureOptions, intent: PictureIntent): void {
     this.size(options.size);
+    assertPrompts({ prompt: intent.prompt, negative_prompt: options.negative_prompt }, this.config);
     outputOf(options);
     this.checkCount(options);
     this.enlargements.check(options);
@@ -153,7 +156,8 @@ export class JobDrafter {
     };
     if (width * height > this.config.MAX_PIXELS)
       refuse(`Expected at most ${this.config.MAX_PIXELS} pixels for size`);
-    if (width * height > this.capabilities.mostPixels) {
+    const drawn = drawnSize(size);
+    if (drawn.width * drawn.height > this.capabilities.mostPixels) {
       const fits = shrunk(size, this.capabilities.mostPixels);
       refuse(`Expected a size for which the device has the memory, such as ${fits.width}x${fits.height},`);
     }

@@ -96,10 +96,10 @@ six: a sentence
 seven: { description: A look, prompt: x, loras: [{ name: grain }, { name: grain }] }
 `);
     expect(told).toEqual([
-      expect.stringMatching(/^line 1: Expected 1 to 2000 characters of text for prompt .*\(style one\)$/),
+      expect.stringMatching(/^line 1: Expected 1 to 32000 characters of text for prompt .*\(style one\)$/),
       expect.stringMatching(/^line 6: Expected only documented fields but received negative \(style two\)$/),
       expect.stringMatching(/^line 13: Expected a number from -2 to 2 for loras.1.scale but received 9/),
-      expect.stringMatching(/^line 14: Expected WIDTHxHEIGHT in multiples of 64 .* \(style four\)$/),
+      expect.stringMatching(/^line 14: Expected WIDTHxHEIGHT in multiples of 8 .* \(style four\)$/),
       expect.stringMatching(/^line 15: the name of a style must be 1 to 64 of /),
       'line 16: false takes a built-in style away, and there is none called five',
       'line 17: expected { description: ..., prompt: ... } for the style six',

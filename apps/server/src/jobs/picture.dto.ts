@@ -67,7 +67,7 @@ export class AppliedLora {
 }
 
 export class SecondSampling {
-  /** By how much the sides grew; they are multiples of 64. */
+  /** By how much the sides grew; to the nearest multiples of 8. */
   @ApiProperty(DECIMAL)
   readonly scale!: number;
   /** Sampling steps. */

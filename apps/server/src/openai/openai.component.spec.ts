@@ -139,7 +139,7 @@ describe("OpenAI's images", () => {
     ['an author of vectors', { svg: { model: 'x' } }, 'svg', /vector/],
     ['a quality that is none', { quality: 'best' as 'high' }, 'quality', /low, medium/],
     ['a form that is none', { response_format: 'binary' as 'url' }, 'response_format', /url, b64_json/],
-    ['a size in other steps', { size: '1536x864' }, 'size', /multiples of 64/],
+    ['a size in other steps', { size: '1536x860' }, 'size', /multiples of 8 /],
     ['too strong a compression', { output_compression: 101 }, 'output_compression', /0 to 100/],
     ['a model without a name', { model: '' }, 'model', /model/],
   ];

@@ -82,8 +82,8 @@ export const Decimal = (minimum: number, maximum: number, options: ApiPropertyOp
     ),
   );
 
-/** Characters as people count them: a surrogate pair is one. */
-export const MAX_PROMPT = 2000;
+/** Characters as people count them: a surrogate pair is one. MAX_PROMPT_LENGTH may bound them further. */
+export const MAX_PROMPT = 32_000;
 // Control characters but tab, line feed and carriage return: a NUL would end the engine's C string early.
 const CONTROLS = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f';
 const CONTROL = new RegExp(`[${CONTROLS}]`);
@@ -122,7 +122,7 @@ export const PictureSize = (options: ApiPropertyOptions = {}) =>
       { type: 'string', pattern: '^(auto|[1-9]\\d{1,3}x[1-9]\\d{1,3})$', example: '1024x1024', ...options },
       rule(
         'size',
-        'WIDTHxHEIGHT in multiples of 64 from 64 to 4096',
+        'WIDTHxHEIGHT in multiples of 8 from 64 to 4096',
         (value) => typeof value === 'string' && parseSize(value) !== undefined,
       ),
     ),
