@@ -47,7 +47,15 @@ describe('models', () => {
     const folder = join(home, 'hub/models--owner--name/blobs');
     const onDisk = async () => {
       const parts = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.part'));
-      const sizes = await Promise.all(parts.map((name) => stat(join(folder, name)).then(({ size }) => size)));
+      // One that is taken over has another name a moment later.
+      const sizes = await Promise.all(
+        parts.map((name) =>
+          stat(join(folder, name)).then(
+            ({ size }) => size,
+            () => 0,
+          ),
+        ),
+      );
       return Math.max(0, ...sizes);
     };
     let [reached, kills] = [0, 0];
