@@ -12,10 +12,12 @@ export {
   type JobDraft,
   type JobRecord,
   type JobState,
+  type TraceContext,
   type Webhook,
   type WebhookDelivery,
   type WebhookEvent,
 } from './job.record';
+export type { JobNews } from './job.news';
 export type { JobPage, JobQuery } from './job.store';
 export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';

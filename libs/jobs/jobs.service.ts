@@ -9,8 +9,9 @@ import { inputsOf, keysOf, type PictureResult } from './picture.job';
 import type { Progress } from '@app/pipeline';
 import { Estimates, type Estimate } from './estimates';
 import { JobEvents } from './job.events';
+import type { JobNews } from './job.news';
 import { JobQueue } from './job.queue';
-import { isFinished, type JobDraft, type JobError, type JobRecord, type WebhookDelivery } from './job.record';
+import { isFinished, type JobDraft, type JobError, type JobRecord } from './job.record';
 import { JobStore, type JobPage, type JobQuery } from './job.store';
 import * as to from './job.transitions';
 import { callerFull, mismatch, queueFull, resultGone, userDeleted } from './refusals';
@@ -24,8 +25,7 @@ type Written = JobRecord | undefined;
 @Injectable()
 export class Jobs implements OnApplicationShutdown {
   private readonly logger = new Logger('Jobs');
-  /** What this process writes: a job that it accepts, or whose state it changes; what came of a webhook's attempt. */
-  readonly news = new EventEmitter<{ change: [JobRecord]; attempt: [WebhookDelivery] }>();
+  readonly news = new EventEmitter<JobNews>();
 
   constructor(
     private readonly config: Config,

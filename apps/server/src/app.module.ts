@@ -16,6 +16,7 @@ import { LorasModule } from './loras/loras.module';
 import { MetricsModule } from './metrics/metrics.module';
 import { OpenAiModule } from './openai/openai.module';
 import { ResultsModule } from './results/results.module';
+import { TracingModule } from './tracing/tracing.module';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
 import { WebhooksModule } from './webhooks/webhooks.module';
@@ -46,6 +47,7 @@ export class AppModule {
         JobsModule.forRoot(config),
         HealthModule.forRoot(config),
         MetricsModule.forRoot(config),
+        TracingModule.forRoot(config),
         ...(config.ROLE === 'worker' ? [] : [AuthModule.forRoot(config), ...ROUTES]),
       ],
       controllers: config.ROLE === 'worker' ? [] : [WelcomeController],

@@ -1,6 +1,7 @@
-import { Module } from '@nestjs/common';
+import { Inject, Module } from '@nestjs/common';
 import { StorageModule } from '@app/storage';
 import { JobRoutesModule } from '../jobs/job.routes.module';
+import { TRACING, type Tracing } from '../tracing/tracing';
 import { UsersModule } from '../users/users.module';
 import { WebhooksModule } from '../webhooks/webhooks.module';
 import { ImagesController } from './images.controller';
@@ -18,4 +19,8 @@ import { ResultFiles } from './result.files';
   providers: [Drawings, ImagesService, JobDrafter, JobInputs, PictureAnswers, ReferenceFetcher, ResultFiles],
   exports: [Drawings, ImagesService, PictureAnswers, ResultFiles],
 })
-export class ImagesModule {}
+export class ImagesModule {
+  constructor(references: ReferenceFetcher, @Inject(TRACING) tracing?: Tracing) {
+    references.onFetched = (outcome, host, begunAt) => tracing?.fetched(outcome, host, begunAt);
+  }
+}
