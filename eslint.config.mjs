@@ -7,7 +7,7 @@ const FLOORS = [
   ['config'],
   ['lifecycle', 'outbound'],
   ['models', 'storage', 'pictures'],
-  ['pipeline'],
+  ['faces', 'pipeline'],
   ['jobs'],
 ];
 /** The same inside the server, whose root knows all. */

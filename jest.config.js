@@ -16,7 +16,11 @@ const shared = {
   testEnvironment: 'node',
   moduleFileExtensions: ['js', 'ts', 'json'],
   transform: transform(fast),
-  moduleNameMapper: { '^@app/(.*)$': '<rootDir>/libs/$1' },
+  moduleNameMapper: {
+    '^@app/(.*)$': '<rootDir>/libs/$1',
+    // import() names the file that is built.
+    '^(\\./open\\.telemetry)\\.js$': '$1',
+  },
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/dist/'],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/clients/node/dist/'],
 };

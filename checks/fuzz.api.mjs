@@ -29,12 +29,14 @@ const {
   examples,
   once: single,
   key,
+  only,
 } = readArguments('Fuzzing of the API by its document.', {
   seed: { about: 'of the requests', default: 1 },
   seconds: { about: 'how long; new requests are made until then', default: 600 },
   examples: { about: 'requests to each operation in each round', default: 50 },
   once: { about: 'one round, however long it takes', default: false },
   key: { about: 'a key: the service wants one, and requests carry it', default: '' },
+  only: { about: 'a regular expression of paths: no others', default: '' },
 });
 
 /** Addresses in requests lead to this machine. */
@@ -144,8 +146,6 @@ async function fill(service) {
  */
 function schemathesis(url, variables) {
   const bounds = single ? [] : [`--max-time=${seconds}`];
-  // Routes of other services' clients wait for each picture, and take what they do not know: they have tests of their own.
-  const others = '--exclude-path-regex=^/$|^/sdapi/';
   const bearer = key ? ['-H', `Authorization: Bearer ${key}`] : [];
   return python(
     [
@@ -156,7 +156,7 @@ function schemathesis(url, variables) {
         `${url}/openapi.json`,
         `--seed=${seed}`,
         `--max-examples=${examples}`,
-        others,
+        ...(only ? [`--include-path-regex=${only}`] : []),
         ...bounds,
         ...bearer,
       ],

@@ -40,8 +40,8 @@ export interface LoadOptions {
   /** The IP-Adapter's image encoder (CLIP ViT-H). Needed with `ipAdapter`. */
   readonly clipVision?: string;
   readonly ipAdapter?: string;
-  /** A ControlNet for SDXL, in diffusers' format. */
-  readonly controlNet?: string;
+  /** PhotoMaker 1 for SDXL, in the engine's format. A path with `v2` in it means version 2 to the engine, which needs more. */
+  readonly photoMaker?: string;
   /** Textual inversions for SDXL: `name` is the word of a prompt that stands for it. */
   readonly embeddings?: readonly { readonly name: string; readonly path: string }[];
   /** 1..256; default: the physical cores. */
@@ -116,7 +116,16 @@ export type Scheduler =
   | 'lcm'
   | 'beta';
 
-export type HiresUpscaler = 'Latent' | 'Latent (nearest)' | 'Latent (bicubic)' | 'Lanczos';
+/** Those of the latent cost next to nothing; the others decode the first picture, and encode the larger one. */
+export type HiresUpscaler =
+  | 'Latent'
+  | 'Latent (nearest)'
+  | 'Latent (nearest-exact)'
+  | 'Latent (antialiased)'
+  | 'Latent (bicubic)'
+  | 'Latent (bicubic antialiased)'
+  | 'Lanczos'
+  | 'Nearest';
 
 /** A second sampling at a larger size, which is the picture's then; `strength` 0.01..1 as in `image`; `steps` are taken whole. */
 export interface Hires {
@@ -131,6 +140,21 @@ export interface Hires {
   readonly model?: string;
 }
 
+/** A picture that guides where things are. Not with `hires`. */
+export interface Control {
+  /**
+   * The file of a ControlNet for SDXL, in diffusers' format, that fits the model's UNet: with another the engine aborts. One
+   * at a time is loaded, and stays until a picture names another.
+   */
+  readonly model: string;
+  /** What it sees: RGB, width x height. */
+  readonly pixels: Buffer;
+  /** 0..2; 0 is the picture without it, in more time. */
+  readonly strength: number;
+  /** It sees the edges in `pixels`. */
+  readonly canny?: boolean;
+}
+
 export type Cache = 'none' | 'easycache' | 'ucache' | 'dbcache' | 'taylorseer' | 'spectrum';
 
 export interface GenerateOptions {
@@ -143,6 +167,7 @@ export interface GenerateOptions {
   /** 1..150 */
   readonly steps: number;
   readonly sampler?: Sampler;
+  /** Of one step, at the larger size too, all are `discrete`. */
   readonly scheduler?: Scheduler;
   /** 0..30 */
   readonly guidanceScale: number;
@@ -159,14 +184,19 @@ export interface GenerateOptions {
   /** `pixels`: 224 x 224 x 3 bytes, RGB; `strength` 0..1. Needs a session with an IP-Adapter. */
   readonly reference?: { readonly pixels: Buffer; readonly strength: number };
   /**
+   * Who the picture shows, by 1..8 pictures of one person as in `reference`. The prompt needs the word `img`, once and behind
+   * the noun that means them (`a woman img, ...`). `strength` 0..1 is the share of the steps, the last ones, that heed them.
+   * Needs a session with PhotoMaker.
+   */
+  readonly identity?: { readonly pictures: readonly Buffer[]; readonly strength: number };
+  /**
    * A picture to begin from: RGB, width x height. `strength` 0..1 is how much of the schedule is taken: of n steps the last
    * floor(n * strength) + 1.
    */
   readonly image?: { readonly pixels: Buffer; readonly strength: number };
   /** width x height bytes: above 127 `image` is painted anew. The rest is encoded and decoded, and so changes slightly. */
   readonly mask?: Buffer;
-  /** What the ControlNet sees: RGB, width x height; `strength` 0..2. Needs a session with a ControlNet. */
-  readonly control?: { readonly pixels: Buffer; readonly strength: number };
+  readonly control?: Control;
   readonly hires?: Hires;
   /** An ESRGAN model's file, which enlarges each picture of the batch by its own factor. */
   readonly upscaler?: string;
@@ -205,9 +235,14 @@ export interface Generated {
   readonly width: number;
   readonly height: number;
   readonly loras: readonly AppliedLora[];
+  /**
+   * How often the text encoders ran, which read 75 tokens at once: for the prompt, and for the negative prompt where guidance
+   * wants it. Empty where the engine does not say.
+   */
+  readonly textChunks: readonly number[];
   /** Asked for, or the engine's own second attempt when memory ran out. */
   readonly decodedInTiles: boolean;
-  /** Milliseconds per phase; `engine` is generate_image from call to return. */
+  /** Milliseconds per phase, enlarging by `upscaler` being a part of `decode`; `engine` is generate_image from call to return. */
   readonly timings: {
     readonly text: number;
     readonly image: number;
@@ -221,7 +256,7 @@ export interface Generated {
  * Rejections and exceptions are Errors with a `code`:
  * `invalid_argument` (a message "Expected X for NAME but received Y"), `load_failed`, `engine_busy`,
  * `cancelled`, `closed`, `generation_failed` (the engine gave up), `flat_picture`,
- * `ip_adapter_not_applied`, `lora_not_applied`, `control_net_not_applied`, `upscaler_not_applied`, `out_of_memory`. Opening the addon over another engine than it was built
+ * `ip_adapter_not_applied`, `lora_not_applied`, `control_net_not_applied`, `photo_maker_not_applied`, `upscaler_not_applied`, `out_of_memory`. Opening the addon over another engine than it was built
  * for throws `abi_mismatch`. When the engine runs out of memory it may also abort the process; its standard error then says
  * `out of memory: ` and in which words the engine did.
  */
@@ -236,6 +271,8 @@ export class Session {
   static load(options: LoadOptions, onProgress?: (percent: number) => void): Promise<Session>;
   /** Whether a reference picture can be used. */
   readonly hasIpAdapter: boolean;
+  /** Whether pictures of a person can be used. */
+  readonly hasPhotoMaker: boolean;
   /** Rejects at once with `engine_busy` while another generation runs. */
   generate(options: GenerateOptions, onProgress?: (progress: GenerateProgress) => void): Promise<Generated>;
   /** From the next step of the running generation on: previews or none. Nothing runs: nothing happens. */

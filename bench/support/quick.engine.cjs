@@ -60,7 +60,7 @@ async function draw({ id, options: { width, height, steps } }) {
   say({
     type: 'generated',
     id,
-    picture: { pixels, width, height, loras: [], timings, decodedInTiles: false },
+    picture: { pixels, width, height, loras: [], timings, decodedInTiles: false, textChunks: [1, 1] },
   });
 }
 

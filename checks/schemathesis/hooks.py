@@ -8,6 +8,7 @@ the script.
 checks/fuzz.api.mjs says what it put into the service (FUZZ_KNOWN) and where the tally goes (FUZZ_TALLY).
 """
 
+import base64
 import collections
 import functools
 import itertools
@@ -39,6 +40,21 @@ SMALLEST = {
     "/v1/images/subject": {"user_id": "ann"},
     "/v1/images/generations": {"prompt": "a fox"},
 }
+# Routes of other services' clients: they wait for each picture, so most requests name a LoRA that is not there, which is
+# told last.
+FRONT_ENDS = {
+    "/": {"inputs": "a fox"},
+    "/sdapi/v1/txt2img": {"prompt": "a fox"},
+    "/sdapi/v1/img2img": {"prompt": "a fox", "init_images": ["x"]},
+    "/sdapi/v1/options": {},
+}
+FRONT_END_HELD = {
+    **{"width": 64, "height": 64, "steps": 1, "cfg_scale": 1, "batch_size": 1, "n_iter": 1},
+    **{"sampler_name": "Euler a", "sampler_index": "DPM++ 2M Karras", "scheduler": "Karras"},
+    **{"sd_model_checkpoint": "demo"},
+}
+FRONT_END_ALWAYS = ("width", "height", "steps", "cfg_scale")
+FRONT_END_DRAWS_SHARE = 0.05
 ALWAYS = ("num_inference_steps", "size", "guidance_scale", "deadline_seconds")
 LONGEST_PROMPT = 60  # characters; thousands take a minute to encode
 WAIT_SHARE = 0.01
@@ -63,6 +79,10 @@ def before_call(context, case, kwargs):
             hold(case.operation, case.body, {**HELD, "deadline_seconds": 20 if waits else 2})
         if is_valid(case, ParameterLocation.HEADER):
             soften(case.headers, waits)
+    if case.operation.path.endswith("/photo/crop") and isinstance(case.body, dict):
+        put_inside(case.operation, case.body)
+    if case.operation.path in FRONT_ENDS and case.method == "POST" and isinstance(case.body, dict):
+        hold_front_end(case.operation, case.body, choose.random() < FRONT_END_DRAWS_SHARE)
     if is_valid(case, ParameterLocation.PATH) and case.path_parameters:
         name_what_exists(case, case.path_parameters)
     if is_valid(case, ParameterLocation.QUERY) and case.query and "cursor" in case.query:
@@ -114,18 +134,61 @@ def hold(operation, body, held):
     # A PNG keeps every pixel: it takes no other quality.
     if body.get("output_format") in (None, "png") and allows(operation, "output_compression", body.get("output_compression")):
         body.pop("output_compression", None)
-    # What the document does not tell: a mask only with its image, events only with an address, each LoRA once.
+    # What the document does not tell: a mask only with its image and in its size, events only with an address, each LoRA once.
     if body.get("mask") is not None:
         body.setdefault("image", held["image"])
+        for larger in ("hires", "upscale"):
+            if allows(operation, larger, body.get(larger)):
+                body.pop(larger, None)
+    if body.get("control") is not None and allows(operation, "hires", body.get("hires")):
+        body.pop("hires", None)
+    # One of the two methods, and what belongs to it.
+    if body.get("identity") in (None, "ip_adapter") or body.get("ip_adapter_scale") is not None:
+        if allows(operation, "identity_strength", body.get("identity_strength")):
+            body.pop("identity_strength", None)
     if body.get("webhook_events") is not None:
         body.setdefault("webhook_url", held["webhook_url"])
     if body.get("loras") and allows(operation, "loras", body["loras"]):
         body["loras"] = [{**body["loras"][0], "name": choose.choice([KNOWN["lora"], body["loras"][0]["name"]])}]
 
 
+# Only the picture's size says what is inside it.
+CORNER = {"x": 0, "y": 0, "width": 16, "height": 16}
+
+
+def put_inside(operation, body):
+    if rules_of(operation).is_valid(body):
+        body.update(CORNER)
+
+
+def hold_front_end(operation, body, draws):
+    absent = {} if draws else {"loras": [{"name": "nobody"}]}
+    tag = "" if draws else " <lora:nobody:1>"
+    if operation.path == "/":
+        if allows(operation, "inputs", body.get("inputs")):
+            body["inputs"] = "a fox"  # a blank one is none
+        if allows(operation, "parameters", body.get("parameters")):
+            body["parameters"] = {"size": "64x64", "num_inference_steps": 1, "guidance_scale": 1, **absent}
+        return
+    for name, value in FRONT_END_HELD.items():
+        if name in body and allows(operation, name, body[name]):
+            body[name] = value if body[name] is not None else None
+        if name in FRONT_END_ALWAYS and operation.path != "/sdapi/v1/options":
+            body[name] = value if body.get(name) is None else body[name]
+    if isinstance(body.get("prompt"), str) and allows(operation, "prompt", body["prompt"]):
+        body["prompt"] = f"a fox{tag}"
+    for name, value in {"negative_prompt": "blurry", "mask": picture(), "init_images": [picture()]}.items():
+        if body.get(name) is not None and allows(operation, name, body[name]):
+            body[name] = value
+
+
+def picture():
+    return base64.b64encode(PICTURES[0]).decode()
+
+
 def allows(operation, name, value):
     """Whether the document allows this value, whatever else is in the body."""
-    return rules_of(operation).is_valid({**SMALLEST[operation.path], name: value})
+    return rules_of(operation).is_valid({**{**SMALLEST, **FRONT_ENDS}[operation.path], name: value})
 
 
 @functools.cache

@@ -16,6 +16,9 @@ export const CONFIG_VARIABLES: readonly string[] = Object.keys(new Config());
 /** Where copies of reference pictures are stored until their job is done. */
 export const INPUTS = 'inputs/';
 
+/** Where it is stored what was found in users' pictures. */
+export const FACES = 'faces/';
+
 export const isDemo = (config: Config): boolean => !config.MODEL_FILE && config.MODEL_PATH === 'demo';
 
 /** Whether it is the address of something on the model hub: on HF_ENDPOINT or, whatever mirror that is, on the hub itself. */

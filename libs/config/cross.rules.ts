@@ -34,13 +34,19 @@ const addresses: Problems = (config) => [
 
 /** Said at the start: no later attempt would find a file under a web address. */
 const models: Problems = (config) => [
-  ...(['MODEL_PATH', 'VAE_PATH', 'IP_ADAPTER_PATH', 'CLIP_VISION_PATH'] as const).map((variable) =>
-    when(
-      isAddress(config[variable]) && !isOnHub(config[variable]!, config),
-      `${variable} must not be a web address, except on the model hub (HF_ENDPOINT): download the file and name it`,
-    ),
+  ...(['MODEL_PATH', 'VAE_PATH', 'IP_ADAPTER_PATH', 'CLIP_VISION_PATH', 'PHOTO_MAKER_PATH'] as const).map(
+    (variable) =>
+      when(
+        isAddress(config[variable]) && !isOnHub(config[variable]!, config),
+        `${variable} must not be a web address, except on the model hub (HF_ENDPOINT): download the file and name it`,
+      ),
   ),
-  ...(['MODEL_FILE', 'LORA_DIR'] as const).map((variable) =>
+  ...(
+    [
+      ...(['MODEL_FILE', 'LORA_DIR', 'UPSCALER_DIR', 'EMBEDDINGS_DIR'] as const),
+      ...(['CONTROL_NET_DIR', 'SUBJECT_STYLES'] as const),
+    ] as const
+  ).map((variable) =>
     when(isAddress(config[variable]), `${variable} must be a path on this machine, not a web address`),
   ),
 ];

@@ -1,6 +1,7 @@
 export { ConfigModule } from './config.module';
 export {
   Config,
+  FACES,
   INPUTS,
   canSign,
   connectionsPerCaller,

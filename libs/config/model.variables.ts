@@ -25,7 +25,15 @@ export class ModelVariables extends ServiceVariables {
    * comma alone: none.
    */
   @List()
-  MODEL_ALIASES = ['gpt-image-1', 'gpt-image-2', 'chatgpt-image-latest', 'dall-e-2', 'dall-e-3'];
+  MODEL_ALIASES = [
+    'gpt-image-1',
+    'gpt-image-1-mini',
+    'gpt-image-1.5',
+    'gpt-image-2',
+    'chatgpt-image-latest',
+    'dall-e-2',
+    'dall-e-3',
+  ];
 
   /**
    * A VAE that replaces the checkpoint's: a file, or a file of a hub repository (`owner/name:file`).
@@ -47,6 +55,14 @@ export class ModelVariables extends ServiceVariables {
    */
   @IsOptional()
   CLIP_VISION_PATH?: string;
+
+  /**
+   * PhotoMaker, version 1, another way to likeness (`identity`): a file, or a file of a hub repository, in the engine's
+   * format. Its LoRA then counts in every image, so it changes those that are drawn without it.
+   * @example bssrdf/PhotoMaker:photomaker-v1.safetensors
+   */
+  @IsOptional()
+  PHOTO_MAKER_PATH?: string;
 
   /** false: memory and subject answer 422, generations takes no reference picture, and the adapter is not loaded. */
   @Flag()
@@ -74,16 +90,50 @@ export class ModelVariables extends ServiceVariables {
   @Flag()
   LORA_STRICT = false;
 
+  /**
+   * Folder with ESRGAN models (`*.safetensors`), which requests name as `upscale` and `hires.upscaler`. Default: none.
+   * @example /models/upscalers
+   */
+  @IsOptional()
+  UPSCALER_DIR?: string;
+
+  /**
+   * Folder with textual inversion embeddings for SDXL (`*.safetensors` with `clip_l` and `clip_g`), read at the start. The
+   * name of a file is a word for prompts. With any the text encoders take 0.5 GB more.
+   * @example /models/embeddings
+   */
+  @IsOptional()
+  EMBEDDINGS_DIR?: string;
+
+  /**
+   * Folder with ControlNets for SDXL (`*.safetensors` in diffusers' format), read at the start. Requests name them by their
+   * files; one at a time is loaded, where a request asks for it.
+   * @example /models/control-nets
+   */
+  @IsOptional()
+  CONTROL_NET_DIR?: string;
+
   // --- the model hub ---
 
   /** Where hub repositories are downloaded from. */
   @HttpUrl()
   HF_ENDPOINT = 'https://huggingface.co';
 
-  /** For gated or private repositories. */
+  /** For gated or private repositories. Default: what HF_TOKEN_PATH holds. */
   @IsOptional()
   @HeaderText()
   HF_TOKEN?: string;
+
+  /**
+   * A file with the token. Default: where the hub's own tools leave it, `token` in HF_HOME or in `~/.cache/huggingface`.
+   * @example /run/secrets/hf-token
+   */
+  @IsOptional()
+  HF_TOKEN_PATH?: string;
+
+  /** true: nothing is downloaded; what is not in HF_HOME is an error. */
+  @Flag()
+  HF_HUB_OFFLINE = false;
 
   /**
    * Where downloads are stored. Default: DATA_DIR/models.
@@ -118,6 +168,13 @@ export class ModelVariables extends ServiceVariables {
   @IsNotEmpty({ message: 'SUBJECT_PROMPT must not be empty' })
   SUBJECT_PROMPT =
     'professional portrait photo, head and shoulders, business attire, soft studio light, neutral background, sharp focus';
+
+  /**
+   * A YAML file with ready-made looks (`style`) of memory and subject, beside those that are built in: docs/styles.md.
+   * @example /etc/images/styles.yaml
+   */
+  @IsOptional()
+  SUBJECT_STYLES?: string;
 
   /** The negative prompt when a request has none. */
   NEGATIVE_PROMPT = '';

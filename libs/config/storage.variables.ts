@@ -121,6 +121,16 @@ export class StorageVariables extends JobVariables {
   @Flag()
   EMBED_PARAMETERS = true;
 
+  // --- faces ---
+
+  /**
+   * true: faces are looked for in avatars and photos, what the model sees of these follows the largest, and callers are told
+   * what was found (`GET /v1/users/{user_id}/photo?view=info`). A process of its own does it, on this machine, when the
+   * first picture comes, and takes 200 MB. false, or without the optional package `@vladmandic/human`: the middle is seen.
+   */
+  @Flag()
+  FACE_DETECTION = true;
+
   // --- pictures from outside ---
 
   /**

@@ -47,6 +47,9 @@ export const ERRORS = {
   avatar_not_found: missing('the user has no avatar'),
   photo_not_found: missing('the user has no photo'),
   lora_not_found: missing('no LoRA has this name'),
+  upscaler_not_found: missing('no upscaler has this name'),
+  style_not_found: missing('the service has no style of this name'),
+  control_net_not_found: missing('no ControlNet has this name, or the service has none'),
   model_not_found: missing('the service has no model of this name'),
   job_not_found: missing('there is no such job, or it finished so long ago that it was forgotten'),
   method_not_allowed: invalid(405, 'the path exists but not with this method; see Allow'),
@@ -59,11 +62,13 @@ export const ERRORS = {
   payload_too_large: invalid(413, 'the body is too large'),
   unsupported_picture: invalid(422, 'not a complete still PNG, JPEG or WebP picture within the limits'),
   ip_adapter_disabled: invalid(422, 'the service runs without an IP-Adapter'),
+  photo_maker_disabled: invalid(422, 'the service runs without PhotoMaker'),
   lora_disabled: invalid(422, 'the service runs without LoRA'),
   lora_not_applied: invalid(
     422,
     'the LoRA does not fit the model, or its weights change nothing or are none that can be computed with',
   ),
+  upscaler_not_applied: invalid(422, 'the engine cannot use the upscaler'),
   idempotency_mismatch: invalid(422, 'the Idempotency-Key was used for another request'),
   misdirected_request: invalid(
     421,

@@ -1,4 +1,4 @@
-import type { PictureJob } from './picture.job';
+import type { JobControl, PictureJob } from './picture.job';
 
 /** What the engine does where it is told nothing. */
 const SAMPLER = 'euler';
@@ -24,9 +24,25 @@ export function generationOf(job: PictureJob, model: string, seed = job.seed) {
     clip_skip: job.clipSkip ?? null,
     cache,
     loras: job.loras.map(({ name, scale, sha256 }) => ({ name, scale, sha256 })),
-    ip_adapter_scale: job.referenceKey === undefined ? null : job.ipAdapterScale,
+    ip_adapter_scale:
+      job.referenceKey === undefined || job.identityStrength !== undefined ? null : job.ipAdapterScale,
+    identity_strength: job.identityStrength ?? null,
     strength: isEdit(job) ? (job.strength ?? 1) : null,
+    hires: hiresOf(job),
+    upscale: job.upscaler?.name ?? null,
+    control: job.control ? controlOf(job.control) : null,
   };
 }
+
+function hiresOf({ hires }: PictureJob) {
+  if (!hires) return null;
+  const { scale, steps, strength, upscaler, model } = hires;
+  return { scale, steps, strength, upscaler: model?.name ?? upscaler! };
+}
+
+const controlOf = ({ name, strength, canny }: JobControl) => ({
+  ...{ name, strength },
+  preprocess: canny ? 'canny' : null,
+});
 
 export type Generation = ReturnType<typeof generationOf>;

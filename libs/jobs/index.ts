@@ -1,4 +1,9 @@
-export { LocalCapabilities, Capabilities } from './capabilities/capabilities';
+export {
+  LocalCapabilities,
+  Capabilities,
+  type AvailableLora,
+  type AvailableUpscaler,
+} from './capabilities/capabilities';
 export { FleetCapabilities } from './capabilities/fleet.capabilities';
 export { isAfter, JobEvents, keptAfter, type JobEvent, type StoredEvent } from './job.events';
 export { generationOf, type Generation } from './generation';
@@ -23,7 +28,17 @@ export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
 export { resultGone, userDeleted } from './refusals';
 export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
-export { inputsOf, keysOf, picturesOf, type JobLora, type PictureRoute, type Timings } from './picture.job';
+export {
+  inputsOf,
+  keysOf,
+  picturesOf,
+  type JobControl,
+  type JobHires,
+  type JobLora,
+  type JobUpscaler,
+  type PictureRoute,
+  type Timings,
+} from './picture.job';
 export { JobFiles } from './worker/job.files';
 export { parametersText } from './worker/parameters.text';
 export { PictureUploads } from './worker/picture.uploads';

@@ -16,8 +16,12 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   output: 3,
   imageKey: 3,
   maskKey: 3,
+  controlKey: 4,
   sampler: 3,
   scheduler: 3,
+  hires: 4,
+  upscaler: 4,
+  identityStrength: 4,
 };
 
 /** The highest that this process can run. */

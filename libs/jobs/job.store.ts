@@ -35,7 +35,7 @@ export interface JobPage {
 
 /** A queued job, and what its duration depends on. */
 export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height'> {
-  /** Of all its pictures together, see `samplingSteps`. */
+  /** Of all its pictures together, see `workOf`. */
   readonly steps: number;
   /** Pictures. */
   readonly count: number;

@@ -1,4 +1,4 @@
-import { samplingSteps } from '@app/models/family';
+import { drawnSize, stepsOf, type HiresUpscaler } from '@app/models/family';
 import type { Output } from '@app/pictures';
 import type { GenerateRequest } from '@app/pipeline';
 
@@ -13,10 +13,35 @@ export interface JobLora {
   readonly sha256: string;
 }
 
+/** An upscaler, likewise. */
+export type JobUpscaler = Omit<JobLora, 'scale'>;
+
+/** A second sampling at a larger size. */
+export interface JobHires {
+  /** As it was asked for; the size is the nearest that the engine can make. */
+  readonly scale: number;
+  readonly width: number;
+  readonly height: number;
+  readonly steps: number;
+  readonly strength: number;
+  /** How the first picture becomes larger: this, or by a model. */
+  readonly upscaler?: HiresUpscaler;
+  readonly model?: JobUpscaler;
+}
+
+/** How a ControlNet guides a picture. */
+export interface JobControl {
+  readonly name: string;
+  /** 0..2 */
+  readonly strength: number;
+  /** It sees the edges of its picture. */
+  readonly canny?: boolean;
+}
+
 /** A picture to make, or a batch of them: everything is decided, nothing is pixels, and it survives JSON. */
 export interface PictureJob extends Omit<
   GenerateRequest,
-  'reference' | 'loras' | 'image' | 'mask' | 'control'
+  'reference' | 'identity' | 'loras' | 'image' | 'mask' | 'control' | 'hires' | 'upscaler'
 > {
   /** 24 hexadecimal digits. */
   readonly id: string;
@@ -28,6 +53,9 @@ export interface PictureJob extends Omit<
   /** The same of the picture that it begins from, of its own size, and of the mask of that. */
   readonly imageKey?: string;
   readonly maskKey?: string;
+  /** The same of the picture that a ControlNet sees. */
+  readonly controlKey?: string;
+  readonly control?: JobControl;
   /** Of the picture to begin from: 0..1. */
   readonly strength?: number;
   /** Where the first picture goes, see `keysOf`; made from `id`, so a second run overwrites itself. */
@@ -35,24 +63,33 @@ export interface PictureJob extends Omit<
   /** What the result becomes; absent: a PNG. */
   readonly output?: Output;
   readonly ipAdapterScale: number;
+  readonly hires?: JobHires;
+  /** Enlarges the picture when it is drawn. */
+  readonly upscaler?: JobUpscaler;
+  /** The reference picture goes to PhotoMaker, not to the IP-Adapter: 0..1. */
+  readonly identityStrength?: number;
 }
 
-type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey'>;
+type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey' | 'controlKey'>;
 
 /** Copies of pictures that it is made from. */
-export const inputsOf = ({ referenceKey, imageKey, maskKey }: Inputs): string[] =>
-  [referenceKey, imageKey, maskKey].filter((key) => key !== undefined);
+export const inputsOf = ({ referenceKey, imageKey, maskKey, controlKey }: Inputs): string[] =>
+  [referenceKey, imageKey, maskKey, controlKey].filter((key) => key !== undefined);
 
 /** What is known of its work while it waits. */
-export const workOf = (picture: PictureJob) => ({
-  width: picture.width,
-  height: picture.height,
-  /** Of all pictures together. */
-  steps: samplingSteps(picture),
-  count: picture.count ?? 1,
-  /** A picture is read for it. */
-  reference: inputsOf(picture).length > 0,
-});
+export function workOf(picture: PictureJob) {
+  const size = drawnSize(picture);
+  const { first, second } = stepsOf(picture);
+  const share = (picture.width * picture.height) / (size.width * size.height);
+  return {
+    ...size,
+    /** Of all pictures together; those at a smaller size count less. */
+    steps: Math.max(1, Math.round(first * share + second)),
+    count: picture.count ?? 1,
+    /** A picture is read for it. */
+    reference: inputsOf(picture).length > 0,
+  };
+}
 
 /** Where its pictures go: `NAME.png`, `NAME-2.png`, ... */
 export const keysOf = ({ key, count = 1 }: Pick<PictureJob, 'key' | 'count'>): string[] =>

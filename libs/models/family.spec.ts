@@ -1,4 +1,4 @@
-import { costOf, samplingSteps, stepPixels, textPieces } from './family';
+import { costOf, drawnSize, samplingSteps, stepPixels, stepsOf, textPieces } from './family';
 
 describe(costOf.name, () => {
   const cost = (width: number, height: number, steps: number, prompt = 'a fox', negativePrompt = '') =>
@@ -18,6 +18,15 @@ describe(costOf.name, () => {
     expect(batch(4)).toBe(48);
     const long = '\u{1F98A}'.repeat(2000);
     expect(batch(4, long)).toBeLessThan(4 * batch(1, long));
+  });
+
+  it('should count a second sampling at its size, and enlarging', () => {
+    const picture = { width: 1024, height: 1024, steps: 54, prompt: 'a fox', negativePrompt: '' };
+    const hires = { width: 2048, height: 2048, steps: 20, strength: 0.5 };
+    // 54 steps of a megapixel, then 21 and what is fixed (6 steps) of four.
+    expect(costOf({ ...picture, hires })).toBe(Math.round((54 + 4 * (21 + 6)) / 5));
+    expect(costOf({ ...picture, upscaler: {} })).toBe(costOf(picture) + 1);
+    expect(costOf({ ...picture, hires, upscaler: {} })).toBe(costOf({ ...picture, hires }) + 4);
   });
 
   it('should grow with the prompts, and hardly with ordinary ones', () => {
@@ -51,6 +60,37 @@ describe(samplingSteps.name, () => {
     expect(samplingSteps({ steps: 100, strength: 0.29 })).toBe(30);
   });
 });
+
+describe(stepsOf.name, () => {
+  // As seen: 2 and 2 of a strength of 0.5 were told as 5 steps, 2 and 1 as 4.
+  it.each([
+    [2, 0.5, 3],
+    [1, 0.5, 2],
+    [10, 0.7, 10],
+    [20, 0.7, 20],
+    [10, 1, 10],
+    [1, 0.01, 2],
+    [150, 0.01, 151],
+  ])(
+    'should tell the steps of the second sampling: of %d with a strength of %d they are %d',
+    (...figures) => {
+      const [steps, strength, second] = figures;
+      expect(stepsOf({ steps: 2, hires: { steps, strength } })).toEqual({ first: 2, second });
+      expect(samplingSteps({ steps: 2, count: 3, hires: { steps, strength } })).toBe(3 * (2 + second));
+    },
+  );
+});
+
+describe(drawnSize.name, () =>
+  it('should be that of the second sampling where there is one', () => {
+    const size = { width: 64, height: 128 };
+    expect(drawnSize({ ...size, ...{ seed: 1 } })).toEqual(size);
+    expect(drawnSize({ ...size, hires: { ...{ width: 128, height: 256 }, ...{ steps: 1 } } })).toEqual({
+      width: 128,
+      height: 256,
+    });
+  }),
+);
 
 describe(textPieces.name, () => {
   it('should count what the prompts can have at most, each its own', () => {

@@ -17,6 +17,8 @@ export const MAX_GUIDANCE_SCALE = 30;
 /** Layers of the first text encoder; the second has more. */
 export const MAX_CLIP_SKIP = 12;
 export const DEFAULT_IP_ADAPTER_SCALE = 0.6;
+/** Share of the steps that heed PhotoMaker's picture; its authors draw the first fifth without it. */
+export const DEFAULT_IDENTITY_STRENGTH = 0.8;
 export const DEFAULT_LORA_SCALE = 1;
 /** Strongest, in either direction. */
 export const MAX_LORA_SCALE = 2;
@@ -24,8 +26,26 @@ export const MAX_LORAS = 8;
 /** How much of a picture to begin from is changed: what is usual, and where a mask says which part of it is. */
 export const DEFAULT_STRENGTH = 0.75;
 export const DEFAULT_MASKED_STRENGTH = 1;
+/** How strongly a ControlNet guides, at most. */
+export const MAX_CONTROL_STRENGTH = 2;
 /** Pictures that the engine makes of one request. */
 export const MAX_BATCH = 16;
+/** How much a second sampling at a larger size changes of the first, and by how much it may enlarge. */
+export const DEFAULT_HIRES_STRENGTH = 0.7;
+export const MIN_HIRES_STRENGTH = 0.01;
+export const MAX_HIRES_SCALE = 4;
+/** How the first picture becomes larger for it, as the engine and AUTOMATIC1111 name it. */
+export const HIRES_UPSCALERS = [
+  'Latent',
+  'Latent (nearest)',
+  'Latent (nearest-exact)',
+  'Latent (antialiased)',
+  'Latent (bicubic)',
+  'Latent (bicubic antialiased)',
+  'Lanczos',
+  'Nearest',
+] as const;
+export type HiresUpscaler = (typeof HIRES_UPSCALERS)[number];
 
 /** Side of the square RGB picture that the IP-Adapter's image encoder (CLIP ViT) reads, in pixels. */
 export const REFERENCE_SIDE = 224;
@@ -39,9 +59,15 @@ export const SDXL_BASE = 'stabilityai/stable-diffusion-xl-base-1.0';
 export const SDXL_VAE = 'madebyollin/sdxl-vae-fp16-fix:sdxl_vae.safetensors';
 export const IP_ADAPTER = 'h94/IP-Adapter:sdxl_models/ip-adapter_sdxl_vit-h.safetensors';
 export const CLIP_VISION = 'h94/IP-Adapter:models/image_encoder/model.safetensors';
+/** Adapters that see more of the picture, for the same image encoder; the second one was trained on faces. */
+export const IP_ADAPTER_PLUS = 'h94/IP-Adapter:sdxl_models/ip-adapter-plus_sdxl_vit-h.safetensors';
+export const IP_ADAPTER_PLUS_FACE = 'h94/IP-Adapter:sdxl_models/ip-adapter-plus-face_sdxl_vit-h.safetensors';
+
+/** Numbers of a token's vector, for the first text encoder and for the second. */
+export const EMBEDDING_WIDTHS = [768, 1280] as const;
 
 /** Tokens that the text encoders read at once. */
-const PIECE_TOKENS = 75;
+export const PIECE_TOKENS = 75;
 /** Of two prompts of an ordinary length: what pictures cost that nobody thinks about. */
 const USUAL_PIECES = 2;
 
@@ -68,6 +94,14 @@ const FIXED_STEPS = 6;
 /** A piece more to encode, in pixels of a step: 126 GFLOP. */
 const PIECE_PIXELS = 11_000;
 
+/** Enlarging by an ESRGAN model, in steps: 64,000 GFLOP a megapixel, with the overlap of its tiles. */
+const ENLARGING_STEPS = 5;
+
+interface Sides {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** What of a picture says how often the engine samples. */
 export interface Sampled {
   readonly steps: number;
@@ -75,26 +109,50 @@ export interface Sampled {
   readonly count?: number;
   /** Of a picture to begin from; default: from noise. */
   readonly strength?: number;
+  /** A second sampling of each picture. */
+  readonly hires?: { readonly steps: number; readonly strength: number };
 }
 
-/** Sampling steps, of all pictures of the batch together, as the engine counts them (in floats). */
-export function samplingSteps({ steps, count = 1, strength = 1 }: Sampled): number {
-  const taken = Math.floor(Math.fround(steps * Math.fround(strength))) + 1;
-  return count * Math.min(steps, taken);
+/** As the engine counts them (in floats), of the `steps` of a schedule. */
+const taken = (steps: number, strength: number) =>
+  Math.min(steps, Math.floor(Math.fround(steps * Math.fround(strength))) + 1);
+
+/** Sampling steps of all pictures of the batch together: those of the first, and of the second sampling. */
+export function stepsOf({ steps, count = 1, strength = 1, hires }: Sampled) {
+  if (!hires) return { first: count * taken(steps, strength), second: 0 };
+  const schedule = Math.max(1, Math.floor(Math.fround(hires.steps / Math.fround(hires.strength))));
+  return { first: count * taken(steps, strength), second: count * taken(schedule, hires.strength) };
 }
 
-export interface Costly extends Sampled {
-  readonly width: number;
-  readonly height: number;
+/** The same in all. */
+export function samplingSteps(picture: Sampled): number {
+  const { first, second } = stepsOf(picture);
+  return first + second;
+}
+
+/** The largest size at which the engine samples and decodes a picture: that of the second sampling, if there is one. */
+export function drawnSize(picture: Sides & { readonly hires?: Sides }): Sides {
+  const { width, height } = picture.hires ?? picture;
+  return { width, height };
+}
+
+export interface Costly extends Sampled, Sides {
+  readonly hires?: NonNullable<Sampled['hires']> & Sides;
+  /** An upscaler enlarges each picture. */
+  readonly upscaler?: unknown;
   readonly prompt: string;
   readonly negativePrompt: string;
 }
 
 /** How much of its caller's share of the queue a picture, or a batch of them, takes. */
 export function costOf(picture: Costly): number {
-  const { width, height, prompt, negativePrompt, count = 1 } = picture;
-  const pixels = width * height;
+  const { prompt, negativePrompt, count = 1, upscaler } = picture;
+  const drawn = drawnSize(picture);
+  const [base, pixels] = [picture, drawn].map(({ width, height }) => width * height);
   const pieces = textPieces(prompt, negativePrompt);
-  const fixed = FIXED_STEPS * pixels * count + PIECE_PIXELS * Math.max(0, pieces - USUAL_PIECES);
-  return Math.max(1, Math.round((samplingSteps(picture) * stepPixels(pixels, pieces) + fixed) / COST_UNIT));
+  const { first, second } = stepsOf(picture);
+  const sampling = first * stepPixels(base, pieces) + second * stepPixels(pixels, pieces);
+  const whole = FIXED_STEPS + (upscaler === undefined ? 0 : ENLARGING_STEPS);
+  const fixed = whole * pixels * count + PIECE_PIXELS * Math.max(0, pieces - USUAL_PIECES);
+  return Math.max(1, Math.round((sampling + fixed) / COST_UNIT));
 }

@@ -1,6 +1,6 @@
 import { HubApiError, listFiles } from '@huggingface/hub';
 import { EnvHttpProxyAgent, RetryAgent, fetch, type RequestInit, type Response } from 'undici';
-import { hubError } from './hub.errors';
+import { type HubAnswer, hubError } from './hub.errors';
 import { ModelError } from './model.error';
 import type { HubReference } from './hub.reference';
 
@@ -21,10 +21,16 @@ export interface HubOptions {
   readonly endpoint: string;
   /** HF_TOKEN. Goes to `endpoint` alone, never to the host that a download is redirected to, never into a log. */
   readonly token?: string;
+  /** HF_HUB_OFFLINE: nothing is asked. */
+  readonly offline?: boolean;
   /** First pause before a failed request is tried again; it doubles. */
   readonly retryDelayMs?: number;
+  /** Bytes that one request asks for; a file's requests run side by side, and wait in memory for each other. */
+  readonly rangeBytes?: number;
 }
 
+/** 16 MiB: the hub counts requests, and four of these are what the memory has to hold. */
+const RANGE_BYTES = 16 * 1024 * 1024;
 const NO_HEAD = [405, 501];
 /** Redirects before a file is described. */
 const MOST_HOPS = 5;
@@ -57,12 +63,14 @@ const PASSING = [
 /** Asks the model hub: lists a repository, describes a file, opens a file from a byte on. Failures are ModelErrors. */
 export class HubClient {
   readonly retryDelayMs: number;
+  readonly rangeBytes: number;
   private readonly endpoint: string;
   private readonly agent: RetryAgent;
 
   constructor(private readonly options: HubOptions) {
     this.endpoint = options.endpoint.replace(/\/+$/, '');
     this.retryDelayMs = options.retryDelayMs ?? 1000;
+    this.rangeBytes = options.rangeBytes ?? RANGE_BYTES;
     // A silent connection is given up after a minute; the agent also honours HTTPS_PROXY and NO_PROXY.
     this.agent = new RetryAgent(new EnvHttpProxyAgent({ bodyTimeout: 60_000, headersTimeout: 60_000 }), {
       maxRetries: TRIES,
@@ -74,6 +82,7 @@ export class HubClient {
 
   /** Names of the files and folders at the top of the repository. */
   async list(reference: HubReference, variable: string): Promise<{ files: string[]; folders: string[] }> {
+    this.assertOnline(variable);
     const files: string[] = [];
     const folders: string[] = [];
     try {
@@ -86,7 +95,11 @@ export class HubClient {
       });
       for await (const entry of entries) (entry.type === 'directory' ? folders : files).push(entry.path);
     } catch (error) {
-      throw this.explain(error, error instanceof HubApiError ? error.statusCode : undefined, variable);
+      throw this.explain(
+        error,
+        { status: error instanceof HubApiError ? error.statusCode : undefined },
+        variable,
+      );
     }
     return { files, folders };
   }
@@ -117,7 +130,7 @@ export class HubClient {
     const { headers, status } = await this.get(url, variable, { method: 'HEAD', redirect: 'manual' }, true);
     // A link to the bytes may be signed for GET alone, and a mirror may not know HEAD.
     if (status >= 400 && this.isHub(url) && !NO_HEAD.includes(status))
-      throw this.explain(undefined, status, variable);
+      throw this.explain(undefined, answerOf(status, headers), variable);
     if (status >= 400) return undefined;
     const location = headers.get('location');
     // A renamed repository, or a mirror.
@@ -135,11 +148,15 @@ export class HubClient {
     known.size = Number(total ?? (response.status === 200 ? response.headers.get('content-length') : 0));
   }
 
-  /** The file's bytes from `start` on: 206, or 200 and all of it where the server knows no ranges. */
-  async open(file: HubFile, start: number, variable: string): Promise<Response> {
-    return this.get(this.address(file.repo, file.commit, file.path), variable, {
-      headers: start > 0 ? { range: `bytes=${start}-` } : {},
-    });
+  /** So many of the file's bytes: 206, or 200 and all of it where the server knows no ranges. */
+  async open(
+    file: HubFile,
+    { from, length }: { readonly from: number; readonly length: number },
+    variable: string,
+    signal?: AbortSignal,
+  ): Promise<Response> {
+    const headers = { range: `bytes=${from}-${from + length - 1}` };
+    return this.get(this.address(file.repo, file.commit, file.path), variable, { headers, signal });
   }
 
   async close(): Promise<void> {
@@ -148,15 +165,17 @@ export class HubClient {
 
   /** `lenient`: whatever status it answers. */
   private async get(url: string, variable: string, init: RequestInit, lenient = false): Promise<Response> {
+    this.assertOnline(variable);
     let response: Response;
     try {
       response = await this.request(url, init);
     } catch (error) {
-      throw this.explain(error, undefined, variable);
+      throw this.explain(error, {}, variable);
     }
     if (response.status >= 400 && !lenient) {
       await response.body?.cancel();
-      throw this.explain(undefined, response.status, variable, !this.isHub(response.url || url));
+      const answer = answerOf(response.status, response.headers);
+      throw this.explain(undefined, answer, variable, !this.isHub(response.url || url));
     }
     return response;
   }
@@ -172,6 +191,14 @@ export class HubClient {
     return fetch(url, { ...init, headers, dispatcher: this.agent });
   }
 
+  private assertOnline(variable: string): void {
+    if (!this.options.offline) return;
+    throw new ModelError(
+      `${variable}: the file is not in HF_HOME, and HF_HUB_OFFLINE forbids to download it: set it to false, or bring a ` +
+        'HF_HOME that was filled elsewhere (npm run models -- pull).',
+    );
+  }
+
   private isHub(url: string): boolean {
     return new URL(url).origin === new URL(this.endpoint).origin;
   }
@@ -181,15 +208,16 @@ export class HubClient {
     return `${this.endpoint}/${repo}/resolve/${encodeURIComponent(revision)}/${encoded}`;
   }
 
-  private explain(
-    error: unknown,
-    status: number | undefined,
-    variable: string,
-    elsewhere = false,
-  ): ModelError {
-    return hubError(error, status, variable, { hasToken: Boolean(this.options.token), elsewhere });
+  private explain(error: unknown, answer: HubAnswer, variable: string, elsewhere = false): ModelError {
+    return hubError(error, answer, variable, { hasToken: Boolean(this.options.token), elsewhere });
   }
 }
+
+const answerOf = (status: number, headers: Response['headers']): HubAnswer => ({
+  status,
+  code: headers.get('x-error-code'),
+  message: headers.get('x-error-message'),
+});
 
 /** Adds what the headers of a reply say of the file. */
 function learn(known: Described, headers: Response['headers'], describes: boolean): void {

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ModelError } from './model.error';
 import type { OnProgress } from './model.progress';
 import { PartFile } from './part.file';
+import { incoming } from './hub.ranges';
 import type { HubClient, HubFile } from './hub.client';
 
 /** A connection that breaks is taken up again as long as each one brings bytes; this many in a row without end it. */
@@ -54,10 +55,9 @@ async function fetchAll(
   for (let fruitless = 0; (await part.size()) < file.size;) {
     const start = await part.size();
     try {
-      const response = await client.open(file, start, variable);
-      const whole = response.status !== 206;
+      const { whole, bytes } = await incoming(client, file, start, variable);
       if (whole) hash = createHash('sha256');
-      await append(response.body, part, whole, file, hash, onProgress);
+      await append(bytes, part, whole, file, hash, onProgress);
     } catch (error) {
       if (error instanceof ModelError || isDisk(error)) throw error;
       // What came before the break is on disk and in the hash; the loop continues from there.
@@ -78,7 +78,7 @@ async function fetchAll(
 }
 
 async function append(
-  body: AsyncIterable<Uint8Array> | null,
+  bytes: AsyncIterable<Buffer>,
   part: PartFile,
   whole: boolean,
   file: HubFile,
@@ -88,7 +88,7 @@ async function append(
   const out = await part.open(whole ? 'truncate' : 'append');
   try {
     let done = whole ? 0 : await part.size();
-    for await (const chunk of body ?? []) {
+    for await (const chunk of bytes) {
       // The hash follows the disk: when the disk is full, neither has the chunk.
       await out.writeFile(chunk);
       hash.update(chunk);

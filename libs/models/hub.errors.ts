@@ -1,6 +1,15 @@
 import { tlsRemedy } from '@app/outbound';
 import { ModelError } from './model.error';
 
+/** What a reply of the hub says of itself: a status, and a code and a sentence in its headers. */
+export interface HubAnswer {
+  readonly status?: number;
+  /** x-error-code: GatedRepo, RepoNotFound, RevisionNotFound, EntryNotFound. */
+  readonly code?: string | null;
+  /** x-error-message */
+  readonly message?: string | null;
+}
+
 interface Circumstances {
   readonly hasToken: boolean;
   /** It was not HF_ENDPOINT itself that answered, but a host to which it redirected. */
@@ -10,13 +19,13 @@ interface Circumstances {
 /** Why a request to the hub failed, and the variable that can help. `variable` is what asked for the file. */
 export function hubError(
   error: unknown,
-  status: number | undefined,
+  answer: HubAnswer,
   variable: string,
   { hasToken, elsewhere }: Circumstances,
 ): ModelError {
   const cause = (error as Error | undefined)?.cause as
     { statusCode?: number; code?: string; message?: string } | undefined;
-  const code = status ?? cause?.statusCode;
+  const code = answer.status ?? cause?.statusCode;
   const say = (sentence: string) => new ModelError(`${variable}: ${sentence}`, { cause: error });
   if ((code === 401 || code === 403) && elsewhere) {
     return say(
@@ -24,6 +33,20 @@ export function hubError(
         'and the repository is gated, set HF_ENDPOINT to the hub itself.',
     );
   }
+  if (code === 401 && /invalid (?:credentials|username)|expired/i.test(answer.message ?? '')) {
+    return say(
+      'the hub does not know HF_TOKEN (any more): make a new one on its page, with the right to read.',
+    );
+  }
+  if (answer.code === 'GatedRepo') {
+    const what = hasToken
+      ? 'accept its licence on its page, with the account of HF_TOKEN'
+      : 'accept its licence on its page, and set HF_TOKEN to a token of that account';
+    return say(`the repository is gated: ${what}.`);
+  }
+  if (answer.code === 'RevisionNotFound')
+    return say('the repository has no such revision (branch, tag or commit).');
+  if (answer.code === 'EntryNotFound') return say('the repository has no such file in this revision.');
   if (code === 401 || code === 403) {
     const what = hasToken
       ? 'HF_TOKEN has no access: accept the licence on its page with the account of the token'

@@ -17,7 +17,8 @@ import type { AddressInfo } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeCertificate } from '../../test/support/certificate';
-import { COMMIT, HubServer } from '../../test/support/hub.server';
+import { until } from '../../test/support/eventually';
+import { COMMIT, type Fault, HubServer } from '../../test/support/hub.server';
 import { HubClient } from './hub.client';
 import { HubFiles } from './hub.files';
 import type { ModelProgress } from './model.progress';
@@ -47,8 +48,8 @@ describe(HubFiles.name, () => {
     await rm(home, { recursive: true });
   });
 
-  function files(token?: string): HubFiles {
-    const client = new HubClient({ endpoint: hub.endpoint, token, retryDelayMs: 1 });
+  function files(token?: string, rangeBytes?: number): HubFiles {
+    const client = new HubClient({ endpoint: hub.endpoint, token, retryDelayMs: 1, rangeBytes });
     clients.push(client);
     return new HubFiles(client, home);
   }
@@ -103,7 +104,7 @@ describe(HubFiles.name, () => {
   it('should go on with what an earlier process left, after hashing it', async () => {
     await leave(MODEL.subarray(0, 200_000));
     expect(await sumOf(await get())).toBe(SHA256);
-    expect(hub.downloads.map(({ range }) => range)).toEqual(['bytes=200000-']);
+    expect(hub.downloads.map(({ range }) => range)).toEqual(['bytes=200000-299999']);
     expect(progress).toContainEqual({
       phase: 'verify',
       file: 'model.safetensors',
@@ -118,7 +119,7 @@ describe(HubFiles.name, () => {
     const busy = `${SHA256}.${hostname()}.${process.ppid}.0.part`;
     await writeFile(join(home, BLOBS, busy), MODEL.subarray(0, 1000));
     await get();
-    expect(hub.downloads[0].range).toBeUndefined();
+    expect(hub.downloads[0].range).toMatch(/^bytes=0-/);
     expect((await left()).sort()).toEqual([SHA256, busy].sort());
   });
 
@@ -137,7 +138,7 @@ describe(HubFiles.name, () => {
     hub.faults.length = 0;
     const before = hub.downloads.length;
     expect(await sumOf(await get())).toBe(SHA256);
-    expect(hub.downloads[before].range).toMatch(/^bytes=[1-9]\d*-$/);
+    expect(hub.downloads[before].range).toMatch(/^bytes=[1-9]\d*-299999$/);
   });
 
   it.each([503, 429, 500])('should try again after %i from the hub or the CDN', async (status) => {
@@ -190,6 +191,34 @@ describe(HubFiles.name, () => {
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('wrong-token');
   });
 
+  it.each<[number, string, string | undefined, RegExp]>([
+    [
+      403,
+      'GatedRepo',
+      'token',
+      /the repository is gated: accept its licence on its page, with the account of HF_TOKEN/,
+    ],
+    [
+      401,
+      'GatedRepo',
+      undefined,
+      /the repository is gated: accept its licence .* set HF_TOKEN to a token of that/,
+    ],
+    [404, 'RevisionNotFound', undefined, /no such revision/],
+    [404, 'EntryNotFound', undefined, /no such file in this revision/],
+    [401, 'RepoNotFound', undefined, /private, gated or does not exist; set HF_TOKEN/],
+  ])('should tell the hub’s own reason: %i %s', async (status, code, token, message) => {
+    hub.refusal = { status, 'x-error-code': code };
+    await expect(get(FILE, token)).rejects.toThrow(message);
+  });
+
+  it('should say that the token is no longer known', async () => {
+    hub.refusal = { status: 401, 'x-error-message': 'Invalid credentials in Authorization header' };
+    await expect(get(FILE, 'old')).rejects.toThrow(
+      /^MODEL_PATH: the hub does not know HF_TOKEN \(any more\)/,
+    );
+  });
+
   it('should say that the file or repository is not there', async () => {
     await expect(get({ ...FILE, path: 'absent.safetensors' })).rejects.toThrow(
       /^MODEL_PATH: the model hub has no such repository, revision or file/,
@@ -231,6 +260,55 @@ describe(HubFiles.name, () => {
     const next = (n: number) => join(home, BLOBS, `${SHA256}.${hostname()}.${process.pid}.${n}.part`);
     for (let n = 0; n < 200; n++) await symlink('/dev/full', next(n));
     await expect(get()).rejects.toThrow(/^The disk of HF_HOME's folder is full: free some space/);
+  });
+
+  describe('in ranges', () => {
+    const RANGE = 50_000;
+    const inRanges = () => files(undefined, RANGE).get(FILE, 'MODEL_PATH', (x) => progress.push(x));
+    const starts = () => hub.downloads.map(({ range }) => Number(/\d+/.exec(range!)![0]));
+    /** Once: the range that begins at `start` has this fault. */
+    const failAt = (start: number, fault: Fault) => {
+      hub.faultOf = (range) => {
+        if (!range?.startsWith(`bytes=${start}-`)) return undefined;
+        hub.faultOf = undefined;
+        return fault;
+      };
+    };
+
+    it('should ask for four at once, and write them in their order', async () => {
+      let release = () => {};
+      const held = new Promise<void>((resolve) => (release = resolve));
+      // The second range comes only when the fourth was asked for.
+      hub.held = ({ range }) => (range?.startsWith('bytes=50000-') ? held : undefined);
+      const got = inRanges();
+      await until(() => hub.downloads.length === 4);
+      release();
+      expect(await sumOf(await got)).toBe(SHA256);
+      expect(starts()).toEqual([0, 50_000, 100_000, 150_000, 200_000, 250_000]);
+      expect(progress.at(-1)).toMatchObject({ done: 300_000, total: 300_000 });
+    });
+
+    it('should keep what came before a range that broke, and go on with it', async () => {
+      failAt(100_000, { cut: 20_000 });
+      expect(await sumOf(await inRanges())).toBe(SHA256);
+      expect(starts().filter((start) => start < 100_000)).toEqual([0, 50_000]);
+    });
+
+    it('should not take a range for more than it is', async () => {
+      failAt(50_000, { short: 10 });
+      expect(await sumOf(await inRanges())).toBe(SHA256);
+      expect(starts().filter((start) => start < 50_000)).toEqual([0]);
+    });
+
+    it('should begin anew where a later range is answered with all of the file', async () => {
+      failAt(50_000, 'whole');
+      expect(await sumOf(await inRanges())).toBe(SHA256);
+    });
+
+    it('should refuse a range that is longer than was asked for', async () => {
+      hub.faultOf = (range) => (range?.startsWith('bytes=50000-') ? { short: -10 } : undefined);
+      await expect(inRanges()).rejects.toThrow(/more bytes for model\.safetensors than were asked for/);
+    });
   });
 
   describe('with several files', () => {

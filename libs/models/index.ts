@@ -1,5 +1,14 @@
+export { cachedFiles, checkFile, removeFile, type CachedFile } from './hub.cache.files';
+export { HubFiles } from './hub.files';
+export { HUB_FORM, parseHubAddress, parseHubReference, type HubReference } from './hub.reference';
+export { hubHome, openHub } from './hub.settings';
+export type { LoraAbout } from './lora.about';
+export { type ControlNet } from './control.nets';
+export { isUnchanged, type Embedding } from './embeddings';
 export { LORA_NAME, findLora, largestLora, listLoras } from './loras';
+export { ModelError } from './model.error';
 export { wantedModel } from './model.name';
+export { planModel } from './model.plan';
 export { TerminalProgress, percent, progressLine, type OnProgress } from './model.progress';
 export { ModelsModule } from './models.module';
 export { ModelsService, type ModelFiles } from './models.service';
@@ -12,4 +21,5 @@ export {
   SCHEDULER_NAMES,
   SCHEDULERS,
 } from './sampler.names';
+export { findUpscaler, listUpscalers, unknownUpscaler, UPSCALER_NAME, type Upscaler } from './upscalers';
 export { weightSizes, type WeightSizes } from './weight.sizes';

@@ -7,6 +7,7 @@ import { Logger } from '@nestjs/common';
 import {
   DEMO_LAYER,
   loraForAnotherModel,
+  loraLayer,
   partlyMatchingLora,
   SDXL_LAYER,
   writeSafetensors,
@@ -34,6 +35,7 @@ describe('LoRAs of a folder', () => {
     createHash('sha256')
       .update(await readFile(file))
       .digest('hex');
+  const SDXL = { baseModel: 'SDXL', triggerWords: [] };
   const at = (name: string) => join(folder, `${name}.safetensors`);
 
   it('should know the bytes of the largest', async () => {
@@ -49,8 +51,14 @@ describe('LoRAs of a folder', () => {
     await partlyMatchingLora(at('watercolor'));
     await loraForAnotherModel(at('ink.v2'));
     expect(await listLoras(folder)).toEqual([
-      { name: 'ink.v2', path: at('ink.v2'), tensors: 6, sha256: await sha256(at('ink.v2')) },
-      { name: 'watercolor', path: at('watercolor'), tensors: 6, sha256: await sha256(at('watercolor')) },
+      { name: 'ink.v2', path: at('ink.v2'), tensors: 6, sha256: await sha256(at('ink.v2')), about: SDXL },
+      {
+        name: 'watercolor',
+        path: at('watercolor'),
+        tensors: 6,
+        sha256: await sha256(at('watercolor')),
+        about: SDXL,
+      },
     ]);
     expect(warn).not.toHaveBeenCalled();
   });
@@ -106,7 +114,22 @@ describe('LoRAs of a folder', () => {
       path: at('linked'),
       tensors: 3,
       sha256: await sha256(join(root, 'elsewhere.safetensors')),
+      about: { triggerWords: [] },
     });
+  });
+
+  it('should refuse one for another model, and not list it', async () => {
+    await writeSafetensors(
+      at('old'),
+      loraLayer('down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k', 768, 320),
+    );
+    await writeSafetensors(at('style'), DEMO_LAYER);
+    expect((await listLoras(folder)).map(({ name }) => name)).toEqual(['style']);
+    await expect(findLora(folder, 'old')).rejects.toMatchObject({
+      code: 'lora_not_applied',
+      message: 'The LoRA "old" cannot be used: old.safetensors is for Stable Diffusion 1, not for SDXL.',
+    });
+    expect(warn.mock.calls.map(String)).toEqual([expect.stringMatching(/old.* is for Stable Diffusion 1/)]);
   });
 
   it('should name ten that there are when one is not', async () => {

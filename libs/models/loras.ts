@@ -5,6 +5,7 @@ import { ServiceError } from '@app/errors';
 import { errnoOf, isAbsent } from './absent';
 import { FileFacts, fileHash, fileStamp } from './file.hash';
 import { kindOf } from './local.files';
+import { aboutLora, OWN_BASE, type LoraAbout } from './lora.about';
 import { LoraWeights } from './lora.weights';
 import { ModelError } from './model.error';
 import { readSafetensors } from './safetensors';
@@ -18,6 +19,7 @@ export interface Lora {
   readonly tensors: number;
   /** Of the whole file, hexadecimal: shows whether a job gets the weights that it was accepted with. */
   readonly sha256: string;
+  readonly about: LoraAbout;
 }
 
 type Header = Omit<Lora, 'sha256'>;
@@ -110,15 +112,19 @@ async function names(folder: string | undefined): Promise<string[]> {
 
 async function readHeader(folder: string, name: string): Promise<Header> {
   const path = resolve(folder, name + EXTENSION);
-  const { tensors } = await readSafetensors(path);
+  const safetensors = await readSafetensors(path);
+  const { tensors } = safetensors;
   if (![...tensors.keys()].some((key) => LORA_TENSOR.test(key))) {
     throw new ModelError(`${name}${EXTENSION} holds no LoRA tensors (lora_down, lora_up).`);
   }
-  return { name, path, tensors: tensors.size };
+  return { name, path, tensors: tensors.size, about: aboutLora(safetensors) };
 }
 
 async function read(folder: string, name: string): Promise<Lora> {
   const header = await readHeader(folder, name);
+  const { baseModel } = header.about;
+  if (baseModel !== undefined && baseModel !== OWN_BASE)
+    throw new UselessLora(`${name}${EXTENSION} is for ${baseModel}, not for ${OWN_BASE}.`);
   const { sha256, problem } = await contents.of(header.path);
   if (problem) throw new UselessLora(`${name}${EXTENSION} ${problem}.`);
   return { ...header, sha256 };

@@ -22,12 +22,14 @@ export interface ModelPlan {
   readonly ipAdapter?: Wanted;
   /** There whenever the adapter is. */
   readonly clipVision?: Wanted;
+  readonly photoMaker?: Wanted;
   readonly loraDir?: string;
+  readonly upscalerDir?: string;
 }
 
 /**
- * The rules of MODEL_FILE, MODEL_PATH, VAE_PATH, IP_ADAPTER_PATH, CLIP_VISION_PATH and LORA_DIR. Whatever can be
- * noticed without the network is noticed here, before gigabytes are fetched. Throws ModelError.
+ * The rules of MODEL_FILE, MODEL_PATH, VAE_PATH, IP_ADAPTER_PATH, CLIP_VISION_PATH, PHOTO_MAKER_PATH, LORA_DIR and UPSCALER_DIR.
+ * Whatever can be noticed without the network is noticed here, before gigabytes are fetched. Throws ModelError.
  */
 export async function planModel(config: Config): Promise<ModelPlan> {
   const checkpoint = await wantCheckpoint(config);
@@ -49,7 +51,9 @@ export async function planModel(config: Config): Promise<ModelPlan> {
     vae,
     ipAdapter: adapter,
     clipVision: encoder,
+    photoMaker: await want(config, 'PHOTO_MAKER_PATH', undefined),
     loraDir: await loraFolder(config),
+    upscalerDir: await folder(config, 'UPSCALER_DIR'),
   };
 }
 
@@ -57,10 +61,14 @@ export async function planModel(config: Config): Promise<ModelPlan> {
 export async function loraFolder(config: Config): Promise<string | undefined> {
   if (!config.ENABLE_LORA) return undefined;
   if (!config.LORA_DIR) return isDemo(config) ? join(demoFolder(), 'loras') : undefined;
-  if ((await kindAt(config.LORA_DIR, 'LORA_DIR')) !== 'folder') {
-    throw new ModelError('LORA_DIR must be a folder that exists: create it, correct it, or leave it unset.');
-  }
-  return resolve(config.LORA_DIR);
+  return folder(config, 'LORA_DIR');
+}
+
+async function folder(config: Config, variable: 'LORA_DIR' | 'UPSCALER_DIR'): Promise<string | undefined> {
+  const path = config[variable];
+  if (!path) return undefined;
+  if ((await kindAt(path, variable)) === 'folder') return resolve(path);
+  throw new ModelError(`${variable} must be a folder that exists: create it, correct it, or leave it unset.`);
 }
 
 async function wantCheckpoint(config: Config): Promise<Wanted> {
@@ -78,10 +86,13 @@ async function wantCheckpoint(config: Config): Promise<Wanted> {
   return locate(config, variable, `"demo", a folder, a file that exists, or a hub name (${HUB_FORM})`);
 }
 
+/** Files that go with the checkpoint. */
+type Companion = 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH' | 'PHOTO_MAKER_PATH';
+
 /** The variable when it is set, else the source's default. */
 async function want(
   config: Config,
-  variable: 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH',
+  variable: Companion,
   fallback: Wanted['from'] | undefined,
 ): Promise<Wanted | undefined> {
   if (config[variable])
@@ -93,11 +104,7 @@ async function want(
   return fallback && { variable: `${variable} (its default)`, from: fallback };
 }
 
-async function locate(
-  config: Config,
-  variable: 'MODEL_PATH' | 'VAE_PATH' | 'IP_ADAPTER_PATH' | 'CLIP_VISION_PATH',
-  rule: string,
-): Promise<Wanted> {
+async function locate(config: Config, variable: 'MODEL_PATH' | Companion, rule: string): Promise<Wanted> {
   const text = config[variable]!;
   if ((await kindAt(text, variable)) === 'file') return { variable, from: { file: resolve(text) } };
   const onHub = isOnHub(text, config);

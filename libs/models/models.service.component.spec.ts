@@ -1,10 +1,11 @@
-import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, isAbsolute, join, relative } from 'node:path';
 import { Test } from '@nestjs/testing';
 import { Config, ConfigModule, loadConfig } from '@app/config';
 import { HubServer } from '../../test/support/hub.server';
-import { safetensors, writeSafetensors } from '../../test/support/safetensors';
+import { controlNetShapes } from '../../test/support/control.net';
+import { embedding, safetensors, withHeader, writeSafetensors } from '../../test/support/safetensors';
 import { asStranger } from '../../test/support/stranger';
 import { demoFolder } from './demo';
 import { ModelsModule } from './models.module';
@@ -16,14 +17,16 @@ describe(ModelsService.name, () => {
   let root: string;
 
   beforeEach(async () => {
-    root = await mkdtemp(join(tmpdir(), 'models-'));
+    // Not by mkdtemp, whose letters may be "v2", which PHOTO_MAKER_PATH must not hold.
+    root = join(tmpdir(), `models-${process.pid}`);
+    await mkdir(root);
   });
   afterEach(() => rm(root, { recursive: true }));
 
   const config = (env: NodeJS.ProcessEnv): Config => loadConfig({ DATA_DIR: join(root, 'data'), ...env });
   const resolve = (env: NodeJS.ProcessEnv) => new ModelsService(config(env)).resolve();
-  async function file(name: string): Promise<string> {
-    await writeSafetensors(join(root, name), { weight: { shape: [4] } });
+  async function file(name: string, tensor = 'weight'): Promise<string> {
+    await writeSafetensors(join(root, name), { [tensor]: { shape: [4] } });
     return join(root, name);
   }
 
@@ -61,6 +64,7 @@ describe(ModelsService.name, () => {
         VAE_PATH: await file('vae.safetensors'),
         IP_ADAPTER_PATH: await file('ip.safetensors'),
         CLIP_VISION_PATH: await file('clip.safetensors'),
+        PHOTO_MAKER_PATH: await file('maker.safetensors', 'fuse_module.mlp1.fc1.weight'),
         LORA_DIR: root,
       };
       expect(await resolve(env)).toEqual({
@@ -69,8 +73,32 @@ describe(ModelsService.name, () => {
         vae: env.VAE_PATH,
         ipAdapter: env.IP_ADAPTER_PATH,
         clipVision: env.CLIP_VISION_PATH,
+        photoMaker: env.PHOTO_MAKER_PATH,
         loraDir: root,
       });
+    });
+
+    it('should read the embeddings of the folder that the variable names, which is there', async () => {
+      await writeSafetensors(join(root, 'night.safetensors'), embedding(2));
+      const env = { MODEL_PATH: await file('sdxl.safetensors'), EMBEDDINGS_DIR: root };
+      expect((await resolve(env)).embeddings).toMatchObject([{ name: 'night', vectors: 2 }]);
+      const absent = resolve({ ...env, EMBEDDINGS_DIR: join(root, 'absent') });
+      await expect(absent).rejects.toThrow('EMBEDDINGS_DIR cannot be read (ENOENT): check the folder.');
+    });
+
+    it('should read the ControlNets of the folder that the variable names', async () => {
+      const nets = join(root, 'nets');
+      await mkdir(nets);
+      const shapes = Object.entries(controlNetShapes).map(([name, shape]) => [
+        name,
+        { dtype: 'F16', shape, data_offsets: [0, 0] },
+      ]);
+      await writeFile(
+        join(nets, 'canny.safetensors'),
+        withHeader(Object.fromEntries(shapes), Buffer.alloc(0)),
+      );
+      const env = { MODEL_PATH: await file('sdxl.safetensors'), CONTROL_NET_DIR: nets };
+      expect((await resolve(env)).controlNets).toMatchObject([{ name: 'canny' }]);
     });
 
     it('should leave out what is switched off', async () => {

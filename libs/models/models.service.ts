@@ -1,12 +1,16 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { type DemoFiles, unpackDemo } from './demo';
-import { HubClient } from './hub.client';
+import { readControlNets, type ControlNet } from './control.nets';
+import { readEmbeddings, type Embedding } from './embeddings';
+import type { HubClient } from './hub.client';
 import { HubFiles } from './hub.files';
+import { hubHome, openHub } from './hub.settings';
 import { expectWeights } from './local.files';
 import { type ModelPlan, planModel, type Wanted } from './model.plan';
 import type { OnProgress } from './model.progress';
+import { expectPhotoMaker } from './photo.maker';
 
 /** What the engine loads: absolute paths of files that are there and whole. */
 export interface ModelFiles {
@@ -19,8 +23,16 @@ export interface ModelFiles {
   readonly ipAdapter?: string;
   /** The IP-Adapter's image encoder; there whenever the adapter is. */
   readonly clipVision?: string;
+  /** Not there: likeness comes from the IP-Adapter alone. */
+  readonly photoMaker?: string;
   /** Not there: no LoRAs. */
   readonly loraDir?: string;
+  /** Not there: no upscalers. */
+  readonly upscalerDir?: string;
+  /** Those of EMBEDDINGS_DIR, as they are when the model is looked for. */
+  readonly embeddings?: readonly Embedding[];
+  /** The same of CONTROL_NET_DIR, which fit the model. */
+  readonly controlNets?: readonly ControlNet[];
 }
 
 /** Turns the variables of the model into files on disk, downloading or unpacking what is not there yet. */
@@ -31,7 +43,7 @@ export class ModelsService {
   /** May take as long as gigabytes take; a second start takes milliseconds and no network. Throws ModelError. */
   async resolve(onProgress: OnProgress = () => undefined): Promise<ModelFiles> {
     const plan = await planModel(this.config);
-    const client = new HubClient({ endpoint: this.config.HF_ENDPOINT, token: this.config.HF_TOKEN });
+    const client = await openHub(this.config);
     try {
       return await this.collect(plan, client, onProgress);
     } finally {
@@ -41,17 +53,23 @@ export class ModelsService {
 
   private async collect(plan: ModelPlan, client: HubClient, onProgress: OnProgress): Promise<ModelFiles> {
     // One after the other, the small ones first: a mistake in them shows before the long download.
-    const { vae, ipAdapter, clipVision, checkpoint } = plan;
-    const hub = new HubFiles(client, resolve(this.config.HF_HOME ?? join(this.config.DATA_DIR, 'models')));
-    await hub.prepare([vae, ipAdapter, clipVision, checkpoint].flatMap(ofHub));
+    const { EMBEDDINGS_DIR: folder } = this.config;
+    const embeddings = folder === undefined ? undefined : await readEmbeddings(folder);
+    const { vae, ipAdapter, clipVision, photoMaker, checkpoint, loraDir, upscalerDir } = plan;
+    const hub = new HubFiles(client, hubHome(this.config));
+    await hub.prepare([vae, ipAdapter, clipVision, photoMaker, checkpoint].flatMap(ofHub));
     const fetch = this.fetcher(hub, onProgress);
     const files = {
       vae: vae && (await fetch(vae)),
       ipAdapter: ipAdapter && (await fetch(ipAdapter)),
       clipVision: clipVision && (await fetch(clipVision)),
+      photoMaker: photoMaker && (await expectPhotoMaker(await fetch(photoMaker))),
       checkpoint: await fetch(checkpoint),
     };
-    return { name: plan.name, ...files, loraDir: plan.loraDir };
+    const { CONTROL_NET_DIR: controls } = this.config;
+    const controlNets =
+      controls === undefined ? undefined : await readControlNets(controls, files.checkpoint);
+    return { name: plan.name, ...files, loraDir, upscalerDir, embeddings, controlNets };
   }
 
   private fetcher(hub: HubFiles, onProgress: OnProgress): (wanted: Wanted) => Promise<string> {

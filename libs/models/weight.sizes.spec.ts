@@ -38,8 +38,9 @@ describe(weightSizes.name, () => {
       checkpoint: await checkpoint(),
       ipAdapter: await file('adapter.safetensors', { a: ['F16', 7] }),
       clipVision: await file('vision.safetensors', { a: ['F32', 300] }),
+      photoMaker: await file('maker.safetensors', { a: ['F16', 11] }),
     };
-    expect(await weightSizes(files, NATIVE)).toEqual({ text: 120, image: 300, rest: 1_057 });
+    expect(await weightSizes(files, NATIVE)).toEqual({ text: 120, image: 300, rest: 1_068 });
   });
 
   it('should count the VAE that replaces that of the checkpoint in its place', async () => {
@@ -55,6 +56,25 @@ describe(weightSizes.name, () => {
       text: 63.75,
       image: 160,
     });
+  });
+
+  it('should count what embeddings ask for: tables of words in 32 bit, and a copy of the larger one', async () => {
+    const model = await file('words.safetensors', {
+      'conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight': ['F16', 60],
+      'conditioner.embedders.1.model.token_embedding.weight': ['F16', 100],
+      'conditioner.embedders.1.model.ln_final.weight': ['F16', 8],
+    });
+    const embeddings = [{ name: 'x', path: '', vectors: 1, sha256: '', stamp: '' }];
+    const files = { name: 'x', checkpoint: model };
+    expect(await weightSizes(files, NATIVE)).toMatchObject({ text: 168 });
+    expect(await weightSizes({ ...files, embeddings: [] }, NATIVE)).toMatchObject({ text: 168 });
+    expect(await weightSizes({ ...files, embeddings }, NATIVE)).toMatchObject({ text: 120 + 200 + 200 + 8 });
+  });
+
+  it('should count the largest ControlNet, which may come at any time', async () => {
+    const files = { name: 'x', checkpoint: await checkpoint() };
+    const controlNets = [7, 900, 8].map((bytes) => ({ name: 'x', path: '', bytes, stamp: '' }));
+    expect(await weightSizes({ ...files, controlNets }, NATIVE)).toMatchObject({ rest: 1_050 + 900 });
   });
 
   it('should not guess at files of another format', async () => {

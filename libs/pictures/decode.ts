@@ -1,6 +1,7 @@
-import sharp, { type Sharp } from 'sharp';
+import sharp, { type ResizeOptions, type Sharp } from 'sharp';
 import type { Size } from '@app/config';
 import { ServiceError } from '@app/errors';
+import type { Region } from './framing';
 import { drawnParts, lacksEnd, PictureRefusal, withEnd } from './picture.parts';
 import { REFERENCE_SIDE } from '@app/models/family';
 import { Turns } from '@app/lifecycle';
@@ -16,6 +17,12 @@ export const MAX_PICTURE_PIXELS = 65_000_000;
 const MAX_PROPORTION = 32;
 /** Avatars and photos are kept at most this large, in pixels per side; the image encoder sees 224. */
 export const MAX_AVATAR_SIDE = 1024;
+const WITHIN_AVATAR: ResizeOptions = {
+  width: MAX_AVATAR_SIDE,
+  height: MAX_AVATAR_SIDE,
+  fit: 'inside',
+  withoutEnlargement: true,
+};
 /** Longest decode, in seconds. */
 const DECODE_TIMEOUT = 15;
 
@@ -60,26 +67,53 @@ export interface Avatar {
 /** A user's picture -> 8-bit sRGB PNG without metadata, never enlarged. `param` is the field to blame. */
 export async function toAvatarPng(bytes: Buffer, param?: string, turn = NOBODYS): Promise<Avatar> {
   const { data, info } = await decode(bytes, param, turn, (picture) =>
-    onWhite(picture)
-      .resize({ width: MAX_AVATAR_SIDE, height: MAX_AVATAR_SIDE, fit: 'inside', withoutEnlargement: true })
-      .png(),
+    onWhite(picture).resize(WITHIN_AVATAR).png(),
   );
   return { png: data, width: info.width, height: info.height };
 }
+
+/** What of a picture the image encoder sees: a part of it, its middle, or what draws the eye (sharp's `attention`). */
+export type Crop = Region | 'centre' | 'attention';
 
 /**
  * A user's picture -> REFERENCE_SIDE x REFERENCE_SIDE RGB, as the IP-Adapter's image encoder was trained to see
  * it: shortest edge to 224 with bicubic, then the centre. This is CLIPImageProcessor with its defaults
  * (huggingface/transformers, models/clip/image_processing_clip.py: size {shortest_edge: 224}, resample BICUBIC,
  * crop_size 224), which diffusers uses for IP-Adapter. sharp's `cubic` is Catmull-Rom, as Pillow's BICUBIC is.
+ * A region is seen whole: what it lacks to a square is white.
  */
-export async function toReference(bytes: Buffer, param?: string, turn = NOBODYS): Promise<Buffer> {
-  return (await decode(bytes, param, turn, asReference)).data;
+export async function toReference(
+  bytes: Buffer,
+  param?: string,
+  turn = NOBODYS,
+  crop: Crop = 'centre',
+): Promise<Buffer> {
+  return (await decode(bytes, param, turn, (picture) => asReference(picture, crop))).data;
+}
+
+/** A picture as faces are looked for in it. */
+export interface Overview {
+  /** RGB */
+  readonly pixels: Buffer;
+  readonly width: number;
+  readonly height: number;
+  /** The picture's own size, upright. */
+  readonly own: Size;
+}
+
+/** A user's picture -> RGB, shrunk to at most MAX_AVATAR_SIDE. */
+export async function toOverview(bytes: Buffer, param?: string, turn = NOBODYS): Promise<Overview> {
+  let own!: Size;
+  const { data, info } = await decode(bytes, param, turn, (picture, { width, height }) => {
+    own = { width, height };
+    return onWhite(picture).resize(WITHIN_AVATAR).raw();
+  });
+  return { pixels: data, width: info.width, height: info.height, own };
 }
 
 /** The copy of a reference picture that a job carries -> the same. It is the service's own and small: it never waits. */
 export async function copyToReference(bytes: Buffer): Promise<Buffer> {
-  return (await decodeNow(bytes, undefined, asReference)).data;
+  return (await decodeNow(bytes, undefined, (picture) => asReference(picture, 'centre'))).data;
 }
 
 /** The copy of a picture to begin from, or of its mask -> its pixels: three bytes each, or of a mask one. */
@@ -91,16 +125,19 @@ export async function pixelsOfCopy(bytes: Buffer, kind: 'image' | 'mask'): Promi
 /** What is transparent is white. */
 export const onWhite = (picture: Sharp) => picture.flatten({ background: '#ffffff' });
 
-const asReference = (picture: Sharp) =>
-  onWhite(picture)
-    .resize({
-      width: REFERENCE_SIDE,
-      height: REFERENCE_SIDE,
-      fit: 'cover',
-      position: 'centre',
-      kernel: 'cubic',
-    })
+function asReference(picture: Sharp, crop: Crop): Sharp {
+  const square = { width: REFERENCE_SIDE, height: REFERENCE_SIDE, kernel: 'cubic' } as const;
+  if (typeof crop === 'string') {
+    return onWhite(picture)
+      .resize({ ...square, fit: 'cover', position: crop })
+      .raw();
+  }
+  const { x: left, y: top, width, height } = crop;
+  return onWhite(picture)
+    .extract({ left, top, width, height })
+    .resize({ ...square, fit: 'contain', background: '#ffffff' })
     .raw();
+}
 
 /** `own`: the picture's size, upright. */
 type Shape = (picture: Sharp, own: Size) => Sharp;

@@ -3,9 +3,12 @@ export {
   copyToReference,
   pixelsOfCopy,
   toAvatarPng,
+  toOverview,
   toReference,
+  type Crop,
   type Turn,
 } from './decode';
+export { aroundFace, type Framing, type Region } from './framing';
 export { keepUnmasked, toMask, toStart, type Start } from './edits';
 export { encodeMask, encodePicture, encodePng, encodePreview } from './encode';
 export type { Marks } from './marks';

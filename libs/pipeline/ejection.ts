@@ -1,6 +1,7 @@
 import type { Logger } from '@nestjs/common';
 import type { Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
+import { drawnSize } from '@app/models/family';
 import { OutOfMemory, type DeviceMemory } from './device.memory';
 import type { EngineProcess } from './engine.process';
 import type { GenerateRequest } from './pipeline.types';
@@ -43,11 +44,11 @@ export class Ejection {
    */
   eject(request: GenerateRequest, error: ServiceError): () => void {
     const lacksMemory = error instanceof OutOfMemory;
-    const { width, height } = request;
-    const what = lacksMemory ? `ran out of memory for ${width}x${height}` : `failed a picture`;
+    const size = drawnSize(request);
+    const what = lacksMemory ? `ran out of memory for ${size.width}x${size.height}` : `failed a picture`;
     const reason = `engine ${this.engine} ${what}: others are preferred until it has drawn a probe picture`;
-    const kind = kindOf({ ...request, vaeTiling: this.memory.decodesInTiles(request) });
-    const from = lacksMemory ? pixels(request) : 0;
+    const kind = kindOf({ ...request, vaeTiling: this.memory.decodesInTiles(size) });
+    const from = lacksMemory ? pixels(size) : 0;
     const { fault: before, ejections } = this;
     const fault: Fault = {
       kind: before ? smallerOf(kind, before.kind) : kind,

@@ -1,13 +1,17 @@
 import { stat } from 'node:fs/promises';
 import type { Config, Size } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { drawnSize } from '@app/models/family';
+import { isUnchanged, type Embedding } from '@app/models';
 import { keepUnmasked } from '@app/pictures';
 import type { DeviceMemory } from './device.memory';
+import { nameEmbeddings } from './embedding.words';
 import { EngineFailure } from './engine.errors';
 import type { EnginePicture } from './engine.protocol';
 import type { EngineProcess } from './engine.process';
 import type { GeneratedPicture, GenerateListeners, GenerateRequest } from './pipeline.types';
-import { readPrompts } from './prompt.syntax';
+import { chunkWarnings, readPrompts } from './prompt.syntax';
+import { withTrigger } from './trigger.word';
 
 /** What a lease needs of the pipeline that gives it. */
 export interface Lender {
@@ -16,6 +20,8 @@ export interface Lender {
   readonly memory: DeviceMemory;
   /** Aborted, with `draining` as its reason, when the service stops. */
   readonly stopping: AbortSignal;
+  /** That the engine was loaded with. */
+  readonly embeddings: readonly Embedding[];
   /** See EngineSupervisor. */
   drew(size: Size, inTiles: boolean): void;
   hasMerged(loras: GenerateRequest['loras']): boolean;
@@ -52,7 +58,7 @@ export class EngineLease {
   /**
    * Draws one picture, then frees the engine, also on failure: while its caller still encodes, the next picture is
    * drawn. Rejects with EngineCrashed, OutOfMemory (also where the engine died of it), or ServiceError: `draining`,
-   * `cancelled`, `lora_not_applied`, `generation_failed`.
+   * `cancelled`, `lora_not_applied`, `upscaler_not_applied`, `generation_failed`.
    * @param inTiles decode it in tiles, whatever is planned: memory ran out when it was decoded at once
    */
   async generate(
@@ -64,14 +70,18 @@ export class EngineLease {
     this.asked = true;
     const { memory, stopping } = this.lender;
     const lacksMemory = memory.watch();
-    const vaeTiling = inTiles || memory.decodesInTiles(request);
+    const size = drawnSize(request);
+    const vaeTiling = inTiles || memory.decodesInTiles(size);
     const mergedAnew = !this.lender.hasMerged(request.loras);
     let decoding = false;
     try {
-      const prompts = readPrompts(request.prompt, request.negativePrompt);
-      const [prompt, negativePrompt] = prompts.texts;
+      const read = readPrompts(request.prompt, request.negativePrompt);
+      const prompts = nameEmbeddings(read.texts, this.lender.embeddings);
+      for (const embedding of prompts.named) await assertUnchanged(embedding);
+      const [text, negativePrompt] = prompts.texts;
+      const prompt = request.identity ? withTrigger(text) : text;
       const guidanceScale = Math.max(NO_GUIDANCE, request.guidanceScale);
-      const reads = await this.reads(request.loras, mergedAnew);
+      const reads = await this.reads(request, mergedAnew);
       const picture = await this.engine.generate(
         {
           ...{ ...request, prompt, negativePrompt, guidanceScale, vaeTiling },
@@ -90,23 +100,24 @@ export class EngineLease {
           onDrawn: () => this.release(),
         },
       );
-      this.lender.drew(request, picture.decodedInTiles);
+      this.lender.drew(size, picture.decodedInTiles);
       if (request.image && request.mask) keepUnmasked(picture.pixels, request.image.pixels, request.mask);
       const drawn = this.toPicture(picture, request);
-      return { ...drawn, warnings: [...prompts.warnings, ...drawn.warnings], mergedAnew };
+      const warnings = [...read.warnings, ...prompts.warnings, ...drawn.warnings];
+      return { ...drawn, warnings, mergedAnew };
     } catch (error) {
       if (stopping.aborted) throw stopping.reason;
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
-      throw memory.exceeded(request, error, decoding && !vaeTiling);
+      throw memory.exceeded(size, error, decoding && !vaeTiling);
     } finally {
       this.release();
     }
   }
 
-  /** Milliseconds that the engine may take for what it reads first: its LoRAs or, to merge others, the model itself. */
-  private async reads(loras: GenerateRequest['loras'], mergedAnew: boolean): Promise<number> {
+  /** Milliseconds that the engine may take for the files it reads first: or, to merge other LoRAs, for the model itself. */
+  private async reads({ loras, control }: GenerateRequest, mergedAnew: boolean): Promise<number> {
     if (mergedAnew) return this.lender.config.PHASE_TIMEOUT * 1_000;
-    const sizes = loras.map(({ path }) =>
+    const sizes = [...loras.map(({ path }) => path), ...(control ? [control.model] : [])].map((path) =>
       stat(path).then(
         ({ size }) => size,
         () => 0,
@@ -124,9 +135,9 @@ export class EngineLease {
 
   private toPicture(picture: EnginePicture, request: GenerateRequest): Omit<GeneratedPicture, 'mergedAnew'> {
     const { pixels, width, height, timings, idle } = picture;
-    const warnings = this.checkLoras(request, picture);
+    const warnings = [...chunkWarnings(picture.textChunks), ...this.checkLoras(request, picture)];
     // Not where VAE_TILING or the plan of the memory asked for it: then every such picture is.
-    const unplanned = picture.decodedInTiles && !this.lender.memory.plansTiles(request);
+    const unplanned = picture.decodedInTiles && !this.lender.memory.plansTiles(drawnSize(request));
     return { pixels, width, height, timings, idle, warnings: unplanned ? [...warnings, IN_TILES] : warnings };
   }
 
@@ -143,6 +154,13 @@ export class EngineLease {
   }
 }
 
+/** The engine would read the word as words where the file is gone, and otherwise draw with what it held when first used. */
+async function assertUnchanged(embedding: Embedding): Promise<void> {
+  if (await isUnchanged(embedding)) return;
+  const sentence = `The file of the embedding "${embedding.name}" changed or went away since the engine started; it draws with it again once it is started anew.`;
+  throw new ServiceError('storage_unavailable', sentence, 'prompt');
+}
+
 /** The addon's words name files, and the engine's its sources: they go to the log as the cause. */
 function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
   const error = (code: ServiceError['code'], message: string, param?: string) =>
@@ -154,10 +172,16 @@ function explain(cause: EngineFailure, { loras }: GenerateRequest): Error {
       const lora = loras.find(({ path }) => cause.message.includes(path));
       return error('lora_not_applied', `Nothing of the LoRA "${lora?.name}" fits the model.`, 'loras');
     }
+    case 'upscaler_not_applied':
+      return error('upscaler_not_applied', 'The engine cannot use the upscaler.', 'upscale');
     case 'flat_picture':
       return error('generation_failed', `${cause.message}${perhapsOf(loras)}.`);
+    case 'control_net_not_applied':
+      return error('generation_failed', 'The engine did not use the ControlNet.', 'control');
     case 'ip_adapter_not_applied':
       return error('generation_failed', 'The engine did not use the reference picture.');
+    case 'photo_maker_not_applied':
+      return error('generation_failed', 'The engine did not use the picture of the person.');
     case 'generation_failed':
       return error('generation_failed', 'The engine gave up on this picture.');
     default:

@@ -11,13 +11,14 @@ import type {
   LoadCommand,
   OpenCommand,
   GenerateOptions,
+  GenerateProgress,
 } from './engine.protocol';
 import { EngineWords } from './engine.words';
 import { loraSet } from './lora.set';
 import { EngineWatchdog, HEARTBEAT } from './engine.watchdog';
 import { onChange } from './previews.wish';
 import { kindOf, type PictureKind } from './probe.picture';
-import { sizeOf, type PhaseBounds, type WatchedPhase } from './phase.bounds';
+import { phaseFrom, sizeOf, type PhaseBounds } from './phase.bounds';
 import type { EngineDeath, EngineListeners, PictureListeners } from './engine.listeners';
 
 /** From the death of a process until its last lines are read, at most. */
@@ -123,7 +124,7 @@ export class EngineProcess {
     this.drawing = id;
     this.picture = kindOf(options);
     this.loras = loraSet(options.loras);
-    this.watch(options.reference || options.image ? 'image' : 'text', options, listeners);
+    this.watch({ phase: options.reference || options.image ? 'image' : 'text', step: 0 }, options, listeners);
     const picture = this.ask({ type: 'generate', id, options }, (event) => {
       if (event.type === 'generated') return event.picture;
       if (event.type === 'drawn') {
@@ -134,7 +135,7 @@ export class EngineProcess {
       const { preview, ...progress } = event.progress;
       if (preview) listeners.onPreview?.({ ...preview, step: progress.step });
       else {
-        this.watch(progress.phase === 'sampling' ? 'step' : progress.phase, options, listeners);
+        this.watch(progress, options, listeners);
         listeners.onProgress?.(progress);
       }
       askForPreviews();
@@ -161,8 +162,13 @@ export class EngineProcess {
     }, KILL_MS).unref();
   }
 
-  private watch(phase: WatchedPhase, options: GenerateOptions, { reads }: PictureListeners): void {
-    this.watchdog.enter(phase, sizeOf(phase, options), reads);
+  private watch(
+    progress: Pick<GenerateProgress, 'phase' | 'step'>,
+    options: GenerateOptions,
+    { reads }: PictureListeners,
+  ): void {
+    const phase = phaseFrom(progress, options);
+    this.watchdog.enter(phase, sizeOf(phase, options, progress.step), reads);
   }
 
   /** The engine has finished a picture. Not with the next one, which may be asked for before this one's pixels came. */

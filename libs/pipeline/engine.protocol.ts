@@ -31,6 +31,8 @@ export interface LoadCommand {
     | 'vae'
     | 'ipAdapter'
     | 'clipVision'
+    | 'embeddings'
+    | 'photoMaker'
     | 'threads'
     | 'textEncoderType'
     | 'imageEncoderType'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import type { Config, Size } from '@app/config';
-import { percent, progressLine, type ModelFiles } from '@app/models';
+import { percent, progressLine, type Embedding, type ModelFiles } from '@app/models';
 import { DeviceMemory } from './device.memory';
 import { Ejection } from './ejection';
 import { EngineCrashed } from './engine.errors';
@@ -23,6 +23,8 @@ const EXPECTED = /^Using upstream GGML|^No valid VAE specified/;
 export class EngineSupervisor {
   readonly memory: DeviceMemory;
   readonly ejection: Ejection;
+  /** That its engine was loaded with. */
+  embeddings: readonly Embedding[] = [];
   private readonly logger: Logger;
   private readonly stopping = new AbortController();
   private readonly bounds: PhaseBounds;
@@ -221,6 +223,7 @@ export class EngineSupervisor {
       this.setup.terminal?.stop();
       this.doubted = undefined;
       this.settings = info.settings;
+      this.embeddings = files.embeddings ?? [];
       this.memory.loaded(info.plan);
       this.setup.share?.promise(this.setup.id, info.promised ?? 0);
       if (info.plan) this.logger.log(info.plan.sentence);

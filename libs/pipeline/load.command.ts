@@ -1,5 +1,6 @@
 import { defaultSize, isDemo, type Config } from '@app/config';
 import { largestLora, weightSizes, type ModelFiles } from '@app/models';
+import { wordOf } from './embedding.words';
 import type { LoadCommand } from './engine.protocol';
 import type { EngineSetup } from './engine.setup';
 
@@ -25,10 +26,12 @@ export async function loadCommand(
 }
 
 /** How the engine loads a model; what is undefined it decides by its device. */
-function loadOptions(config: Config, { checkpoint, vae, ipAdapter, clipVision }: ModelFiles) {
+function loadOptions(config: Config, { checkpoint, embeddings, ...files }: ModelFiles) {
+  const { vae, ipAdapter, clipVision, photoMaker } = files;
   const encoders = isDemo(config) ? 'q8_0' : 'native';
   return {
-    ...{ model: checkpoint, vae, ipAdapter, clipVision },
+    ...{ model: checkpoint, vae, ipAdapter, clipVision, photoMaker },
+    embeddings: embeddings?.map(({ path }, index) => ({ name: wordOf(index), path })),
     threads: config.ENGINE_THREADS,
     textEncoderType: config.TEXT_ENCODER_TYPE ?? encoders,
     imageEncoderType: config.IMAGE_ENCODER_TYPE ?? encoders,

@@ -1,4 +1,4 @@
-import { PhaseBounds, sizeOf } from './phase.bounds';
+import { PhaseBounds, phaseFrom, sizeOf } from './phase.bounds';
 
 describe(PhaseBounds.name, () => {
   let bounds: PhaseBounds;
@@ -74,6 +74,38 @@ describe(PhaseBounds.name, () => {
     expect(sizeOf('decoding', batch)).toBe(4 * sizeOf('decoding', picture));
     expect(sizeOf('step', batch)).toBe(sizeOf('step', picture));
     expect(sizeOf('text', batch)).toBe(sizeOf('text', picture));
+  });
+
+  it('should give a step the time of its own size, before and after a picture became larger', () => {
+    const picture = { prompt: 'a fox', width: 64, height: 64, steps: 3, guidanceScale: 5, seed: 0, count: 2 };
+    const hires = { width: 128, height: 128, steps: 2, strength: 1, upscaler: 'Latent' } as const;
+    const sizes = [0, 5, 6, 9].map((step) => sizeOf('step', { ...picture, hires }, step));
+    expect(sizes).toEqual([64 * 64, 64 * 64, 128 * 128, 128 * 128]);
+    expect(sizeOf('decoding', { ...picture, hires })).toBe(2 * 128 * 128);
+  });
+
+  it('should know enlarging for what it is, which may take longer than any step', () => {
+    const picture = { prompt: 'a fox', width: 64, height: 64, steps: 3, guidanceScale: 5, seed: 0, count: 2 };
+    const hires = { width: 128, height: 128, steps: 2, strength: 1 };
+    const sampled = (options: object) =>
+      Array.from({ length: 11 }, (_, step) =>
+        phaseFrom({ phase: 'sampling', step }, { ...picture, ...options }),
+      )
+        .map((phase, step) => (phase === 'upscaling' ? step : -1))
+        .filter((step) => step >= 0);
+    expect(sampled({})).toEqual([]);
+    expect(sampled({ hires: { ...hires, upscaler: 'Latent (nearest)' } })).toEqual([]);
+    // Before the second sampling of each of the two.
+    for (const by of [{ upscaler: 'Lanczos' }, { model: '/sharp.safetensors' }])
+      expect(sampled({ hires: { ...hires, ...by } })).toEqual([6, 8]);
+    const decoding = { phase: 'decoding', step: 6 } as const;
+    expect(phaseFrom(decoding, picture)).toBe('decoding');
+    const enlarged = { ...picture, upscaler: '/sharp.safetensors' };
+    expect(phaseFrom(decoding, enlarged)).toBe('upscaling');
+    expect(sizeOf('upscaling', enlarged, 6)).toBe(2 * 64 * 64);
+    expect(sizeOf('upscaling', { ...picture, hires: { ...hires, model: '/x' } }, 6)).toBe(128 * 128);
+    bounds.note('decoding', 4_000, 1_000);
+    expect(bounds.of('upscaling', 2 * 1024 * 1024)).toBe(1_200_000);
   });
 
   it('should give six times as much to the phases of a picture on a CPU', () => {

@@ -1,8 +1,19 @@
-import { REFERENCE_SIDE, stepPixels, textPieces } from '@app/models/family';
-import type { GenerateOptions } from './engine.protocol';
+import {
+  drawnSize,
+  REFERENCE_SIDE,
+  samplingSteps,
+  stepPixels,
+  stepsOf,
+  textPieces,
+} from '@app/models/family';
+import type { GenerateOptions, GenerateProgress } from './engine.protocol';
 
-/** What an engine process does, as far as it can be watched from outside; `step` is one sampling step. */
-export type WatchedPhase = 'starting' | 'loading' | 'warming' | 'text' | 'image' | 'step' | 'decoding';
+/**
+ * What an engine process does, as far as it can be watched from outside; `step` is one sampling step. `upscaling`: pictures
+ * are made larger by more than arithmetic, and before or after that decoded.
+ */
+export type WatchedPhase = 'starting' | 'loading' | 'warming' | PicturePhase;
+type PicturePhase = 'text' | 'image' | 'step' | 'upscaling' | 'decoding';
 
 /** Milliseconds: no bound is shorter, or a machine that stutters for a moment would cost an engine. */
 const LEAST = 30_000;
@@ -11,14 +22,13 @@ const FACTOR = 10;
 /** Newest measurements of a phase that are looked at. */
 const SAMPLES = 200;
 
-/** Work that grows: with the picture's pixels, with the prompts, or with both. */
-const SCALED: ReadonlySet<WatchedPhase> = new Set(['text', 'image', 'step', 'decoding']);
 /** What the unmeasured bound is meant for: SDXL's own size in pixels, and two prompts as long as requests may have. */
 const USUAL: Partial<Record<WatchedPhase, number>> = {
-  ...{ text: 54, image: 1024 * 1024, step: 1024 * 1024, decoding: 1024 * 1024 },
+  ...{ text: 54, image: 1024 * 1024, step: 1024 * 1024, upscaling: 1024 * 1024, decoding: 1024 * 1024 },
 };
 
-const PICTURE: ReadonlySet<WatchedPhase> = new Set(['text', 'image', 'step', 'decoding']);
+/** Their work grows: with the picture's pixels, with the prompts, or with both. */
+const PICTURE: ReadonlySet<WatchedPhase> = new Set(['text', 'image', 'step', 'upscaling', 'decoding']);
 /** How many times longer a CPU may take: a step of full SDXL with a LoRA takes minutes on one that others use, too. */
 const CPU_FACTOR = 6;
 
@@ -60,18 +70,50 @@ export class PhaseBounds {
   }
 }
 
-const units = (phase: WatchedPhase, size: number) => (SCALED.has(phase) ? size : 1);
+const units = (phase: WatchedPhase, size: number) => (PICTURE.has(phase) ? size : 1);
 
-/** What the phase of such a picture grows with, as PhaseBounds counts it. */
-export function sizeOf(phase: WatchedPhase, picture: GenerateOptions): number {
+type Watched = Pick<GenerateProgress, 'phase' | 'step'>;
+
+/** What an engine does from this progress on until the next. */
+export function phaseFrom({ phase, step }: Watched, picture: GenerateOptions): PicturePhase {
+  if (phase === 'decoding') return picture.upscaler === undefined ? 'decoding' : 'upscaling';
+  if (phase !== 'sampling') return phase;
+  return enlargesAt(step, picture) ? 'upscaling' : 'step';
+}
+
+/** Each picture is made larger just before its second sampling; latents are by arithmetic alone. */
+function enlargesAt(step: number, picture: GenerateOptions): boolean {
+  const { hires, count = 1 } = picture;
+  if (!hires || hires.upscaler?.startsWith('Latent')) return false;
+  const { first, second } = stepsOf(sampledOf(picture));
+  return step >= first && step < first + second && (step - first) % (second / count) === 0;
+}
+
+/** What the phase of such a picture grows with, as PhaseBounds counts it. `step`: sampling steps done. */
+export function sizeOf(phase: PicturePhase, picture: GenerateOptions, step = 0): number {
   const { prompt, negativePrompt = '', width, height, count = 1 } = picture;
   const pieces = textPieces(prompt, negativePrompt);
-  if (phase === 'text') return pieces;
-  if (phase === 'image') return encodedPixels(picture);
-  if (phase === 'step') return stepPixels(width * height, pieces);
-  // Pictures of a batch are decoded one after the other.
-  return width * height * (phase === 'decoding' ? count : 1);
+  const drawn = drawnSize(picture);
+  switch (phase) {
+    case 'text':
+      return pieces;
+    case 'image':
+      return encodedPixels(picture);
+    case 'step':
+      return stepPixels(step < stepsOf(sampledOf(picture)).first ? width * height : pixels(drawn), pieces);
+    case 'upscaling':
+      return pixels(drawn) * (step < samplingSteps(sampledOf(picture)) ? 1 : count);
+    // Pictures of a batch are decoded one after the other.
+    case 'decoding':
+      return pixels(drawn) * count;
+  }
 }
+
+const pixels = ({ width, height }: { readonly width: number; readonly height: number }) => width * height;
+
+const sampledOf = ({ steps, count, image, hires }: GenerateOptions) => ({
+  ...{ steps, count, strength: image?.strength, hires },
+});
 
 /** Of all that is encoded: the reference picture, and the one to begin from, with a mask once more without what that hides. */
 const encodedPixels = ({ width, height, reference, image, mask }: GenerateOptions) =>

@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { Config, type Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
-import { ModelsService, TerminalProgress, wantedModel } from '@app/models';
+import { ModelsService, TerminalProgress, wantedModel, type ControlNet, type Embedding } from '@app/models';
 import { CardShare } from './card.share';
 import type { EngineSetup } from './engine.setup';
 import { EngineChoice } from './engine.choice';
@@ -96,9 +96,29 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.config.ENABLE_IP_ADAPTER && (files === undefined || files.ipAdapter !== undefined);
   }
 
+  /** The same of PhotoMaker. */
+  get hasPhotoMaker(): boolean {
+    return (this.model.files ?? { photoMaker: this.config.PHOTO_MAKER_PATH }).photoMaker !== undefined;
+  }
+
   /** Where this model's LoRAs are stored, once known. */
   get loraDir(): string | undefined {
     return this.model.files?.loraDir;
+  }
+
+  /** The same of its upscalers. */
+  get upscalerDir(): string | undefined {
+    return this.model.files?.upscalerDir;
+  }
+
+  /** Words for prompts, once known. */
+  get embeddings(): readonly Embedding[] {
+    return this.model.files?.embeddings ?? [];
+  }
+
+  /** That fit the model, once known. */
+  get controlNets(): readonly ControlNet[] {
+    return this.model.files?.controlNets ?? [];
   }
 
   status(): PipelineStatus {
@@ -189,9 +209,10 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   private reserve(supervisor: EngineSupervisor): EngineLease {
     const { engine, release: free } = supervisor.reserve();
     const { config, stopping } = this;
+    const { memory, embeddings } = supervisor;
     const hasMerged: Lender['hasMerged'] = (loras) => supervisor.hasMerged(loras);
     const drew: Lender['drew'] = (size, inTiles) => supervisor.drew(size, inTiles);
-    const lender = { config, memory: supervisor.memory, stopping: stopping.signal, hasMerged, drew, free };
+    const lender = { config, memory, embeddings, stopping: stopping.signal, hasMerged, drew, free };
     return new EngineLease(supervisor.id, engine, lender);
   }
 

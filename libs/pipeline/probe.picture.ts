@@ -1,5 +1,6 @@
 import type { Size } from '@app/config';
 import {
+  drawnSize,
   DEFAULT_GUIDANCE_SCALE,
   DEFAULT_IP_ADAPTER_SCALE,
   REFERENCE_SIDE,
@@ -23,11 +24,12 @@ const MOST_ON_CPU = 256 * 256;
 
 export const pixels = ({ width, height }: Size): number => width * height;
 
-type Picture = Pick<GenerateOptions, 'width' | 'height' | 'vaeTiling' | 'reference'>;
+type Picture = Pick<GenerateOptions, 'width' | 'height' | 'hires' | 'vaeTiling' | 'reference'>;
 
-export const kindOf = ({ width, height, vaeTiling, reference }: Picture): PictureKind => ({
-  ...{ width, height, vaeTiling },
-  reference: reference !== undefined,
+export const kindOf = (picture: Picture): PictureKind => ({
+  ...drawnSize(picture),
+  vaeTiling: picture.vaeTiling,
+  reference: picture.reference !== undefined,
 });
 
 export const smallerOf = (one: PictureKind, other: PictureKind): PictureKind =>

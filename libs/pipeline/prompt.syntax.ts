@@ -27,6 +27,18 @@ export function readPrompts(...prompts: readonly string[]): { texts: string[]; w
   return { texts: read.map(({ text }) => text), warnings };
 }
 
+/**
+ * What long prompts cost: how often the text encoders ran, for the prompt and the negative prompt. The engine counts: how
+ * many tokens a text has, it alone knows.
+ */
+export const chunkWarnings = (chunks: readonly number[]): string[] =>
+  chunks.flatMap((count, i) => {
+    const prompt = i === 0 ? 'prompt' : 'negative prompt';
+    return count > 1
+      ? `The ${prompt} was read in ${count} chunks, each of which takes time in every step: the text encoders read 75 tokens at once, and BREAK begins a chunk.`
+      : [];
+  });
+
 /** The prompt with weights that every engine survives; `bounded`: it means something else now. */
 export function boundWeights(prompt: string): { text: string; bounded: boolean } {
   const depth = { '(': 0, '[': 0 };

@@ -49,7 +49,8 @@ struct sd_ctx_params_t {
   const char* reserved_motion_module;
   const sd_embedding_t* embeddings;
   uint32_t embedding_count;
-  const char* reserved_identity[2];
+  const char* photo_maker_path;
+  const char* reserved_pulid;
   const char* tensor_type_rules;  // "REGEX=TYPE,...": converts the tensors that match while loading
   int n_threads;
   int reserved_types_and_rngs[4];
@@ -144,6 +145,14 @@ struct sd_hires_params_t {
   int reserved_custom_sigmas_count;
 };
 
+// Pictures of one person for PhotoMaker; the prompt says by the word `img`, behind a noun, who that is.
+struct sd_pm_params_t {
+  sd_image_t* id_images;
+  int id_images_count;
+  const char* id_embed_path;  // version 2 only
+  float style_strength;       // percent of the steps that are drawn without them
+};
+
 // One batch of pictures. Pointers are borrowed until generate_image returns.
 struct sd_img_gen_params_t {
   const sd_lora_t* loras;
@@ -166,7 +175,8 @@ struct sd_img_gen_params_t {
   float control_strength;
   sd_image_t ip_adapter_image;
   float ip_adapter_strength;
-  uint64_t reserved_identity[6];  // Photo maker and PuLID
+  sd_pm_params_t pm_params;
+  uint64_t reserved_pulid[2];
   sd_tiling_params_t vae_tiling_params;
   sd_cache_params_t cache;
   sd_hires_params_t hires;
@@ -200,6 +210,13 @@ char* sd_ctx_params_to_str(const sd_ctx_params_t* params);  // malloc'ed
 sd_ctx_t* new_sd_ctx(const sd_ctx_params_t* params);        // null: reasons are in the log
 void free_sd_ctx(sd_ctx_t* context);
 
+// A ControlNet in place of the one before, if any; false: there is none then, and the reasons are in the log.
+bool sd_ctx_load_control_net(sd_ctx_t* context, const char* path);
+
+// Edges of the picture, white on black, in its place.
+bool preprocess_canny(sd_image_t image, float high_threshold, float low_threshold, float weak, float strong,
+                      bool inverse);
+
 void sd_img_gen_params_init(sd_img_gen_params_t* params);
 char* sd_img_gen_params_to_str(const sd_img_gen_params_t* params);  // malloc'ed
 bool generate_image(sd_ctx_t* context, const sd_img_gen_params_t* params, sd_image_t** images, int* count);
@@ -222,6 +239,7 @@ static_assert(offsetof(sd_ctx_params_t, vae_path) == 88, "vae_path");
 static_assert(offsetof(sd_ctx_params_t, control_net_path) == 120, "control_net_path");
 static_assert(offsetof(sd_ctx_params_t, embeddings) == 144, "embeddings");
 static_assert(offsetof(sd_ctx_params_t, ip_adapter_path) == 128, "ip_adapter_path");
+static_assert(offsetof(sd_ctx_params_t, photo_maker_path) == 160, "photo_maker_path");
 static_assert(offsetof(sd_ctx_params_t, tensor_type_rules) == 176, "tensor_type_rules");
 static_assert(offsetof(sd_ctx_params_t, n_threads) == 184, "n_threads");
 static_assert(offsetof(sd_ctx_params_t, lora_apply_mode) == 204, "lora_apply_mode");
@@ -241,6 +259,9 @@ static_assert(offsetof(sd_img_gen_params_t, width) == 112, "width");
 static_assert(offsetof(sd_img_gen_params_t, seed) == 224, "seed");
 static_assert(offsetof(sd_img_gen_params_t, ip_adapter_image) == 272, "ip_adapter_image");
 static_assert(offsetof(sd_img_gen_params_t, ip_adapter_strength) == 296, "ip_adapter_strength");
+static_assert(offsetof(sd_img_gen_params_t, pm_params) == 304, "pm_params");
+static_assert(offsetof(sd_pm_params_t, style_strength) == 24, "style_strength");
+static_assert(sizeof(sd_pm_params_t) == 32, "sd_pm_params_t");
 static_assert(sizeof(sd_tiling_params_t) == 32, "sd_tiling_params_t");
 static_assert(offsetof(sd_tiling_params_t, tile_size_x) == 4, "tile_size_x");
 static_assert(offsetof(sd_tiling_params_t, target_overlap) == 12, "target_overlap");

@@ -55,11 +55,13 @@ std::string check_context() {
   p.auto_fit = true;
   p.control_net_path = "abi-control";
   p.params_backend = "abi-params";
+  p.photo_maker_path = "abi-photo-maker";
   const auto text = probe.text(sd_ctx_params_to_str);
-  for (const char* line : {"\nclip_vision_path: abi-vision\n", "\nvae_path: abi-vae\n",
-                           "\ntensor_type_rules: abi-rules\n", "\nn_threads: 7919\n", "\ndiffusion_flash_attn: true\n",
-                           "\nflash_attn: false\n", "\neager_load: true\n", "\nbackend: abi-backend\n",
-                           "\nauto_fit: true\n", "\ncontrol_net_path: abi-control\n", "\nparams_backend: abi-params\n"})
+  for (const char* line :
+       {"\nclip_vision_path: abi-vision\n", "\nvae_path: abi-vae\n", "\ntensor_type_rules: abi-rules\n",
+        "\nn_threads: 7919\n", "\ndiffusion_flash_attn: true\n", "\nflash_attn: false\n", "\neager_load: true\n",
+        "\nbackend: abi-backend\n", "\nauto_fit: true\n", "\ncontrol_net_path: abi-control\n",
+        "\nparams_backend: abi-params\n", "\nphoto_maker_path: abi-photo-maker\n"})
     if (!has(text, line)) return std::string("sd_ctx_params_t lacks") + line;
   return has(text, "model_path: abi-model\n") ? "" : "sd_ctx_params_t lacks model_path";
 }
@@ -71,6 +73,8 @@ std::string check_generation() {
   // Fields that to_str does not print are read back as the defaults that init gives them.
   if (p.ip_adapter_strength != 1.0f || p.ip_adapter_image.data != nullptr || p.lora_count != 0)
     return "sd_img_gen_params_t has another place for ip_adapter_strength";
+  if (p.pm_params.id_images != nullptr || p.pm_params.style_strength != 20.0f)
+    return "sd_img_gen_params_t has another place for pm_params";
   const auto& tiling = p.vae_tiling_params;
   if (tiling.tile_size_x != 0 || tiling.tile_size_y != 0 || tiling.target_overlap != 0.5f)
     return "sd_img_gen_params_t has another place for vae_tiling_params";
@@ -87,6 +91,7 @@ std::string check_generation() {
   p.seed = 4294967291LL;
   p.batch_count = 3;
   p.control_strength = 0.75f;
+  p.pm_params = {nullptr, 3, "abi-embeds", 37.5f};
   p.vae_tiling_params.enabled = true;
   p.cache.mode = SD_CACHE_UCACHE;
   p.hires.enabled = true;
@@ -94,10 +99,12 @@ std::string check_generation() {
   p.hires.target_width = 1088;
   p.hires.steps = 131;
   const auto text = probe.text(sd_img_gen_params_to_str);
-  for (const char* line : {"negative_prompt: abi-negative\n", "clip_skip: 11\n", "width: 1216\n", "height: 832\n",
-                           "txt_cfg: 3.25,", "scheduler: karras,", "sample_method: euler_a,", "sample_steps: 137,",
-                           "seed: 4294967291\n", "batch_count: 3\n", "control_strength: 0.75\n", "VAE tiling: true ",
-                           "cache: ucache ", "hires: {enabled=true, upscaler=Lanczos,", "target=1088x0, steps=131,"})
+  for (const char* line :
+       {"negative_prompt: abi-negative\n", "clip_skip: 11\n", "width: 1216\n", "height: 832\n", "txt_cfg: 3.25,",
+        "scheduler: karras,", "sample_method: euler_a,", "sample_steps: 137,", "seed: 4294967291\n", "batch_count: 3\n",
+        "control_strength: 0.75\n",
+        "photo maker: {style_strength = 37.50, id_images_count = 3, id_embed_path = abi-embeds}\n", "VAE tiling: true ",
+        "cache: ucache ", "hires: {enabled=true, upscaler=Lanczos,", "target=1088x0, steps=131,"})
     if (!has(text, line)) return std::string("sd_img_gen_params_t lacks ") + line;
   return has(text, "prompt: abi-prompt\n") ? "" : "sd_img_gen_params_t lacks prompt";
 }

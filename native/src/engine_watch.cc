@@ -27,6 +27,13 @@ std::string message_of(const char* raw) {
   return dash == std::string::npos ? line : line.substr(dash + 3);
 }
 
+// Said of every picture that is drawn without PhotoMaker where it is loaded, as warnings. Where it was wanted and came
+// to nothing, the engine says another line as well.
+bool is_expected(const std::string& line) {
+  return has(line, "Provided PhotoMaker model file, but NO input ID images") ||
+         has(line, "Turn off PhotoMaker for this request");
+}
+
 // An abort follows some lines at once, which they would not survive in the queue to JavaScript.
 void write_at_once(const char* head, const std::string& line) { std::fprintf(stderr, "%s%s\n", head, line.c_str()); }
 
@@ -92,7 +99,8 @@ void EngineWatch::offer_previews() const {
 
 // The callbacks are called through C and ggml, which no exception may cross; out of memory, a line gets lost.
 void EngineWatch::on_log(sd_log_level_t level, const char* text, void*) try {
-  log_line(log_level(level), message_of(text));
+  const auto line = message_of(text);
+  log_line(is_expected(line) ? LogLevel::debug : log_level(level), line);
 } catch (...) {
 }
 
@@ -124,6 +132,7 @@ void EngineWatch::on_preview(int step, int count, sd_image_t* frames, bool, void
 void EngineWatch::read_line(LogLevel level, const std::string& line) {
   if (level >= LogLevel::warn) read_complaint(level, line);
   if (level >= LogLevel::info && phase_ == Phase::loading) read_placement(line);
+  if (level == LogLevel::debug && phase_ != Phase::loading) read_encoding(line);
   // Debug lines quote the prompt, which may hold any of the words below.
   if (level >= LogLevel::info && phase_ != Phase::loading) {
     if (!read_lora_count(line)) read_phase(line);
@@ -131,11 +140,23 @@ void EngineWatch::read_line(LogLevel level, const std::string& line) {
   listeners_.interrupt();
 }
 
+// "parse 'PROMPT' to …" for each prompt, then one line for each time that the text encoders run. Lines that quote a
+// prompt begin with other words.
+void EngineWatch::read_encoding(const std::string& line) {
+  if (line.rfind("parse '", 0) == 0) {
+    text_chunks_.push_back(0);
+  } else if (line.rfind("computing condition graph completed", 0) == 0 && !text_chunks_.empty()) {
+    text_chunks_.back()++;
+  }
+}
+
 void EngineWatch::read_complaint(LogLevel level, const std::string& line) {
   if (has(line, "ran out of memory; retrying with")) {  // whatever the level: it continues
     retried_in_tiles_ = true;
     return;
   }
+  const bool of_photo_maker = has(line, "hotoMaker") || has(line, "hotomaker") || has(line, "stacked ID embedding");
+  if (of_photo_maker && photo_maker_complaint_.empty()) photo_maker_complaint_ = line;
   if (level == LogLevel::error) {
     if (errors_.size() == kErrorsKept) errors_.erase(errors_.begin());
     errors_.push_back(line);
@@ -182,6 +203,9 @@ void EngineWatch::read_phase(const std::string& line) {
   const auto starts = [&line](const char* words) { return line.rfind(words, 0) == 0; };
   if (starts("IP-Adapter: ") && has(line, " image tokens")) {
     adapter_applied_ = true;
+    enter(Phase::text);
+  } else if (starts("Photomaker ID Stacking, taking ")) {
+    photo_maker_applied_ = true;
     enter(Phase::text);
   } else if (!adapter_ && phase_ == Phase::image && starts("encode_first_stage completed")) {
     enter(Phase::text);

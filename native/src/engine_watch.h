@@ -54,7 +54,7 @@ class EngineWatch {
 
   // `passes`: the steps of each sampling, in order: one for each picture of a batch, then one for each at a larger
   // size.
-  // `adapter`: the text comes after the IP-Adapter's picture, and else after the one to begin from.
+  // `adapter`: the text comes after the pictures of IP-Adapter or PhotoMaker, and else after the one to begin from.
   EngineWatch(Phase first, bool adapter, std::vector<int> passes, Listeners listeners);
   ~EngineWatch();
   EngineWatch(const EngineWatch&) = delete;
@@ -62,11 +62,18 @@ class EngineWatch {
 
   // To be read after the engine returned.
   bool adapter_applied() const { return adapter_applied_; }
+  bool photo_maker_applied() const { return photo_maker_applied_; }
+  // While loading: its file could not be read.
+  bool lost_photo_maker() const { return phase_ == Phase::loading && !photo_maker_complaint_.empty(); }
+  // The engine's first warning about PhotoMaker: each means a picture, or a model, without it.
+  const std::string& photo_maker_complaint() const { return photo_maker_complaint_; }
   bool out_of_memory() const { return out_of_memory_; }
   // Parts of the model whose weights do not wait on the device, in the engine's words for them.
   const std::vector<std::string>& parts_in_ram() const { return parts_in_ram_; }
   // The engine ran out of memory as it decoded the picture at once, and did it again in tiles.
   bool retried_in_tiles() const { return retried_in_tiles_; }
+  // How often the text encoders ran for each prompt, in the order in which the engine encoded them.
+  const std::vector<int>& text_chunks() const { return text_chunks_; }
   LoraCount lora(const std::string& path) const;
 
   double milliseconds(Phase phase) const { return spent_[(int)phase]; }
@@ -82,6 +89,7 @@ class EngineWatch {
   friend void log_line(LogLevel level, const std::string& line);
 
   void read_line(LogLevel level, const std::string& line);
+  void read_encoding(const std::string& line);
   void read_complaint(LogLevel level, const std::string& line);
   bool read_lora_count(const std::string& line);
   void read_placement(const std::string& line);
@@ -100,8 +108,11 @@ class EngineWatch {
   int before_ = 0, step_ = 0;  // steps of the passes that ended; of all so far
   std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
   double spent_[6] = {};  // milliseconds by Phase
+  bool photo_maker_applied_ = false;
+  std::string photo_maker_complaint_;
   bool adapter_applied_ = false, out_of_memory_ = false, retried_in_tiles_ = false;
   std::map<std::string, LoraCount> loras_;
+  std::vector<int> text_chunks_;
   std::vector<std::string> errors_, parts_in_ram_;
 };
 

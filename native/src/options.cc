@@ -11,7 +11,14 @@ const std::vector<std::string> kSamplers = {
     "res_multistep", "res_2s",  "er_sde", "euler_cfg_pp", "euler_a_cfg_pp", "euler_ge"};
 const std::vector<std::string> kSchedulers = {"discrete", "karras",     "exponential", "ays", "gits", "sgm_uniform",
                                               "simple",   "smoothstep", "kl_optimal",  "lcm", "beta"};
-const std::vector<std::string> kHiresUpscalers = {"Latent", "Latent (nearest)", "Latent (bicubic)", "Lanczos"};
+const std::vector<std::string> kHiresUpscalers = {"Latent",
+                                                  "Latent (nearest)",
+                                                  "Latent (nearest-exact)",
+                                                  "Latent (antialiased)",
+                                                  "Latent (bicubic)",
+                                                  "Latent (bicubic antialiased)",
+                                                  "Lanczos",
+                                                  "Nearest"};
 
 std::string describe(const Napi::Value& value) {
   if (value.IsUndefined()) return "nothing";
@@ -159,11 +166,16 @@ void read_image(const Napi::Object& from, GenerateSpec& spec) {
   if (given(from, "mask")) spec.mask = read_pixels(from, "mask", "mask", pixels_of(spec), shape_of(spec));
 }
 
-void read_control(const Napi::Value& value, GenerateSpec& spec) {
+void read_control(const Napi::Object& from, GenerateSpec& spec) {
+  const auto value = from.Get("control");
   if (value.IsUndefined()) return;
   const auto control = object(value, "control");
+  // The engine would compare it with a larger latent, and aborts the process.
+  if (given(from, "hires")) throw unexpected("no second sampling beside control", "hires", from.Get("hires"));
+  spec.control_net = path(control, "model");
   spec.control = read_pixels(control, "pixels", "control.pixels", pixels_of(spec) * 3, shape_of(spec) + " RGB");
   spec.control_strength = (float)number(control, "strength", 0, 2);
+  spec.control_canny = flag(control, "canny");
 }
 
 void read_hires(const Napi::Value& value, GenerateSpec& spec) {
@@ -180,6 +192,24 @@ void read_hires(const Napi::Value& value, GenerateSpec& spec) {
   } else {
     hires.upscaler = one_of(from, "upscaler", kHiresUpscalers);
   }
+}
+
+// The engine adds a token to the prompt for each.
+constexpr uint32_t kMostIdentityPictures = 8;
+
+void read_identity(const Napi::Value& value, GenerateSpec& spec) {
+  if (value.IsUndefined()) return;
+  const auto identity = object(value, "identity");
+  const auto pictures = identity.Get("pictures");
+  const auto count = pictures.IsArray() ? pictures.As<Napi::Array>().Length() : 0;
+  if (count < 1 || count > kMostIdentityPictures) throw unexpected("1 to 8 pictures", "identity.pictures", pictures);
+  const size_t bytes = size_t(kReferenceSide) * kReferenceSide * 3;
+  for (uint32_t i = 0; i < count; i++) {
+    const auto name = std::to_string(i);
+    const auto list = pictures.As<Napi::Object>();
+    spec.identity.push_back(read_pixels(list, name.c_str(), "identity.pictures." + name, bytes, "224x224 RGB"));
+  }
+  spec.identity_strength = (float)number(identity, "strength", 0, 1);
 }
 
 void read_reference(const Napi::Value& value, GenerateSpec& spec) {
@@ -210,7 +240,7 @@ LoadSpec read_load_options(const Napi::Value& value) {
   if (given(from, "vae")) spec.vae = path(from, "vae");
   if (given(from, "clipVision")) spec.clip_vision = path(from, "clipVision");
   if (given(from, "ipAdapter")) spec.ip_adapter = path(from, "ipAdapter");
-  if (given(from, "controlNet")) spec.control_net = path(from, "controlNet");
+  if (given(from, "photoMaker")) spec.photo_maker = path(from, "photoMaker");
   spec.embeddings = read_embeddings(from.Get("embeddings"));
   if (given(from, "device")) spec.device = text(from, "device", 64);
   if (given(from, "threads")) spec.threads = (int)whole(from, "threads", 1, 256);
@@ -248,8 +278,9 @@ GenerateSpec read_generate_options(const Napi::Value& value) {
   }
   spec.loras = read_loras(from.Get("loras"));
   read_reference(from.Get("reference"), spec);
+  read_identity(from.Get("identity"), spec);
   read_image(from, spec);
-  read_control(from.Get("control"), spec);
+  read_control(from, spec);
   read_hires(from.Get("hires"), spec);
   if (given(from, "upscaler")) spec.upscaler = path(from, "upscaler");
   spec.previews = flag(from, "previews");

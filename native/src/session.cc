@@ -33,6 +33,10 @@ sd_cache_mode_t cache_mode(const std::string& name) {
   return SD_CACHE_DISABLED;
 }
 
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
 // All pixels equal within 2 levels in every channel: what a broken VAE (NaN), a lost LoRA mode or overflowing
 // numbers leave. A nearly plain picture can be honest; this one has nothing in it.
 bool is_flat(const sd_image_t& image) {
@@ -59,6 +63,15 @@ constexpr int kUpscaleTile = 128;
 int width_of(const GenerateSpec& spec) { return spec.hires.width > 0 ? spec.hires.width : spec.width; }
 int height_of(const GenerateSpec& spec) { return spec.hires.height > 0 ? spec.hires.height : spec.height; }
 
+// Steps of the schedule at a larger size: as many as make `hires.steps` of them with that strength.
+int hires_schedule(const HiresSpec& hires) { return std::max(1, (int)(hires.steps / hires.strength)); }
+
+// A schedule of one step goes from the most noise to none, whichever it is. The engine divides by the steps less one in
+// some, which is a flat picture, and reads before a table in `gits`, which is a crash.
+bool has_one_step(const GenerateSpec& spec) {
+  return spec.steps == 1 || (spec.hires.width > 0 && hires_schedule(spec.hires) == 1);
+}
+
 // The steps of each sampling, as the engine counts them: from a picture it begins in the middle of the schedule.
 std::vector<int> passes_of(const GenerateSpec& spec) {
   const auto from_picture = [](int steps, float strength) { return std::min((int)(steps * strength), steps - 1) + 1; };
@@ -66,8 +79,7 @@ std::vector<int> passes_of(const GenerateSpec& spec) {
   std::vector<int> passes(spec.count, from_noise ? spec.steps : from_picture(spec.steps, spec.strength));
   if (spec.hires.width > 0) {
     const auto& hires = spec.hires;
-    passes.insert(passes.end(), spec.count,
-                  from_picture(std::max(1, (int)(hires.steps / hires.strength)), hires.strength));
+    passes.insert(passes.end(), spec.count, from_picture(hires_schedule(hires), hires.strength));
   }
   return passes;
 }
@@ -77,7 +89,7 @@ std::optional<Failure> missing_file(const LoadSpec& spec) {
                                                               {"vae", &spec.vae},
                                                               {"clipVision", &spec.clip_vision},
                                                               {"ipAdapter", &spec.ip_adapter},
-                                                              {"controlNet", &spec.control_net}};
+                                                              {"photoMaker", &spec.photo_maker}};
   for (const auto& [name, path] : files)
     if (!path->empty() && !std::ifstream(*path, std::ios::binary))
       return Failure{"load_failed", "Expected a readable file for " + std::string(name) + " but it cannot be opened"};
@@ -116,7 +128,7 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
   params.vae_path = or_null(spec.vae);
   params.clip_vision_path = or_null(spec.clip_vision);
   params.ip_adapter_path = or_null(spec.ip_adapter);
-  params.control_net_path = or_null(spec.control_net);
+  params.photo_maker_path = or_null(spec.photo_maker);
   std::vector<sd_embedding_t> embeddings;
   for (const auto& [name, path] : spec.embeddings) embeddings.push_back({name.c_str(), path.c_str()});
   params.embeddings = embeddings.data();
@@ -145,6 +157,11 @@ std::optional<Failure> Session::load(const LoadSpec& spec, const StepListener& l
                    "The engine could not load the model" + (errors.empty() ? "" : ": " + errors)};
   }
   session.reset(new Session(context, spec));
+  // It loads the rest all the same.
+  if (watch.lost_photo_maker()) {
+    session.reset();
+    return Failure{"load_failed", "The engine could not load PhotoMaker: " + watch.photo_maker_complaint()};
+  }
   if (auto elsewhere = weights_elsewhere(spec, watch.parts_in_ram())) {
     session.reset();
     return elsewhere;
@@ -163,16 +180,20 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   if (cancelled_) return was_cancelled;
   if (!spec.reference.empty() && !has_ip_adapter_)
     return Failure{"ip_adapter_not_applied", "A reference picture needs a session with an IP-Adapter"};
-  if (!spec.control.empty() && !has_control_net_)
-    return Failure{"control_net_not_applied", "A control picture needs a session with a ControlNet"};
+
+  if (!spec.identity.empty() && !has_photo_maker_)
+    return Failure{"photo_maker_not_applied", "Pictures of a person need a session with PhotoMaker"};
 
   const auto interrupt = [this] {
     if (cancelled_) sd_cancel_generation(context_.get(), SD_CANCEL_ALL);
   };
-  const auto first = spec.reference.empty() && spec.image.empty() ? Phase::text : Phase::image;
+  const bool reads_person = !spec.reference.empty() || !spec.identity.empty();
+  const bool reads = reads_person || !spec.image.empty() || !spec.control.empty();
+  const auto first = reads ? Phase::image : Phase::text;
   const auto passes = passes_of(spec);
-  EngineWatch watch(first, !spec.reference.empty(), passes, {listener, interrupt, [this] { return previews_.load(); }});
+  EngineWatch watch(first, reads_person, passes, {listener, interrupt, [this] { return previews_.load(); }});
   listener({first, 0, std::accumulate(passes.begin(), passes.end(), 0), {}});
+  if (auto failure = use_control_net(spec, watch)) return failure;
 
   std::vector<sd_lora_t> loras;
   for (const auto& lora : spec.loras) loras.push_back({false, lora.scale, lora.path.c_str()});
@@ -188,13 +209,18 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   params.sample_params.sample_steps = spec.steps;
   params.sample_params.guidance.txt_cfg = spec.guidance_scale;
   params.sample_params.sample_method = str_to_sample_method(spec.sampler.c_str());
-  params.sample_params.scheduler = str_to_scheduler(spec.scheduler.c_str());
+  params.sample_params.scheduler = str_to_scheduler(has_one_step(spec) ? "discrete" : spec.scheduler.c_str());
   params.loras = loras.data();
   params.lora_count = (uint32_t)loras.size();
   if (!reference.empty()) {
     params.ip_adapter_image = {kReferenceSide, kReferenceSide, 3, reference.data()};
     params.ip_adapter_strength = spec.reference_strength;
   }
+  auto people = spec.identity;
+  std::vector<sd_image_t> identity;
+  for (auto& pixels : people) identity.push_back({kReferenceSide, kReferenceSide, 3, pixels.data()});
+  if (!identity.empty())
+    params.pm_params = {identity.data(), (int)identity.size(), nullptr, (1 - spec.identity_strength) * 100};
   auto [image, mask, control] = std::make_tuple(spec.image, spec.mask, spec.control);
   const auto borrow = [&spec](std::vector<uint8_t>& pixels, uint32_t channels) {
     return sd_image_t{(uint32_t)spec.width, (uint32_t)spec.height, channels, pixels.empty() ? nullptr : pixels.data()};
@@ -207,6 +233,9 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   }
   if (!control.empty()) {
     params.control_image = borrow(control, 3);
+    // The thresholds of the engine's own command line.
+    if (spec.control_canny && !preprocess_canny(params.control_image, 0.08f, 0.08f, 0.8f, 1.0f, false))
+      return Failure{"generation_failed", "The engine found no edges in the control picture"};
     params.control_strength = spec.control_strength;
   }
   if (spec.hires.width > 0) {
@@ -228,7 +257,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   const auto start = std::chrono::steady_clock::now();
   const auto images = std::make_shared<Images>();
   const bool ok = generate_image(context_.get(), &params, &images->data, &images->count);
-  picture.engine_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  picture.engine_ms = milliseconds_since(start);
 
   if (merges_loras_) follow_merges(spec, watch);  // also of a picture that came to nothing
   if (cancelled_) return was_cancelled;           // the engine answers "false" to both: who asked decides
@@ -245,16 +274,29 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
                                               " channels"};
     picture.pictures.push_back({images, made});
   }
+  picture.text_chunks = watch.text_chunks();
   picture.decoded_in_tiles = spec.vae_tiling || watch.retried_in_tiles();
+  const auto decoded = std::chrono::steady_clock::now();
   if (!spec.upscaler.empty())
     if (auto failure = enlarge(spec, watch, picture)) return cancelled_ ? was_cancelled : failure;
+  const double enlarging_ms = milliseconds_since(decoded);
   picture.width = (int)picture.pictures.front().image.width;
   picture.height = (int)picture.pictures.front().image.height;
   picture.text_ms = watch.milliseconds(Phase::text);
   picture.image_ms = watch.milliseconds(Phase::image);
   picture.sampling_ms = watch.milliseconds(Phase::sampling);
-  picture.decode_ms = watch.milliseconds(Phase::decoding);
+  picture.decode_ms = watch.milliseconds(Phase::decoding) + enlarging_ms;
   return check(spec, watch, picture);
+}
+
+std::optional<Failure> Session::use_control_net(const GenerateSpec& spec, const EngineWatch& watch) {
+  if (spec.control.empty() || spec.control_net == control_net_) return std::nullopt;
+  control_net_.clear();  // the engine lets go of it first
+  if (!sd_ctx_load_control_net(context_.get(), spec.control_net.c_str()))
+    return Failure{watch.out_of_memory() ? "out_of_memory" : "control_net_not_applied",
+                   "The engine could not load the ControlNet: " + watch.errors()};
+  control_net_ = spec.control_net;
+  return std::nullopt;
 }
 
 std::optional<Failure> Session::enlarge(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const {
@@ -301,6 +343,15 @@ std::optional<Failure> Session::check(const GenerateSpec& spec, const EngineWatc
   if (!spec.reference.empty() && !watch.adapter_applied()) {
     if (watch.out_of_memory()) return no_memory;
     return Failure{"ip_adapter_not_applied", "The engine did not use the reference picture: " + watch.errors()};
+  }
+  if (!spec.control.empty() && watch.errors().find("controlnet compute failed") != std::string::npos) {
+    if (watch.out_of_memory()) return no_memory;
+    return Failure{"control_net_not_applied", "The engine did not use the ControlNet: " + watch.errors()};
+  }
+  if (!spec.identity.empty() && !watch.photo_maker_applied()) {
+    if (watch.out_of_memory()) return no_memory;
+    return Failure{"photo_maker_not_applied",
+                   "The engine did not use the pictures of the person: " + watch.photo_maker_complaint()};
   }
   for (const auto& lora : spec.loras) {
     const auto count = this->count(lora.path, watch);

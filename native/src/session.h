@@ -49,6 +49,7 @@ struct Picture {
   std::vector<Pixels> pictures;
   int width = 0, height = 0;
   std::vector<AppliedLora> loras;
+  std::vector<int> text_chunks;
   bool decoded_in_tiles = false;
   double text_ms = 0, image_ms = 0, sampling_ms = 0, decode_ms = 0, engine_ms = 0;
 };
@@ -76,22 +77,24 @@ class Session {
   // From the next step on.
   void watch_previews(bool on) { previews_ = on; }
   bool has_ip_adapter() const { return has_ip_adapter_; }
+  bool has_photo_maker() const { return has_photo_maker_; }
 
  private:
   Session(sd_ctx_t* context, const LoadSpec& spec)
       : context_(context, free_sd_ctx),
         has_ip_adapter_(!spec.ip_adapter.empty()),
-        has_control_net_(!spec.control_net.empty()),
+        has_photo_maker_(!spec.photo_maker.empty()),
         merges_loras_(spec.merge_loras),
         device_(spec.device),
         threads_(spec.threads) {}
+  std::optional<Failure> use_control_net(const GenerateSpec& spec, const EngineWatch& watch);
   std::optional<Failure> enlarge(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const;
   std::optional<Failure> check(const GenerateSpec& spec, const EngineWatch& watch, Picture& picture) const;
   void follow_merges(const GenerateSpec& spec, const EngineWatch& watch);
   LoraCount count(const std::string& path, const EngineWatch& watch) const;
 
   std::unique_ptr<sd_ctx_t, void (*)(sd_ctx_t*)> context_;
-  const bool has_ip_adapter_, has_control_net_, merges_loras_;
+  const bool has_ip_adapter_, has_photo_maker_, merges_loras_;
   const std::string device_;
   const int threads_;
   // The LoRAs that the weights hold, with their strengths, and what the engine logged while it added them. It adds them
@@ -99,6 +102,8 @@ class Session {
   // only.
   std::vector<LoraSpec> merged_;
   std::map<std::string, LoraCount> merged_counts_;
+  // The file of the ControlNet that the context has; empty: none. Used by `generate` only.
+  std::string control_net_;
   std::atomic<bool> cancelled_{false}, previews_{false};
 };
 

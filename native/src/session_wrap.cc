@@ -61,6 +61,9 @@ Napi::Value picture_to_js(Napi::Env env, Picture& picture) {
     loras.Set(loras.Length(), entry);
   }
   object.Set("loras", loras);
+  auto chunks = Napi::Array::New(env);
+  for (const int count : picture.text_chunks) chunks.Set(chunks.Length(), count);
+  object.Set("textChunks", chunks);
   object.Set("decodedInTiles", picture.decoded_in_tiles);
   auto timings = Napi::Object::New(env);
   timings.Set("text", picture.text_ms);
@@ -97,7 +100,8 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
         env, "Session",
         {StaticMethod<&SessionWrap::load>("load"), InstanceMethod<&SessionWrap::generate>("generate"),
          InstanceMethod<&SessionWrap::watch_previews>("watchPreviews"), InstanceMethod<&SessionWrap::cancel>("cancel"),
-         InstanceMethod<&SessionWrap::close>("close"), InstanceAccessor<&SessionWrap::has_ip_adapter>("hasIpAdapter")});
+         InstanceMethod<&SessionWrap::close>("close"), InstanceAccessor<&SessionWrap::has_ip_adapter>("hasIpAdapter"),
+         InstanceAccessor<&SessionWrap::has_photo_maker>("hasPhotoMaker")});
   }
 
   explicit SessionWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionWrap>(info) {
@@ -170,6 +174,9 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
     return info.Env().Undefined();
   }
 
+  Napi::Value has_photo_maker(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), session_ && session_->has_photo_maker());
+  }
   Napi::Value has_ip_adapter(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), session_ && session_->has_ip_adapter());
   }

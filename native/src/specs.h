@@ -12,7 +12,7 @@
 constexpr uint32_t kReferenceSide = 224;
 
 struct LoadSpec {
-  std::string model, vae, clip_vision, ip_adapter, control_net, device;
+  std::string model, vae, clip_vision, ip_adapter, photo_maker, device;
   std::vector<std::pair<std::string, std::string>> embeddings;  // word, file
   int threads = 0;                                              // 0: the engine's choice
   bool flash_attention = false;
@@ -45,7 +45,11 @@ struct GenerateSpec {
   std::vector<uint8_t> image;      // RGB, width x height: drawn from; empty: from noise
   std::vector<uint8_t> mask;       // width x height, 255 where `image` is painted anew; empty: everywhere
   std::vector<uint8_t> control;    // RGB, width x height; empty: none
+  std::string control_net;         // the ControlNet's file that sees it
+  bool control_canny = false;      // it sees its edges
   HiresSpec hires;
+  std::vector<std::vector<uint8_t>> identity;  // as `reference`, all of one person; empty: none
+  float identity_strength = 0;
   std::string upscaler;  // an ESRGAN model's file; empty: none
   bool previews = false;
   bool vae_tiling = false;

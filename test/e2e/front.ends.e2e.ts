@@ -1,4 +1,5 @@
-import { copyFileSync } from 'node:fs';
+import { InferenceClient } from '@huggingface/inference';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { NIGHT_LORA, temporaryFolder } from '../support/demo';
@@ -44,6 +45,23 @@ describe("Other services' clients", () => {
       expect(await sharp(picture).metadata()).toMatchObject({ format: 'png', width: 64, height: 64 });
     expect(plain.pictures[0].equals(plain.pictures[1])).toBe(false);
     expect(plain.pictures[0].equals(night.pictures[0])).toBe(false);
+  });
+
+  it("should draw for Hugging Face's InferenceClient in JavaScript, and tell it what is wrong", async () => {
+    const client = new InferenceClient(ann.secret, { endpointUrl: service.url });
+    const cheap = { num_inference_steps: 1, guidance_scale: 1, seed: 7 };
+    const toImage = (width: number, height: number) =>
+      client.textToImage(
+        { inputs: 'a fox', parameters: { ...cheap, width, height } },
+        { outputType: 'blob' },
+      );
+    const inputs = new Blob([readFileSync(PANDA)]);
+    const parameters = { prompt: 'a fox', ...cheap, target_size: { width: 64, height: 64 } };
+    for (const picture of [await toImage(64, 128), await client.imageToImage({ inputs, parameters })]) {
+      expect(picture.type).toBe('image/png');
+      expect(await sharp(await picture.arrayBuffer()).metadata()).toMatchObject({ format: 'png', width: 64 });
+    }
+    await expect(toImage(100, 100)).rejects.toMatchObject({ httpResponse: { status: 400 } });
   });
 
   it("should draw for Hugging Face's InferenceClient in Python, and tell it what is wrong", () => {

@@ -62,6 +62,12 @@ describe("OpenAI's clients", () => {
       in_stream: { class: 'APIError', code: 'deadline_exceeded' },
       models: ['demo', 'demo'],
       errors: ['BadRequestError', 'AuthenticationError', 'NotFoundError', 'PermissionDeniedError'],
+      edits: {
+        list: 1,
+        stream: ['image_edit.partial_image', 'image_edit.partial_image', 'image_edit.completed'],
+        in_stream: { class: 'APIError', code: 'deadline_exceeded' },
+        errors: ['BadRequestError', 'UnprocessableEntityError', 'APIStatusError', 'BadRequestError'],
+      },
     });
   });
 });
@@ -92,7 +98,23 @@ events = [event.type for event in draw(stream=True, partial_images=1)]
 late = {'extra_body': {**cheap, 'num_inference_steps': 150, 'guidance_scale': 5, 'deadline_seconds': 1}}
 in_stream = failure(lambda: list(draw(stream=True, size='512x512', **late)))
 stranger = client.with_options(api_key='unknown')
+png = base64.b64decode(inline.b64_json)
+def edit(**fields):
+    return client.images.edit(**{**fox, 'image': png, **fields})
+late_edit = failure(lambda: list(edit(stream=True, size='512x512', **late)))
+edits = {
+    'list': len(edit(image=[png, png], n=1).data),
+    'stream': [event.type for event in edit(stream=True, partial_images=2)],
+    'in_stream': {'class': type(late_edit).__name__, 'code': late_edit.code},
+    'errors': [type(failure(call)).__name__ for call in (
+        lambda: edit(extra_body={'overlay': 'x'}),
+        lambda: edit(image=b'hello'),
+        lambda: edit(image=png + bytes(21 * 1024 * 1024)),
+        lambda: edit(background='transparent'),
+    )],
+}
 print(json.dumps({
+    'edits': edits,
     'url': 'url' if linked.url and linked.b64_json is None else None,
     'inline': base64.b64decode(inline.b64_json)[1:4].decode() if inline.url is None else None,
     'nulls': len(nulls.data),

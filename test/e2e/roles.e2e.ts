@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { isCopy } from '../support/inputs';
 import { temporaryFolder } from '../support/demo';
 import { allEvents, followEvents } from '../support/event.source';
 import { REDIS_SERVER, RedisServer } from '../support/redis.server';
@@ -99,7 +100,7 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
     const { result } = await api.job(id);
     const picture = await fetch(api.url + new URL(result!.data[0].url).pathname);
     expect(picture.status).toBe(200);
-    expect((await stored()).filter((key) => key.startsWith('inputs/'))).toEqual([]);
+    expect((await stored()).filter(isCopy)).toEqual([]);
     // A worker answers health checks and metrics, and nothing else.
     const metrics = await (await fetch(`${workers[0].url}/metrics`)).text();
     expect(metrics).toMatch(/^image_engine_state{engine="0",state="\w+"} 1$/m);

@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { Session, type Generated, type GenerateOptions, type GenerateProgress } from '#native';
-import { demoModel } from '../support/demo';
+import { demoModel, temporaryFolder } from '../support/demo';
+import { writeUpscaler } from '../support/upscaler';
 
 const SIDE = 64;
 const BYTES = SIDE * SIDE * 3;
@@ -17,6 +19,7 @@ function distance(one: Buffer, other: Buffer, where: (at: number) => boolean = (
 }
 
 describe('The addon: batches, pictures to begin from, larger sizes', () => {
+  const folder = temporaryFolder();
   let session: Session;
   let plain: Generated;
   let seen: GenerateProgress[];
@@ -80,6 +83,38 @@ describe('The addon: batches, pictures to begin from, larger sizes', () => {
     expect(told().slice(-2)).toEqual(['sampling 5/5', 'decoding 5/5']);
   });
 
+  it('should enlarge each picture of a batch by an ESRGAN model, pixel for pixel as that says', async () => {
+    const upscaler = join(folder, 'twice.safetensors');
+    await writeUpscaler(upscaler, 2);
+    const options = { steps: 2, count: 2, prompt: '' };
+    const small = await generate(options);
+    const large = await generate({ ...options, upscaler });
+    expect(large).toMatchObject({ width: 2 * SIDE, height: 2 * SIDE });
+    expect(large.pixels).toHaveLength(2 * 4 * BYTES);
+    const enlarged = Buffer.alloc(large.pixels.length);
+    for (let at = 0; at < enlarged.length; at += 3) {
+      const [x, row] = [Math.floor(at / 3) % (2 * SIDE), Math.floor(at / 3 / (2 * SIDE))];
+      small.pixels.copy(enlarged, at, 3 * (Math.floor(row / 2) * SIDE + Math.floor(x / 2)));
+    }
+    // Its weights are halves of a float.
+    expect(distance(large.pixels, enlarged)).toBeLessThan(0.5);
+    expect(distance(large.pixels.subarray(4 * BYTES), enlarged.subarray(0, 4 * BYTES))).toBeGreaterThan(5);
+  });
+
+  it('should sample a second time from what an ESRGAN model made of the first picture', async () => {
+    const model = join(folder, 'four.safetensors');
+    await writeUpscaler(model, 4);
+    const hires = { width: 128, height: 64, steps: 1, strength: 0.5 };
+    const larger = (by: object) => generate({ steps: 2, prompt: '', hires: { ...hires, ...by } });
+    const byModel = await larger({ model });
+    expect(byModel).toMatchObject({ width: 128, height: 64 });
+    expect(told().slice(-2)).toEqual(['sampling 4/4', 'decoding 4/4']);
+    const byLatent = await larger({ upscaler: 'Latent' });
+    expect(distance(byModel.pixels, byLatent.pixels)).toBeGreaterThan(1);
+    const absent = larger({ model: join(folder, 'none') });
+    await expect(absent).rejects.toMatchObject({ code: 'generation_failed' });
+  });
+
   // Without noise ddim_trailing is Euler's method.
   it('should sample with each of the samplers, which are none of the others', async () => {
     const samplers = [
@@ -104,9 +139,19 @@ describe('The addon: batches, pictures to begin from, larger sizes', () => {
       'Expected 4096 bytes (64x64) for mask but received 1 bytes',
       { image: { pixels: Buffer.alloc(BYTES), strength: 1 }, mask: Buffer.alloc(1) },
     ],
+    ['Expected a path for model but received ""', { control: { model: '' } }],
+    ['Expected 12288 bytes (64x64 RGB) for control.pixels', { control: { model: 'x' } }],
+    [
+      'Expected a number from 0 to 2 for strength',
+      { control: { model: 'x', pixels: Buffer.alloc(BYTES), strength: 3 } },
+    ],
+    [
+      'Expected no second sampling beside control for hires',
+      { control: { model: 'x' }, hires: { width: 128, height: 128, steps: 1, strength: 1 } },
+    ],
     ['Expected a multiple of 64 from 64 to 4096 for width', { hires: { width: 100 } }],
     [
-      'Expected one of Latent, Latent (nearest), Latent (bicubic), Lanczos for upscaler but received "magic"',
+      'Lanczos, Nearest for upscaler but received "magic"',
       { hires: { width: 128, height: 128, steps: 1, strength: 1, upscaler: 'magic' } },
     ],
   ])('should refuse wrong options: %s', async (message, options) => {
@@ -116,7 +161,7 @@ describe('The addon: batches, pictures to begin from, larger sizes', () => {
   });
 
   it('should say so where the model lacks what is asked for', async () => {
-    const control = { pixels: Buffer.alloc(BYTES), strength: 1 };
+    const control = { model: '/nowhere/control.safetensors', pixels: Buffer.alloc(BYTES), strength: 1 };
     expect((await failure({ control })).code).toBe('control_net_not_applied');
     expect(await failure({ upscaler: '/nowhere/upscaler.safetensors', prompt: '', steps: 1 })).toMatchObject({
       code: 'upscaler_not_applied',

@@ -137,6 +137,20 @@ describe('The addon: generating', () => {
     expect(guided.pixels.equals(plain.pixels)).toBe(false);
   });
 
+  it('should tell how often the text encoders ran for each prompt, whatever words a prompt holds', async () => {
+    const chunks = async (options: Partial<GenerateOptions>) =>
+      (await session.generate({ ...SMALL, ...options })).textChunks;
+    expect(plain.textChunks).toEqual([1]);
+    expect(await chunks({ prompt: 'a '.repeat(76) })).toEqual([2]);
+    const prompt = "\ncomputing condition graph completed\nparse ' BREAK sky";
+    expect(await chunks({ prompt, negativePrompt: 'a '.repeat(75), guidanceScale: 5 })).toEqual([2, 1]);
+  });
+
+  it.each(['karras', 'gits'] as const)('should draw with one step by any schedule: %s', async (scheduler) => {
+    const { pixels } = await session.generate({ ...SMALL, scheduler });
+    expect(pixels.equals(plain.pixels)).toBe(true);
+  });
+
   it('should decode in tiles, always the same, to nearly the same picture as at once', async () => {
     // Two tiles; what is in the middle of one is at the edge of the other.
     const wide = { ...SMALL, width: 320 };
@@ -285,6 +299,11 @@ describe('The addon: generating', () => {
     expect(bare.hasIpAdapter).toBe(false);
     await expect(bare.generate({ ...SMALL, reference: plainReference(1, 2, 3) })).rejects.toMatchObject({
       code: 'ip_adapter_not_applied',
+    });
+    const identity = { pictures: [plainReference(1, 2, 3).pixels], strength: 1 };
+    expect(bare.hasPhotoMaker).toBe(false);
+    await expect(bare.generate({ ...SMALL, prompt: 'a fox img', identity })).rejects.toMatchObject({
+      ...{ code: 'photo_maker_not_applied', message: 'Pictures of a person need a session with PhotoMaker' },
     });
     const running = bare.generate({ ...SMALL, steps: 150 });
     bare.close();

@@ -5,12 +5,14 @@ import { Module } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
 import { loadConfig } from '@app/config';
+import { FaceProcessOptions } from '@app/faces';
 import { PipelineModule, PipelineService } from '@app/pipeline';
 import { Storage, StorageModule } from '@app/storage';
 import { setUp } from '../../apps/server/src/app';
 import { AppModule } from '../../apps/server/src/app.module';
 import { HttpLimits } from '../../apps/server/src/http/http.limits';
 import { BoundedAdapter } from '../../apps/server/src/http/http.server';
+import { UnbuiltFaceProcess } from './face.pictures';
 import { PipelineStub } from './pipeline.stub';
 
 export interface Api {
@@ -44,6 +46,7 @@ export async function startApi(
     LOG_LEVEL: 'silent',
     MODEL_PATH: 'demo',
     DRAIN_SECONDS: '0',
+    FACE_DETECTION: 'false', // else each application would start a process for its first picture
     RATE_LIMIT_PER_ADDRESS: '0',
     ...variables,
   });
@@ -53,6 +56,8 @@ export async function startApi(
     .useModule(StubbedPipelineModule)
     .overrideProvider(HttpLimits)
     .useValue(httpLimits)
+    .overrideProvider(FaceProcessOptions)
+    .useValue(new UnbuiltFaceProcess())
     .compile();
   const app = module.createNestApplication<NestExpressApplication>(new BoundedAdapter(httpLimits), {
     bodyParser: false,

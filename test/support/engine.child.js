@@ -12,7 +12,7 @@ const say = (event) => void process.send?.(event);
 /** @type {Map<number, Drawing>} */
 const drawings = new Map();
 
-const picture = { pixels: Buffer.from([1, 2, 3]), width: 1, height: 1, loras: [] };
+const picture = { pixels: Buffer.from([1, 2, 3]), width: 1, height: 1, loras: [], textChunks: [] };
 const timings = { text: 1, image: 0, sampling: 2, decode: 3, engine: 6 };
 /** @type {(id: number, decodedInTiles?: boolean) => void} */
 const give = (id, decodedInTiles = false) =>

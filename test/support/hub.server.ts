@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 
 export interface SeenRequest {
   readonly host: 'hub' | 'cdn';
@@ -14,6 +21,8 @@ export interface SeenRequest {
 export type Fault =
   /** sends this many bytes of the body, then breaks the connection */
   | { readonly cut: number }
+  /** sends so many bytes less than the range has, or more where it is negative, and says so itself */
+  | { readonly short: number }
   /** answers this status */
   | { readonly status: number }
   /** sends the right number of wrong bytes */
@@ -30,8 +39,16 @@ export const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 export class HubServer {
   readonly seen: SeenRequest[] = [];
   readonly faults: Fault[] = [];
+  /** The same by the range that is asked for. */
+  faultOf?: (range?: string) => Fault | undefined;
+  /** Bytes that each connection of the CDN gets in a moment; undefined: all at once. */
+  pace?: number;
+  /** What the CDN's answer waits for. */
+  held?: (request: SeenRequest) => Promise<void> | undefined;
   /** Answers of the hub itself, before it looks at the request. */
   readonly hubStatuses: number[] = [];
+  /** How the hub refuses every request: a status, and headers that say why. */
+  refusal?: { readonly status: number } & OutgoingHttpHeaders;
   /** The only token that opens the repository; undefined: it is public. */
   token?: string;
   commit = COMMIT;
@@ -42,7 +59,7 @@ export class HubServer {
 
   private constructor(readonly files: Map<string, Buffer>) {
     this.hub = createServer((request, response) => this.answerHub(request, response));
-    this.cdn = createServer((request, response) => this.answerCdn(request, response));
+    this.cdn = createServer((request, response) => void this.answerCdn(request, response));
   }
 
   static async start(files: Record<string, Buffer>): Promise<HubServer> {
@@ -70,6 +87,10 @@ export class HubServer {
     const url = this.note('hub', request);
     const status = this.hubStatuses.shift();
     if (status) return end(response, status);
+    if (this.refusal) {
+      const { status, ...headers } = this.refusal;
+      return void response.writeHead(status, headers).end();
+    }
     if (this.token && request.headers.authorization !== `Bearer ${this.token}`) {
       return end(response, 401, { error: 'Access to this repository is restricted.' });
     }
@@ -91,20 +112,29 @@ export class HubServer {
     response.end();
   }
 
-  private answerCdn(request: IncomingMessage, response: ServerResponse): void {
+  private async answerCdn(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = this.note('cdn', request);
     if (url.pathname === '/page') return end(response, 200, []);
     const file = this.files.get(decodeURIComponent(url.pathname.slice(1)))!;
-    const fault = this.faults.shift();
+    await this.held?.(this.seen.at(-1)!);
+    const fault = this.faultOf?.(request.headers.range) ?? this.faults.shift();
     if (typeof fault === 'object' && 'status' in fault) return end(response, fault.status);
-    const start = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    const [first, last] = rangeOf(request, file.length);
+    const short = typeof fault === 'object' && 'short' in fault ? fault.short : 0;
     const ranged = request.headers.range !== undefined && fault !== 'whole';
-    const body = fault === 'damaged' ? Buffer.alloc(file.length) : ranged ? file.subarray(start) : file;
+    const body =
+      fault === 'damaged'
+        ? Buffer.alloc(file.length)
+        : ranged
+          ? file.subarray(first, last + 1 - short)
+          : file;
     response.writeHead(ranged ? 206 : 200, {
       'content-length': body.length,
-      ...(ranged ? { 'content-range': `bytes ${start}-${file.length - 1}/${file.length}` } : {}),
+      ...(ranged ? { 'content-range': `bytes ${first}-${first + body.length - 1}/${file.length}` } : {}),
     });
-    if (typeof fault === 'object') response.write(body.subarray(0, fault.cut), () => response.destroy());
+    if (typeof fault === 'object' && 'cut' in fault)
+      response.write(body.subarray(0, fault.cut), () => response.destroy());
+    else if (this.pace) await slowly(response, body, this.pace);
     else response.end(body);
   }
 
@@ -124,6 +154,20 @@ export class HubServer {
     this.seen.push({ host, method: request.method ?? '', url: request.url ?? '', range, authorization });
     return new URL(request.url ?? '', 'http://hub');
   }
+}
+
+/** First and last byte. */
+function rangeOf({ headers }: IncomingMessage, length: number): [number, number] {
+  const [, start = 0, end = length - 1] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? [];
+  return [Number(start), Math.min(Number(end), length - 1)];
+}
+
+async function slowly(response: ServerResponse, body: Buffer, pace: number): Promise<void> {
+  for (let at = 0; at < body.length && !response.destroyed; at += pace) {
+    response.write(body.subarray(at, at + pace));
+    await pause(5);
+  }
+  response.end();
 }
 
 const address = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

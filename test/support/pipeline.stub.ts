@@ -11,6 +11,7 @@ import {
   type PipelineStatus,
 } from '@app/pipeline';
 import { drainingError, Fifo } from '@app/lifecycle';
+import { drawnSize } from '@app/models/family';
 import { loraSet } from '../../libs/pipeline/lora.set';
 
 /** What callers need of a lease. */
@@ -25,7 +26,11 @@ export class PipelineStub {
   engines: readonly EngineStatus[] = [{ id: 0, state: 'ready' }];
   everReady = true;
   hasIpAdapter = true;
+  hasPhotoMaker = false;
   loraDir?: string;
+  upscalerDir?: string;
+  embeddings: PipelineService['embeddings'] = [];
+  controlNets: PipelineService['controlNets'] = [];
   readonly requests: GenerateRequest[] = [];
   /** Which engine drew each. */
   readonly drawers: number[] = [];
@@ -166,7 +171,9 @@ export class PipelineStub {
     if (this.merged !== undefined) this.merged = loraSet(request.loras);
     const signal = AbortSignal.any([this.stopping.signal, ...(listeners.signal ? [listeners.signal] : [])]);
     await this.work(signal, listeners);
-    const { width, height, count = 1 } = request;
+    const { count = 1, upscaler } = request;
+    // Every upscaler of a spec doubles the sides.
+    const [width, height] = Object.values(drawnSize(request)).map((side) => side * (upscaler ? 2 : 1));
     return {
       pixels: Buffer.concat(Array.from({ length: count }, (_, i) => Buffer.alloc(width * height * 3, 7 + i))),
       width,

@@ -1,4 +1,4 @@
-/** Prompts as people and machines write them, right and wrong, the same ones for the same seed: for a spec and for `npm run fuzz:prompts`. */
+/** Prompts as people and machines write them, right and wrong, the same ones for the same seed: for a spec and for `npm run check:prompts`. */
 
 const WORDS = ['a fox', 'red', 'watercolour', 'B', 'BREAK', 'AND', 'sunset:', 'x:1', '1girl', 'e\u0301'];
 const SIGNS = [
@@ -79,9 +79,10 @@ const MOST_PARTS = 36;
 
 /**
  * @param {number} seed
+ * @param {number} [most] parts of a prompt
  * @returns {() => string} the next prompt
  */
-exports.prompts = (seed) => {
+exports.prompts = (seed, most = MOST_PARTS) => {
   let state = (seed % 2_147_483_646) + 1;
   /** @param {number} n */
   const below = (n) => (state = (state * 48_271) % 2_147_483_647) % n;
@@ -92,7 +93,7 @@ exports.prompts = (seed) => {
     // Some prompts are of a few kinds only: of signs alone, say.
     const some = kinds.filter(() => below(2) === 0);
     const from = some.length > 0 ? some : kinds;
-    const length = 1 + below(MOST_PARTS);
+    const length = 1 + below(most);
     return Array.from({ length }, () => one(one(from))).join('');
   };
 };

@@ -77,3 +77,12 @@ export function partOf(file: Buffer, prefix: string): Buffer {
   }
   return withHeader(header, Buffer.concat(chunks));
 }
+
+/** A textual inversion for SDXL: vectors for both text encoders, of some size or the demo's encoders do not see them. */
+export function embedding(vectors: number): Record<'clip_l' | 'clip_g', Tensor> {
+  const rows = (width: number) => ({
+    shape: [vectors, width],
+    values: Array.from({ length: vectors * width }, (_, i) => (((i * 7919) % 23) - 11) / 6),
+  });
+  return { clip_l: rows(768), clip_g: rows(1280) };
+}

@@ -6,6 +6,8 @@ import { JobsModule } from '@app/jobs';
 import { Automatic1111Module } from './automatic1111/automatic1111.module';
 import { AuthModule } from './auth/auth.module';
 import { ErrorFilter } from './errors/error.filter';
+import { ControlNetsModule } from './control-nets/control.nets.module';
+import { EmbeddingsModule } from './embeddings/embeddings.module';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
 import { HuggingFaceModule } from './huggingface/huggingface.module';
@@ -17,6 +19,7 @@ import { MetricsModule } from './metrics/metrics.module';
 import { OpenAiModule } from './openai/openai.module';
 import { ResultsModule } from './results/results.module';
 import { TracingModule } from './tracing/tracing.module';
+import { UpscalersModule } from './upscalers/upscalers.module';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
 import { WebhooksModule } from './webhooks/webhooks.module';
@@ -29,8 +32,11 @@ const ROUTES = [
   ImagesModule,
   JobRoutesModule,
   LorasModule,
+  EmbeddingsModule,
+  ControlNetsModule,
   OpenAiModule,
   ResultsModule,
+  UpscalersModule,
   UsersModule,
   WebhooksModule,
 ];

@@ -247,6 +247,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/sdapi/v1/embeddings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The embeddings, by the words of prompts that stand for them. */
+        get: operations["listWebUiEmbeddings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/sdapi/v1/upscalers": {
         parameters: {
             query?: never;
@@ -254,8 +271,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The upscalers: none. */
-        get: operations["listUpscalers"];
+        /** The upscalers of pixels. */
+        get: operations["listWebUiUpscalers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -271,7 +288,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Upscalers of latents: none. */
+        /** The upscalers of latents. */
         get: operations["listLatentUpscaleModes"];
         put?: never;
         post?: never;
@@ -324,8 +341,25 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A portrait from the user's photo; the prompt is the service's SUBJECT_PROMPT. */
+        /** A portrait from the user's photo; the prompt is that of `style`, or the service's SUBJECT_PROMPT. */
         post: operations["subject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/styles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The ready-made looks that memory and subject take. */
+        get: operations["listStyles"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -421,6 +455,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/embeddings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The textual inversion embeddings whose names prompts can have as words. */
+        get: operations["listEmbeddings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/control-nets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The ControlNets by which a picture can guide another. */
+        get: operations["listControlNets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/images/generations": {
         parameters: {
             query?: never;
@@ -432,6 +500,23 @@ export interface paths {
         put?: never;
         /** A picture from a prompt, on request drawn from a picture at an address. Takes what OpenAI's clients send. */
         post: operations["generations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/images/edits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A picture changed by a prompt, or the part of it that a mask tells. Takes what OpenAI's clients send. */
+        post: operations["edits"];
         delete?: never;
         options?: never;
         head?: never;
@@ -490,6 +575,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/upscalers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The upscalers that requests can name, beside those of `hires.upscaler` that every service has. */
+        get: operations["listUpscalers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/users/{user_id}/avatar": {
         parameters: {
             query?: never;
@@ -523,6 +625,24 @@ export interface paths {
         post?: never;
         /** Removes the user's photo, if there is one. */
         delete: operations["removePhoto"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{user_id}/photo/crop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets what of the user's photo the model sees, until there is another photo. */
+        put: operations["putCrop"];
+        post?: never;
+        /** Lets the crop follow the face again. */
+        delete: operations["removeCrop"];
         options?: never;
         head?: never;
         patch?: never;
@@ -910,6 +1030,46 @@ export interface components {
              * @default true
              */
             send_images?: boolean | null;
+            /**
+             * @description A second sampling at a larger size: `hires` of the other routes. Without it the fields below do not count.
+             * @default false
+             */
+            enable_hr?: boolean | null;
+            /**
+             * Format: double
+             * @description By how much the sides grow.
+             * @default 2
+             */
+            hr_scale?: number | null;
+            /**
+             * Format: int64
+             * @description A width instead, or 0. The larger of the scales that it and hr_resize_y ask for counts: nothing is cut off.
+             * @default 0
+             */
+            hr_resize_x?: number | null;
+            /**
+             * Format: int64
+             * @description Likewise.
+             * @default 0
+             */
+            hr_resize_y?: number | null;
+            /**
+             * Format: int64
+             * @description Sampling steps of the second time; 0: as many as `steps`.
+             * @default 0
+             */
+            hr_second_pass_steps?: number | null;
+            /**
+             * @description One of `GET /sdapi/v1/upscalers` and `latent-upscale-modes`.
+             * @default Latent
+             */
+            hr_upscaler?: string | null;
+            /**
+             * Format: double
+             * @description How much the second sampling changes: 0 hardly anything, 1 all.
+             * @default 0.75
+             */
+            denoising_strength?: number | null;
         } & {
             [key: string]: unknown;
         };
@@ -1147,6 +1307,34 @@ export interface components {
             /** @description Always empty: paths stay inside. */
             path: string;
         };
+        WebUiEmbedding: {
+            /** @description Always null. */
+            step: string | null;
+            /** @description Always null. */
+            sd_checkpoint: string | null;
+            /** @description Always null. */
+            sd_checkpoint_name: string | null;
+            /**
+             * Format: int64
+             * @description Numbers of a vector.
+             */
+            shape: number;
+            /**
+             * Format: int64
+             * @description Tokens that it takes of the prompt.
+             */
+            vectors: number;
+        };
+        WebUiEmbeddings: {
+            /** @description By name. */
+            loaded: {
+                [key: string]: components["schemas"]["WebUiEmbedding"];
+            };
+            /** @description Always empty: what cannot be used is in the log. */
+            skipped: {
+                [key: string]: components["schemas"]["WebUiEmbedding"];
+            };
+        };
         WebUiUpscaler: {
             /** @description Always null. */
             model_name: string | null;
@@ -1197,6 +1385,32 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        HiresOptions: {
+            /**
+             * Format: double
+             * @description By how much the sides grow; the result's are the nearest multiples of 64.
+             * @example 1.4
+             */
+            scale: number;
+            /**
+             * Format: int64
+             * @description Sampling steps of the second time. Left out: as many as num_inference_steps.
+             */
+            steps?: number | null;
+            /**
+             * Format: double
+             * @description How much of the first picture is changed: 0.01 hardly anything, 1 all.
+             * @default 0.7
+             */
+            strength?: number | null;
+            /**
+             * @description How the first picture becomes larger: `Latent`, `Latent (nearest)`, `Latent (nearest-exact)`, `Latent (antialiased)`,
+             *     `Latent (bicubic)`, `Latent (bicubic antialiased)`, `Lanczos`, `Nearest`, or a model of `GET /v1/upscalers`. The first six
+             *     need a strength of 0.5 or more, or the result is blurred.
+             * @default Latent
+             */
+            upscaler?: string | null;
+        };
         LoraOption: {
             /**
              * @description The name of a LoRA, as `GET /v1/loras` lists it.
@@ -1210,7 +1424,42 @@ export interface components {
              */
             scale?: number | null;
         };
+        ControlOption: {
+            /**
+             * @description What the ControlNet sees, a PNG, JPEG or WebP picture as in `image`: edges, a depth map, or what it was trained on. It is
+             *     scaled and cut, around its middle, to the result's size.
+             * @example https://example.com/picture.png
+             */
+            image: string;
+            /**
+             * Format: double
+             * @description How strongly it guides; 0 not at all.
+             * @default 1
+             */
+            strength?: number | null;
+            /**
+             * @description `canny`: it sees the edges of `image`, white on black. Left out: `image` as it is.
+             * @enum {string|null}
+             */
+            preprocess?: "canny" | null;
+            /**
+             * @description The ControlNet, as `GET /v1/control-nets` lists it. Left out: the only one that there is.
+             * @example canny
+             */
+            name?: string | null;
+        };
         MemoryRequest: {
+            /**
+             * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
+             *     doubled figures of a large one. Not with `mask` or `control`.
+             */
+            hires?: components["schemas"]["HiresOptions"] | null;
+            /**
+             * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+             *     with `mask`.
+             * @example RealESRGAN_x4plus
+             */
+            upscale?: string | null;
             /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
@@ -1298,6 +1547,8 @@ export interface components {
              * @example https://example.com/picture.png
              */
             mask?: string | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -1332,12 +1583,32 @@ export interface components {
             /** @description What is sent to `webhook_url`. Left out: when the job succeeded, failed (or expired) or was cancelled. */
             webhook_events?: ("job.running" | "job.succeeded" | "job.failed" | "job.cancelled")[] | null;
             /**
+             * @description A ready-made look, as `GET /v1/styles` lists it: it says how the prompt is put, and options. What the request says
+             *     itself stays, and its LoRAs come before those of the style. Left out: MEMORY_PROMPT_TEMPLATE, or SUBJECT_PROMPT.
+             * @example watercolour
+             */
+            style?: string | null;
+            /**
+             * @description Where the likeness comes from: the IP-Adapter, which takes the look of the whole picture along; or PhotoMaker, which
+             *     takes the person alone, and needs a photo of a face. `auto`: PhotoMaker for subject where the service has it, the
+             *     IP-Adapter for memory; the other where one is missing, or an option of the other is given.
+             * @default ip_adapter
+             * @enum {string|null}
+             */
+            identity?: "ip_adapter" | "photomaker" | "auto" | null;
+            /**
+             * Format: double
+             * @description Of PhotoMaker: the share of the steps, the last ones, that heed the person. Less follows the prompt more.
+             * @default 0.8
+             */
+            identity_strength?: number | null;
+            /**
              * @description Whose avatar the picture is drawn from.
              * @example user123
              */
             user_id: string;
             /**
-             * @description What to draw; the service sets it into MEMORY_PROMPT_TEMPLATE.
+             * @description What to draw; the service sets it into MEMORY_PROMPT_TEMPLATE, or into the prompt of `style`.
              * @example a walk on the beach at sunset
              */
             prompt: string;
@@ -1389,7 +1660,7 @@ export interface components {
             sampling_ms: number;
             /**
              * Format: int64
-             * @description The VAE: latents to pixels.
+             * @description The VAE: latents to pixels; with `upscale` those to more.
              */
             decode_ms: number;
             /**
@@ -1408,6 +1679,23 @@ export interface components {
              */
             total_ms: number;
         };
+        UsedControl: {
+            /**
+             * Format: double
+             * @description Strength.
+             */
+            strength: number;
+            /**
+             * @description What was made of the picture for it; null: nothing.
+             * @enum {string|null}
+             */
+            preprocess: "canny" | null;
+            /**
+             * @description The ControlNet's name.
+             * @example canny
+             */
+            name: string;
+        };
         AppliedLora: {
             /**
              * Format: double
@@ -1422,6 +1710,28 @@ export interface components {
             /** @description Of the file, in hexadecimal. */
             sha256: string;
         };
+        SecondSampling: {
+            /**
+             * Format: double
+             * @description By how much the sides grew; they are multiples of 64.
+             */
+            scale: number;
+            /**
+             * Format: double
+             * @description How much of the first picture was changed.
+             */
+            strength: number;
+            /**
+             * Format: int64
+             * @description Sampling steps.
+             */
+            steps: number;
+            /**
+             * @description How it became larger.
+             * @example Latent
+             */
+            upscaler: string;
+        };
         GenerationReply: {
             /**
              * Format: double
@@ -1430,14 +1740,21 @@ export interface components {
             guidance_scale: number;
             /**
              * Format: double
-             * @description null: drawn without a reference picture.
+             * @description null: drawn without a reference picture, or with PhotoMaker.
              */
             ip_adapter_scale: number | null;
+            /**
+             * Format: double
+             * @description null: drawn without PhotoMaker.
+             */
+            identity_strength: number | null;
             /**
              * Format: double
              * @description How much of the picture that it began from was changed; null: it began from none.
              */
             strength: number | null;
+            /** @description null: no ControlNet guided it. */
+            control: components["schemas"]["UsedControl"] | null;
             /**
              * @description The model's name.
              * @example stabilityai/stable-diffusion-xl-base-1.0
@@ -1448,7 +1765,7 @@ export interface components {
             /** @description What it should not show. */
             negative_prompt: string;
             /**
-             * @description `WIDTHxHEIGHT` in pixels, as it was asked for.
+             * @description `WIDTHxHEIGHT` in pixels, as it was asked for: before `hires` and `upscale`.
              * @example 1024x1024
              */
             size: string;
@@ -1484,6 +1801,13 @@ export interface components {
             cache: string | null;
             /** @description Those that were applied. */
             loras: components["schemas"]["AppliedLora"][];
+            /** @description The second sampling at a larger size; null: none. */
+            hires: components["schemas"]["SecondSampling"] | null;
+            /**
+             * @description The model that enlarged what was drawn; null: none.
+             * @example RealESRGAN_x4plus
+             */
+            upscale: string | null;
         };
         PictureReply: {
             /**
@@ -1515,7 +1839,7 @@ export interface components {
              *     reference picture), `sampling`, `decoding` (latents to pixels, until the picture is stored) or `done`.
              * @enum {string}
              */
-            phase: "done" | "image" | "text" | "decoding" | "queued" | "sampling";
+            phase: "done" | "image" | "text" | "decoding" | "sampling" | "queued";
             /**
              * Format: int64
              * @description Sampling steps done.
@@ -1660,6 +1984,17 @@ export interface components {
         };
         SubjectRequest: {
             /**
+             * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
+             *     doubled figures of a large one. Not with `mask` or `control`.
+             */
+            hires?: components["schemas"]["HiresOptions"] | null;
+            /**
+             * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+             *     with `mask`.
+             * @example RealESRGAN_x4plus
+             */
+            upscale?: string | null;
+            /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
              *     The first has the seed, the next one more, and so on.
@@ -1746,6 +2081,8 @@ export interface components {
              * @example https://example.com/picture.png
              */
             mask?: string | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -1780,10 +2117,118 @@ export interface components {
             /** @description What is sent to `webhook_url`. Left out: when the job succeeded, failed (or expired) or was cancelled. */
             webhook_events?: ("job.running" | "job.succeeded" | "job.failed" | "job.cancelled")[] | null;
             /**
+             * @description A ready-made look, as `GET /v1/styles` lists it: it says how the prompt is put, and options. What the request says
+             *     itself stays, and its LoRAs come before those of the style. Left out: MEMORY_PROMPT_TEMPLATE, or SUBJECT_PROMPT.
+             * @example watercolour
+             */
+            style?: string | null;
+            /**
+             * @description Where the likeness comes from: the IP-Adapter, which takes the look of the whole picture along; or PhotoMaker, which
+             *     takes the person alone, and needs a photo of a face. `auto`: PhotoMaker for subject where the service has it, the
+             *     IP-Adapter for memory; the other where one is missing, or an option of the other is given.
+             * @default ip_adapter
+             * @enum {string|null}
+             */
+            identity?: "ip_adapter" | "photomaker" | "auto" | null;
+            /**
+             * Format: double
+             * @description Of PhotoMaker: the share of the steps, the last ones, that heed the person. Less follows the prompt more.
+             * @default 0.8
+             */
+            identity_strength?: number | null;
+            /**
              * @description Whose photo the portrait is drawn from.
              * @example user123
              */
             user_id: string;
+        };
+        StyleOptions: {
+            /**
+             * Format: int64
+             * @description Sampling steps: more take longer and add detail.
+             * @default 50
+             */
+            num_inference_steps?: number | null;
+            /**
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+             * @example 1024x1024
+             */
+            size?: string | null;
+            /**
+             * Format: double
+             * @description Classifier-free guidance: how closely the picture follows the prompt. From 0 to 1 nothing is guided: the prompt alone is
+             *     drawn, in half of the time, and negative_prompt does not count.
+             * @default 5
+             */
+            guidance_scale?: number | null;
+            /**
+             * @description How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+             *     names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
+             * @enum {string|null}
+             */
+            sampler?: "euler" | "Euler" | "EulerDiscreteScheduler" | "euler_a" | "Euler a" | "euler_ancestral" | "EulerAncestralDiscreteScheduler" | "heun" | "Heun" | "HeunDiscreteScheduler" | "dpm2" | "DPM2" | "dpm_2" | "KDPM2DiscreteScheduler" | "dpm++2s_a" | "DPM++ 2S a" | "dpmpp_2s_ancestral" | "dpm++2m" | "DPM++ 2M" | "dpmpp_2m" | "DPMSolverMultistepScheduler" | "dpm++2mv2" | "DPM++ 2M v2" | "dpm++2m_sde" | "DPM++ 2M SDE" | "dpmpp_2m_sde" | "lms" | "LMS" | "LMSDiscreteScheduler" | "ipndm" | "IPNDM" | "IPNDMScheduler" | "ipndm_v" | "ddim_trailing" | "DDIM" | "DDIMScheduler" | "lcm" | "LCM" | "LCMScheduler" | "tcd" | "TCD" | "TCDScheduler" | "res_multistep" | "res_2s" | "er_sde" | "euler_cfg_pp" | "euler_a_cfg_pp" | "euler_ancestral_cfg_pp" | "euler_ge" | "LMS Karras" | "DPM2 Karras" | "DPM++ 2S a Karras" | "DPM++ 2M Karras" | "DPM++ 2M SDE Karras" | "DPM++ 2M SDE Exponential" | null;
+            /**
+             * @description How the noise is spread over the steps, likewise. Left out: the engine's choice.
+             * @enum {string|null}
+             */
+            scheduler?: "discrete" | "Uniform" | "Normal" | "karras" | "Karras" | "exponential" | "Exponential" | "ays" | "Align Your Steps" | "gits" | "GITS" | "Align Your Steps GITS" | "sgm_uniform" | "SGM Uniform" | "simple" | "Simple" | "smoothstep" | "kl_optimal" | "KL Optimal" | "lcm" | "LCM" | "beta" | "Beta" | null;
+            /**
+             * @description Guesses what some steps would compute from those before them: `spectrum` and `ucache` skip about two in five of fifty
+             *     steps, and give another picture of the same kind. A few steps leave nothing to skip.
+             * @default none
+             * @enum {string|null}
+             */
+            cache?: "none" | "ucache" | "spectrum" | null;
+            /**
+             * Format: int64
+             * @description At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
+             *     for SDXL.
+             * @example 2
+             */
+            clip_skip?: number | null;
+            /**
+             * @description What the picture should not show. Left out: the service's NEGATIVE_PROMPT.
+             * @example blurry, watermark
+             */
+            negative_prompt?: string | null;
+            /** @description LoRAs to apply, each at most once. */
+            loras?: components["schemas"]["LoraOption"][] | null;
+            /**
+             * Format: double
+             * @description How strongly the reference picture counts; 0 ignores it.
+             * @default 0.6
+             */
+            ip_adapter_scale?: number | null;
+        };
+        StyleEntry: {
+            /** @description The routes that take it. */
+            routes: ("memory" | "subject")[];
+            /**
+             * @description What a request's `style` names it by.
+             * @example watercolour
+             */
+            name: string;
+            /**
+             * @description For people who choose among the styles.
+             * @example Hand-painted, on white paper
+             */
+            description: string;
+            /**
+             * @description What it draws; `{prompt}` stands for the prompt of memory.
+             * @example watercolour painting of {prompt}, soft washes
+             */
+            prompt: string;
+            /** @description What it sets, unless the request says otherwise. */
+            options: components["schemas"]["StyleOptions"];
+        };
+        StylesReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description In the order of their names. */
+            data: components["schemas"]["StyleEntry"][];
         };
         JobsReply: {
             /**
@@ -1808,6 +2253,24 @@ export interface components {
              */
             name: string;
             /**
+             * @description How its file names itself.
+             * @example Film grain
+             */
+            title?: string;
+            /**
+             * @description The model that it was trained for, by its file; left out where that does not say. Those for others than SDXL are not
+             *     listed, and refused.
+             * @example SDXL
+             */
+            base_model?: string;
+            /**
+             * @description Words of a prompt that call what it learned, by its file.
+             * @example [
+             *       "film grain"
+             *     ]
+             */
+            trigger_words: string[];
+            /**
              * Format: int64
              * @description Tensors in its file.
              * @example 722
@@ -1822,6 +2285,44 @@ export interface components {
             object: "list";
             /** @description In the order of their names. */
             data: components["schemas"]["LoraEntry"][];
+        };
+        EmbeddingEntry: {
+            /**
+             * @description The word of a prompt, in upper or lower case, that stands for it.
+             * @example night-sky
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description Tokens that it takes of the prompt.
+             * @example 4
+             */
+            vectors: number;
+        };
+        EmbeddingsReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description In the order of their names. */
+            data: components["schemas"]["EmbeddingEntry"][];
+        };
+        ControlNetEntry: {
+            /**
+             * @description What `control.name` of a request names it by.
+             * @example canny
+             */
+            name: string;
+        };
+        ControlNetsReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description In the order of their names. */
+            data: components["schemas"]["ControlNetEntry"][];
         };
         ImageData: {
             /**
@@ -1933,7 +2434,7 @@ export interface components {
              * @description As the event's name.
              * @enum {string}
              */
-            type: "image_generation.partial_image";
+            type: "image_generation.partial_image" | "image_edit.partial_image";
             /**
              * Format: byte
              * @description The picture in base64.
@@ -1975,7 +2476,7 @@ export interface components {
              * @description As the event's name.
              * @enum {string}
              */
-            type: "image_generation.completed";
+            type: "image_generation.completed" | "image_edit.completed";
             /**
              * Format: byte
              * @description The picture in base64.
@@ -2010,6 +2511,17 @@ export interface components {
             created_at: number;
         };
         CreateImageRequest: {
+            /**
+             * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
+             *     doubled figures of a large one. Not with `mask` or `control`.
+             */
+            hires?: components["schemas"]["HiresOptions"] | null;
+            /**
+             * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+             *     with `mask`.
+             * @example RealESRGAN_x4plus
+             */
+            upscale?: string | null;
             /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
@@ -2097,6 +2609,8 @@ export interface components {
              * @example https://example.com/picture.png
              */
             mask?: string | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -2137,7 +2651,8 @@ export interface components {
             prompt: string;
             /**
              * @description A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
-             *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects.
+             *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
+             *     picture itself, as `image` has it.
              * @example https://example.com/picture.png
              */
             reference_image_url?: string | null;
@@ -2216,6 +2731,250 @@ export interface components {
              */
             svg?: null;
         };
+        EditImageRequest: {
+            /**
+             * @description A second sampling at a larger size, which is the picture's then: detail that a small picture has no room for, without the
+             *     doubled figures of a large one. Not with `mask` or `control`.
+             */
+            hires?: components["schemas"]["HiresOptions"] | null;
+            /**
+             * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+             *     with `mask`.
+             * @example RealESRGAN_x4plus
+             */
+            upscale?: string | null;
+            /**
+             * Format: int64
+             * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
+             *     The first has the seed, the next one more, and so on.
+             * @default 1
+             */
+            n?: number | null;
+            /**
+             * Format: int64
+             * @description Sampling steps: more take longer and add detail.
+             * @default 50
+             */
+            num_inference_steps?: number | null;
+            /**
+             * Format: int64
+             * @description Start of the noise: the same seed, options and machine give the same picture. Left out: random, and in the reply.
+             * @example 42
+             */
+            seed?: number | null;
+            /**
+             * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+             * @example 1024x1024
+             */
+            size?: string | null;
+            /**
+             * Format: double
+             * @description Classifier-free guidance: how closely the picture follows the prompt. From 0 to 1 nothing is guided: the prompt alone is
+             *     drawn, in half of the time, and negative_prompt does not count.
+             * @default 5
+             */
+            guidance_scale?: number | null;
+            /**
+             * @description How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+             *     names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
+             * @enum {string|null}
+             */
+            sampler?: "euler" | "Euler" | "EulerDiscreteScheduler" | "euler_a" | "Euler a" | "euler_ancestral" | "EulerAncestralDiscreteScheduler" | "heun" | "Heun" | "HeunDiscreteScheduler" | "dpm2" | "DPM2" | "dpm_2" | "KDPM2DiscreteScheduler" | "dpm++2s_a" | "DPM++ 2S a" | "dpmpp_2s_ancestral" | "dpm++2m" | "DPM++ 2M" | "dpmpp_2m" | "DPMSolverMultistepScheduler" | "dpm++2mv2" | "DPM++ 2M v2" | "dpm++2m_sde" | "DPM++ 2M SDE" | "dpmpp_2m_sde" | "lms" | "LMS" | "LMSDiscreteScheduler" | "ipndm" | "IPNDM" | "IPNDMScheduler" | "ipndm_v" | "ddim_trailing" | "DDIM" | "DDIMScheduler" | "lcm" | "LCM" | "LCMScheduler" | "tcd" | "TCD" | "TCDScheduler" | "res_multistep" | "res_2s" | "er_sde" | "euler_cfg_pp" | "euler_a_cfg_pp" | "euler_ancestral_cfg_pp" | "euler_ge" | "LMS Karras" | "DPM2 Karras" | "DPM++ 2S a Karras" | "DPM++ 2M Karras" | "DPM++ 2M SDE Karras" | "DPM++ 2M SDE Exponential" | null;
+            /**
+             * @description How the noise is spread over the steps, likewise. Left out: the engine's choice.
+             * @enum {string|null}
+             */
+            scheduler?: "discrete" | "Uniform" | "Normal" | "karras" | "Karras" | "exponential" | "Exponential" | "ays" | "Align Your Steps" | "gits" | "GITS" | "Align Your Steps GITS" | "sgm_uniform" | "SGM Uniform" | "simple" | "Simple" | "smoothstep" | "kl_optimal" | "KL Optimal" | "lcm" | "LCM" | "beta" | "Beta" | null;
+            /**
+             * @description `fast`: with a LoRA for few steps (DMD2, Lightning, Hyper or LCM) that the service has, the sampler, steps and guidance
+             *     that it was made for. `balanced`: with a cache. `quality`: as if left out. What the request says itself stays.
+             * @enum {string|null}
+             */
+            preset?: "fast" | "balanced" | "quality" | null;
+            /**
+             * @description Guesses what some steps would compute from those before them: `spectrum` and `ucache` skip about two in five of fifty
+             *     steps, and give another picture of the same kind. A few steps leave nothing to skip.
+             * @default none
+             * @enum {string|null}
+             */
+            cache?: "none" | "ucache" | "spectrum" | null;
+            /**
+             * Format: int64
+             * @description At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
+             *     for SDXL.
+             * @example 2
+             */
+            clip_skip?: number | null;
+            /**
+             * @description What the picture should not show. Left out: the service's NEGATIVE_PROMPT.
+             * @example blurry, watermark
+             */
+            negative_prompt?: string | null;
+            /** @description LoRAs to apply, each at most once. */
+            loras?: components["schemas"]["LoraOption"][] | null;
+            /**
+             * Format: double
+             * @description How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
+             */
+            strength?: number | null;
+            /** @description A picture that guides where things are, for one of the service's ControlNets. */
+            control?: components["schemas"]["ControlOption"] | null;
+            /**
+             * Format: double
+             * @description How strongly the reference picture counts; 0 ignores it.
+             * @default 0.6
+             */
+            ip_adapter_scale?: number | null;
+            /**
+             * @description The file that the picture becomes.
+             * @default png
+             * @enum {string|null}
+             */
+            output_format?: "png" | "jpeg" | "webp" | null;
+            /**
+             * Format: int64
+             * @description Quality of a JPEG or WebP: less makes a smaller file. A PNG keeps every pixel, and takes none but 100.
+             * @default 100
+             */
+            output_compression?: number | null;
+            /**
+             * Format: int64
+             * @description Seconds that the picture may take from this request on, waiting included. Not started by then: the job expires;
+             *     still running: it is stopped. Left out: the service's DEADLINE_SECONDS.
+             * @example 600
+             */
+            deadline_seconds?: number | null;
+            /**
+             * @description Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public http and https
+             *     addresses on ports 80 and 443, and only where the service has a WEBHOOK_SECRET.
+             * @example https://example.com/hooks/pictures
+             */
+            webhook_url?: string | null;
+            /** @description What is sent to `webhook_url`. Left out: when the job succeeded, failed (or expired) or was cancelled. */
+            webhook_events?: ("job.running" | "job.succeeded" | "job.failed" | "job.cancelled")[] | null;
+            /**
+             * @description What to draw. `(word:1.3)` counts more and `[word]` less, with weights from -10 to 10.
+             * @example a lighthouse on a cliff, watercolour
+             */
+            prompt: string;
+            /**
+             * @description A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
+             *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
+             *     picture itself, as `image` has it.
+             * @example https://example.com/picture.png
+             */
+            reference_image_url?: string | null;
+            /**
+             * @description Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. One that can be a `user_id` is that
+             *     user: the job and its picture are theirs, and are deleted with them. Any other is a label for the queue alone.
+             * @example team-a
+             */
+            user?: string | null;
+            /**
+             * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. There is one.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
+             */
+            model?: string | null;
+            /**
+             * @description `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
+             *     something, as OpenAI has it, else `url`.
+             * @enum {string|null}
+             */
+            response_format?: "url" | "b64_json" | null;
+            /**
+             * @description Steps where num_inference_steps gives none: 20 for `low`, 30 for `medium`, as many as without it for all others.
+             * @enum {string|null}
+             */
+            quality?: "low" | "medium" | "high" | "xhigh" | "max" | "auto" | "standard" | "hd" | null;
+            /**
+             * @description Has no effect, and the reply's `warnings` say so: the prompt decides.
+             * @enum {string|null}
+             */
+            style?: "vivid" | "natural" | null;
+            /**
+             * @description Has no effect: prompts and pictures are not moderated.
+             * @enum {string|null}
+             */
+            moderation?: "low" | "auto" | null;
+            /**
+             * @description Has no effect, and the reply's `warnings` say so: nothing is planned before a picture is drawn.
+             * @enum {string|null}
+             */
+            complexity?: "low" | "medium" | "high" | null;
+            /**
+             * @description Pictures are opaque.
+             * @enum {string|null}
+             */
+            background?: "opaque" | "auto" | null;
+            /**
+             * @description The reply is a stream of events: partial images, then the image, or an error. Of one picture only, since no event says
+             *     which it is of.
+             * @default false
+             */
+            stream?: boolean | null;
+            /**
+             * Format: int64
+             * @description With `stream`: so many partial images at most, small and blurred, from as many places of the sampling.
+             * @default 0
+             */
+            partial_images?: number | null;
+            /**
+             * @description Who it is for, as `user`, which wins where both are there.
+             * @example team-a
+             */
+            safety_identifier?: string | null;
+            /**
+             * @description Of an animation, which no picture is: `null` alone is taken.
+             * @enum {string|null}
+             */
+            frame_count?: null;
+            /**
+             * @description Of an animation, which no picture is: `null` alone is taken.
+             * @enum {string|null}
+             */
+            frame_duration_ms?: null;
+            /**
+             * @description Of a vector graphic, which no picture is: `null` alone is taken.
+             * @enum {string|null}
+             */
+            svg?: null;
+            /**
+             * @description The picture to change, or a list of it and of a second one, which guides the result as `reference_image_url` does. Files
+             *     in a form (`image` or `image[]`). PNG, JPEG or WebP, each at most 20 MiB and 65 megapixels.
+             */
+            image?: string | {
+                image_url: string;
+                file_id?: null;
+            } | (string | {
+                image_url: string;
+                file_id?: null;
+            })[] | null;
+            /** @description The same, as OpenAI's JSON has it. */
+            images?: (string | {
+                image_url: string;
+                file_id?: null;
+            })[] | null;
+            /**
+             * @description Which part of the first picture is painted anew: what is transparent in this picture of the same proportions or, where
+             *     nothing is, what is white. The rest stays as it is, to the bit.
+             */
+            mask?: string | {
+                image_url: string;
+                file_id?: null;
+            } | null;
+            /**
+             * @description How much of the first picture stays, where `strength` does not say it: with `high`, `strength` is 0.5 in place of 0.75,
+             *     or 0.75 in place of 1 where there is a mask.
+             * @default low
+             * @enum {string|null}
+             */
+            input_fidelity?: "high" | "low" | null;
+            /**
+             * @description What is drawn over a picture says nothing to this model: `null` alone is taken.
+             * @enum {string|null}
+             */
+            markup?: null;
+        };
         ModelEntry: {
             /**
              * @description Always `model`.
@@ -2248,6 +3007,28 @@ export interface components {
             /** @description The model, then its other names. */
             data: components["schemas"]["ModelEntry"][];
         };
+        UpscalerEntry: {
+            /**
+             * @description What a request's `upscale` and `hires.upscaler` name it by.
+             * @example RealESRGAN_x4plus
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description By how much the sides grow.
+             * @example 4
+             */
+            factor: number;
+        };
+        UpscalersReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description In the order of their names. */
+            data: components["schemas"]["UpscalerEntry"][];
+        };
         UserPictureReply: {
             /**
              * @description Whose picture it is.
@@ -2277,6 +3058,158 @@ export interface components {
              * @example 914263
              */
             bytes: number;
+            /**
+             * @description What stands in the way of a good likeness, in words; absent where nobody looks for faces (FACE_DETECTION).
+             * @example [
+             *       "2 people; the largest face is used"
+             *     ]
+             */
+            warnings?: string[];
+        };
+        FaceReply: {
+            /**
+             * Format: double
+             * @description How sure the detector is, from 0 to 1.
+             * @example 0.87
+             */
+            score: number;
+            /**
+             * Format: double
+             * @description About 4 where the face is sharp; below 1.5 it is blurred.
+             * @example 4.15
+             */
+            sharpness: number;
+            /**
+             * Format: int64
+             * @description Left border of the face, from its brows to its chin, in pixels of the stored picture, upright.
+             * @example 178
+             */
+            x: number;
+            /**
+             * Format: int64
+             * @description Upper border.
+             * @example 70
+             */
+            y: number;
+            /**
+             * Format: int64
+             * @description Pixels of the stored picture.
+             * @example 93
+             */
+            width: number;
+            /**
+             * Format: int64
+             * @description Likewise.
+             * @example 104
+             */
+            height: number;
+            /**
+             * Format: int64
+             * @description Degrees by which the head is turned in the plane of the picture; 180 is upside down.
+             * @example 3
+             */
+            roll: number;
+            /**
+             * Format: int64
+             * @description Degrees, to a side.
+             * @example 0
+             */
+            yaw: number;
+            /**
+             * Format: int64
+             * @description Degrees, up or down.
+             * @example 8
+             */
+            pitch: number;
+        };
+        CropReply: {
+            /**
+             * @description Who chose it: the `caller` (PUT …/photo/crop), the largest `face`, what draws the eye where there is none (`attention`),
+             *     or the `centre`, where nobody looks for faces.
+             * @enum {string}
+             */
+            by: "caller" | "face" | "centre" | "attention";
+            /**
+             * Format: int64
+             * @description In pixels of the stored picture, upright; of `attention` and `centre` nothing is told, see `?view=reference`.
+             */
+            x?: number;
+            /**
+             * Format: int64
+             * @description Upper border.
+             */
+            y?: number;
+            /**
+             * Format: int64
+             * @description Pixels of the stored picture.
+             */
+            width?: number;
+            /**
+             * Format: int64
+             * @description Likewise.
+             */
+            height?: number;
+        };
+        UserPictureInfo: {
+            /**
+             * @description Whose picture it is.
+             * @example user123
+             */
+            user_id: string;
+            /**
+             * Format: int64
+             * @description Pixels of the stored picture, upright.
+             * @example 768
+             */
+            width: number;
+            /**
+             * Format: int64
+             * @description Likewise.
+             * @example 1024
+             */
+            height: number;
+            /**
+             * @description `off`: nobody looks for faces here (FACE_DETECTION). `failed`: nobody could; it is tried again at the next ask.
+             * @enum {string}
+             */
+            face_detection: "done" | "failed" | "off";
+            /** @description The largest first. */
+            faces: components["schemas"]["FaceReply"][];
+            /** @description What of the picture the model sees. */
+            crop: components["schemas"]["CropReply"];
+            /**
+             * @description What stands in the way of a good likeness, in words.
+             * @example [
+             *       "the face is 93 pixels wide; 200 or more give a better likeness"
+             *     ]
+             */
+            warnings: string[];
+        };
+        CropRequest: {
+            /**
+             * Format: int64
+             * @description Left border, in pixels of the stored picture, upright (width and height of `?view=info`).
+             * @example 120
+             */
+            x: number;
+            /**
+             * Format: int64
+             * @description Upper border.
+             * @example 40
+             */
+            y: number;
+            /**
+             * Format: int64
+             * @description Of the part that the model is to see. What it lacks to a square is white.
+             * @example 400
+             */
+            width: number;
+            /**
+             * Format: int64
+             * @description Of that part.
+             * @example 400
+             */
+            height: number;
         };
     };
     responses: never;
@@ -2454,7 +3387,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -2532,7 +3465,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -2900,7 +3833,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -2978,7 +3911,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3110,7 +4043,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3188,7 +4121,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4141,7 +5074,109 @@ export interface operations {
             };
         };
     };
-    listUpscalers: {
+    listWebUiEmbeddings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The embeddings */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebUiEmbeddings"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listWebUiUpscalers: {
         parameters: {
             query?: never;
             header?: never;
@@ -4228,7 +5263,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `too_many_connections`: as many connections are open as the service takes */
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
@@ -4534,7 +5569,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `avatar_not_found`: the user has no avatar; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `avatar_not_found`: the user has no avatar; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4612,7 +5647,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4766,7 +5801,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `photo_not_found`: the user has no photo; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `photo_not_found`: the user has no photo; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4844,7 +5879,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4900,6 +5935,108 @@ export interface operations {
             504: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listStyles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The styles */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StylesReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     "x-request-id": components["headers"]["x-request-id"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
@@ -5644,6 +6781,210 @@ export interface operations {
             };
         };
     };
+    listEmbeddings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The embeddings */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmbeddingsReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listControlNets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ControlNets */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ControlNetsReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
     generations: {
         parameters: {
             query?: never;
@@ -5744,7 +7085,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name */
+            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5822,7 +7163,449 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            422: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this user wait as one may have; `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `generation_failed`: the engine made no usable picture; `out_of_memory`: the picture needs more memory than the device has; the message names a smaller size; `engine_crashed`: the engine died twice under this request; `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this key, or from this address, wait as it may have; `engine_not_ready`: the model is loading, or could not be loaded; the message says which; `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `deadline_exceeded`: the picture was not done within deadline_seconds */
+            504: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    edits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 7240: `respond-async` answers 202 with the job at once; `wait=N` waits at most N seconds (and at most MAX_WAIT) for the picture, then answers 202; earlier when the service shuts down. Others are ignored. */
+                Prefer?: string;
+                /** @description For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes it; 410 `result_gone` where that is no longer kept. Transient errors, cancelled and deleted jobs free the key. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditImageRequest"];
+                "multipart/form-data": {
+                    hires?: string;
+                    /**
+                     * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+                     *     with `mask`.
+                     * @example RealESRGAN_x4plus
+                     */
+                    upscale?: string;
+                    /**
+                     * Format: int64
+                     * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
+                     *     The first has the seed, the next one more, and so on.
+                     * @default 1
+                     */
+                    n?: number;
+                    /**
+                     * Format: int64
+                     * @description Sampling steps: more take longer and add detail.
+                     * @default 50
+                     */
+                    num_inference_steps?: number;
+                    /**
+                     * Format: int64
+                     * @description Start of the noise: the same seed, options and machine give the same picture. Left out: random, and in the reply.
+                     * @example 42
+                     */
+                    seed?: number;
+                    /**
+                     * @description `WIDTHxHEIGHT` in pixels, sides multiples of 64. Left out, or `auto`: the service's DEFAULT_SIZE.
+                     * @example 1024x1024
+                     */
+                    size?: string;
+                    /**
+                     * Format: double
+                     * @description Classifier-free guidance: how closely the picture follows the prompt. From 0 to 1 nothing is guided: the prompt alone is
+                     *     drawn, in half of the time, and negative_prompt does not count.
+                     * @default 5
+                     */
+                    guidance_scale?: number;
+                    /**
+                     * @description How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+                     *     names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
+                     * @enum {string}
+                     */
+                    sampler?: "euler" | "Euler" | "EulerDiscreteScheduler" | "euler_a" | "Euler a" | "euler_ancestral" | "EulerAncestralDiscreteScheduler" | "heun" | "Heun" | "HeunDiscreteScheduler" | "dpm2" | "DPM2" | "dpm_2" | "KDPM2DiscreteScheduler" | "dpm++2s_a" | "DPM++ 2S a" | "dpmpp_2s_ancestral" | "dpm++2m" | "DPM++ 2M" | "dpmpp_2m" | "DPMSolverMultistepScheduler" | "dpm++2mv2" | "DPM++ 2M v2" | "dpm++2m_sde" | "DPM++ 2M SDE" | "dpmpp_2m_sde" | "lms" | "LMS" | "LMSDiscreteScheduler" | "ipndm" | "IPNDM" | "IPNDMScheduler" | "ipndm_v" | "ddim_trailing" | "DDIM" | "DDIMScheduler" | "lcm" | "LCM" | "LCMScheduler" | "tcd" | "TCD" | "TCDScheduler" | "res_multistep" | "res_2s" | "er_sde" | "euler_cfg_pp" | "euler_a_cfg_pp" | "euler_ancestral_cfg_pp" | "euler_ge" | "LMS Karras" | "DPM2 Karras" | "DPM++ 2S a Karras" | "DPM++ 2M Karras" | "DPM++ 2M SDE Karras" | "DPM++ 2M SDE Exponential";
+                    /**
+                     * @description How the noise is spread over the steps, likewise. Left out: the engine's choice.
+                     * @enum {string}
+                     */
+                    scheduler?: "discrete" | "Uniform" | "Normal" | "karras" | "Karras" | "exponential" | "Exponential" | "ays" | "Align Your Steps" | "gits" | "GITS" | "Align Your Steps GITS" | "sgm_uniform" | "SGM Uniform" | "simple" | "Simple" | "smoothstep" | "kl_optimal" | "KL Optimal" | "lcm" | "LCM" | "beta" | "Beta";
+                    /**
+                     * @description `fast`: with a LoRA for few steps (DMD2, Lightning, Hyper or LCM) that the service has, the sampler, steps and guidance
+                     *     that it was made for. `balanced`: with a cache. `quality`: as if left out. What the request says itself stays.
+                     * @enum {string}
+                     */
+                    preset?: "fast" | "balanced" | "quality";
+                    /**
+                     * @description Guesses what some steps would compute from those before them: `spectrum` and `ucache` skip about two in five of fifty
+                     *     steps, and give another picture of the same kind. A few steps leave nothing to skip.
+                     * @default none
+                     * @enum {string}
+                     */
+                    cache?: "none" | "ucache" | "spectrum";
+                    /**
+                     * Format: int64
+                     * @description At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
+                     *     for SDXL.
+                     * @example 2
+                     */
+                    clip_skip?: number;
+                    /**
+                     * @description What the picture should not show. Left out: the service's NEGATIVE_PROMPT.
+                     * @example blurry, watermark
+                     */
+                    negative_prompt?: string;
+                    loras?: string;
+                    /**
+                     * Format: double
+                     * @description How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
+                     */
+                    strength?: number;
+                    control?: string;
+                    /**
+                     * Format: double
+                     * @description How strongly the reference picture counts; 0 ignores it.
+                     * @default 0.6
+                     */
+                    ip_adapter_scale?: number;
+                    /**
+                     * @description The file that the picture becomes.
+                     * @default png
+                     * @enum {string}
+                     */
+                    output_format?: "png" | "jpeg" | "webp";
+                    /**
+                     * Format: int64
+                     * @description Quality of a JPEG or WebP: less makes a smaller file. A PNG keeps every pixel, and takes none but 100.
+                     * @default 100
+                     */
+                    output_compression?: number;
+                    /**
+                     * Format: int64
+                     * @description Seconds that the picture may take from this request on, waiting included. Not started by then: the job expires;
+                     *     still running: it is stopped. Left out: the service's DEADLINE_SECONDS.
+                     * @example 600
+                     */
+                    deadline_seconds?: number;
+                    /**
+                     * @description Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public http and https
+                     *     addresses on ports 80 and 443, and only where the service has a WEBHOOK_SECRET.
+                     * @example https://example.com/hooks/pictures
+                     */
+                    webhook_url?: string;
+                    webhook_events?: string;
+                    /**
+                     * @description What to draw. `(word:1.3)` counts more and `[word]` less, with weights from -10 to 10.
+                     * @example a lighthouse on a cliff, watercolour
+                     */
+                    prompt: string;
+                    /**
+                     * @description A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
+                     *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
+                     *     picture itself, as `image` has it.
+                     * @example https://example.com/picture.png
+                     */
+                    reference_image_url?: string;
+                    /**
+                     * @description Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. One that can be a `user_id` is that
+                     *     user: the job and its picture are theirs, and are deleted with them. Any other is a label for the queue alone.
+                     * @example team-a
+                     */
+                    user?: string;
+                    /**
+                     * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. There is one.
+                     * @example stabilityai/stable-diffusion-xl-base-1.0
+                     */
+                    model?: string;
+                    /**
+                     * @description `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
+                     *     something, as OpenAI has it, else `url`.
+                     * @enum {string}
+                     */
+                    response_format?: "url" | "b64_json";
+                    /**
+                     * @description Steps where num_inference_steps gives none: 20 for `low`, 30 for `medium`, as many as without it for all others.
+                     * @enum {string}
+                     */
+                    quality?: "low" | "medium" | "high" | "xhigh" | "max" | "auto" | "standard" | "hd";
+                    /**
+                     * @description Has no effect, and the reply's `warnings` say so: the prompt decides.
+                     * @enum {string}
+                     */
+                    style?: "vivid" | "natural";
+                    /**
+                     * @description Has no effect: prompts and pictures are not moderated.
+                     * @enum {string}
+                     */
+                    moderation?: "low" | "auto";
+                    /**
+                     * @description Has no effect, and the reply's `warnings` say so: nothing is planned before a picture is drawn.
+                     * @enum {string}
+                     */
+                    complexity?: "low" | "medium" | "high";
+                    /**
+                     * @description Pictures are opaque.
+                     * @enum {string}
+                     */
+                    background?: "opaque" | "auto";
+                    /**
+                     * @description The reply is a stream of events: partial images, then the image, or an error. Of one picture only, since no event says
+                     *     which it is of.
+                     * @default false
+                     */
+                    stream?: boolean;
+                    /**
+                     * Format: int64
+                     * @description With `stream`: so many partial images at most, small and blurred, from as many places of the sampling.
+                     * @default 0
+                     */
+                    partial_images?: number;
+                    /**
+                     * @description Who it is for, as `user`, which wins where both are there.
+                     * @example team-a
+                     */
+                    safety_identifier?: string;
+                    image?: string;
+                    images?: string;
+                    mask?: string;
+                    /**
+                     * @description How much of the first picture stays, where `strength` does not say it: with `high`, `strength` is 0.5 in place of 0.75,
+                     *     or 0.75 in place of 1 where there is a mask.
+                     * @default low
+                     * @enum {string}
+                     */
+                    input_fidelity?: "high" | "low";
+                    "image[]"?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImagesReply"];
+                    "text/event-stream": {
+                        /** @enum {string} */
+                        event: "image_edit.partial_image";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "image_edit.completed";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "error";
+                        data: string;
+                    };
+                };
+            };
+            /** @description The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why */
+            202: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobReply"];
+                };
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `request_timeout`: the request, or its body, did not arrive in time */
+            408: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `result_gone`: what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again */
+            410: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `payload_too_large`: the body is too large */
+            413: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -6405,9 +8188,117 @@ export interface operations {
             };
         };
     };
-    getAvatar: {
+    listUpscalers: {
         parameters: {
             query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The upscalers */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpscalersReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getAvatar: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `picture`: the picture. `info`: what was seen in it, as JSON. `reference`: the very pixels that the model sees of it,
+                 *     224x224.
+                 */
+                view?: "picture" | "info" | "reference";
+            };
             header?: never;
             path: {
                 /** @description Whose picture it is. */
@@ -6417,7 +8308,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The picture as PNG */
+            /** @description The picture as PNG, or what was seen in it (`view`) */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6429,6 +8320,7 @@ export interface operations {
                 };
                 content: {
                     "image/png": unknown;
+                    "application/json": components["schemas"]["UserPictureInfo"];
                 };
             };
             /** @description If-None-Match names the picture that is stored */
@@ -6496,6 +8388,19 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
             /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
             421: {
                 headers: {
@@ -6548,7 +8453,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
@@ -6885,7 +8790,13 @@ export interface operations {
     };
     getPhoto: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description `picture`: the picture. `info`: what was seen in it, as JSON. `reference`: the very pixels that the model sees of it,
+                 *     224x224.
+                 */
+                view?: "picture" | "info" | "reference";
+            };
             header?: never;
             path: {
                 /** @description Whose picture it is. */
@@ -6895,7 +8806,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The picture as PNG */
+            /** @description The picture as PNG, or what was seen in it (`view`) */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6907,6 +8818,7 @@ export interface operations {
                 };
                 content: {
                     "image/png": unknown;
+                    "application/json": components["schemas"]["UserPictureInfo"];
                 };
             };
             /** @description If-None-Match names the picture that is stored */
@@ -6974,6 +8886,19 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
             /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
             421: {
                 headers: {
@@ -7026,7 +8951,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
@@ -7233,6 +9158,322 @@ export interface operations {
         };
     };
     removePhoto: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Whose picture it is. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is nothing any more */
+            204: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `not_found`: there is nothing here, or nothing that the key may see */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    putCrop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Whose picture it is. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CropRequest"];
+            };
+        };
+        responses: {
+            /** @description The photo with this crop */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserPictureInfo"];
+                };
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `photo_not_found`: the user has no photo */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `request_timeout`: the request, or its body, did not arrive in time */
+            408: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `payload_too_large`: the body is too large */
+            413: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits */
+            422: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    removeCrop: {
         parameters: {
             query?: never;
             header?: never;

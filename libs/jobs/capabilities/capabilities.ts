@@ -1,13 +1,25 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { findLora, listLoras } from '@app/models';
+import { findLora, findUpscaler, listLoras, listUpscalers, type LoraAbout, type Upscaler } from '@app/models';
 import { PipelineService } from '@app/pipeline';
 
 export interface AvailableLora {
   readonly name: string;
   /** Tensors in its file. */
   readonly tensors: number;
+  readonly sha256: string;
+  /** Absent: a worker of an earlier version has it. */
+  readonly about?: LoraAbout;
+}
+
+export type AvailableUpscaler = Omit<Upscaler, 'path'>;
+
+export interface AvailableEmbedding {
+  /** The word of a prompt. */
+  readonly name: string;
+  /** Tokens that it takes. */
+  readonly vectors: number;
   readonly sha256: string;
 }
 
@@ -19,6 +31,9 @@ export abstract class Capabilities {
   /** Whether reference pictures can be used. */
   abstract readonly hasIpAdapter: boolean;
 
+  /** Whether likeness can come from PhotoMaker. */
+  abstract readonly hasPhotoMaker: boolean;
+
   /** Names of the models that draw, as users know them; none: that is not known yet. */
   abstract readonly models: readonly string[];
 
@@ -28,6 +43,15 @@ export abstract class Capabilities {
   /** Pixels of the largest picture that some engine has the memory for; Infinity: that is seen when it is drawn. */
   abstract readonly mostPixels: number;
 
+  /** Textual inversions, which prompts name. */
+  abstract readonly embeddings: readonly AvailableEmbedding[];
+
+  /** Resolves once it is known what there is, and when the signal is aborted. */
+  abstract whenKnown(signal: AbortSignal): Promise<void>;
+
+  /** Names of the ControlNets. */
+  abstract readonly controlNets: readonly string[];
+
   /** Throws `engine_not_ready` when a job that is taken now might never run. */
   abstract assertAccepting(): void;
 
@@ -35,6 +59,11 @@ export abstract class Capabilities {
 
   /** Throws `lora_not_found`, naming what there is. */
   abstract lora(name: string): Promise<AvailableLora>;
+
+  abstract upscalers(): Promise<readonly AvailableUpscaler[]>;
+
+  /** Throws `upscaler_not_found`, likewise. */
+  abstract upscaler(name: string): Promise<AvailableUpscaler>;
 }
 
 /** This process draws. */
@@ -51,6 +80,10 @@ export class LocalCapabilities extends Capabilities {
     return this.pipeline.hasIpAdapter;
   }
 
+  get hasPhotoMaker(): boolean {
+    return this.pipeline.hasPhotoMaker;
+  }
+
   get models(): readonly string[] {
     return [this.pipeline.status().model];
   }
@@ -61,6 +94,18 @@ export class LocalCapabilities extends Capabilities {
 
   get mostPixels(): number {
     return this.pipeline.most;
+  }
+
+  get embeddings(): readonly AvailableEmbedding[] {
+    return this.pipeline.embeddings;
+  }
+
+  whenKnown(signal: AbortSignal): Promise<void> {
+    return this.pipeline.whenReady(signal);
+  }
+
+  get controlNets(): readonly string[] {
+    return this.pipeline.controlNets.map(({ name }) => name);
   }
 
   /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */
@@ -82,5 +127,13 @@ export class LocalCapabilities extends Capabilities {
 
   lora(name: string): Promise<AvailableLora> {
     return findLora(this.pipeline.loraDir, name);
+  }
+
+  upscalers(): Promise<readonly AvailableUpscaler[]> {
+    return listUpscalers(this.pipeline.upscalerDir);
+  }
+
+  upscaler(name: string): Promise<AvailableUpscaler> {
+    return findUpscaler(this.pipeline.upscalerDir, name);
   }
 }

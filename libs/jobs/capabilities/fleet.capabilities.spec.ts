@@ -57,6 +57,25 @@ describe(FleetCapabilities.name, () => {
     expect(await names()).toEqual([]);
   });
 
+  it('should offer the embeddings that every worker has, and none where one is of an older release', async () => {
+    const [night, fog] = ['night', 'fog'].map((name) => ({ name, vectors: 1, sha256: name }));
+    await open({}, worker({ embeddings: [night, fog] }), worker({ embeddings: [fog] }));
+    expect(capabilities.embeddings).toEqual([fog]);
+    await open({}, worker({ embeddings: [night] }), worker({ embeddings: [{ ...night, sha256: 'other' }] }));
+    expect(capabilities.embeddings).toEqual([]);
+    await open({}, worker({ embeddings: [night] }), worker());
+    expect(capabilities.embeddings).toEqual([]);
+  });
+
+  it('should offer the ControlNets that every worker has', async () => {
+    await open();
+    expect(capabilities.controlNets).toEqual([]);
+    await open({}, worker({ controlNets: ['canny', 'depth'] }), worker({ controlNets: ['depth'] }));
+    expect(capabilities.controlNets).toEqual(['depth']);
+    await open({}, worker({ controlNets: ['canny'] }), worker());
+    expect(capabilities.controlNets).toEqual([]);
+  });
+
   it('should offer the LoRAs that every worker has', async () => {
     const everyone = lora('grain');
     await open({}, worker({ loras: [lora('only'), everyone] }), worker({ loras: [everyone] }));
@@ -85,6 +104,26 @@ describe(FleetCapabilities.name, () => {
   it('should not offer a LoRA that goes by another name elsewhere: workers find it by name', async () => {
     await open({}, worker({ loras: [lora('grain', 'same')] }), worker({ loras: [lora('film', 'same')] }));
     expect(await names()).toEqual([]);
+  });
+
+  it('should offer the upscalers that every worker has as the same file, and older ones have none', async () => {
+    const upscaler = (name: string, sha256 = `hash of ${name}`) => ({ name, factor: 4, sha256 });
+    const everyone = upscaler('sharp');
+    const [one, two] = [
+      worker({ upscalers: [upscaler('only'), everyone, upscaler('other', 'old')] }),
+      worker({ upscalers: [upscaler('other', 'new'), everyone] }),
+    ];
+    await open({}, one, two);
+    expect(await capabilities.upscalers()).toEqual([everyone]);
+    expect(await capabilities.upscaler('sharp')).toEqual(everyone);
+    await expect(capabilities.upscaler('only')).rejects.toMatchObject({
+      code: 'upscaler_not_found',
+      message: 'There is no upscaler "only" on every worker. There are: sharp.',
+    });
+    await open({}, one, worker());
+    expect(await capabilities.upscalers()).toEqual([]);
+    await open();
+    await expect(capabilities.upscaler('sharp')).rejects.toMatchObject({ code: 'engine_not_ready' });
   });
 
   it('should notice who comes and goes, and stop looking at the end', async () => {

@@ -1,14 +1,28 @@
+import { EventEmitter, once } from 'node:events';
 import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { Capabilities, type AvailableLora } from './capabilities';
+import { unknownUpscaler } from '@app/models';
+import {
+  Capabilities,
+  type AvailableEmbedding,
+  type AvailableLora,
+  type AvailableUpscaler,
+} from './capabilities';
 
 /** What a worker reports about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
 export interface WorkerCapabilities {
   readonly model: string;
   readonly ipAdapter: boolean;
+  /** Absent: no. */
+  readonly photoMaker?: boolean;
   readonly engines: number;
   readonly loras: readonly AvailableLora[];
+  /** Absent: none. */
+  readonly upscalers?: readonly AvailableUpscaler[];
+  readonly embeddings?: readonly AvailableEmbedding[];
+  /** Absent: none. */
+  readonly controlNets?: readonly string[];
   /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
   readonly mostPixels?: number;
 }
@@ -25,6 +39,7 @@ const INTERVAL = 2_000;
 export class FleetCapabilities extends Capabilities implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger('Fleet');
   private known: readonly WorkerCapabilities[] = [];
+  private readonly polls = new EventEmitter<{ poll: [] }>();
   private timer?: NodeJS.Timeout;
 
   constructor(
@@ -52,6 +67,10 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     return this.config.ENABLE_IP_ADAPTER && this.known.every(({ ipAdapter }) => ipAdapter);
   }
 
+  get hasPhotoMaker(): boolean {
+    return this.known.every(({ photoMaker }) => photoMaker === true);
+  }
+
   get models(): readonly string[] {
     return [...new Set(this.known.map(({ model }) => model))];
   }
@@ -70,25 +89,30 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
       : Math.max(...this.known.map(({ mostPixels }) => mostPixels ?? Infinity));
   }
 
+  async whenKnown(signal: AbortSignal): Promise<void> {
+    while (this.known.length === 0 && !signal.aborted)
+      await once(this.polls, 'poll', { signal }).catch(() => {});
+  }
+
   /** The queue is durable, and workers come and go. */
   assertAccepting(): void {}
 
+  get embeddings(): readonly AvailableEmbedding[] {
+    return this.everywhere(({ embeddings = [] }) => embeddings);
+  }
+
+  get controlNets(): readonly string[] {
+    const [first = [], ...others] = this.known.map(({ controlNets = [] }) => controlNets);
+    return first.filter((name) => others.every((names) => names.includes(name)));
+  }
+
   loras(): Promise<readonly AvailableLora[]> {
-    const [first, ...others] = this.known;
-    const everywhere = (first?.loras ?? []).filter((lora) =>
-      others.every(({ loras }) =>
-        loras.some(({ name, sha256 }) => name === lora.name && sha256 === lora.sha256),
-      ),
-    );
-    return Promise.resolve(everywhere);
+    return Promise.resolve(this.everywhere(({ loras }) => loras));
   }
 
   /** As Capabilities.lora; with no worker there, `engine_not_ready`: what it has is not known. */
   async lora(name: string): Promise<AvailableLora> {
-    if (this.known.length === 0) {
-      const sentence = 'There is no worker yet, so it is not known which LoRAs there are';
-      throw new ServiceError('engine_not_ready', sentence, undefined, { retryAfter: 10 });
-    }
+    this.assertKnown('LoRAs');
     const there = await this.loras();
     const lora = there.find((one) => one.name === name);
     if (lora) return lora;
@@ -100,9 +124,39 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     );
   }
 
+  upscalers(): Promise<readonly AvailableUpscaler[]> {
+    return Promise.resolve(this.everywhere(({ upscalers = [] }) => upscalers));
+  }
+
+  /** Likewise. */
+  async upscaler(name: string): Promise<AvailableUpscaler> {
+    this.assertKnown('upscalers');
+    const there = await this.upscalers();
+    const upscaler = there.find((one) => one.name === name);
+    if (upscaler) return upscaler;
+    const names = there.map((one) => one.name);
+    throw unknownUpscaler(name, names, ' on every worker');
+  }
+
+  private assertKnown(what: string): void {
+    if (this.known.length > 0) return;
+    const sentence = `There is no worker yet, so it is not known which ${what} there are`;
+    throw new ServiceError('engine_not_ready', sentence, undefined, { retryAfter: 10 });
+  }
+
+  /** What every worker has, as the same file. */
+  private everywhere<File extends { readonly name: string; readonly sha256: string }>(
+    filesOf: (worker: WorkerCapabilities) => readonly File[],
+  ): readonly File[] {
+    const [first, ...others] = this.known.map(filesOf);
+    const same = (one: File) => (other: File) => one.name === other.name && one.sha256 === other.sha256;
+    return (first ?? []).filter((file) => others.every((files) => files.some(same(file))));
+  }
+
   private async poll(): Promise<void> {
     try {
       this.known = await this.presence.list();
+      this.polls.emit('poll');
     } catch (error) {
       this.logger.debug({ err: error }, 'The workers cannot be asked');
     }

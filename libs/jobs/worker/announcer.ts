@@ -62,16 +62,23 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
 
   private async announce(): Promise<void> {
     try {
-      const { engines, hasIpAdapter: ipAdapter, mostPixels: most } = this.capabilities;
+      const { engines, hasIpAdapter: ipAdapter, hasPhotoMaker: photoMaker, controlNets } = this.capabilities;
+      const { mostPixels: most } = this.capabilities;
       const mostPixels = Number.isFinite(most) ? most : undefined;
-      const loras = (await this.capabilities.loras()).map(({ name, tensors, sha256 }) => ({
-        name,
-        tensors,
-        sha256,
+      const loras = (await this.capabilities.loras()).map(({ name, tensors, sha256, about }) => ({
+        ...{ name, tensors, sha256, about },
+      }));
+      const upscalers = (await this.capabilities.upscalers()).map(({ name, factor, sha256 }) => ({
+        ...{ name, factor, sha256 },
+      }));
+      const embeddings = this.capabilities.embeddings.map(({ name, vectors, sha256 }) => ({
+        ...{ name, vectors, sha256 },
       }));
       const { model } = this.pipeline.status();
       if (this.announced && !this.withdrawn)
-        await this.presence.announce({ model, ipAdapter, engines, loras, mostPixels });
+        await this.presence.announce({
+          ...{ model, ipAdapter, photoMaker, engines, mostPixels, loras, upscalers, embeddings, controlNets },
+        });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');
     }

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
+import { drawnSize } from '@app/models/family';
 import { encodePreview } from '@app/pictures';
 import {
   EngineCrashed,
@@ -47,7 +48,7 @@ export class Drawing {
   acquire(otherwise?: ServiceError): Promise<EngineLease> {
     const { pipeline } = this.tools;
     return pipeline.acquire({
-      size: this.request,
+      size: drawnSize(this.request),
       loras: this.request.loras,
       avoid: new Set([...this.died, ...this.failed.keys()]),
       otherwise,
@@ -82,7 +83,8 @@ export class Drawing {
 
   /** How to draw again, if at all; notes where it failed. */
   private mayHelp(error: ServiceError, engine: number): Redrawn | undefined {
-    const size = `${this.request.width}x${this.request.height}`;
+    const { width, height } = drawnSize(this.request);
+    const size = `${width}x${height}`;
     const lacksMemory = error instanceof OutOfMemory;
     if (lacksMemory && error.tilesMayFit) {
       this.inTiles = true;
@@ -97,7 +99,7 @@ export class Drawing {
     const failed = new Set(this.failed.keys());
     if (enough && !lacksMemory) return undefined;
     const { pipeline } = this.tools;
-    if (!pipeline.drawsElsewhere(this.request, failed, enough)) return undefined;
+    if (!pipeline.drawsElsewhere({ width, height }, failed, enough)) return undefined;
     // At once: it is free again, and would fail one job after the other while the other engine draws.
     this.acquittals.push(pipeline.eject(engine, this.request, error));
     const what = lacksMemory ? `had no memory for ${size}` : 'failed a picture';

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { Config } from '@app/config';
-import { findLora } from '@app/models';
+import type { ServiceError } from '@app/errors';
+import { findLora, findUpscaler } from '@app/models';
 import { marksOf, readParameters } from '../../../test/support/parameters.reader';
 import { MemoryStorage } from '../../../test/support/memory.storage';
 import { PipelineStub } from '../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
+import { writeUpscaler } from '../../../test/support/upscaler';
 import type { PictureJob } from '../picture.job';
 import { JobFiles } from './job.files';
 import { PictureUploads } from './picture.uploads';
@@ -113,6 +115,46 @@ describe(JobFiles.name, () => {
       param: 'loras.0.name',
     });
     await rm(folder, { recursive: true });
+  });
+
+  it('should take an upscaler only while it is the file that the job was accepted with', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'upscalers-'));
+    const path = join(folder, 'sharp.safetensors');
+    await writeUpscaler(path, 2);
+    pipeline.upscalerDir = folder;
+    const { sha256 } = await findUpscaler(folder, 'sharp');
+    const file = { name: 'sharp', sha256 };
+    const sampled = { width: 256, height: 128, steps: 3, strength: 0.5 };
+    const larger: PictureJob = { ...job, upscaler: file, hires: { scale: 2, ...sampled, model: file } };
+    expect(await files.load(larger)).toMatchObject({ upscaler: path });
+    expect((await files.load(larger)).hires).toEqual({ ...sampled, model: path });
+    const plain = { ...job, hires: { scale: 2, ...sampled, upscaler: 'Lanczos' as const } };
+    expect((await files.load(plain)).hires).toEqual({ ...sampled, upscaler: 'Lanczos' });
+    await writeUpscaler(path, 4);
+    const another = (of: PictureJob) =>
+      files.load(of).catch(({ code, param }: ServiceError) => [code, param]);
+    expect(await another({ ...job, upscaler: file })).toEqual(['upscaler_not_found', 'upscale']);
+    expect(await another({ ...larger, upscaler: undefined })).toEqual([
+      'upscaler_not_found',
+      'hires.upscaler',
+    ]);
+    pipeline.upscalerDir = undefined;
+    expect(await another({ ...job, upscaler: file })).toEqual(['upscaler_not_found', 'upscale']);
+    await rm(folder, { recursive: true });
+  });
+
+  it('should store an enlarged picture in the size that it came in', async () => {
+    const enlarged = { ...picture, width: 256, height: 128, pixels: Buffer.alloc(256 * 128 * 3, 7) };
+    const result = await files.store(
+      { ...job, upscaler: { name: 'sharp', sha256: '' } },
+      enlarged,
+      clock(),
+      limits,
+    );
+    expect(result.size).toBe('256x128');
+    const file = storage.objects.get(job.key)!.bytes;
+    expect(await sharp(file).metadata()).toMatchObject({ width: 256, height: 128 });
+    expect(readParameters((await marksOf(file)).parameters[0])).toMatchObject({ Size: '128x64' });
   });
 
   it('should store a PNG under the key of the job and tell where', async () => {

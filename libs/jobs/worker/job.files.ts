@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
-import { findLora } from '@app/models';
+import { findLora, findUpscaler, isUnchanged } from '@app/models';
 import { MAX_SIDE } from '@app/models/family';
 import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
@@ -10,6 +10,9 @@ import { generationOf, isEdit } from '../generation';
 import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
 import {
   keysOf,
+  type JobControl,
+  type JobHires,
+  type JobUpscaler,
   type PictureJob,
   type PictureResult,
   type StoredPicture,
@@ -37,23 +40,32 @@ export class JobFiles {
     private readonly config: Config,
   ) {}
 
-  /** What the engine needs of the storage and of LORA_DIR; done while the job before this one is drawn. */
+  /** What the engine needs of the storage, LORA_DIR and UPSCALER_DIR; done while the job before this one is drawn. */
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
     const { id, route, userId, key, output, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
-    const { loras: named, referenceKey, imageKey, maskKey, ipAdapterScale, strength = 1, ...options } = drawn;
+    const { loras: named, referenceKey, imageKey, maskKey, controlKey, control: guide, ...others } = drawn;
+    const { ipAdapterScale, identityStrength, strength = 1, hires, upscaler, ...options } = others;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
     const reference = await this.input(referenceKey, copyToReference);
     const image = await this.input(imageKey, (bytes) => pixelsOfCopy(bytes, 'image'));
     const mask = await this.input(maskKey, (bytes) => pixelsOfCopy(bytes, 'mask'));
+    const seen = await this.input(controlKey, (bytes) => pixelsOfCopy(bytes, 'image'));
+    const control = guide && seen && { ...(await this.controlNet(guide)), pixels: seen };
     return {
       ...options,
       loras,
-      ...(reference && { reference: { pixels: reference, strength: ipAdapterScale } }),
+      ...(hires && { hires: await this.hires(hires) }),
+      ...(upscaler && { upscaler: await this.upscaler(upscaler, 'upscale') }),
+      ...(reference &&
+        (identityStrength === undefined
+          ? { reference: { pixels: reference, strength: ipAdapterScale } }
+          : { identity: { pictures: [reference], strength: identityStrength } })),
       ...(image && { image: { pixels: image, strength } }),
       ...(mask && { mask }),
+      ...(control && { control }),
     };
   }
 
@@ -122,6 +134,31 @@ export class JobFiles {
     const bytes = await this.storage.read(key, MOST_OF_COPY);
     if (bytes) return as(bytes);
     throw new ServiceError('generation_failed', 'The copy of a picture that it is made from is gone');
+  }
+
+  private async hires({ model, ...hires }: JobHires): Promise<GenerateRequest['hires']> {
+    const { width, height, steps, strength, upscaler } = hires;
+    const options = { width, height, steps, strength };
+    return model
+      ? { ...options, model: await this.upscaler(model, 'hires.upscaler') }
+      : { ...options, upscaler };
+  }
+
+  /** Its file. */
+  private async upscaler({ name, sha256 }: JobUpscaler, field: string): Promise<string> {
+    const upscaler = await findUpscaler(this.pipeline.upscalerDir, name);
+    if (upscaler.sha256 === sha256) return upscaler.path;
+    const sentence = `The upscaler "${name}" is another file now than when the job was accepted; send the request again`;
+    throw new ServiceError('upscaler_not_found', sentence, field);
+  }
+
+  private async controlNet({ name, strength, canny }: JobControl) {
+    const net = this.pipeline.controlNets.find((one) => one.name === name);
+    if (net && (await isUnchanged(net))) return { model: net.path, strength, canny };
+    const sentence = net
+      ? `The file of the ControlNet "${name}" changed or went away since the engine started`
+      : `There is no ControlNet "${name}" here any more`;
+    throw new ServiceError('control_net_not_found', sentence, 'control.name');
   }
 
   private async lora(

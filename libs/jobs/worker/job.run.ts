@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { Size } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { drawnSize } from '@app/models/family';
 import {
   OutOfMemory,
   type EngineLease,
@@ -177,14 +178,15 @@ export class JobRun {
 
   private async acquire(request: GenerateRequest, drawing: Drawing): Promise<EngineLease | undefined> {
     const { pipeline, drawnElsewhere } = this.tools;
-    if (!pipeline.drawsEverywhere(request) || !pipeline.hasMerged(request.loras)) this.isPicky();
+    const size = drawnSize(request);
+    if (!pipeline.drawsEverywhere(size) || !pipeline.hasMerged(request.loras)) this.isPicky();
     try {
       return await drawing.acquire();
     } catch (error) {
       if (this.stop.reason) return undefined;
       if (isDraining(error)) this.stop.end('shutdown');
       else if (!(error instanceof OutOfMemory)) throw error;
-      else if (await drawnElsewhere(request)) this.stop.end('elsewhere');
+      else if (await drawnElsewhere(size)) this.stop.end('elsewhere');
       else await this.refuse(error);
       return undefined;
     }

@@ -48,6 +48,27 @@ describe(parametersText.name, () => {
     expect(Object.keys(read())).not.toEqual(expect.arrayContaining(['IP-Adapter scale']));
   });
 
+  it('should say how it became larger, as that program says it', () => {
+    const hires = { scale: 1.5, width: 1536, height: 1536, steps: 12, strength: 0.4 };
+    expect(read({ hires: { ...hires, upscaler: 'Latent' } })).toMatchObject({
+      Size: '1024x1024',
+      'Denoising strength': '0.4',
+      'Hires upscale': '1.5',
+      'Hires steps': '12',
+      'Hires upscaler': 'Latent',
+    });
+    const sharp = { name: 'sharp', sha256: 'abc' };
+    expect(
+      read({ hires: { ...hires, model: sharp }, imageKey: 'inputs/a.png', strength: 0.75 }),
+    ).toMatchObject({
+      'Denoising strength': '0.75',
+      'Hires denoising strength': '0.4',
+      'Hires upscaler': 'sharp',
+    });
+    expect(read({ upscaler: sharp })).toMatchObject({ 'Postprocess upscaler': 'sharp' });
+    expect(textOf()).not.toMatch(/Hires|Postprocess/);
+  });
+
   it('should take a model with a comma in its name for one', () =>
     expect(read({}, 'own, "new": 1')).toMatchObject({ Model: 'own, "new": 1', Size: '1024x1024' }));
 

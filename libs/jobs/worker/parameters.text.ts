@@ -9,7 +9,7 @@ const SHORT_HASH = 10;
  * ComfyUI's take LoRAs from the prompt.
  */
 export function parametersText(generation: Generation): string {
-  const { prompt, negative_prompt, loras, sampler, scheduler } = generation;
+  const { prompt, negative_prompt, loras, sampler, scheduler, hires, control } = generation;
   const tags = loras.map(({ name, scale }) => ` <lora:${name}:${scale}>`).join('');
   const hashes = loras.map(({ name, sha256 }) => `${name}: ${sha256.slice(0, SHORT_HASH)}`);
   const settings: Readonly<Record<string, string | number | null>> = {
@@ -20,10 +20,20 @@ export function parametersText(generation: Generation): string {
     Seed: generation.seed,
     Size: generation.size,
     Model: generation.model,
-    'Denoising strength': generation.strength,
+    // There a second sampling has no picture to begin from.
+    'Denoising strength': generation.strength ?? hires?.strength ?? null,
+    'Hires upscale': hires?.scale ?? null,
+    'Hires steps': hires?.steps ?? null,
+    'Hires upscaler': hires?.upscaler ?? null,
+    'Hires denoising strength': generation.strength === null ? null : (hires?.strength ?? null),
+    'Postprocess upscaler': generation.upscale,
     'Clip skip': generation.clip_skip,
     Cache: generation.cache,
     'IP-Adapter scale': generation.ip_adapter_scale,
+    'PhotoMaker strength': generation.identity_strength,
+    'ControlNet 0':
+      control &&
+      `Module: ${control.preprocess ?? 'none'}, Model: ${control.name}, Weight: ${control.strength}`,
     'Lora hashes': hashes.length === 0 ? null : hashes.join(', '),
     Version: 'stable-diffusion.cpp',
   };

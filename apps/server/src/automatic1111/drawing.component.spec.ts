@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { Jobs } from '@app/jobs';
+import { drawnSize } from '@app/models/family';
 import { startApi, type Api } from '../../../../test/support/api';
 import { until } from '../../../../test/support/eventually';
 import { http } from '../../../../test/support/http';
@@ -56,7 +57,34 @@ const RECORDED: [string, object, object][] = [
       ...{ do_not_save_grid: false, do_not_save_samples: false },
       alwayson_scripts: { ADetailer: { args: [true, true, { ad_model: 'face_yolov8n.pt' }] } },
     },
-    { steps: 20, sampler: 'ddim_trailing', scheduler: undefined, clipSkip: undefined },
+    { steps: 20, sampler: 'ddim_trailing', scheduler: undefined, clipSkip: undefined, hires: undefined },
+  ],
+  [
+    'a front end with a second sampling',
+    {
+      ...{ prompt: 'a fox', width: 128, height: 64, steps: 20, enable_hr: true, hr_scale: 1.5 },
+      ...{ hr_upscaler: 'Latent (bicubic)', hr_second_pass_steps: 8, denoising_strength: 0.55 },
+    },
+    {
+      ...{ width: 128, height: 64, steps: 20 },
+      hires: { width: 192, height: 128, steps: 8, strength: 0.55, upscaler: 'Latent (bicubic)' },
+    },
+  ],
+  [
+    'that server’s documentation',
+    {
+      ...{ prompt: 'a fox', width: 128, height: 64, enable_hr: true, hr_upscaler: null, hr_resize_x: 0 },
+      ...{ hr_second_pass_steps: 0, denoising_strength: 0 },
+    },
+    { hires: { width: 256, height: 128, steps: 50, strength: 0.01, upscaler: 'Latent' } },
+  ],
+  [
+    'sides of the second sampling',
+    {
+      ...{ prompt: 'a fox', width: 128, height: 64, enable_hr: true, hr_upscaler: 'None', hr_scale: 2 },
+      ...{ hr_resize_x: 256, hr_resize_y: 192 },
+    },
+    { hires: { width: 384, height: 192, strength: 0.75, upscaler: 'Lanczos' } },
   ],
   ['no more than a prompt', { prompt: 'a fox' }, { width: 128, height: 128, steps: 50, guidanceScale: 5 }],
   [
@@ -90,17 +118,31 @@ describe(DrawingController.name, () => {
     const { images, info, parameters } = reply.body as Reply;
     expect(api.pipeline.requests).toHaveLength(1);
     const [request] = api.pipeline.requests;
-    const absent = { sampler: undefined, scheduler: undefined, clipSkip: undefined };
+    const absent = { sampler: undefined, scheduler: undefined, clipSkip: undefined, hires: undefined };
     expect({ ...absent, ...request }).toMatchObject(drawn);
-    const { seed, width, height } = request;
+    const { seed } = request;
+    const { width, height } = drawnSize(request);
     expect(images).toHaveLength(1);
     const picture = await sharp(Buffer.from(images[0], 'base64')).metadata();
     expect(picture).toMatchObject({ format: 'png', width, height });
     expect(JSON.parse(info)).toMatchObject({
       ...{ prompt: 'a fox', all_prompts: ['a fox'], seed, all_seeds: [seed], width, height },
-      infotexts: [expect.stringContaining(`Seed: ${seed}, Size: ${width}x${height}`)],
+      infotexts: [expect.stringContaining(`Seed: ${seed}, Size: ${request.width}x${request.height}`)],
     });
     expect(parameters).toMatchObject({ prompt: 'a fox' });
+  });
+
+  it.each([
+    ['an upscaler that is not there', { hr_upscaler: 'R-ESRGAN 4x+' }, 404, 'hires.upscaler'],
+    ['a scale that makes nothing larger', { hr_resize_x: 64 }, 400, 'hires.scale'],
+    ['more pixels than may be', { hr_scale: 4, width: 1024, height: 1024 }, 400, 'hires.scale'],
+  ])('should refuse %s', async (_what, body, status, param) => {
+    const reply = await draw({ prompt: 'x', width: 128, height: 64, enable_hr: true, ...body });
+    expect({ status: reply.status, body: reply.body as object }).toMatchObject({
+      status,
+      body: { error: { param } },
+    });
+    expect(api.pipeline.requests).toEqual([]);
   });
 
   it('should draw a batch, with a seed for each', async () => {

@@ -12,10 +12,17 @@ import { TakesPictureJson } from '../images/picture.json';
 import { PictureContext, type RequestContext } from '../images/request.context';
 import { JobPresenter } from '../jobs/job.presenter';
 import { CurrentJobs } from './current.jobs';
-import { DrawingReply, EmptyReply, Img2ImgRequest, Txt2ImgRequest, WebUiProgressReply } from './drawing.dto';
+import {
+  DrawingReply,
+  DrawingRequest,
+  EmptyReply,
+  Img2ImgRequest,
+  Txt2ImgRequest,
+  WebUiProgressReply,
+} from './drawing.dto';
 import { timestamp, toReply } from './drawing.reply';
 import { modelNames } from './model.names';
-import { toEdit, toGeneration } from './translation';
+import { toEdit, toPicture } from './translation';
 
 @ApiTags('automatic1111')
 @Controller('sdapi/v1')
@@ -40,7 +47,7 @@ export class DrawingController {
     @Body() request: Txt2ImgRequest,
     @PictureContext() call: RequestContext,
   ): Promise<DrawingReply> {
-    return this.draw(toGeneration(request, defaultSize(this.config)), request, call);
+    return this.draw(toPicture(request, defaultSize(this.config)), request, call);
   }
 
   /** Pictures from a prompt and a picture. Other fields of that server are ignored. */
@@ -95,7 +102,7 @@ export class DrawingController {
     return {};
   }
 
-  private async draw(body: object, request: Txt2ImgRequest, call: RequestContext): Promise<DrawingReply> {
+  private async draw(body: object, request: DrawingRequest, call: RequestContext): Promise<DrawingReply> {
     const drawing = await this.current.run(call.account, (onAccepted) =>
       this.drawings.draw(body, { ...call, onAccepted }),
     );

@@ -4,6 +4,7 @@ import {
   DEFAULT_GUIDANCE_SCALE,
   DEFAULT_STEPS,
   DEFAULT_STRENGTH,
+  HIRES_UPSCALERS,
   MAX_BATCH,
   MAX_GUIDANCE_SCALE,
   MAX_SIDE,
@@ -18,7 +19,7 @@ const Count = () => Whole(1, MAX_BATCH, { default: 1 });
 
 /** The fields of that server that say something here. */
 @IgnoresUnknown()
-export class Txt2ImgRequest {
+export class DrawingRequest {
   /** What to draw. `<lora:NAME:0.8>` applies a LoRA of `GET /sdapi/v1/loras`. */
   @Prompt({ example: 'a lighthouse on a cliff, watercolour' })
   readonly prompt!: string;
@@ -88,7 +89,47 @@ export class Txt2ImgRequest {
 }
 
 @IgnoresUnknown()
-export class Img2ImgRequest extends Txt2ImgRequest {
+export class Txt2ImgRequest extends DrawingRequest {
+  /** A second sampling at a larger size: `hires` of the other routes. Without it the fields below do not count. */
+  @Optional()
+  @IsBoolean({ message: 'true or false' })
+  @ApiPropertyOptional({ default: false })
+  readonly enable_hr?: boolean;
+
+  /** By how much the sides grow. */
+  @Optional()
+  @Decimal(0, MAX_SIDE, { default: 2 })
+  readonly hr_scale?: number;
+
+  /** A width instead, or 0. The larger of the scales that it and hr_resize_y ask for counts: nothing is cut off. */
+  @Optional()
+  @Whole(0, MAX_SIDE, { default: 0 })
+  readonly hr_resize_x?: number;
+
+  /** Likewise. */
+  @Optional()
+  @Whole(0, MAX_SIDE, { default: 0 })
+  readonly hr_resize_y?: number;
+
+  /** Sampling steps of the second time; 0: as many as `steps`. */
+  @Optional()
+  @Whole(0, MAX_STEPS, { default: 0 })
+  readonly hr_second_pass_steps?: number;
+
+  /** One of `GET /sdapi/v1/upscalers` and `latent-upscale-modes`. */
+  @Optional()
+  @IsString({ message: 'text' })
+  @ApiPropertyOptional({ default: HIRES_UPSCALERS[0] })
+  readonly hr_upscaler?: string;
+
+  /** How much the second sampling changes: 0 hardly anything, 1 all. */
+  @Optional()
+  @Decimal(0, 1, { default: DEFAULT_STRENGTH })
+  readonly denoising_strength?: number;
+}
+
+@IgnoresUnknown()
+export class Img2ImgRequest extends DrawingRequest {
   /**
    * The picture to begin from: base64, a data URL, or an http or https address. It is scaled and cut around its middle to
    * `width` and `height`; those left out, the result has its proportions.

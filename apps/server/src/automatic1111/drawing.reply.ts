@@ -1,12 +1,12 @@
 import { generationOf, parametersText, picturesOf } from '@app/jobs';
 import { parseSize } from '@app/config';
 import type { Drawing } from '../images/drawings';
-import type { DrawingReply, Txt2ImgRequest } from './drawing.dto';
+import type { DrawingReply, DrawingRequest } from './drawing.dto';
 
 /** What that server would have answered. `model`: the name of what drew it. */
 export function toReply(
   { job, result, pictures }: Drawing,
-  request: Txt2ImgRequest,
+  request: DrawingRequest,
   model: string,
 ): DrawingReply {
   const { prompt, negativePrompt, steps, guidanceScale, sampler = '' } = job.picture;

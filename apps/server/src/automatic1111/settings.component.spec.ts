@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { startApi, type Api } from '../../../../test/support/api';
 import { http } from '../../../../test/support/http';
 import { key } from '../../../../test/support/keys';
+import { writeUpscaler } from '../../../../test/support/upscaler';
 import { SettingsController } from './settings.controller';
 
 const NIGHT = join(__dirname, '../../../../libs/models/demo/loras/night.safetensors');
@@ -74,9 +75,42 @@ describe(SettingsController.name, () => {
     expect(await get('loras')).toEqual([{ name: 'night', alias: 'night', path: '', metadata: {} }]);
   });
 
+  it('should list the upscalers by names that requests can have', async () => {
+    await writeUpscaler(join(loras, 'sharp.safetensors'), 2);
+    api.pipeline.upscalerDir = loras;
+    const upscalers = (await get('upscalers')) as { name: string; scale: number }[];
+    expect(upscalers.map(({ name, scale }) => [name, scale])).toEqual([
+      ['None', 1],
+      ['Lanczos', 4],
+      ['Nearest', 4],
+      ['sharp', 2],
+    ]);
+    const modes = (await get('latent-upscale-modes')) as { name: string }[];
+    expect(modes).toHaveLength(6);
+    expect(modes[0]).toEqual({ name: 'Latent' });
+    api.pipeline.requests.length = 0;
+    for (const { name } of [...upscalers, ...modes]) {
+      const body = { prompt: 'x', width: 64, height: 64, enable_hr: true, hr_upscaler: name };
+      await http(api.url).post('/sdapi/v1/txt2img').set({ authorization }).send(body).expect(200);
+    }
+    const used = api.pipeline.requests.map(({ hires }) => hires!.upscaler ?? hires!.model);
+    // "None" is larger all the same there, by plain pixels.
+    expect(new Set(used).size).toBe(upscalers.length + modes.length - 1);
+  });
+
+  it('should list the embeddings', async () => {
+    expect(await get('embeddings')).toEqual({ loaded: {}, skipped: {} });
+    api.pipeline.embeddings = [
+      { name: 'night-sky', path: '/models/night-sky.safetensors', vectors: 4, sha256: 'a', stamp: '' },
+    ];
+    const unknown = { step: null, sd_checkpoint: null, sd_checkpoint_name: null };
+    const loaded = { 'night-sky': { ...unknown, shape: 1280, vectors: 4 } };
+    expect(await get('embeddings')).toEqual({ loaded, skipped: {} });
+    const { body } = await http(api.url).get('/v1/embeddings').set({ authorization }).expect(200);
+    expect(body).toEqual({ object: 'list', data: [{ name: 'night-sky', vectors: 4 }] });
+  });
+
   it('should answer whatever else SillyTavern asks before it draws', async () => {
-    expect(await get('upscalers')).toMatchObject([{ name: 'None' }]);
-    expect(await get('latent-upscale-modes')).toEqual([]);
     expect(await get('sd-vae')).toEqual([]);
     expect(await get('progress')).toMatchObject({ progress: 0, state: { job_count: 0 } });
   });

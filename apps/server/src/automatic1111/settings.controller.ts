@@ -3,11 +3,14 @@ import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Capabilities } from '@app/jobs';
+import { EMBEDDING_WIDTHS } from '@app/models/family';
 import { SAMPLERS, SCHEDULERS } from '@app/models';
+import { HIRES_UPSCALERS, MAX_HIRES_SCALE } from '@app/models/family';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { TakesJson } from '../http/json.body';
 import { describeValue } from '../validation/describe.value';
+import { WebUiEmbeddings } from './embeddings.dto';
 import { EmptyReply } from './drawing.dto';
 import { modelNames } from './model.names';
 import {
@@ -21,6 +24,8 @@ import {
   WebUiUpscaler,
   WebUiVae,
 } from './settings.dto';
+
+const ofLatents = (name: string) => name.startsWith('Latent');
 
 /** What front ends look up before they ask for pictures. */
 @ApiTags('automatic1111')
@@ -100,22 +105,47 @@ export class SettingsController {
     return loras.map(({ name }) => ({ name, alias: name, path: '', metadata: {} }));
   }
 
-  /** The upscalers: none. */
+  /** The embeddings, by the words of prompts that stand for them. */
+  @Get('embeddings')
+  @RequireScope('read')
+  @ApiOkResponse({ type: WebUiEmbeddings, description: 'The embeddings' })
+  @ApiErrors()
+  listWebUiEmbeddings(): WebUiEmbeddings {
+    const unknown = { step: null, sd_checkpoint: null, sd_checkpoint_name: null };
+    const loaded = this.capabilities.embeddings.map(
+      ({ name, vectors }) => [name, { ...unknown, shape: EMBEDDING_WIDTHS[1], vectors }] as const,
+    );
+    return { loaded: Object.fromEntries(loaded), skipped: {} };
+  }
+
+  /** The upscalers of pixels. */
   @Get('upscalers')
   @RequireScope('read')
   @ApiOkResponse({ type: [WebUiUpscaler], description: 'The upscalers' })
-  @ApiErrors()
-  listUpscalers(): WebUiUpscaler[] {
-    return [{ name: 'None', model_name: null, model_path: null, model_url: null, scale: 1 }];
+  @ApiErrors('storage_unavailable')
+  async listWebUiUpscalers(): Promise<WebUiUpscaler[]> {
+    const models = await this.capabilities.upscalers();
+    const plain = HIRES_UPSCALERS.filter((name) => !ofLatents(name));
+    return [
+      { name: 'None', factor: 1 },
+      ...plain.map((name) => ({ name, factor: MAX_HIRES_SCALE })),
+      ...models,
+    ].map(({ name, factor }) => ({
+      name,
+      model_name: null,
+      model_path: null,
+      model_url: null,
+      scale: factor,
+    }));
   }
 
-  /** Upscalers of latents: none. */
+  /** The upscalers of latents. */
   @Get('latent-upscale-modes')
   @RequireScope('read')
   @ApiOkResponse({ type: [WebUiName], description: 'The upscalers' })
   @ApiErrors()
   listLatentUpscaleModes(): WebUiName[] {
-    return [];
+    return HIRES_UPSCALERS.filter(ofLatents).map((name) => ({ name }));
   }
 
   /** VAEs to choose from: none. */

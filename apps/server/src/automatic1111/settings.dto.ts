@@ -3,7 +3,7 @@ import { IsString } from 'class-validator';
 import { Optional } from '../validation/fields';
 import { IgnoresUnknown } from '../validation/unknown.fields';
 
-const NoText = () => ApiProperty({ type: 'string', nullable: true });
+export const NoText = () => ApiProperty({ type: 'string', nullable: true });
 
 @IgnoresUnknown()
 export class WebUiOptions {

@@ -1,14 +1,36 @@
 import type { Size } from '@app/config';
-import { DEFAULT_STRENGTH, SIZE_STEP } from '@app/models/family';
+import { findSampler, findScheduler } from '@app/models';
+import { DEFAULT_STRENGTH, MIN_HIRES_STRENGTH, SIZE_STEP } from '@app/models/family';
 import { readLoraTags } from '../images/lora.tags';
 import { toInput } from '../images/picture.input';
-import type { Img2ImgRequest, Txt2ImgRequest } from './drawing.dto';
+import type { DrawingRequest, Img2ImgRequest, Txt2ImgRequest } from './drawing.dto';
 
 /** The body of `POST /v1/images/generations` that means the same. `size`: what is drawn when a request does not say. */
-export function toGeneration(request: Txt2ImgRequest, size: Size): object {
-  const { batch_size = 1, n_iter = 1, seed = -1, scheduler } = request;
+export function toPicture(request: Txt2ImgRequest, size: Size): object {
+  return { ...toGeneration(request, size), ...(request.enable_hr && { hires: toHires(request, size) }) };
+}
+
+function toHires(request: Txt2ImgRequest, size: Size): object {
+  const { hr_scale = 2, hr_resize_x = 0, hr_resize_y = 0, hr_second_pass_steps, hr_upscaler } = request;
+  const { width = size.width, height = size.height, denoising_strength = DEFAULT_STRENGTH } = request;
+  const resized = Math.max(hr_resize_x / side(width), hr_resize_y / side(height));
+  return {
+    scale: resized > 0 ? resized : hr_scale,
+    steps: hr_second_pass_steps || undefined,
+    strength: Math.max(MIN_HIRES_STRENGTH, denoising_strength),
+    // There "None" is larger all the same, by plain pixels.
+    upscaler: hr_upscaler === 'None' ? 'Lanczos' : hr_upscaler || undefined,
+  };
+}
+
+function toGeneration(request: DrawingRequest, size: Size): object {
+  const { batch_size = 1, n_iter = 1, seed = -1 } = request;
   const count = batch_size * n_iter;
   const { prompt, loras } = readLoraTags(request.prompt);
+  const sampler = request.sampler_name || request.sampler_index || undefined;
+  const scheduler = isAutomatic(request.scheduler) ? undefined : request.scheduler;
+  // That server minds no capitals; what is not known is refused as it came.
+  const found = sampler === undefined ? undefined : findSampler(sampler);
   return {
     prompt,
     ...(loras.length > 0 && { loras }),
@@ -17,8 +39,8 @@ export function toGeneration(request: Txt2ImgRequest, size: Size): object {
     guidance_scale: request.cfg_scale,
     size: `${side(request.width ?? size.width)}x${side(request.height ?? size.height)}`,
     seed: seed < 0 ? undefined : seed,
-    sampler: request.sampler_name || request.sampler_index || undefined,
-    scheduler: isAutomatic(scheduler) ? undefined : scheduler,
+    sampler: found?.sampler ?? sampler,
+    scheduler: scheduler === undefined ? found?.scheduler : (findScheduler(scheduler) ?? scheduler),
     n: count,
   };
 }

@@ -44,6 +44,11 @@ function allowNull(node: Node): void {
     node.anyOf = [...(allOf as unknown[]), { type: 'null' }];
     return;
   }
+  if (Array.isArray(node.anyOf)) {
+    delete node.type;
+    node.anyOf = [...(node.anyOf as unknown[]), { type: 'null' }];
+    return;
+  }
   node.type = [type, 'null'];
   if (Array.isArray(node.enum)) node.enum = [...(node.enum as unknown[]), null];
 }

@@ -82,6 +82,7 @@ describe('the API document', () => {
         'DELETE /v1/jobs/{id}',
         'GET /v1/jobs/{id}/events',
         'GET /v1/loras',
+        'GET /v1/styles',
         'GET /v1/models',
         'GET /v1/models/{model}',
         'GET /health',
@@ -184,7 +185,15 @@ describe('the API document', () => {
 
   it('should allow in requests only the fields that it describes', () => {
     const closed = schemas().flatMap(([name, schema]) => (schema.additionalProperties === false ? name : []));
-    expect(closed.sort()).toEqual(['CreateImageRequest', 'LoraOption', 'MemoryRequest', 'SubjectRequest']);
+    expect(closed.sort()).toEqual([
+      'ControlOption',
+      'CreateImageRequest',
+      'EditImageRequest',
+      'HiresOptions',
+      'LoraOption',
+      'MemoryRequest',
+      'SubjectRequest',
+    ]);
   });
 
   it('should have no parameter that requests cannot have', () => {

@@ -6,6 +6,7 @@ import { SCOPES } from '../auth/api.key';
 import { KEY_SCHEME } from '../auth/scope.decorators';
 import { isTolerantSchema } from '../validation/unknown.fields';
 import { aboutService } from './service.version';
+import { describeForms } from './forms';
 import { toOpenApi31 } from './openapi.31';
 import { describeHeaders } from './response.headers';
 
@@ -53,6 +54,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     operationIdFactory: (_controller, method) => method,
   });
   closeRequests(document);
+  describeForms(document);
   describeHeaders(document);
   toOpenApi31(document);
   for (const operation of operations(document)) {

@@ -15,6 +15,8 @@ export interface BodyRules {
   readonly unpacked?: number;
   /** Above so many bytes a place is needed for the rest; absent: never. */
   readonly place?: { readonly above: number; take(): Promise<void> };
+  /** Reads it piece by piece as it comes, and throws what refuses it; absent: it is kept, as a whole. */
+  readonly parse?: (chunk: Buffer) => void;
 }
 
 const UNPACK: Readonly<Record<string, (bytes: Buffer, options: ZlibOptions) => Promise<Buffer>>> = {
@@ -61,10 +63,11 @@ async function unpack(bytes: Buffer, encoding: string, most: number): Promise<Bu
 function receive(
   request: Request,
   response: Response,
-  { bytes, timeout, pace, place }: BodyRules,
+  { bytes, timeout, pace, place, parse }: BodyRules,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
+    const take = parse ?? ((chunk: Buffer) => void chunks.push(chunk));
     let received = 0;
     let seen = 0;
     let stage: 'free' | 'waiting' | 'placed' | 'over' = place ? 'free' : 'placed';
@@ -76,7 +79,7 @@ function receive(
       request.off('data', onData).off('end', onEnd).off('error', onCut).off('close', onCut);
       settle();
     };
-    const refuse = (error: ServiceError) => {
+    const refuse = (error: Error) => {
       request.pause(); // what is not read holds the sender up
       end(() => reject(error));
     };
@@ -97,7 +100,11 @@ function receive(
     const onData = (chunk: Buffer) => {
       received += chunk.length;
       if (received > bytes) return refuse(tooLarge(bytes));
-      chunks.push(chunk);
+      try {
+        take(chunk);
+      } catch (error) {
+        return refuse(error as Error);
+      }
       if (stage === 'free' && place && received > place.above) void wait(place.take());
     };
     const wait = async (taken: Promise<void>) => {

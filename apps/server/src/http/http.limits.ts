@@ -19,6 +19,11 @@ export class HttpLimits {
 
   readonly jsonBytes: number = 100 * 1024;
   readonly pictureBytes: number = MAX_PICTURE_BYTES;
+  /** Of a form, whose pictures have each as much. */
+  readonly formBytes: number = 2 * MAX_PICTURE_BYTES;
+  /** Parts of a form, and bytes of one that is text: a prompt of 32,000 characters. */
+  readonly formParts: number = 100;
+  readonly formTextBytes: number = 128 * 1024;
   /** For a body to arrive, and as long again for a picture to get its place; together less than requestTimeout. */
   readonly bodyTimeout: number = 45_000;
   /** So much of a body has to come in each such time, 1 kB/s; with less it is refused. */

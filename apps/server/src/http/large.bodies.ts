@@ -27,9 +27,25 @@ export class LargeBodies {
    * compressed; absent: it may not.
    */
   read(request: Request, response: Response, caller: string, unpacked?: number): Promise<Buffer | undefined> {
-    const { pictureBytes: bytes, bodyTimeout: timeout, bodyPace: pace, freeBytes: above } = this.limits;
-    const place = { above, take: () => this.takePlace(caller, response) };
-    return readBody(request, response, { bytes, timeout, pace, unpacked, place });
+    const { pictureBytes: bytes } = this.limits;
+    return readBody(request, response, { ...this.rules(caller, response), bytes, unpacked });
+  }
+
+  /** Has a body of several pictures parsed as it comes, likewise; false: there is none. */
+  async parse(
+    request: Request,
+    response: Response,
+    caller: string,
+    parse: (chunk: Buffer) => void,
+  ): Promise<boolean> {
+    const { formBytes: bytes } = this.limits;
+    const rules = { ...this.rules(caller, response), bytes, parse };
+    return (await readBody(request, response, rules)) !== undefined;
+  }
+
+  private rules(caller: string, response: Response) {
+    const { bodyTimeout: timeout, bodyPace: pace, freeBytes: above } = this.limits;
+    return { timeout, pace, place: { above, take: () => this.takePlace(caller, response) } };
   }
 
   private takePlace(caller: string, response: Response): Promise<void> {

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import sharp from 'sharp';
+import { copiesIn } from '../../../../test/support/inputs';
 import { http } from '../../../../test/support/http';
 import { startApi, type Api } from '../../../../test/support/api';
 
@@ -38,11 +39,7 @@ describe('A picture to begin from', () => {
     expect(reply.status).toBeGreaterThanOrEqual(400);
     return (reply.body as { error: { code: string; param: string; message: string } }).error;
   };
-  const inputs = async () => {
-    const keys: string[] = [];
-    for await (const { key } of api.storage.list('inputs/')) keys.push(key);
-    return keys.sort();
-  };
+  const inputs = () => copiesIn(api.storage);
 
   it.each(['the body', 'an address'])('should come from %s, and be given to the engine', async (from) => {
     const image = from === 'the body' ? dataUrl(green) : address;

@@ -37,7 +37,17 @@ describe(ImagesController.name, () => {
       generation: {
         ...{ model: 'demo', prompt: 'oil: a $& cat', negative_prompt: '', size: '128x128' },
         ...{ num_inference_steps: 50, sampler: 'euler', scheduler: 'discrete', guidance_scale: 5, seed: 7 },
-        ...{ clip_skip: null, cache: null, loras: [], ip_adapter_scale: 0.6, strength: null },
+        ...{
+          clip_skip: null,
+          cache: null,
+          loras: [],
+          ip_adapter_scale: 0.6,
+          identity_strength: null,
+          strength: null,
+          hires: null,
+          upscale: null,
+          control: null,
+        },
       },
     });
     expect(Math.abs((body as { created: number }).created - Date.now() / 1000)).toBeLessThan(5);

@@ -3,11 +3,11 @@ import { ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { JobPresenter } from '../jobs/job.presenter';
 import { PictureReply } from '../jobs/picture.dto';
-import { MemoryRequest, SubjectRequest } from './images.dto';
 import { ImagesService, type PictureOutcome } from './images.service';
 import { MakesPicture } from './makes.picture';
 import { PictureAnswers } from './picture.answers';
 import { PictureContext, type RequestContext } from './request.context';
+import { MemoryRequest, SubjectRequest } from './user.images.dto';
 
 /**
  * The picture routes that draw from a user's picture; the one for all is OpenAI's (openai.controller.ts). HttpCode
@@ -25,7 +25,7 @@ export class ImagesController {
   /** A picture from a prompt and the user's avatar. */
   @Post('memory')
   @HttpCode(200)
-  @MakesPicture({ type: PictureReply }, 'avatar_not_found')
+  @MakesPicture({ type: PictureReply }, 'avatar_not_found', 'style_not_found')
   async memory(
     @Body() request: MemoryRequest,
     @PictureContext() call: RequestContext,
@@ -34,10 +34,10 @@ export class ImagesController {
     return this.answer(await this.images.memory(request, call), response);
   }
 
-  /** A portrait from the user's photo; the prompt is the service's SUBJECT_PROMPT. */
+  /** A portrait from the user's photo; the prompt is that of `style`, or the service's SUBJECT_PROMPT. */
   @Post('subject')
   @HttpCode(200)
-  @MakesPicture({ type: PictureReply }, 'photo_not_found')
+  @MakesPicture({ type: PictureReply }, 'photo_not_found', 'style_not_found')
   async subject(
     @Body() request: SubjectRequest,
     @PictureContext() call: RequestContext,

@@ -5,12 +5,10 @@ import { WEBHOOK_EVENTS, type WebhookEvent } from '@app/jobs';
 import {
   DEFAULT_GUIDANCE_SCALE,
   DEFAULT_IP_ADAPTER_SCALE,
-  DEFAULT_LORA_SCALE,
   DEFAULT_STEPS,
   MAX_BATCH,
   MAX_CLIP_SKIP,
   MAX_GUIDANCE_SCALE,
-  MAX_LORA_SCALE,
   MAX_LORAS,
   MAX_STEPS,
 } from '@app/models/family';
@@ -19,18 +17,18 @@ import {
   Caller,
   Decimal,
   ListOf,
-  LoraName,
   NegativePrompt,
   OneOf,
   Optional,
   PictureInput,
   PictureSize,
   Prompt,
-  SamplerName,
-  SchedulerName,
-  UserId,
   Whole,
 } from '../validation/fields';
+import { SamplerName, SchedulerName } from '../validation/name.fields';
+import { EnlargementOptions } from './enlargement.dto';
+import { ControlOption } from './control.dto';
+import { LoraOption } from './lora.dto';
 import { PRESETS } from './presets';
 
 export const MAX_SEED = 4_294_967_295;
@@ -45,19 +43,8 @@ const URL_RULE = 'an http or https address of at most 2048 characters';
 /** Not `format: uri`: other letters than ASCII's are welcome, as in a browser. */
 const HTTP = /^[Hh][Tt][Tt][Pp][Ss]?:\/\//;
 
-export class LoraOption {
-  /** The name of a LoRA, as `GET /v1/loras` lists it. */
-  @LoraName()
-  readonly name!: string;
-
-  /** Strength; negative values push away from what it learned. */
-  @Optional()
-  @Decimal(-MAX_LORA_SCALE, MAX_LORA_SCALE, { default: DEFAULT_LORA_SCALE })
-  readonly scale?: number;
-}
-
 /** What every picture route takes. */
-export class PictureOptions {
+export class PictureOptions extends EnlargementOptions {
   /**
    * Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
    * The first has the seed, the next one more, and so on.
@@ -136,7 +123,7 @@ export class PictureOptions {
   @ListOf(MAX_LORAS, LORAS_RULE)
   @ValidateNested({ each: true })
   @Type(() => LoraOption)
-  @ApiPropertyOptional({ maxItems: MAX_LORAS })
+  @ApiPropertyOptional({ type: () => [LoraOption], maxItems: MAX_LORAS })
   readonly loras?: LoraOption[];
 
   /**
@@ -162,6 +149,13 @@ export class PictureOptions {
   @Optional()
   @PictureInput()
   readonly mask?: string | Buffer;
+
+  /** A picture that guides where things are, for one of the service's ControlNets. */
+  @Optional()
+  @ValidateNested()
+  @Type(() => ControlOption)
+  @ApiPropertyOptional({ type: () => ControlOption })
+  readonly control?: ControlOption;
 
   /** How strongly the reference picture counts; 0 ignores it. */
   @Optional()
@@ -205,22 +199,6 @@ export class PictureOptions {
   readonly webhook_events?: WebhookEvent[];
 }
 
-export class MemoryRequest extends PictureOptions {
-  /** Whose avatar the picture is drawn from. */
-  @UserId()
-  readonly user_id!: string;
-
-  /** What to draw; the service sets it into MEMORY_PROMPT_TEMPLATE. */
-  @Prompt({ example: 'a walk on the beach at sunset' })
-  readonly prompt!: string;
-}
-
-export class SubjectRequest extends PictureOptions {
-  /** Whose photo the portrait is drawn from. */
-  @UserId()
-  readonly user_id!: string;
-}
-
 export class GenerationRequest extends PictureOptions {
   /** What to draw. `(word:1.3)` counts more and `[word]` less, with weights from -10 to 10. */
   @Prompt({ example: 'a lighthouse on a cliff, watercolour' })
@@ -228,14 +206,12 @@ export class GenerationRequest extends PictureOptions {
 
   /**
    * A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
-   * 3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects.
+   * 3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
+   * picture itself, as `image` has it.
    */
   @Optional()
-  @Matches(HTTP, { message: URL_RULE })
-  @IsString({ message: URL_RULE })
-  @MaxLength(2048, { message: URL_RULE })
-  @ApiPropertyOptional({ pattern: HTTP.source, example: 'https://example.com/picture.png' })
-  readonly reference_image_url?: string;
+  @PictureInput()
+  readonly reference_image_url?: string | Buffer;
 
   /**
    * Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. One that can be a `user_id` is that

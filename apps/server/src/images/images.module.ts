@@ -1,4 +1,6 @@
 import { Inject, Module } from '@nestjs/common';
+import { Config } from '@app/config';
+import { Capabilities } from '@app/jobs';
 import { StorageModule } from '@app/storage';
 import { JobRoutesModule } from '../jobs/job.routes.module';
 import { TRACING, type Tracing } from '../tracing/tracing';
@@ -12,11 +14,22 @@ import { JobInputs } from './job.inputs';
 import { PictureAnswers } from './picture.answers';
 import { ReferenceFetcher } from './reference.fetcher';
 import { ResultFiles } from './result.files';
+import { readStyles } from './style.file';
+import { Styles } from './styles';
+import { StylesController } from './styles.controller';
 
 @Module({
   imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
-  controllers: [ImagesController],
-  providers: [Drawings, ImagesService, JobDrafter, JobInputs, PictureAnswers, ReferenceFetcher, ResultFiles],
+  controllers: [ImagesController, StylesController],
+  providers: [
+    ...[Drawings, ImagesService, JobDrafter, JobInputs, PictureAnswers, ReferenceFetcher, ResultFiles],
+    {
+      provide: Styles,
+      inject: [Config, Capabilities],
+      useFactory: async (config: Config, capabilities: Capabilities) =>
+        new Styles(await readStyles(config), config, capabilities),
+    },
+  ],
   exports: [Drawings, ImagesService, PictureAnswers, ResultFiles],
 })
 export class ImagesModule {

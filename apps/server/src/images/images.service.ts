@@ -11,9 +11,11 @@ import { isUserId } from '../validation/fields';
 import { WebhookAddress } from '../webhooks/webhook.address';
 import { JobDrafter } from './job.draft';
 import type { PictureIntent } from './picture.intent';
-import type { GenerationRequest, MemoryRequest, PictureOptions, SubjectRequest } from './images.dto';
+import type { GenerationRequest, PictureOptions } from './images.dto';
 import { applyLoraTags } from './lora.tags';
 import type { RequestContext } from './request.context';
+import { promptOf, Styles } from './styles';
+import type { MemoryRequest, SubjectRequest } from './user.images.dto';
 
 /** What became of a picture request until the caller wanted to know. */
 export interface PictureOutcome {
@@ -34,6 +36,7 @@ export class ImagesService {
     private readonly config: Config,
     private readonly jobs: Jobs,
     private readonly drafter: JobDrafter,
+    private readonly styles: Styles,
     private readonly disk: DiskSpace,
     private readonly storage: Storage,
     private readonly webhooks: WebhookAddress,
@@ -43,16 +46,23 @@ export class ImagesService {
 
   async memory(body: MemoryRequest, call: RequestContext): Promise<PictureOutcome> {
     const request = await this.read(body);
-    // A function: in a plain replacement text "$&" of the prompt would mean something.
-    const prompt = this.config.MEMORY_PROMPT_TEMPLATE.replaceAll('{prompt}', () => request.prompt);
+    const style = this.styles.find('memory', request.style);
+    const prompt = promptOf(style?.prompt ?? this.config.MEMORY_PROMPT_TEMPLATE, request.prompt);
     const userId = request.user_id;
-    return this.make(request, { route: 'memory', userId, prompt, reference: { of: 'avatar', userId } }, call);
+    const reference = { of: 'avatar', userId } as const;
+    return this.make(request, { route: 'memory', userId, prompt, style, identity: request, reference }, call);
   }
 
-  subject(request: SubjectRequest, call: RequestContext): Promise<PictureOutcome> {
-    const prompt = this.config.SUBJECT_PROMPT;
+  async subject(request: SubjectRequest, call: RequestContext): Promise<PictureOutcome> {
+    const style = this.styles.find('subject', request.style);
+    const prompt = style ? promptOf(style.prompt) : this.config.SUBJECT_PROMPT;
     const userId = request.user_id;
-    return this.make(request, { route: 'subject', userId, prompt, reference: { of: 'photo', userId } }, call);
+    const reference = { of: 'photo', userId } as const;
+    return this.make(
+      request,
+      { route: 'subject', userId, prompt, style, identity: request, reference },
+      call,
+    );
   }
 
   async generations(body: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {
@@ -82,7 +92,11 @@ export class ImagesService {
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
       // The wait may be long, and pictures that came with the request large.
-      Object.assign(options, { image: undefined, mask: undefined });
+      Object.assign(options, {
+        ...{ image: undefined, mask: undefined, control: undefined },
+        reference_image_url: undefined,
+      });
+      Object.assign(intent, { reference: undefined });
       call.forgetBody();
       await call.onAccepted?.(job);
       if (seconds === 0) return { job, replayed, preference: 'respond-async' };
@@ -186,14 +200,19 @@ function patience({ prefer }: RequestContext, longest: number): number | undefin
 
 /** The same for the same request, however its fields are ordered. */
 function fingerprint(route: string, options: PictureOptions): string {
+  const { image, mask, control, reference_image_url: reference }: Partial<GenerationRequest> = options;
+  const pictures = {
+    image: hash(image),
+    mask: hash(mask),
+    control: control && { ...control, image: hash(control.image) },
+    reference_image_url: typeof reference === 'string' ? reference : hash(reference),
+  };
   const sorted = (_key: string, value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value;
   return createHash('sha256')
-    .update(
-      `${route}\n${JSON.stringify({ ...options, image: hash(options.image), mask: hash(options.mask) }, sorted)}`,
-    )
+    .update(`${route}\n${JSON.stringify({ ...options, ...pictures }, sorted)}`)
     .digest('hex');
 }
 

@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { loadConfig } from '@app/config';
+import { FaceFinder, FaceProcessOptions } from '@app/faces';
 import { LocalCapabilities, type JobDraft } from '@app/jobs';
 import { MemoryStorage } from '../../../../test/support/memory.storage';
 import { PipelineStub } from '../../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../../test/support/safetensors';
+import { UserFaces } from '../users/user.faces';
 import { UserPictures } from '../users/user.pictures';
 import type { PictureOptions } from './images.dto';
 import { JobDrafter } from './job.draft';
@@ -37,11 +39,13 @@ describe(JobDrafter.name, () => {
   const now = 1_700_000_000_000;
 
   function drafter(variables: Record<string, string> = {}): JobDrafter {
-    const config = loadConfig({ MODEL_PATH: 'demo', ...variables });
+    const config = loadConfig({ MODEL_PATH: 'demo', FACE_DETECTION: 'false', ...variables });
+    const finder = new FaceFinder(new FaceProcessOptions());
+    const faces = new UserFaces(config, storage, new UserPictures(config, storage), finder);
     return new JobDrafter(
       config,
       new LocalCapabilities(config, pipeline.as()),
-      new JobInputs(new UserPictures(config, storage), new ReferenceFetcher(config), storage),
+      new JobInputs(faces, new ReferenceFetcher(config), storage),
       { now: () => Promise.resolve(now) } as Jobs,
     );
   }

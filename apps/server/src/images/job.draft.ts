@@ -15,10 +15,14 @@ import {
 } from '@app/models/family';
 import { findSampler, findScheduler } from '@app/models';
 import { shrunk, type Turn } from '@app/pictures';
-import { MAX_SEED, type LoraOption, type PictureOptions } from './images.dto';
+import { MAX_SEED, type PictureOptions } from './images.dto';
+import { controlOf } from './control.option';
+import { Enlargements } from './enlargements';
+import type { LoraOption } from './lora.dto';
+import { photoMakerStrength } from './identity';
 import { JobInputs } from './job.inputs';
 import type { PictureIntent } from './picture.intent';
-import { withPreset } from './presets';
+import { withPreset, withUsual } from './presets';
 import { outputOf } from './output.option';
 
 /** Told when a request names a webhook but no events. */
@@ -27,18 +31,23 @@ const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as cons
 /** Request -> job: everything that a rerun must not decide anew is decided here. */
 @Injectable()
 export class JobDrafter {
+  private readonly enlargements: Enlargements;
+
   constructor(
     private readonly config: Config,
     private readonly capabilities: Capabilities,
     private readonly inputs: JobInputs,
     private readonly jobs: Jobs,
-  ) {}
+  ) {
+    this.enlargements = new Enlargements(config, capabilities);
+  }
 
   /** Whatever can be refused without looking anywhere. */
-  check(options: PictureOptions, { reference }: PictureIntent): void {
+  check(options: PictureOptions, intent: PictureIntent): void {
     this.size(options.size);
     outputOf(options);
     this.checkCount(options);
+    this.enlargements.check(options);
     if (options.mask !== undefined && options.image === undefined) {
       const sentence = 'Expected image, which the mask is of, but received nothing';
       throw new ServiceError('invalid_request', sentence, 'image');
@@ -47,12 +56,13 @@ export class JobDrafter {
       const sentence = 'Expected webhook_url with webhook_events but received nothing';
       throw new ServiceError('invalid_request', sentence, 'webhook_url');
     }
-    if (reference && !this.capabilities.hasIpAdapter) {
+    if (intent.reference && this.photoMaker(intent) === undefined && !this.capabilities.hasIpAdapter) {
       throw new ServiceError(
         'ip_adapter_disabled',
         'This service runs without an IP-Adapter, so it cannot draw from a picture (ENABLE_IP_ADAPTER)',
       );
     }
+    if (options.control) controlOf(options.control, this.capabilities);
     this.checkLoras(options.loras ?? []);
   }
 
@@ -68,35 +78,45 @@ export class JobDrafter {
     caller: string,
     turn: Required<Turn>,
   ): Promise<JobDraft> {
-    const options = await withPreset(given, () => this.capabilities.loras());
+    const chosen = await withPreset(given, () => this.capabilities.loras());
+    const options = intent.style ? withUsual(chosen, intent.style.options) : chosen;
     this.checkLoras(options.loras ?? []);
     const id = randomBytes(12).toString('hex');
     // Before anything of the user is read: a deletion of theirs from now on refuses the job.
     const createdAt = await this.jobs.now();
-    const loras = await this.loras(options.loras ?? []);
-    const { size, ...copies } = await this.inputs.copy(id, options, intent, turn, (own) =>
-      this.sizeLike(own, options.size),
-    );
+    const identityStrength = this.photoMaker(intent);
+    const loras = await this.loras(options.loras ?? [], intent, given);
+    const enlarge = await this.enlargements.plan(options);
+    if (options.image === undefined) enlarge(this.size(options.size));
+    const { size: own, ...copies } = await this.inputs.copy(id, options, intent, turn, (own) => {
+      const like = this.sizeLike(own, options.size);
+      enlarge(like);
+      return like;
+    });
     turn.signal.throwIfAborted();
     const { route, userId, prompt } = intent;
     const output = outputOf(options);
     const name = `${userId ? `${userId}/${route}_${id}` : id}.${output.format}`;
     const { n = 1 } = options;
+    const size = own ?? this.size(options.size);
     const picture = {
       ...{ id, route, userId, prompt, loras },
       ...copies,
       key: this.config.S3_GENERATED_PREFIX + name,
       output: output.format === 'png' ? undefined : output,
       negativePrompt: options.negative_prompt ?? this.config.NEGATIVE_PROMPT,
-      ...(size ?? this.size(options.size)),
+      ...size,
+      ...enlarge(size),
       ...(copies.imageKey && { strength: strengthOf(options) }),
       steps: options.num_inference_steps ?? DEFAULT_STEPS,
       guidanceScale: options.guidance_scale ?? DEFAULT_GUIDANCE_SCALE,
       clipSkip: options.clip_skip,
+      ...(options.control && { control: controlOf(options.control, this.capabilities) }),
       ...samplingOf(options),
       ...(options.cache !== 'none' && { cache: options.cache }),
       ...(n > 1 && { count: n }),
       seed: options.seed ?? randomInt(MAX_SEED + 2 - n),
+      ...(identityStrength !== undefined && { identityStrength }),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
     return {
@@ -114,6 +134,10 @@ export class JobDrafter {
       cost: costOf(picture),
       webhook: webhook(options),
     };
+  }
+
+  private photoMaker(intent: PictureIntent): number | undefined {
+    return intent.identity && photoMakerStrength(intent.identity, intent, this.capabilities);
   }
 
   /** A job that was not accepted leaves nothing. */
@@ -161,7 +185,7 @@ export class JobDrafter {
       throw new ServiceError('lora_disabled', 'This service runs without LoRA (ENABLE_LORA)', 'loras');
     }
     if (loras.length > MAX_LORAS) {
-      const sentence = `Expected at most ${MAX_LORAS} LoRAs, that of the preset included, but received ${loras.length}`;
+      const sentence = `Expected at most ${MAX_LORAS} LoRAs, those of preset and style included, but received ${loras.length}`;
       throw new ServiceError('invalid_request', sentence, 'loras');
     }
     const names = loras.map(({ name }) => name);
@@ -172,20 +196,30 @@ export class JobDrafter {
     }
   }
 
-  private async loras(options: readonly LoraOption[]): Promise<JobLora[]> {
+  private async loras(
+    options: readonly LoraOption[],
+    { style }: PictureIntent,
+    { loras: own = [] }: PictureOptions,
+  ): Promise<JobLora[]> {
     const found: JobLora[] = [];
     for (const [i, { name, scale = DEFAULT_LORA_SCALE }] of options.entries()) {
-      found.push({ name, scale, sha256: await this.hash(name, i) });
+      const because =
+        i >= own.length && style?.options.loras?.some((lora) => lora.name === name) ? style.name : undefined;
+      const sha256 =
+        because === undefined
+          ? await this.hash(name, `loras.${i}.name`)
+          : await this.hash(name, 'style', `The style "${because}" needs a LoRA: `);
+      found.push({ name, scale, sha256 });
     }
     return found;
   }
 
-  private async hash(name: string, index: number): Promise<string> {
+  private async hash(name: string, param: string, because = ''): Promise<string> {
     try {
       return (await this.capabilities.lora(name)).sha256;
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
-      throw new ServiceError(error.code, error.message, `loras.${index}.name`, { cause: error });
+      throw new ServiceError(error.code, because + error.message, param, { cause: error });
     }
   }
 }

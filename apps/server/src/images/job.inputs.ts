@@ -5,9 +5,18 @@ import { inputKey, inputsOf } from '@app/jobs';
 import { Turns } from '@app/lifecycle';
 import { REFERENCE_SIDE } from '@app/models/family';
 import { NoPlaceError } from '@app/outbound';
-import { encodeMask, encodePng, toMask, toReference, toStart, type Start, type Turn } from '@app/pictures';
+import {
+  encodeMask,
+  encodePng,
+  toMask,
+  toReference,
+  toStart,
+  type Crop,
+  type Start,
+  type Turn,
+} from '@app/pictures';
 import { Storage } from '@app/storage';
-import { UserPictures } from '../users/user.pictures';
+import { UserFaces } from '../users/user.faces';
 import type { PictureOptions } from './images.dto';
 import type { PictureIntent } from './picture.intent';
 import { ReferenceFetcher } from './reference.fetcher';
@@ -26,15 +35,15 @@ export class JobInputs {
   private readonly reading = new Turns(AT_ONCE);
 
   constructor(
-    private readonly pictures: UserPictures,
+    private readonly faces: UserFaces,
     private readonly references: ReferenceFetcher,
     private readonly storage: Storage,
   ) {}
 
-  /** With the size of the copy of `options.image`, which `sizeFor` makes of that picture's own. */
+  /** With the size of the copy of `options.image` or else of the control's, which `sizeFor` makes of that picture's own. */
   async copy(
     id: string,
-    options: Pick<PictureOptions, 'image' | 'mask'>,
+    options: Pick<PictureOptions, 'image' | 'mask' | 'control'>,
     intent: PictureIntent,
     turn: Required<Turn>,
     sizeFor: (own: Size) => Size,
@@ -42,19 +51,29 @@ export class JobInputs {
     const kept: { -readonly [Key in keyof Copies]: Copies[Key] } = {};
     try {
       kept.referenceKey = await this.reference(id, intent, turn);
-      const { image, mask } = options;
-      if (image === undefined) return kept;
-      const start = await this.given('image', image, intent, turn, (bytes) =>
-        toStart(bytes, 'image', turn, sizeFor),
-      );
-      kept.imageKey = await this.keepStart(id, start, turn.signal);
-      if (mask !== undefined) {
-        const pixels = await this.given('mask', mask, intent, turn, (bytes) =>
-          toMask(bytes, 'mask', turn, start),
+      const { image, mask, control } = options;
+      let size: Size | undefined;
+      if (image !== undefined) {
+        const start = await this.given('image', image, intent, turn, (bytes) =>
+          toStart(bytes, 'image', turn, sizeFor),
         );
-        kept.maskKey = await this.keepMask(id, pixels, start.size, turn.signal);
+        kept.imageKey = await this.keepStart(id, 'image', start, turn.signal);
+        if (mask !== undefined) {
+          const pixels = await this.given('mask', mask, intent, turn, (bytes) =>
+            toMask(bytes, 'mask', turn, start),
+          );
+          kept.maskKey = await this.keepMask(id, pixels, start.size, turn.signal);
+        }
+        ({ size } = start);
       }
-      return { ...kept, size: start.size };
+      if (control !== undefined) {
+        const seen = await this.given('control.image', control.image, intent, turn, (bytes) =>
+          toStart(bytes, 'control.image', turn, (own) => size ?? sizeFor(own)),
+        );
+        kept.controlKey = await this.keepStart(id, 'control', seen, turn.signal);
+        ({ size } = seen);
+      }
+      return { ...kept, size };
     } catch (error) {
       await this.discard(kept);
       throw error;
@@ -68,25 +87,28 @@ export class JobInputs {
 
   private async reference(
     id: string,
-    { reference, user }: PictureIntent,
+    intent: PictureIntent,
     turn: Required<Turn>,
   ): Promise<string | undefined> {
+    const { reference } = intent;
     if (!reference) return undefined;
     const { caller, signal } = turn;
     // The place is held until the copy is kept: so long the bytes are in memory.
     if (!('url' in reference)) {
-      return this.reading.run(caller, signal, async () =>
-        this.keepReference(id, await this.pictures.read(reference.of, reference.userId), 'user_id', turn),
-      );
+      return this.reading.run(caller, signal, async () => {
+        const { bytes, crop } = await this.faces.openToDraw(reference.of, reference.userId, turn);
+        return this.keepReference(id, bytes, 'user_id', turn, crop);
+      });
     }
-    return this.fetched(reference.url, 'reference_image_url', user, turn, (bytes) =>
-      this.keepReference(id, bytes, 'reference_image_url', turn),
+    const field = 'reference_image_url';
+    return this.given(field, reference.url, intent, turn, (bytes) =>
+      this.keepReference(id, bytes, field, turn),
     );
   }
 
   /** A picture that came with the request, or whose address did. */
   private given<Result>(
-    field: 'image' | 'mask',
+    field: string,
     picture: string | Buffer,
     { user }: PictureIntent,
     turn: Required<Turn>,
@@ -122,13 +144,19 @@ export class JobInputs {
     bytes: Buffer,
     field: string,
     turn: Required<Turn>,
+    crop?: Crop,
   ): Promise<string> {
-    const pixels = await toReference(bytes, field, turn);
+    const pixels = await toReference(bytes, field, turn, crop);
     return this.keep(inputKey(id), await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), turn.signal);
   }
 
-  private async keepStart(id: string, { pixels, size }: Start, signal: AbortSignal): Promise<string> {
-    return this.keep(inputKey(id, 'image'), await encodePng(pixels, size.width, size.height), signal);
+  private async keepStart(
+    id: string,
+    which: 'image' | 'control',
+    { pixels, size }: Start,
+    signal: AbortSignal,
+  ): Promise<string> {
+    return this.keep(inputKey(id, which), await encodePng(pixels, size.width, size.height), signal);
   }
 
   private async keepMask(

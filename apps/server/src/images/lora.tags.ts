@@ -1,6 +1,7 @@
 import { ServiceError } from '@app/errors';
 import { readAs } from '../validation/request.pipe';
-import type { LoraOption, PictureOptions } from './images.dto';
+import type { PictureOptions } from './images.dto';
+import type { LoraOption } from './lora.dto';
 
 /** As AUTOMATIC1111 writes LoRAs into prompts: `<lora:NAME>`, `<lora:NAME:0.8>`, or `<lora:NAME:TEXT:UNET>`. */
 const TAG = /<(?:lora|lyco):([^<>:]+)(?::([^<>]*))?>/gi;

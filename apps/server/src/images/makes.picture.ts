@@ -10,9 +10,12 @@ import { TakesPictureJson } from './picture.json';
 
 /** The route has a picture drawn, and answers with `reply`, or with the job where that is asked for. */
 export const MakesPicture = (reply: ApiResponseOptions, ...missing: ErrorCode[]) =>
+  applyDecorators(TakesPictureJson(), AnswersPicture(reply, ...missing));
+
+/** The same of one that takes another body than JSON. */
+export const AnswersPicture = (reply: ApiResponseOptions, ...missing: ErrorCode[]) =>
   applyDecorators(
     RequireScope('draw'),
-    TakesPictureJson(),
     ApiHeader({
       name: 'Prefer',
       required: false,

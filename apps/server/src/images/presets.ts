@@ -32,20 +32,24 @@ export async function withPreset<Options extends PictureOptions>(
   }
 }
 
+/** The options with those that are usual, but for what they say themselves; the usual LoRAs come after theirs. */
+export function withUsual<Options extends PictureOptions>(
+  options: Options,
+  { loras: more = [], ...usual }: Partial<PictureOptions>,
+): Options {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const { loras = [] } = options;
+  const added = more.filter(({ name }) => loras.every((lora) => lora.name !== name));
+  return { ...options, ...usual, ...given, loras: [...loras, ...added] };
+}
+
 function fast<Options extends PictureOptions>(options: Options, names: readonly string[]): Options {
   for (const [pattern, usual] of FEW_STEPS) {
     const lora = names.find((name) => pattern.test(name));
     if (lora === undefined) continue;
     const [, steps] = STEPS.exec(lora) ?? [];
-    const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-    const { loras = [] } = options;
-    return {
-      ...options,
-      ...usual,
-      ...(steps !== undefined && { num_inference_steps: Number(steps) }),
-      ...given,
-      loras: loras.some(({ name }) => name === lora) ? loras : [...loras, { name: lora }],
-    };
+    const trained = { ...usual, ...(steps !== undefined && { num_inference_steps: Number(steps) }) };
+    return withUsual(options, { ...trained, loras: [{ name: lora }] });
   }
   throw new ServiceError(
     'lora_not_found',

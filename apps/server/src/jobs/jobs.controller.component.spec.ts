@@ -101,7 +101,8 @@ describe(JobsController.name, () => {
         clip_skip: null,
         cache: null,
       },
-      ...{ loras: [], ip_adapter_scale: null, strength: null },
+      ...{ loras: [], ip_adapter_scale: null, identity_strength: null, strength: null },
+      ...{ hires: null, upscale: null, control: null },
     });
   });
 

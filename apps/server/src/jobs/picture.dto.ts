@@ -1,6 +1,9 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { Generation, Timings as JobTimings } from '@app/jobs';
 
+/** What can be made of a picture before a ControlNet sees it. */
+export const PREPROCESSORS = ['canny'] as const;
+
 /** Not a whole number, which fields of replies are taken for. */
 const DECIMAL = { type: 'number', format: 'double' } as const;
 
@@ -40,7 +43,7 @@ export class Timings implements JobTimings {
   readonly image_ms!: number;
   /** All sampling steps. */
   readonly sampling_ms!: number;
-  /** The VAE: latents to pixels. */
+  /** The VAE: latents to pixels; with `upscale` those to more. */
   readonly decode_ms!: number;
   /** Pixels to a file. */
   readonly encode_ms!: number;
@@ -63,6 +66,36 @@ export class AppliedLora {
   readonly sha256!: string;
 }
 
+export class SecondSampling {
+  /** By how much the sides grew; they are multiples of 64. */
+  @ApiProperty(DECIMAL)
+  readonly scale!: number;
+  /** Sampling steps. */
+  readonly steps!: number;
+  /** How much of the first picture was changed. */
+  @ApiProperty(DECIMAL)
+  readonly strength!: number;
+  /**
+   * How it became larger.
+   * @example "Latent"
+   */
+  readonly upscaler!: string;
+}
+
+export class UsedControl {
+  /**
+   * The ControlNet's name.
+   * @example "canny"
+   */
+  readonly name!: string;
+  /** Strength. */
+  @ApiProperty(DECIMAL)
+  readonly strength!: number;
+  /** What was made of the picture for it; null: nothing. */
+  @ApiProperty({ enum: PREPROCESSORS, nullable: true })
+  readonly preprocess!: string | null;
+}
+
 export class GenerationReply implements Generation {
   /**
    * The model's name.
@@ -74,7 +107,7 @@ export class GenerationReply implements Generation {
   /** What it should not show. */
   readonly negative_prompt!: string;
   /**
-   * `WIDTHxHEIGHT` in pixels, as it was asked for.
+   * `WIDTHxHEIGHT` in pixels, as it was asked for: before `hires` and `upscale`.
    * @example "1024x1024"
    */
   readonly size!: string;
@@ -104,12 +137,25 @@ export class GenerationReply implements Generation {
   readonly cache!: string | null;
   /** Those that were applied. */
   readonly loras!: AppliedLora[];
-  /** null: drawn without a reference picture. */
+  /** null: drawn without a reference picture, or with PhotoMaker. */
   @ApiProperty({ ...DECIMAL, nullable: true })
   readonly ip_adapter_scale!: number | null;
+  /** null: drawn without PhotoMaker. */
+  @ApiProperty({ ...DECIMAL, nullable: true })
+  readonly identity_strength!: number | null;
   /** How much of the picture that it began from was changed; null: it began from none. */
   @ApiProperty({ ...DECIMAL, nullable: true })
   readonly strength!: number | null;
+  /** The second sampling at a larger size; null: none. */
+  readonly hires!: SecondSampling | null;
+  /**
+   * The model that enlarged what was drawn; null: none.
+   * @example "RealESRGAN_x4plus"
+   */
+  readonly upscale!: string | null;
+  /** null: no ControlNet guided it. */
+  @ApiProperty({ type: UsedControl, nullable: true })
+  readonly control!: UsedControl | null;
 }
 
 export class PictureReply {

@@ -1,10 +1,10 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { Config } from '@app/config';
-import { Capabilities } from '@app/jobs';
+import { Capabilities, type AvailableLora } from '@app/jobs';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
-import { LorasReply } from './loras.dto';
+import { LoraEntry, LorasReply } from './loras.dto';
 
 @ApiTags('models')
 @Controller('v1/loras')
@@ -22,6 +22,11 @@ export class LorasController {
   async list(): Promise<LorasReply> {
     const loras = this.config.ENABLE_LORA ? await this.capabilities.loras() : [];
     // The path stays inside.
-    return { object: 'list', data: loras.map(({ name, tensors }) => ({ name, tensors })) };
+    return { object: 'list', data: loras.map(entryOf) };
   }
+}
+
+function entryOf({ name, tensors, about }: AvailableLora): LoraEntry {
+  const { title, baseModel: base_model, triggerWords: trigger_words = [] } = about ?? {};
+  return { name, title, base_model, trigger_words: [...trigger_words], tensors };
 }

@@ -31,10 +31,13 @@ class ImageEvent {
   readonly created_at!: number;
 }
 
+/** How the names of events begin. */
+export type EventKind = 'image_generation' | 'image_edit';
+
 export class PartialImageEvent extends ImageEvent {
   /** As the event's name. */
-  @ApiProperty({ enum: ['image_generation.partial_image'] })
-  readonly type!: 'image_generation.partial_image';
+  @ApiProperty({ enum: ['image_generation.partial_image', 'image_edit.partial_image'] })
+  readonly type!: `${EventKind}.partial_image`;
 
   /** Counts from 0. */
   readonly partial_image_index!: number;
@@ -42,8 +45,8 @@ export class PartialImageEvent extends ImageEvent {
 
 export class CompletedImageEvent extends ImageEvent {
   /** As the event's name. */
-  @ApiProperty({ enum: ['image_generation.completed'] })
-  readonly type!: 'image_generation.completed';
+  @ApiProperty({ enum: ['image_generation.completed', 'image_edit.completed'] })
+  readonly type!: `${EventKind}.completed`;
 
   /** As OpenAI's clients expect it. Nothing here is counted in tokens. */
   readonly usage!: TokenUsage;
@@ -52,16 +55,16 @@ export class CompletedImageEvent extends ImageEvent {
 export const IMAGE_EVENTS = [PartialImageEvent, CompletedImageEvent];
 
 /** The reply of a picture, and its stream where that is asked for. */
-export const IMAGES_CONTENT = {
+export const imagesContent = (kind: EventKind) => ({
   'application/json': { schema: { $ref: getSchemaPath(ImagesReply) } },
   'text/event-stream': {
     schema: {
       description: 'With `stream`: one event of the stream, by the names of its fields',
       oneOf: [
-        eventSchema('image_generation.partial_image', model(PartialImageEvent)),
-        eventSchema('image_generation.completed', model(CompletedImageEvent)),
+        eventSchema(`${kind}.partial_image`, model(PartialImageEvent)),
+        eventSchema(`${kind}.completed`, model(CompletedImageEvent)),
         eventSchema('error', model(ErrorReply)),
       ],
     },
   },
-};
+});

@@ -9,7 +9,7 @@ import { STREAM_HEADERS } from '../jobs/event.stream';
 import { HEARTBEAT } from '../jobs/event.streams';
 import { eventText } from '../jobs/event.text';
 import { Metrics } from '../metrics/metrics';
-import type { CompletedImageEvent, PartialImageEvent } from './image.events.dto';
+import type { CompletedImageEvent, EventKind, PartialImageEvent } from './image.events.dto';
 import { ImagesPresenter } from './images.presenter';
 import { NO_TOKENS, outputFormatOf, qualityOf, type CreateImageRequest } from './openai.dto';
 
@@ -29,11 +29,11 @@ export class ImageStreams {
   ) {}
 
   /** Throws what goes wrong before the job is accepted: that has a status of its own. */
-  async serve(request: CreateImageRequest, response: Response, draw: Draw): Promise<void> {
+  async serve(kind: EventKind, request: CreateImageRequest, response: Response, draw: Draw): Promise<void> {
     try {
-      const { job } = await draw((accepted) => this.open(request, response, accepted));
+      const { job } = await draw((accepted) => this.open(kind, request, response, accepted));
       assertSucceeded(job);
-      const text = await this.completed(job, request);
+      const text = await this.completed(kind, job, request);
       response.end(text);
     } catch (error) {
       if (!response.headersSent) throw error;
@@ -41,21 +41,31 @@ export class ImageStreams {
     }
   }
 
-  private async open(request: CreateImageRequest, response: Response, job: JobRecord): Promise<void> {
+  private async open(
+    kind: EventKind,
+    request: CreateImageRequest,
+    response: Response,
+    job: JobRecord,
+  ): Promise<void> {
     response.status(200).set(STREAM_HEADERS);
-    await this.sendPartials(request, response, job);
+    await this.sendPartials(kind, request, response, job);
     response.flushHeaders();
     this.metrics.observeStream(response);
     const timer = setInterval(() => response.write(': heartbeat\n\n'), this.heartbeat).unref();
     response.once('close', () => clearInterval(timer));
   }
 
-  private async sendPartials(request: CreateImageRequest, response: Response, job: JobRecord): Promise<void> {
+  private async sendPartials(
+    kind: EventKind,
+    request: CreateImageRequest,
+    response: Response,
+    job: JobRecord,
+  ): Promise<void> {
     const { partial_images: most = 0 } = request;
     if (most === 0 || isFinished(job)) return;
     try {
       const unsubscribe = await this.follow(job, most, (jpeg, index) => {
-        if (response.writable) response.write(partial(jpeg, index, job, request));
+        if (response.writable) response.write(partial(kind, jpeg, index, job, request));
       });
       response.once('close', unsubscribe);
       if (response.destroyed) unsubscribe();
@@ -83,10 +93,10 @@ export class ImageStreams {
     );
   }
 
-  private async completed(job: JobRecord, request: CreateImageRequest): Promise<string> {
+  private async completed(kind: EventKind, job: JobRecord, request: CreateImageRequest): Promise<string> {
     const { data } = await this.presenter.images(job, request, 'b64_json');
     const event: CompletedImageEvent = {
-      type: 'image_generation.completed',
+      type: `${kind}.completed`,
       b64_json: data[0].b64_json!,
       ...facts(job, request),
       output_format: outputFormatOf(job),
@@ -104,9 +114,15 @@ export class ImageStreams {
   }
 }
 
-function partial(jpeg: string, index: number, job: JobRecord, request: CreateImageRequest): string {
+function partial(
+  kind: EventKind,
+  jpeg: string,
+  index: number,
+  job: JobRecord,
+  request: CreateImageRequest,
+): string {
   const event: PartialImageEvent = {
-    type: 'image_generation.partial_image',
+    type: `${kind}.partial_image`,
     b64_json: jpeg,
     partial_image_index: index,
     ...facts(job, request),

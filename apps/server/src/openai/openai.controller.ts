@@ -5,7 +5,7 @@ import { ImagesService } from '../images/images.service';
 import { MakesPicture } from '../images/makes.picture';
 import { PictureAnswers } from '../images/picture.answers';
 import { PictureContext, type RequestContext } from '../images/request.context';
-import { IMAGE_EVENTS, IMAGES_CONTENT } from './image.events.dto';
+import { IMAGE_EVENTS, imagesContent } from './image.events.dto';
 import { ImageStreams } from './image.streams';
 import { ImagesPresenter } from './images.presenter';
 import { ModelNames } from './model.names';
@@ -27,7 +27,7 @@ export class OpenAiController {
   @Post('generations')
   @HttpCode(200)
   @ApiExtraModels(ImagesReply, ...IMAGE_EVENTS)
-  @MakesPicture({ content: IMAGES_CONTENT }, 'model_not_found')
+  @MakesPicture({ content: imagesContent('image_generation') }, 'model_not_found')
   async generations(
     @Body() request: CreateImageRequest,
     @PictureContext() call: RequestContext,
@@ -38,7 +38,7 @@ export class OpenAiController {
     const wanted = toGeneration(request);
     if (request.stream) {
       const waits = { ...call, prefer: { respondAsync: false } };
-      return this.streams.serve(request, response, (onAccepted) =>
+      return this.streams.serve('image_generation', request, response, (onAccepted) =>
         this.images.generations(wanted, { ...waits, onAccepted }),
       );
     }

@@ -4,7 +4,8 @@ import type { JobRecord } from '@app/jobs';
 import { OUTPUT_FORMATS, PNG, type OutputFormat } from '@app/pictures';
 import { GenerationRequest } from '../images/images.dto';
 import { PictureData, PictureReply } from '../jobs/picture.dto';
-import { Caller, Flag, ModelName, OneOf, Optional, Unsupported, Whole } from '../validation/fields';
+import { Caller, Flag, OneOf, Optional, Unsupported, Whole } from '../validation/fields';
+import { ModelName } from '../validation/name.fields';
 
 export const RESPONSE_FORMATS = ['url', 'b64_json'] as const;
 export type ResponseFormat = (typeof RESPONSE_FORMATS)[number];

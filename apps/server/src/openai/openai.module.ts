@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { ImagesModule } from '../images/images.module';
 import { JobRoutesModule } from '../jobs/job.routes.module';
+import { EditsController } from './edits.controller';
 import { ImageStreams } from './image.streams';
 import { ImagesPresenter } from './images.presenter';
 import { ModelNames } from './model.names';
@@ -10,7 +11,7 @@ import { OpenAiController } from './openai.controller';
 /** What OpenAI's clients call. */
 @Module({
   imports: [ImagesModule, JobRoutesModule],
-  controllers: [OpenAiController, ModelsController],
+  controllers: [OpenAiController, EditsController, ModelsController],
   providers: [ImageStreams, ImagesPresenter, ModelNames],
 })
 export class OpenAiModule {}

@@ -22,6 +22,8 @@ import { traceJobs } from './job.traces';
 import { carrierOf, contextOf, fail } from './trace.context';
 import type { Delivery, Tracing } from './tracing';
 
+export { otlpExporter } from './otlp.exporter';
+
 /** At the end of the process spans get this long to leave, in milliseconds: a collector that is down delays nobody longer. */
 const LAST_EXPORT = 2_000;
 

@@ -15,10 +15,7 @@ export class TracingModule {
       adapter: HttpAdapterHost,
       pipeline?: PipelineService,
     ): Promise<Tracing> => {
-      const [{ OpenTelemetry }, { otlpExporter }] = await Promise.all([
-        import('./open.telemetry.js'),
-        import('./otlp.exporter.js'),
-      ]);
+      const { OpenTelemetry, otlpExporter } = await import('./open.telemetry.js');
       return new OpenTelemetry(await otlpExporter(address!, config), jobs, adapter, pipeline);
     };
     const inject = [Jobs, HttpAdapterHost, { token: PipelineService, optional: true }];

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
+import { FaceFinder, FaceProcessOptions } from '@app/faces';
 import { JobDesk } from '../../../../test/support/job.desk';
 import { draft } from '../../../../test/support/jobs';
 import { MemoryStorage } from '../../../../test/support/memory.storage';
@@ -11,6 +12,7 @@ import { RedisJobEvents } from '../../../../libs/jobs/redis/redis.job.events';
 import { RedisJobQueue } from '../../../../libs/jobs/redis/redis.job.queue';
 import { RedisJobStore } from '../../../../libs/jobs/redis/redis.job.store';
 import { OpenRequests } from '../http/open.requests';
+import { UserFaces } from './user.faces';
 import { UserPictures } from './user.pictures';
 import { UsersService } from './users.service';
 
@@ -65,11 +67,12 @@ describeWith(REDIS_SERVER, 'The deletion of a user while another process writes 
       close: () => redis.close(),
     });
     desks.push(desk);
-    const config = new Config();
+    const config = Object.assign(new Config(), { FACE_DETECTION: false });
     const pictures = new UserPictures(config, storage);
+    const faces = new UserFaces(config, storage, pictures, new FaceFinder(new FaceProcessOptions()));
     return {
       desk,
-      users: new UsersService(config, storage, pictures, new OpenRequests(desk.drain), desk.jobs),
+      users: new UsersService(config, storage, pictures, faces, new OpenRequests(desk.drain), desk.jobs),
     };
   }
 

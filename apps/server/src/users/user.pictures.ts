@@ -8,6 +8,11 @@ import { Storage, type ObjectInfo, type StoredObject } from '@app/storage';
 /** `avatar` is what memory draws from, `photo` what subject does. */
 export type UserPicture = 'avatar' | 'photo';
 
+export interface LoadedPicture {
+  readonly bytes: Buffer;
+  readonly etag: string;
+}
+
 /** Spellings of the key in order of preference; the service itself writes only the first. */
 const ENDINGS = ['.png', '.jpg', '.jpeg', '.webp'];
 
@@ -43,7 +48,20 @@ export class UserPictures {
 
   /** Its bytes; throws what `open` does, and `unsupported_picture` where they are too many. */
   async read(kind: UserPicture, userId: string): Promise<Buffer> {
-    return bytesOf(await this.open(kind, userId));
+    return (await this.load(kind, userId)).bytes;
+  }
+
+  /** The same, with the name of this version of it. */
+  async load(kind: UserPicture, userId: string): Promise<LoadedPicture> {
+    const picture = await this.open(kind, userId);
+    return { etag: picture.etag, bytes: await bytesOf(picture) };
+  }
+
+  /** The name of its version. */
+  async etag(kind: UserPicture, userId: string): Promise<string> {
+    const { etag, body } = await this.open(kind, userId);
+    body.destroy();
+    return etag;
   }
 
   /** Removes the picture in every spelling but `keep`. */

@@ -3,12 +3,15 @@ import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Jobs } from '@app/jobs';
 import { Turns } from '@app/lifecycle';
-import { isPng, toAvatarPng, type Turn } from '@app/pictures';
+import { encodePng, isPng, toAvatarPng, toReference, type Region, type Turn } from '@app/pictures';
+import { REFERENCE_SIDE } from '@app/models/family';
 import { Storage } from '@app/storage';
 import { OpenRequests } from '../http/open.requests';
 import { PICTURE_TYPES } from './picture.body';
+import { faceWarnings } from './face.warnings';
+import { UserFaces, type Sight } from './user.faces';
 import { bytesOf, UserPictures, type UserPicture } from './user.pictures';
-import type { UserPictureReply } from './users.dto';
+import type { UserPictureInfo, UserPictureReply } from './users.dto';
 
 /** Pictures that are read from the storage, or converted, at a time: each may hold 20 MiB. The rest waits, in turns. */
 const AT_ONCE = 8;
@@ -33,6 +36,7 @@ export class UsersService {
     private readonly config: Config,
     private readonly storage: Storage,
     private readonly pictures: UserPictures,
+    private readonly faces: UserFaces,
     private readonly live: OpenRequests,
     private readonly jobs: Jobs,
   ) {}
@@ -49,6 +53,7 @@ export class UsersService {
       if (!body) throw notAPicture(contentType);
       const began = await this.jobs.now();
       const { png, width, height } = await toAvatarPng(body, undefined, { caller, signal });
+      const sight = this.faces.isOn ? await this.faces.look(png, { caller, signal }) : undefined;
       signal.throwIfAborted();
       // A deletion in another process aborts nothing here: it is looked for before, and once more after the write.
       await this.jobs.assertUser(userId, began);
@@ -60,7 +65,9 @@ export class UsersService {
       });
       // Only now: when the put fails, the old picture is still there.
       await this.pictures.remove(kind, userId, key);
-      return { user_id: userId, s3_uri: this.storage.uri(key), width, height, bytes: png.length };
+      await this.faces.replace(kind, userId, png, sight);
+      const warnings = sight && faceWarnings(kind, sight);
+      return { user_id: userId, s3_uri: this.storage.uri(key), width, height, bytes: png.length, warnings };
     });
   }
 
@@ -92,8 +99,55 @@ export class UsersService {
     });
   }
 
+  /** What was seen in the stored picture. */
+  info(kind: UserPicture, userId: string, { caller, signal }: RequestTurn): Promise<UserPictureInfo> {
+    return this.seen(userId, { caller, signal }, async (turn) => {
+      const { crop, by, ...sight } = await this.faces.open(kind, userId, turn);
+      return {
+        user_id: userId,
+        ...{ width: sight.width, height: sight.height },
+        face_detection: detectionOf(this.faces.isOn, sight),
+        faces: [...(sight.faces ?? [])],
+        crop: { by, ...(typeof crop === 'object' && crop) },
+        warnings: this.faces.isOn ? faceWarnings(kind, sight) : [],
+      };
+    });
+  }
+
+  /** The very pixels of it that the model sees, as PNG. */
+  reference(kind: UserPicture, userId: string, caller: RequestTurn): Promise<Buffer> {
+    return this.seen(userId, caller, async (turn) => {
+      const { bytes, crop } = await this.faces.openToDraw(kind, userId, turn);
+      return encodePng(await toReference(bytes, 'user_id', turn, crop), REFERENCE_SIDE, REFERENCE_SIDE);
+    });
+  }
+
+  /** From now on the model sees this part of the picture; with none what it saw before. */
+  setCrop(kind: UserPicture, userId: string, crop: Region, turn: RequestTurn): Promise<UserPictureInfo> {
+    return this.seen(userId, turn, (seen) => this.faces.setCrop(kind, userId, crop, seen)).then(() =>
+      this.info(kind, userId, turn),
+    );
+  }
+
+  removeCrop(kind: UserPicture, userId: string): Promise<void> {
+    return this.faces.removeCrop(kind, userId);
+  }
+
   async remove(kind: UserPicture, userId: string): Promise<void> {
     await this.pictures.remove(kind, userId);
+    // Afterwards: who looks at the picture meanwhile sees that it is gone, and leaves nothing.
+    await this.faces.remove(kind, userId);
+  }
+
+  /** One of few at a time, and ended with the user. */
+  private seen<T>(
+    userId: string,
+    { caller, signal }: RequestTurn,
+    work: (turn: RequestTurn) => Promise<T>,
+  ): Promise<T> {
+    return this.live.run(userId, signal, (ends) =>
+      this.converting.run(caller, ends, () => work({ caller, signal: ends })),
+    );
   }
 
   /**
@@ -111,10 +165,12 @@ export class UsersService {
   }
 
   private async removePictures(userId: string): Promise<void> {
-    await this.pictures.remove('avatar', userId);
-    await this.pictures.remove('photo', userId);
+    await this.remove('avatar', userId);
+    await this.remove('photo', userId);
   }
 }
+
+const detectionOf = (isOn: boolean, { faces }: Sight) => (!isOn ? 'off' : faces ? 'done' : 'failed');
 
 /** Bodies of other types are not even read. */
 function notAPicture(contentType?: string): ServiceError {

@@ -7,6 +7,7 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'string') {
     return value.length > SHORT ? `a text of ${[...value].length} characters` : JSON.stringify(value);
   }
+  if (Buffer.isBuffer(value)) return 'a file';
   if (Array.isArray(value)) return `a list of ${value.length}`;
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'an object';
 }

@@ -3,7 +3,6 @@ import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nest
 import { Transform } from 'class-transformer';
 import { IsString, Matches, ValidateBy, ValidateIf } from 'class-validator';
 import { parseSize } from '@app/config';
-import { LORA_NAME, SAMPLER_NAMES, SAMPLERS, SCHEDULER_NAMES, SCHEDULERS } from '@app/models';
 
 /*
  * One decorator per kind of field. Each holds the rule twice: for the validator, where the message is what was
@@ -23,10 +22,10 @@ export const Optional = () =>
 /** The same in a query string, which knows no `null`. */
 export const OptionalText = () => applyDecorators(ApiPropertyOptional(), WhenGiven());
 
-const rule = (name: string, expected: string, validate: (value: unknown) => boolean) =>
+export const rule = (name: string, expected: string, validate: (value: unknown) => boolean) =>
   ValidateBy({ name, validator: { validate, defaultMessage: () => expected } });
 
-const field = (options: ApiPropertyOptions, ...decorators: PropertyDecorator[]) =>
+export const field = (options: ApiPropertyOptions, ...decorators: PropertyDecorator[]) =>
   applyDecorators(ApiProperty(options), ...decorators);
 
 /** A JSON number without a fraction. */
@@ -148,6 +147,9 @@ export const ListOf = (most: number, expected: string) =>
     (value) => Array.isArray(value) && value.length <= most && !value.some(Array.isArray),
   );
 
+/** An object, whose fields are validated apart: the validator would look through a list of them. */
+export const NoList = () => rule('noList', 'an object', (value) => !Array.isArray(value));
+
 const USER_ID = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/;
 export const USER_ID_RULE = '1 to 128 of A-Z, a-z, 0-9, ".", "_", "@" and "-", the first a letter or a digit';
 
@@ -175,44 +177,12 @@ export const Caller = () =>
     ),
   );
 
-/** A file's name without its folder and ending. */
-export const LoraName = () =>
-  field(
-    { type: 'string', pattern: LORA_NAME.source, maxLength: 128, example: 'film-grain' },
-    rule(
-      'loraName',
-      'the name of a LoRA as GET /v1/loras lists it',
-      (value) => typeof value === 'string' && LORA_NAME.test(value),
-    ),
-  );
-
-/** Of any model, of whichever service: whether it is here is told apart. */
-export const ModelName = () =>
-  field(
-    { type: 'string', minLength: 1, maxLength: 256, example: 'stabilityai/stable-diffusion-xl-base-1.0' },
-    rule(
-      'modelName',
-      'the name of a model as GET /v1/models lists it',
-      (value) => typeof value === 'string' && value.length >= 1 && value.length <= 256,
-    ),
-  );
-
-const nameOf = (kind: string, engines: object, names: readonly string[]) =>
-  field(
-    { type: 'string', enum: [...names] },
-    rule(
-      kind,
-      `one of ${Object.keys(engines).join(', ')}, or what AUTOMATIC1111, ComfyUI or diffusers call it,`,
-      (value) => names.includes(value as string),
-    ),
-  );
-
-export const SamplerName = () => nameOf('sampler', SAMPLERS, SAMPLER_NAMES);
-export const SchedulerName = () => nameOf('scheduler', SCHEDULERS, SCHEDULER_NAMES);
-
 /** An address, or the picture itself. */
-const PICTURE_INPUT =
+export const PICTURE_INPUT =
   /^(?:[Hh][Tt][Tt][Pp][Ss]?:\/\/.{1,2040}|data:image\/(?:png|jpeg|webp);base64,[A-Za-z0-9+\/]+={0,2})$/;
+
+export const isPictureInput = (value: unknown): value is string | Buffer =>
+  Buffer.isBuffer(value) || (typeof value === 'string' && PICTURE_INPUT.test(value));
 
 export const PictureInput = () =>
   field(
@@ -220,6 +190,6 @@ export const PictureInput = () =>
     rule(
       'pictureInput',
       'an http or https address of at most 2048 characters, or data:image/png;base64, (jpeg, webp) and a picture,',
-      (value) => Buffer.isBuffer(value) || (typeof value === 'string' && PICTURE_INPUT.test(value)),
+      isPictureInput,
     ),
   );

@@ -12,10 +12,12 @@ import { ignoresUnknown } from './unknown.fields';
 /** The validator descends into everything: a few kilobytes of brackets would overflow the stack. */
 const MAX_DEPTH = 8;
 
+/** Bytes of files have no fields: there would be millions. */
+const hasFields = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Buffer.isBuffer(value);
+
 const isDeeper = (value: unknown, depth: number): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  (depth === 0 || Object.values(value).some((entry) => isDeeper(entry, depth - 1)));
+  hasFields(value) && (depth === 0 || Object.values(value).some((entry) => isDeeper(entry, depth - 1)));
 
 /** Unknown fields that an error names. */
 const MOST_NAMES = 10;
@@ -25,7 +27,7 @@ const UNSAFE = ['__proto__', 'constructor'];
 
 /** The path of the first such field. */
 function unsafeField(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
+  if (!hasFields(value)) return undefined;
   for (const [name, entry] of Object.entries(value)) {
     if (UNSAFE.includes(name)) return name;
     const inside = unsafeField(entry);

@@ -1,0 +1,6 @@
+import { Module } from '@nestjs/common';
+import { EmbeddingsController } from './embeddings.controller';
+
+/** GET /v1/embeddings. */
+@Module({ controllers: [EmbeddingsController] })
+export class EmbeddingsModule {}

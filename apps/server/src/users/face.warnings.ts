@@ -1,0 +1,30 @@
+import type { Sight } from './user.faces';
+
+/** Narrower faces lose details: the image encoder sees 224 pixels. */
+const GOOD_WIDTH = 200;
+/** Below it a face is blurred; a sharp one has about 4. */
+const GOOD_SHARPNESS = 1.5;
+/** Degrees in the plane of the picture, beyond which models draw no face any more. */
+const MOST_ROLL = 45;
+
+/** In words, what stands in the way of a good likeness. */
+export function faceWarnings(kind: string, { faces, width, height }: Sight): string[] {
+  if (!faces) return [`the ${kind} was not searched for faces; it is tried again when it is next used`];
+  const [face] = faces;
+  if (!face) return ['no face found; the part of the picture that draws the eye is used'];
+  const warnings: string[] = [];
+  if (faces.length > 1) warnings.push(`${faces.length} people; the largest face is used`);
+  if (face.width < GOOD_WIDTH) {
+    warnings.push(`the face is ${face.width} pixels wide; ${GOOD_WIDTH} or more give a better likeness`);
+  }
+  if (face.sharpness < GOOD_SHARPNESS) {
+    warnings.push('the face is blurred; a sharp picture gives a better likeness');
+  }
+  if (Math.abs(face.roll) > MOST_ROLL) {
+    warnings.push(`the face is turned by ${Math.abs(face.roll)} degrees; turn the ${kind} upright`);
+  }
+  const touches =
+    face.x <= 0 || face.y <= 0 || face.x + face.width >= width || face.y + face.height >= height;
+  if (touches) warnings.push(`the face is cut at the border of the ${kind}`);
+  return warnings;
+}

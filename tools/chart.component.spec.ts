@@ -1,0 +1,127 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(__dirname, '..');
+const CHART = join(ROOT, 'charts/sdxl-image-service');
+const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
+const node = (...args: string[]) => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
+  return { status, output: stdout + stderr };
+};
+const SHARED = ['mode=distributed', 'secrets.existingSecret=s', 'config.S3_BUCKET_NAME=b'];
+
+describe('The Helm chart', () => {
+  let helm: string;
+  beforeAll(() => {
+    // Brings Helm, too: 40 MB on the first run.
+    const whole = node('checks/chart.mjs');
+    expect(whole).toEqual({ status: 0, output: expect.stringContaining('workers: 19 objects') as string });
+    const path = node(
+      '-e',
+      "import('./checks/chart/tools.mjs').then(({ binaries }) => console.log(binaries()))",
+    );
+    helm = join(path.output.trim(), 'helm');
+  }, 120_000);
+
+  const template = (...values: string[]) => {
+    const set = values.flatMap((value) => ['--set', value]);
+    const { status, stdout, stderr } = spawnSync(helm, ['template', 'x', CHART, ...set], {
+      encoding: 'utf8',
+    });
+    return status === 0 ? stdout : stderr;
+  };
+  const object = (text: string, kind: string, name = '') =>
+    text.split(/^---$/m).find((one) => one.includes(`kind: ${kind}\n`) && one.includes(`name: x-${name}`)) ??
+    '';
+
+  it('should have the version of the service, as the image has', () => {
+    const { version } = JSON.parse(read('package.json')) as { version: string };
+    expect(read('Dockerfile')).toContain(`ARG VERSION=${version}\n`);
+    expect(readFileSync(join(CHART, 'Chart.yaml'), 'utf8')).toContain(
+      `version: ${version}\nappVersion: ${version}\n`,
+    );
+  });
+
+  it('should be documented as it is', () =>
+    // When this fails: npm run docs:chart
+    expect(node('tools/chart.docs.mjs', '--check')).toEqual({ status: 0, output: '' }));
+
+  it.each([
+    ['a value that it does not have', ['typo=1'], "'typo' not allowed"],
+    ['two processes over one file of jobs', ['api.replicas=2'], "'/api/replicas'"],
+    ['a scaler for the one process', ['worker.autoscaling.type=keda'], "'/worker/autoscaling/type'"],
+    ['shared work without a bucket', ['mode=distributed'], "'S3_BUCKET_NAME'"],
+    ['a drain beside the pod’s own grace', ['config.DRAIN_SECONDS=500'], 'by drain.seconds'],
+    ['a secret in a ConfigMap', ['config.HF_TOKEN=x'], 'secrets.existingSecret'],
+    ['an open door', ['ingress.enabled=true'], 'auth.existingSecret must name'],
+    ['no keys where nobody may call', ['auth.anonymous=never'], 'auth.existingSecret must name'],
+    ['models from no image', ['models.volume=image'], "'/models/image/reference'"],
+    ['one node’s disk for workers of many', [...SHARED, 'worker.replicas=2'], 'ReadWriteMany'],
+    [
+      'a Redis scaler without its address',
+      [...SHARED, 'worker.autoscaling.type=keda', 'worker.autoscaling.trigger=redis'],
+      "'/worker/autoscaling/redis/address'",
+    ],
+  ])('should refuse %s', (_what, values, sentence) => {
+    expect(template(...values)).toContain(sentence);
+    expect(template(...values)).toContain('Error: ');
+  });
+
+  it.each([
+    [25, 5, 35],
+    [300, 5, 310],
+    [0, 60, 70],
+  ])('should leave time for a drain of %i s and a delay of %i s', (seconds, delay, grace) => {
+    const text = template(...SHARED, `drain.seconds=${seconds}`, `drain.shutdownDelay=${delay}`);
+    for (const role of ['api', 'worker'])
+      expect(object(text, 'Deployment', `sdxl-image-service-${role}`)).toContain(
+        `terminationGracePeriodSeconds: ${grace}\n`,
+      );
+    expect(text).toContain(`{ name: DRAIN_SECONDS, value: "${seconds}" }`);
+  });
+
+  it('should end the one process before the next begins, and replace those that share one by one', () => {
+    expect(object(template(), 'Deployment')).toContain('replicas: 1\n  strategy: { type: Recreate }');
+    expect(object(template(...SHARED), 'Deployment', 'sdxl-image-service-api')).toContain(
+      'maxUnavailable: 0',
+    );
+  });
+
+  it('should ask for GPUs in each of the three ways', () => {
+    const pod = (...values: string[]) => object(template(...values), 'Deployment');
+    expect(pod()).toContain('nvidia.com/gpu: 1');
+    const slice = pod('worker.gpu.resource=nvidia.com/mig-1g\\.10gb', 'worker.gpu.count=2');
+    expect(slice).toContain('nvidia.com/mig-1g.10gb: 2');
+    expect(slice).toContain('{ name: ENGINE_DEVICES, value: "0,1" }');
+    const claimed = template('worker.gpu.deviceClass=gpu.nvidia.com');
+    expect(object(claimed, 'Deployment')).toContain('resourceClaimTemplateName: x-sdxl-image-service-gpu');
+    expect(object(claimed, 'Deployment')).not.toContain('nvidia.com/gpu: 1');
+    expect(object(claimed, 'ResourceClaimTemplate')).toContain('deviceClassName: gpu.nvidia.com');
+    expect(pod('worker.gpu.count=0')).toContain('{ name: REQUIRE_GPU, value: "false" }');
+  });
+
+  it('should scale workers down to none by the sizes of the sets that Redis keeps', () => {
+    const scaled = ['type=keda', 'trigger=redis', 'minReplicas=0', 'redis.address=redis:6379'];
+    const text = template(
+      ...SHARED,
+      'models.volume=none',
+      ...scaled.map((value) => `worker.autoscaling.${value}`),
+    );
+    expect(object(text, 'ScaledObject')).toContain('minReplicaCount: 0');
+    for (const state of ['queued', 'running'])
+      expect(object(text, 'ScaledObject')).toContain(`listName: '{sdxl}:state:${state}'`);
+    // With a number of its own, each upgrade would undo what the scaler did.
+    expect(object(text, 'Deployment', 'sdxl-image-service-worker')).not.toContain('replicas:');
+  });
+
+  it('should carry the alerts and the dashboard of deploy/, word for word', () => {
+    const text = template('metrics.rules.enabled=true', 'metrics.dashboard.enabled=true');
+    const indented = (file: string, spaces: number) =>
+      read(file).trimEnd().replaceAll(/^/gm, ' '.repeat(spaces));
+    expect(object(text, 'PrometheusRule')).toContain(indented('deploy/prometheus/alerts.yaml', 2));
+    expect(object(text, 'ConfigMap', 'sdxl-image-service-dashboard')).toContain(
+      indented('deploy/grafana/dashboard.json', 4),
+    );
+  });
+});
