@@ -36,6 +36,11 @@ function whoCalled(request: IncomingMessage) {
   return { address, key };
 }
 
+/** By which the line is found from the trace. */
+const traced = ({ locals }: ServerResponse & { locals?: Record<string, unknown> }) => ({
+  trace_id: locals?.traceId,
+});
+
 /** Query strings may hold anything, so only the path is logged. */
 const path = (url = '') => url.split('?', 1)[0];
 
@@ -67,10 +72,13 @@ export function requestLog(config: Config): Options {
     customSuccessMessage: outcome,
     customErrorMessage: (_request, response) => (isDefect(response) ? 'request errored' : 'request refused'),
     customSuccessObject: (request, response, line: object) =>
-      response.statusCode >= 400 ? { ...line, ...whoCalled(request) } : line,
+      response.statusCode >= 400
+        ? { ...line, ...traced(response), ...whoCalled(request) }
+        : { ...line, ...traced(response) },
     // Made from the status alone; the reason was logged by the error filter.
-    customErrorObject: (request, _response, _error, line: object) => ({
+    customErrorObject: (request, response, _error, line: object) => ({
       ...line,
+      ...traced(response),
       ...whoCalled(request),
       err: undefined,
     }),

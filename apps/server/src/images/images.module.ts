@@ -34,6 +34,14 @@ import { StylesController } from './styles.controller';
 })
 export class ImagesModule {
   constructor(references: ReferenceFetcher, @Inject(TRACING) tracing?: Tracing) {
-    references.onFetched = (outcome, host, begunAt) => tracing?.fetched(outcome, host, begunAt);
+    references.watch = (host) => {
+      const call = tracing?.fetch(host);
+      return {
+        headers: call?.headers,
+        end: (outcome) => {
+          call?.end(outcome === 'fetched' ? '200' : outcome);
+        },
+      };
+    };
   }
 }

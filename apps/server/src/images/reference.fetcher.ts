@@ -10,9 +10,16 @@ const MAX_REDIRECTS = 3;
 /** Pictures at a time: each may hold 20 MiB. */
 const PLACES = 16;
 
-/** What came of a fetch. */
+/** What came of a fetch. `left`: the caller did not wait for it. */
 export type FetchOutcome =
   'fetched' | 'refused_address' | 'unreachable' | 'too_slow' | 'not_200' | 'too_large' | 'redirects' | 'left';
+
+/** Whoever counts or traces a fetch. */
+export interface FetchWatch {
+  /** Sent with it. */
+  readonly headers?: Readonly<Record<string, string>>;
+  end(outcome: FetchOutcome): void;
+}
 
 /** Gets a picture from an address that a stranger chose. */
 @Injectable()
@@ -23,8 +30,8 @@ export class ReferenceFetcher implements OnApplicationShutdown {
   firstByte = 3000;
   /** Strangers' servers may be as slow as they like, and no other caller must wait for them. */
   readonly places = new Shares(PLACES, 5000);
-  /** Told of each fetch, in the scope of its request. `begunAt`: milliseconds since 1970. */
-  onFetched: (outcome: FetchOutcome, host: string, begunAt: number) => void = () => {};
+  /** Asked as each begins, in the scope of its request. */
+  watch: (host: string) => FetchWatch = () => ({ end: () => {} });
   private readonly agent: Agent;
   private readonly userAgent: string;
 
@@ -40,25 +47,28 @@ export class ReferenceFetcher implements OnApplicationShutdown {
 
   /** The picture's bytes, whatever they are; `invalid_request` says why there are none. `field` had the address. */
   async fetch(address: string, caller: AbortSignal, field = 'reference_image_url'): Promise<Buffer> {
-    const begunAt = Date.now();
-    const host = URL.canParse(address) ? new URL(address).host : '';
+    const { headers, ...watch } = this.watch(URL.canParse(address) ? new URL(address).host : '');
     const timeout = AbortSignal.timeout(this.timeout);
     try {
-      const bytes = await this.follow(address, AbortSignal.any([caller, timeout]));
-      this.onFetched('fetched', host, begunAt);
+      const bytes = await this.follow(address, AbortSignal.any([caller, timeout]), headers);
+      watch.end('fetched');
       return bytes;
     } catch (error) {
       const refusal = error instanceof Refusal ? error : unreachable(error);
       const told = timeout.aborted ? tooSlow(this.timeout, error) : refusal;
-      this.onFetched(caller.aborted ? 'left' : told.outcome, host, begunAt);
+      watch.end(caller.aborted ? 'left' : told.outcome);
       throw caller.aborted ? caller.reason : told.about(field);
     }
   }
 
-  private async follow(address: string, signal: AbortSignal): Promise<Buffer> {
+  private async follow(
+    address: string,
+    signal: AbortSignal,
+    headers: FetchWatch['headers'],
+  ): Promise<Buffer> {
     let url = parse(address);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const response = await this.get(url, signal);
+      const response = await this.get(url, signal, headers);
       const location = response.headers.get('location');
       if (response.status < 300 || response.status > 399 || !location) return await body(response);
       await response.body?.cancel();
@@ -71,14 +81,14 @@ export class ReferenceFetcher implements OnApplicationShutdown {
     );
   }
 
-  private async get(url: URL, signal: AbortSignal): Promise<Response> {
+  private async get(url: URL, signal: AbortSignal, headers: FetchWatch['headers']): Promise<Response> {
     const silence = new AbortController();
     const timer = setTimeout(() => silence.abort(tooSlow(this.firstByte)), this.firstByte);
     try {
       return await fetch(url, {
         dispatcher: this.agent,
         redirect: 'manual', // each hop is checked like the first
-        headers: { accept: 'image/png, image/jpeg, image/webp', 'user-agent': this.userAgent },
+        headers: { ...headers, accept: 'image/png, image/jpeg, image/webp', 'user-agent': this.userAgent },
         signal: AbortSignal.any([signal, silence.signal]),
       });
     } finally {

@@ -1,5 +1,5 @@
 import { trace, type Attributes, type Context, type Span, type Tracer } from '@opentelemetry/api';
-import { inputsOf, isFinished, type JobRecord, type Jobs } from '@app/jobs';
+import { isFinished, type JobRecord, type Jobs } from '@app/jobs';
 import { contextOf, fail } from './trace.context';
 
 /** A picture that this process draws. */
@@ -33,7 +33,8 @@ export function traceJobs({ news }: Jobs, tracer: Tracer, model: () => string | 
     const attempt: Attempt = { span, context: trace.setSpan(parent, span), crashes: job.crashes };
     attempts.set(job.id, attempt);
     // As in engine.process.ts: the first phase begins untold.
-    enter(attempt, inputsOf(job.picture).length > 0 ? 'image' : 'text');
+    const { referenceKey, imageKey } = job.picture;
+    enter(attempt, (referenceKey ?? imageKey) === undefined ? 'text' : 'image');
   };
 
   const enter = (attempt: Attempt, name?: string) => {

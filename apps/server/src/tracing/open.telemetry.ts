@@ -20,7 +20,7 @@ import { PROBES } from '../http/probes';
 import { requestScope } from '../http/request.scope';
 import { traceJobs } from './job.traces';
 import { carrierOf, contextOf, fail } from './trace.context';
-import type { Delivery, Tracing } from './tracing';
+import { traceIdOf, type OutboundCall, type Tracing } from './tracing';
 
 export { otlpExporter } from './otlp.exporter';
 
@@ -58,11 +58,12 @@ export class OpenTelemetry implements Tracing, OnApplicationShutdown {
   readonly observe: RequestHandler = (request, response, next) => {
     if (PROBES.test(request.path)) return next();
     const { method } = request;
+    const reqId = request.id as string;
     const parent = contextOf(request.headers);
     const attributes = {
       'http.request.method': method,
       // Leads to the lines of the log.
-      'http.request.header.x-request-id': [String(request.id)],
+      'http.request.header.x-request-id': [reqId],
     };
     const span = this.tracer.startSpan(method, { kind: SpanKind.SERVER, attributes }, parent);
     response.once('close', () => {
@@ -75,18 +76,20 @@ export class OpenTelemetry implements Tracing, OnApplicationShutdown {
       else if (status >= 500) fail(span, String(status));
       span.end();
     });
-    requestScope.run({ reqId: String(request.id), trace: carrierOf(span) }, next);
+    const carrier = carrierOf(span);
+    response.locals.traceId = traceIdOf(carrier);
+    requestScope.run({ reqId, trace: carrier }, next);
   };
 
-  fetched(outcome: string, host: string, begunAt: number): void {
+  fetch(host: string): OutboundCall | undefined {
     const { trace: carrier } = requestScope.getStore() ?? {};
-    if (carrier)
-      this.call('GET', 'GET', host, contextOf(carrier), {}, begunAt).end(
-        outcome === 'fetched' ? '200' : outcome,
-      );
+    if (!carrier) return undefined;
+    const call = this.call('GET', 'GET', host, contextOf(carrier));
+    // A stranger's server: `tracestate` may say who traces, and by what.
+    return { ...call, headers: { traceparent: call.headers.traceparent } };
   }
 
-  delivery({ trace: carrier, webhook }: JobRecord, index: number): Delivery | undefined {
+  delivery({ trace: carrier, webhook }: JobRecord, index: number): OutboundCall | undefined {
     if (!carrier) return undefined;
     const { event, attempts } = webhook!.deliveries[index];
     const { host } = new URL(webhook!.url);
@@ -108,11 +111,10 @@ export class OpenTelemetry implements Tracing, OnApplicationShutdown {
     method: string,
     host: string,
     parent: Context,
-    more: Attributes,
-    startTime?: number,
-  ): Delivery {
+    more: Attributes = {},
+  ): OutboundCall {
     const attributes = { 'http.request.method': method, 'server.address': host, ...more };
-    const span = this.tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes, startTime }, parent);
+    const span = this.tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, parent);
     const end = (outcome: string) => {
       if (/^\d+$/.test(outcome)) span.setAttribute('http.response.status_code', Number(outcome));
       if (!/^2\d\d$/.test(outcome)) fail(span, outcome);

@@ -8,14 +8,14 @@ export const TRACING = Symbol('TRACING');
 export interface Tracing {
   /** A middleware: a span for each request. */
   readonly observe: RequestHandler;
-  /** A picture was fetched for the request that is worked for, since `begunAt` (milliseconds since 1970). */
-  fetched(outcome: string, host: string, begunAt: number): void;
+  /** A picture is fetched for the request that is worked for; undefined: that is not traced. */
+  fetch(host: string): OutboundCall | undefined;
   /** An attempt to deliver a webhook begins; undefined: its job is not traced. */
-  delivery(job: JobRecord, index: number): Delivery | undefined;
+  delivery(job: JobRecord, index: number): OutboundCall | undefined;
 }
 
-export interface Delivery {
-  /** By which the receiver goes on with the trace. */
+export interface OutboundCall {
+  /** By which the other side goes on with the trace. */
   readonly headers: Readonly<Record<string, string>>;
   /** `outcome`: the status of the answer, or why there is none. */
   end(outcome: string): void;
