@@ -12,7 +12,7 @@ import { JobEvents } from './job.events';
 import type { JobNews } from './job.news';
 import { JobQueue } from './job.queue';
 import { isFinished, type JobDraft, type JobError, type JobRecord } from './job.record';
-import { JobStore, type JobPage, type JobQuery } from './job.store';
+import { JobStore, type Backlog, type JobPage, type JobQuery } from './job.store';
 import * as to from './job.transitions';
 import { callerFull, mismatch, queueFull, resultGone, userDeleted } from './refusals';
 import { untilFinished } from './until.finished';
@@ -26,6 +26,8 @@ type Written = JobRecord | undefined;
 export class Jobs implements OnApplicationShutdown {
   private readonly logger = new Logger('Jobs');
   readonly news = new EventEmitter<JobNews>();
+  /** What waits, by the class of its caller. */
+  readonly backlog = (): Promise<Backlog> => this.store.backlog();
 
   constructor(
     private readonly config: Config,
@@ -242,8 +244,7 @@ export class Jobs implements OnApplicationShutdown {
     // A job that ran was taken from the queue.
     if (job.startedAt === undefined) left.push(this.queue.remove(id));
     left.push(...inputsOf(picture).map((input) => this.storage.delete(input)));
-    for (const result of await Promise.allSettled(left)) {
+    for (const result of await Promise.allSettled(left))
       if (result.status === 'rejected') this.logger.warn({ err: result.reason as unknown, job: id });
-    }
   }
 }
