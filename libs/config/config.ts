@@ -28,6 +28,13 @@ export const isOnHub = (address: string, { HF_ENDPOINT }: Config): boolean =>
 const hostOf = (address: string): string | undefined =>
   /^https?:\/\/([^/?#]+)/i.exec(address)?.[1].toLowerCase();
 
+/** Where traces go; undefined: nowhere, and none are made. */
+export function tracesAddress(config: Config): string | undefined {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: whole } = config;
+  if (config.OTEL_SDK_DISABLED) return undefined;
+  return whole ?? (base && `${base.replace(/\/+$/, '')}/v1/traces`);
+}
+
 /** Whether callers need keys. */
 export const hasKeys = ({ API_KEYS, API_KEYS_FILE }: Config): boolean =>
   API_KEYS !== undefined || API_KEYS_FILE !== undefined;

@@ -13,6 +13,7 @@ export {
   isOpenToOthers,
   pathPrefix,
   signsLinks,
+  tracesAddress,
 } from './config';
 export { ConfigError, loadConfig } from './load.config';
 export { nearNames } from './near.names';

@@ -69,6 +69,34 @@ export class ServiceVariables {
   @Flag()
   LOG_PROMPTS = false;
 
+  // --- traces ---
+
+  /**
+   * Set: traces of requests and jobs go to this OpenTelemetry collector, at `/v1/traces` below it. What else is read of
+   * OpenTelemetry's variables, in the environment or in `.env`, is in docs/operations.md: OTEL_SERVICE_NAME,
+   * OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS and others.
+   * @example http://localhost:4318
+   */
+  @IsOptional()
+  @HttpUrl()
+  OTEL_EXPORTER_OTLP_ENDPOINT?: string;
+
+  /**
+   * The same as a whole address, before OTEL_EXPORTER_OTLP_ENDPOINT.
+   * @example http://localhost:4318/v1/traces
+   */
+  @IsOptional()
+  @HttpUrl()
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
+
+  /** How traces are written. gRPC is not spoken: collectors take HTTP at port 4318. */
+  @OneOf('http/protobuf', 'http/json')
+  OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' | 'http/json' = 'http/protobuf';
+
+  /** true: no traces, whatever else is set. */
+  @Flag()
+  OTEL_SDK_DISABLED = false;
+
   // --- who may call ---
 
   /**

@@ -1,2 +1,3 @@
 export { ERRORS, type ErrorCode, type ErrorRule } from './errors';
+export { hearFailures, tellFailure, type Failure } from './failures';
 export { ServiceError } from './service.error';

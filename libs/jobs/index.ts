@@ -17,11 +17,13 @@ export {
   type JobDraft,
   type JobRecord,
   type JobState,
+  type TraceContext,
   type Webhook,
   type WebhookDelivery,
   type WebhookEvent,
 } from './job.record';
-export type { JobPage, JobQuery } from './job.store';
+export type { JobNews } from './job.news';
+export { CALLER_CLASSES, type JobPage, type JobQuery } from './job.store';
 export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';
 export { resultGone, userDeleted } from './refusals';

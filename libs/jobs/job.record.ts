@@ -82,6 +82,12 @@ export interface Webhook {
   readonly deliveries: readonly WebhookDelivery[];
 }
 
+/** The trace of the request that a job came with (https://www.w3.org/TR/trace-context), as headers carry it. */
+export interface TraceContext {
+  readonly traceparent: string;
+  readonly tracestate?: string;
+}
+
 /** Everything that is kept of a job. Survives JSON; holds no pixels. */
 export interface JobRecord {
   readonly version: number;
@@ -108,6 +114,8 @@ export interface JobRecord {
   /** Removed when the key is free for a new job again. */
   readonly idempotency?: IdempotencyMark;
   readonly webhook?: Webhook;
+  /** What is done for the job goes on in it, by whichever process. Absent: the request was not traced. */
+  readonly trace?: TraceContext;
 }
 
 /** A job before it has its place. */

@@ -152,6 +152,29 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       });
     });
 
+    describe('backlog', () => {
+      it('should tell how many wait of each class of callers, and since when the first of them', async () => {
+        const none = { queued: 0, oldestAt: undefined };
+        const found = async () => {
+          const { key, address } = await store.backlog();
+          return { key: { ...none, ...key }, address: { ...none, ...address } };
+        };
+        expect(await found()).toEqual({ key: none, address: none });
+        const at = Date.now() - 10_000;
+        const first = await accept({ account: 'key:a', createdAt: at, cost: 9 });
+        await accept({ account: 'key:a', createdAt: at + 1 });
+        // Its turn comes before, but it is younger.
+        await accept({ account: 'key:b', createdAt: at + 2 });
+        expect(await found()).toEqual({ key: { queued: 3, oldestAt: at }, address: none });
+        await accept({ account: 'address:::1', createdAt: at + 3 });
+        await run(first);
+        expect(await found()).toEqual({
+          key: { queued: 2, oldestAt: at + 1 },
+          address: { queued: 1, oldestAt: at + 3 },
+        });
+      });
+    });
+
     describe('deleteUser', () => {
       const of = (userId: string, createdAt: number) =>
         store.accept(draft({ createdAt, picture: { userId } }), ROOMY);

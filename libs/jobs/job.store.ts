@@ -43,6 +43,22 @@ export interface QueuedJob extends Pick<PictureJob, 'id' | 'width' | 'height'> {
   readonly reference: boolean;
 }
 
+/** How callers are known. Each has a key or an address of its own; of classes there are few. */
+export const CALLER_CLASSES = ['key', 'address'] as const;
+export type CallerClass = (typeof CALLER_CLASSES)[number];
+
+/** What waits of each class. */
+export type Backlog = Readonly<Record<CallerClass, Waiting>>;
+interface Waiting {
+  readonly queued: number;
+  /** Of the job that was accepted first; undefined: none waits. */
+  readonly oldestAt?: number;
+}
+
+/** Jobs of before there were accounts named addresses. */
+export const callerClassOf = (account: string): CallerClass =>
+  account.startsWith('key:') ? 'key' : 'address';
+
 /** Deletions of users are remembered for this long, in milliseconds: no request takes as long from its begin to its write. */
 export const DELETION_TTL = 600_000;
 
@@ -93,6 +109,9 @@ export abstract class JobStore {
   abstract hasRoom(account: string, limit: number): Promise<boolean>;
 
   abstract count(): Promise<{ readonly queued: number; readonly running: number }>;
+
+  /** Costs as much as `queued`. */
+  abstract backlog(): Promise<Backlog>;
 
   /** Queued jobs whose deadline is over; at most 100. */
   abstract overdue(now: number): Promise<readonly string[]>;

@@ -9,9 +9,10 @@ import { inputsOf, keysOf, type PictureResult } from './picture.job';
 import type { Progress } from '@app/pipeline';
 import { Estimates, type Estimate } from './estimates';
 import { JobEvents } from './job.events';
+import type { JobNews } from './job.news';
 import { JobQueue } from './job.queue';
-import { isFinished, type JobDraft, type JobError, type JobRecord, type WebhookDelivery } from './job.record';
-import { JobStore, type JobPage, type JobQuery } from './job.store';
+import { isFinished, type JobDraft, type JobError, type JobRecord } from './job.record';
+import { JobStore, type Backlog, type JobPage, type JobQuery } from './job.store';
 import * as to from './job.transitions';
 import { callerFull, mismatch, queueFull, resultGone, userDeleted } from './refusals';
 import { untilFinished } from './until.finished';
@@ -24,8 +25,9 @@ type Written = JobRecord | undefined;
 @Injectable()
 export class Jobs implements OnApplicationShutdown {
   private readonly logger = new Logger('Jobs');
-  /** What this process writes: a job that it accepts, or whose state it changes; what came of a webhook's attempt. */
-  readonly news = new EventEmitter<{ change: [JobRecord]; attempt: [WebhookDelivery] }>();
+  readonly news = new EventEmitter<JobNews>();
+  /** What waits, by the class of its caller. */
+  readonly backlog = (): Promise<Backlog> => this.store.backlog();
 
   constructor(
     private readonly config: Config,
@@ -242,8 +244,7 @@ export class Jobs implements OnApplicationShutdown {
     // A job that ran was taken from the queue.
     if (job.startedAt === undefined) left.push(this.queue.remove(id));
     left.push(...inputsOf(picture).map((input) => this.storage.delete(input)));
-    for (const result of await Promise.allSettled(left)) {
+    for (const result of await Promise.allSettled(left))
       if (result.status === 'rejected') this.logger.warn({ err: result.reason as unknown, job: id });
-    }
   }
 }

@@ -1,3 +1,4 @@
+import { tellFailure } from '@app/errors';
 import { tlsRemedy } from '@app/outbound';
 import { ModelError } from './model.error';
 
@@ -26,6 +27,7 @@ export function hubError(
   const cause = (error as Error | undefined)?.cause as
     { statusCode?: number; code?: string; message?: string } | undefined;
   const code = answer.status ?? cause?.statusCode;
+  tellFailure({ of: 'hub', what: String(code ?? 'none') });
   const say = (sentence: string) => new ModelError(`${variable}: ${sentence}`, { cause: error });
   if ((code === 401 || code === 403) && elsewhere) {
     return say(

@@ -19,6 +19,7 @@ export {
   type GenerateRequest,
   type GeneratedPicture,
   type LoraRequest,
+  type Phase,
   type PipelineStatus,
   type Progress,
 } from './pipeline.types';

@@ -1,4 +1,4 @@
-import { ServiceError } from '@app/errors';
+import { ServiceError, tellFailure } from '@app/errors';
 
 /** The system's code of a failed call (ENOENT, ...), or undefined for anything else. */
 export function errno(error: unknown): string | undefined {
@@ -28,6 +28,7 @@ const REMEDIES: Record<string, string> = {
 /** The ServiceError for a failed call. Paths of this machine stay in the cause: callers read the message. */
 export function localUnavailable(action: string, error: unknown): ServiceError {
   if (error instanceof ServiceError) return error;
+  tellFailure({ of: 'storage', what: action });
   const code = errno(error) ?? 'unknown error';
   const remedy = REMEDIES[code] ?? 'check the disk of DATA_DIR';
   return new ServiceError(

@@ -1,4 +1,4 @@
-import { ServiceError } from '@app/errors';
+import { ServiceError, tellFailure } from '@app/errors';
 import { tlsRemedy } from '@app/outbound';
 
 const CREDENTIALS = 'check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
@@ -61,6 +61,7 @@ export function isUnexplained(error: unknown): boolean {
 /** The ServiceError for a failed call. Names the variables to check, never their values. */
 export function s3Unavailable(action: string, error: unknown): ServiceError {
   if (error instanceof ServiceError) return error;
+  tellFailure({ of: 'storage', what: action });
   const { name, code, $metadata } = error as Failure;
   const status = $metadata?.httpStatusCode;
   const remedy =

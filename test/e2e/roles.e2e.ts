@@ -1,17 +1,23 @@
 import { join } from 'node:path';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { isCopy } from '../support/inputs';
+import { readFileSync } from 'node:fs';
 import { temporaryFolder } from '../support/demo';
 import { allEvents, followEvents } from '../support/event.source';
+import { OtlpReceiver, type ReceivedSpan } from '../support/otlp.receiver';
 import { REDIS_SERVER, RedisServer } from '../support/redis.server';
 import { describeWith } from '../support/requires';
 import { S3_GATEWAY, startS3Gateway, type S3Gateway } from '../support/s3.gateway';
 import { NO_REFERENCES, Service } from '../support/service';
+import { WebhookReceiver } from '../support/webhook.receiver';
 
 const ROUTE = '/v1/images/generations';
 const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 1, guidance_scale: 1, seed: 7 };
 const LONG = { prompt: 'a fox', size: '192x192', num_inference_steps: 150, guidance_scale: 1 };
+const SECRET = `whsec_${Buffer.alloc(24, 1).toString('base64')}`;
 const PANDA = join(__dirname, '../fixtures/panda-on-purple.png');
 
 const BOTH = {
@@ -29,6 +35,7 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
   const folders = [temporaryFolder(), temporaryFolder(), temporaryFolder(), temporaryFolder()];
   let redis: RedisServer;
   let gateway: S3Gateway;
+  let collector: OtlpReceiver;
   let client: S3Client;
   let api: Service;
   let workers: Service[];
@@ -36,6 +43,7 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
   beforeAll(async () => {
     redis = await RedisServer.start({ folder: folders[3] });
     gateway = await startS3Gateway();
+    collector = await OtlpReceiver.start();
     const { endpoint, accessKeyId, secretAccessKey } = gateway;
     client = new S3Client({
       endpoint,
@@ -56,6 +64,7 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
   afterAll(async () => {
     await Promise.all([api, ...(workers ?? [])].map((service) => service?.stop('SIGKILL')));
     client?.destroy();
+    await collector?.stop();
     await gateway?.stop();
     await redis?.stop();
   });
@@ -67,6 +76,10 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
     S3_ENDPOINT: gateway.endpoint,
     AWS_ACCESS_KEY_ID: gateway.accessKeyId,
     AWS_SECRET_ACCESS_KEY: gateway.secretAccessKey,
+    WEBHOOK_SECRET: SECRET,
+    WEBHOOK_URL_ALLOW: '127.0.0.0/8',
+    REFERENCE_URL_ALLOW: '127.0.0.0/8',
+    ...collector.variables,
     ...NO_REFERENCES, // one picture but
     ENGINE_THREADS: '1',
     DRAIN_SECONDS: '600', // more than a picture of these tests can take
@@ -113,6 +126,56 @@ describeWith(BOTH, 'An API and two workers on different machines', () => {
   it('should answer a caller who waits', async () => {
     const response = await api.post(ROUTE, SMALL);
     expect(response.status).toBe(200);
+  });
+
+  it('should tell of a job in one trace, from its request to its webhook, whichever process did what', async () => {
+    const asked: unknown[] = [];
+    const pictures = createServer(({ headers }, response) => {
+      asked.push(headers.traceparent);
+      response.end(readFileSync(PANDA));
+    });
+    await new Promise<void>((resolve) => pictures.listen(0, '127.0.0.1', resolve));
+    const receiver = await WebhookReceiver.start();
+    const begin = `http://127.0.0.1:${(pictures.address() as AddressInfo).port}/panda.png?key=telltale`;
+    const body = {
+      ...{ ...SMALL, prompt: 'a telltale', image: begin },
+      ...{ webhook_url: receiver.url, webhook_events: ['job.succeeded'] },
+    };
+    const [trace, caller] = ['0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331'];
+    await api.submit(ROUTE, body, { traceparent: `00-${trace}-${caller}-01` });
+    const named = (name: string) =>
+      collector.spans.filter((span) => span.traceId === trace && span.name.split(' ')[0] === name);
+    const done = () => named('webhook').length > 0 && named('generate_content').length > 0;
+    await api.until(() => done() && named('POST').length > 0, 'has its trace');
+    await receiver.stop();
+    pictures.close();
+
+    const all = collector.spans.filter((span) => span.traceId === trace);
+    const [request, attempt, webhook] = ['POST', 'generate_content', 'webhook'].map((name) => named(name)[0]);
+    const below = (parent: ReceivedSpan) =>
+      all
+        .filter(({ parentSpanId }) => parentSpanId === parent.spanId)
+        .toSorted((a, b) => Number(BigInt(a.startTimeUnixNano) - BigInt(b.startTimeUnixNano)));
+    const names = (spans: ReceivedSpan[]) => spans.map(({ name }) => name);
+    expect(request).toMatchObject({ name: `POST ${ROUTE}`, parentSpanId: caller });
+    expect(names(below(request))).toEqual(['GET', 'wait', attempt.name, 'webhook']);
+    // The phases that the engine tells of, each once.
+    expect(names(below(attempt)).toSorted()).toEqual([
+      'decoding',
+      'encode',
+      'image',
+      'sampling',
+      'store',
+      'text',
+    ]);
+    expect(all).toHaveLength(5 + 6);
+    expect(attempt.service).not.toBe(request.service);
+    for (const span of [...below(attempt), named('wait')[0]]) expect(span.service).toBe(attempt.service);
+    for (const span of all) expect(span.status.code ?? 0).toBe(0);
+    // Outwards, to those who take part in it.
+    expect(asked).toEqual([`00-${trace}-${named('GET')[0].spanId}-01`]);
+    expect(receiver.received[0].headers.traceparent).toBe(`00-${trace}-${webhook.spanId}-01`);
+    expect(JSON.stringify(all)).not.toContain('telltale');
   });
 
   it('should cancel on the worker that draws', async () => {

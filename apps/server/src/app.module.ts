@@ -18,6 +18,7 @@ import { LorasModule } from './loras/loras.module';
 import { MetricsModule } from './metrics/metrics.module';
 import { OpenAiModule } from './openai/openai.module';
 import { ResultsModule } from './results/results.module';
+import { TracingModule } from './tracing/tracing.module';
 import { UpscalersModule } from './upscalers/upscalers.module';
 import { UsersModule } from './users/users.module';
 import { RequestPipe } from './validation/request.pipe';
@@ -52,6 +53,7 @@ export class AppModule {
         JobsModule.forRoot(config),
         HealthModule.forRoot(config),
         MetricsModule.forRoot(config),
+        TracingModule.forRoot(config),
         ...(config.ROLE === 'worker' ? [] : [AuthModule.forRoot(config), ...ROUTES]),
       ],
       controllers: config.ROLE === 'worker' ? [] : [WelcomeController],

@@ -25,6 +25,7 @@ import { carryRequestId, requestLog } from './logging';
 import { Metrics } from './metrics/metrics';
 import { MetricsServer } from './metrics/metrics.server';
 import { serveApiDocs } from './docs/openapi';
+import { TRACING, type Tracing } from './tracing/tracing';
 
 /** The application, ready to listen. */
 export async function createApp(config: Config): Promise<NestExpressApplication> {
@@ -46,12 +47,14 @@ export function setUp(app: NestExpressApplication): void {
   const isCross = config.CORS_ORIGINS.length > 0;
   const refusals = app.get(Refusals);
   const connections = app.get(Connections);
+  const tracing = app.get<Tracing | undefined>(TRACING);
   connections.watch(app.getHttpServer());
   app.use(
     connections.handler,
     stalledReplies(limits, refusals, callerOf),
     pinoHttp(requestLog(config)),
     carryRequestId,
+    ...(tracing ? [tracing.observe] : []),
     app.get(Metrics).observe,
     lastReplies(app.get(Drain).draining),
     unreadBodies(limits),

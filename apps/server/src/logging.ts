@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, RequestHandler } from 'express';
@@ -7,8 +6,10 @@ import { stdSerializers, type LoggerOptions } from 'pino';
 import type { Options } from 'pino-http';
 import type { Config } from '@app/config';
 import { callerOf } from './auth/account';
-import { PROBES } from './metrics/metrics.server';
+import { PROBES } from './http/probes';
+import { requestScope } from './http/request.scope';
 import { terminalLog } from './terminal.log';
+import { traceIdOf } from './tracing/tracing';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
 
@@ -34,6 +35,11 @@ function whoCalled(request: IncomingMessage) {
   const { address, key } = callerOf(request as Request);
   return { address, key };
 }
+
+/** By which the line is found from the trace. */
+const traced = ({ locals }: ServerResponse & { locals?: Record<string, unknown> }) => ({
+  trace_id: locals?.traceId,
+});
 
 /** Query strings may hold anything, so only the path is logged. */
 const path = (url = '') => url.split('?', 1)[0];
@@ -66,10 +72,13 @@ export function requestLog(config: Config): Options {
     customSuccessMessage: outcome,
     customErrorMessage: (_request, response) => (isDefect(response) ? 'request errored' : 'request refused'),
     customSuccessObject: (request, response, line: object) =>
-      response.statusCode >= 400 ? { ...line, ...whoCalled(request) } : line,
+      response.statusCode >= 400
+        ? { ...line, ...traced(response), ...whoCalled(request) }
+        : { ...line, ...traced(response) },
     // Made from the status alone; the reason was logged by the error filter.
-    customErrorObject: (request, _response, _error, line: object) => ({
+    customErrorObject: (request, response, _error, line: object) => ({
       ...line,
+      ...traced(response),
       ...whoCalled(request),
       err: undefined,
     }),
@@ -89,12 +98,9 @@ export function requestLog(config: Config): Options {
   };
 }
 
-/** The request that is worked for; nothing in lines of jobs, engines and timers. */
-const requestIds = new AsyncLocalStorage<string>();
-
 /** A middleware, after pinoHttp: whatever is logged from here on for this request carries its id. */
 export const carryRequestId: RequestHandler = (request, _response, next) =>
-  requestIds.run(request.id as string, next);
+  requestScope.run({ reqId: request.id as string }, next);
 
 /**
  * The service's own lines. Requests are logged by a middleware of app.ts, before all else, so that what is
@@ -102,7 +108,10 @@ export const carryRequestId: RequestHandler = (request, _response, next) =>
  */
 export function logging(config: Config): Params {
   const options = requestLog(config);
-  const mixin = () => ({ reqId: requestIds.getStore() });
+  const mixin = () => {
+    const { reqId, trace } = requestScope.getStore() ?? {};
+    return { reqId, trace_id: traceIdOf(trace) };
+  };
   const serializers = { ...options.serializers, err: describeError };
   return { pinoHttp: { ...options, mixin, serializers }, useExisting: true, forRoutes: [] };
 }

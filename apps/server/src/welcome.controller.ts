@@ -4,7 +4,7 @@ import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { Config, pathPrefix } from '@app/config';
 import { Public } from './auth/scope.decorators';
 import { ApiErrorsWithoutKey, BOUND_ERRORS } from './errors/api.errors.dto';
-import { PROBES } from './metrics/metrics.server';
+import { PROBES } from './http/probes';
 import { listRoutes } from './errors/routes';
 import { aboutService } from './docs/service.version';
 import { WelcomeReply } from './welcome.dto';

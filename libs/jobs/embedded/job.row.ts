@@ -1,5 +1,6 @@
 import type { Line, Place } from '../fair.share';
 import type { JobRecord } from '../job.record';
+import { callerClassOf, type Backlog } from '../job.store';
 import { nextDeliveryAt } from '../webhook.outbox';
 
 export interface JobRow {
@@ -44,4 +45,19 @@ export function toLines<Row extends LineRow>(rows: readonly Row[]): Line<Row>[] 
     finish: jobs[0].ends,
     jobs: jobs.sort((a, b) => a.start - b.start || a.seq - b.seq),
   }));
+}
+
+/** Jobs of one class of callers: the account and the record of the oldest, and how many there are. */
+export interface BacklogRow {
+  readonly account: string;
+  readonly record: string;
+  readonly jobs: number;
+}
+
+export function toBacklog(rows: readonly BacklogRow[]): Backlog {
+  const found = rows.map(({ account, record, jobs: queued }) => {
+    const { createdAt: oldestAt } = JSON.parse(record) as JobRecord;
+    return [callerClassOf(account), { queued, oldestAt }];
+  });
+  return { key: { queued: 0 }, address: { queued: 0 }, ...Object.fromEntries(found) } as Backlog;
 }

@@ -1,5 +1,5 @@
 import type { QueuedJob } from '../job.store';
-import type { columns, JobRow, LineRow } from './job.row';
+import type { BacklogRow, columns, JobRow, LineRow } from './job.row';
 import type { JobsDatabase } from './jobs.database';
 
 type Columns = ReturnType<typeof columns>;
@@ -85,6 +85,11 @@ export const prepareStatements = (database: JobsDatabase) => ({
   queued: database.prepare<[], QueuedRow>(
     `SELECT account, coalesce(accounts.finish, 0) AS ends, seq, start, jobs.finish, id, width, height, steps, count, reference
      FROM jobs INDEXED BY jobs_queued LEFT JOIN accounts USING (account) WHERE state = 'queued'`,
+  ),
+  /** With min() the record is that of the row which has it. */
+  backlog: database.prepare<[], BacklogRow>(
+    `SELECT account, count(*) AS jobs, min(seq), record FROM jobs INDEXED BY jobs_queued WHERE state = 'queued'
+     GROUP BY substr(account, 1, 4) = 'key:'`,
   ),
   overdue: database.prepare<[now: number], Id>(
     `SELECT id FROM jobs INDEXED BY jobs_overdue WHERE state = 'queued' AND deadline_at <= ? ORDER BY deadline_at LIMIT 100`,

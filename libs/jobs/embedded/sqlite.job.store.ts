@@ -4,6 +4,7 @@ import {
   JobStore,
   type Acceptance,
   type Admission,
+  type Backlog,
   type JobPage,
   type JobQuery,
   type KeyHolder,
@@ -13,7 +14,7 @@ import { fairOrder, hasRoom } from '../fair.share';
 import { workOf } from '../picture.job';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
-import { columns, fromRow, toJson, toLines, type JobRow } from './job.row';
+import { columns, fromRow, toBacklog, toJson, toLines, type JobRow } from './job.row';
 import { prepareStatements, type Statements } from './job.statements';
 
 /** The records in DATA_DIR. See jobs.schema.ts for what is where. */
@@ -125,6 +126,10 @@ export class SqliteJobStore extends JobStore {
       for (const { state, jobs } of this.statements.count.all()) counts[state] = jobs;
       return counts;
     });
+  }
+
+  backlog(): Promise<Backlog> {
+    return this.read(() => toBacklog(this.statements.backlog.all()));
   }
 
   overdue(now: number): Promise<readonly string[]> {

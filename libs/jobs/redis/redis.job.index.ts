@@ -1,6 +1,6 @@
 import { fairOrder } from '../fair.share';
 import type { JobRecord } from '../job.record';
-import type { JobPage, JobQuery } from '../job.store';
+import { callerClassOf, type Backlog, type CallerClass, type JobPage, type JobQuery } from '../job.store';
 import type { RedisConnection } from './redis.connection';
 import { idOfWaiting, type RedisKeys } from './redis.keys';
 import { readLines, type Waiting } from './redis.lines';
@@ -62,6 +62,20 @@ export class RedisJobIndex {
   async waiting(): Promise<Waiting[]> {
     const { lines, virtualTime } = await this.redis.run('read', (client) => readLines(client, this.keys));
     return fairOrder(lines, virtualTime);
+  }
+
+  /** By their places, so that the records of no more than the oldest are read. */
+  async backlog(): Promise<Backlog> {
+    const waiting = await this.waiting();
+    const of = async (caller: CallerClass) => {
+      const jobs = waiting.filter(({ account }) => callerClassOf(account) === caller);
+      const oldest = jobs.toSorted((a, b) => a.seq - b.seq).at(0);
+      const json =
+        oldest && (await this.redis.run('read', (client) => client.hget(this.keys.job(oldest.id), 'record')));
+      return { queued: jobs.length, oldestAt: json ? parse(json).createdAt : undefined };
+    };
+    const [key, address] = await Promise.all([of('key'), of('address')]);
+    return { key, address };
   }
 
   queued(): Promise<readonly string[]> {

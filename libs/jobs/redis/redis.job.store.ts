@@ -3,6 +3,7 @@ import type { Change, JobDraft, JobRecord } from '../job.record';
 import {
   type Acceptance,
   type Admission,
+  type Backlog,
   JobStore,
   type JobPage,
   type JobQuery,
@@ -133,6 +134,10 @@ export class RedisJobStore extends JobStore {
       Promise.all([client.zcard(keys.state('queued')), client.zcard(keys.state('running'))]),
     );
     return { queued, running };
+  }
+
+  backlog(): Promise<Backlog> {
+    return this.index.backlog();
   }
 
   async overdue(now: number): Promise<readonly string[]> {

@@ -1,9 +1,11 @@
+import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { loadConfig, parseSize } from '@app/config';
 import type { ModelsService } from '@app/models';
 import { EngineCrashed, OutOfMemory, PipelineService, type GenerateRequest } from '@app/pipeline';
 import { MemoryJobEvents } from '../embedded/memory.job.events';
+import type { JobNews } from '../job.news';
 import { Drawing } from './drawing';
 
 const ENGINE = join(__dirname, '../../../test/support/engine.child.js');
@@ -11,6 +13,7 @@ const ENGINE = join(__dirname, '../../../test/support/engine.child.js');
 describe(`${Drawing.name} when memory is short`, () => {
   let pipeline: PipelineService;
   let events: MemoryJobEvents;
+  let news: EventEmitter<JobNews>;
   let files: { name: string; checkpoint: string };
 
   async function start(variables: Record<string, string> = {}): Promise<void> {
@@ -29,7 +32,7 @@ describe(`${Drawing.name} when memory is short`, () => {
       steps: 1,
       ...parseSize(size),
     } as unknown as GenerateRequest;
-    const drawing = new Drawing('job', request, { pipeline, events }, signal);
+    const drawing = new Drawing('job', request, { pipeline, events, jobs: { news } }, signal);
     return drawing.draw(await drawing.acquire());
   }
   const pid = (): number =>
@@ -39,13 +42,17 @@ describe(`${Drawing.name} when memory is short`, () => {
     Logger.overrideLogger(false);
     files = { name: 'demo', checkpoint: 'demo.safetensors' };
     events = new MemoryJobEvents();
+    news = new EventEmitter();
   });
   afterEach(() => pipeline.stop());
 
   it('should decode in tiles what could not be decoded at once, and say so', async () => {
     await start();
     const first = pid();
+    const redrawn: string[] = [];
+    news.on('redrawn', (how) => redrawn.push(how));
     const { warnings, width } = await draw('hungry');
+    expect(redrawn).toEqual(['in_tiles']);
     expect(width).toBe(1);
     expect(warnings).toEqual([expect.stringContaining('it was decoded in tiles, ')]);
     expect(pid()).toBe(first);

@@ -12,8 +12,13 @@ import {
   type PipelineService,
 } from '@app/pipeline';
 import type { JobEvents } from '../job.events';
+import type { JobNews } from '../job.news';
+import type { Jobs } from '../jobs.service';
+
+type Redrawn = JobNews['redrawn'][0];
 
 interface Tools {
+  readonly jobs: Pick<Jobs, 'news'>;
   readonly events: JobEvents;
   readonly pipeline: PipelineService;
 }
@@ -63,17 +68,21 @@ export class Drawing {
       } catch (error) {
         if (error instanceof EngineCrashed) this.died.add(engine.id);
         if (!isFault(error)) throw error;
-        if (!this.mayHelp(error, engine.id)) throw this.giveUp(error);
+        const help = this.mayHelp(error, engine.id);
+        if (!help) throw this.giveUp(error);
         engine = await this.acquire(this.first(error));
-        if (!this.failed.has(engine.id)) continue;
+        if (!this.failed.has(engine.id)) {
+          this.tools.jobs.news.emit('redrawn', help);
+          continue;
+        }
         engine.release();
         throw this.giveUp(error);
       }
     }
   }
 
-  /** Whether to draw again; notes where it failed. */
-  private mayHelp(error: ServiceError, engine: number): boolean {
+  /** How to draw again, if at all; notes where it failed. */
+  private mayHelp(error: ServiceError, engine: number): Redrawn | undefined {
     const { width, height } = drawnSize(this.request);
     const size = `${width}x${height}`;
     const lacksMemory = error instanceof OutOfMemory;
@@ -82,20 +91,20 @@ export class Drawing {
       this.logger.warn(
         `No memory to decode ${size} at once: drawn again, in tiles, and others as large in tiles from the first`,
       );
-      return true;
+      return 'in_tiles';
     }
     this.failed.set(engine, error);
     // One other is enough to tell a device's fault from the picture's, but for one that is planned to have the memory.
     const enough = this.failed.size > 1;
     const failed = new Set(this.failed.keys());
-    if (enough && !lacksMemory) return false;
+    if (enough && !lacksMemory) return undefined;
     const { pipeline } = this.tools;
-    if (!pipeline.drawsElsewhere({ width, height }, failed, enough)) return false;
+    if (!pipeline.drawsElsewhere({ width, height }, failed, enough)) return undefined;
     // At once: it is free again, and would fail one job after the other while the other engine draws.
     this.acquittals.push(pipeline.eject(engine, this.request, error));
     const what = lacksMemory ? `had no memory for ${size}` : 'failed a picture';
     this.logger.warn(`Engine ${engine} ${what}: drawn again, by another`);
-    return true;
+    return 'elsewhere';
   }
 
   /** Where another failed it, too, the picture was at fault. */
@@ -110,10 +119,13 @@ export class Drawing {
 
   private get listeners(): GenerateListeners {
     const { jobId: id, signal, logger } = this;
-    const { events } = this.tools;
+    const { events, jobs } = this.tools;
     return {
       signal,
-      onProgress: (progress) => void events.publish(id, { type: 'progress', progress }),
+      onProgress: (progress) => {
+        jobs.news.emit('phase', id, progress.phase);
+        void events.publish(id, { type: 'progress', progress });
+      },
       previewsWanted: () => events.previewsWanted(id),
       onPreview: ({ pixels, width, height, step }) =>
         void encodePreview(pixels, width, height)

@@ -70,6 +70,7 @@ export class JobRun {
       .finally(() => {
         this.stop.close();
         this.hasBegun();
+        tools.jobs.news.emit('left', this.id);
       });
   }
 
@@ -169,6 +170,7 @@ export class JobRun {
       return this.outcome.settle(started, error);
     }
     this.logger.debug({ job: this.id, idle_ms: picture.idle }, 'Drawn');
+    this.tools.jobs.news.emit('drawn', this.id);
     this.storing = true;
     await this.outcome.store(started, picture, begunAt);
     return false;

@@ -1,8 +1,10 @@
-import { Module } from '@nestjs/common';
+import { Inject, Module } from '@nestjs/common';
 import { Config } from '@app/config';
 import { Capabilities } from '@app/jobs';
 import { StorageModule } from '@app/storage';
 import { JobRoutesModule } from '../jobs/job.routes.module';
+import { Metrics } from '../metrics/metrics';
+import { TRACING, type Tracing } from '../tracing/tracing';
 import { UsersModule } from '../users/users.module';
 import { WebhooksModule } from '../webhooks/webhooks.module';
 import { ImagesController } from './images.controller';
@@ -31,4 +33,17 @@ import { StylesController } from './styles.controller';
   ],
   exports: [Drawings, ImagesService, PictureAnswers, ResultFiles],
 })
-export class ImagesModule {}
+export class ImagesModule {
+  constructor(references: ReferenceFetcher, metrics: Metrics, @Inject(TRACING) tracing?: Tracing) {
+    references.watch = (host) => {
+      const call = tracing?.fetch(host);
+      return {
+        headers: call?.headers,
+        end: (outcome) => {
+          metrics.referenceFetches.inc({ outcome });
+          call?.end(outcome === 'fetched' ? '200' : outcome);
+        },
+      };
+    };
+  }
+}

@@ -6,6 +6,7 @@ import { isFinished, Jobs, keysOf, resultGone, type JobRecord } from '@app/jobs'
 import { DiskSpace, Storage } from '@app/storage';
 import { assertOwn } from '../auth/api.key';
 import { OpenRequests } from '../http/open.requests';
+import { requestScope } from '../http/request.scope';
 import { isUserId } from '../validation/fields';
 import { WebhookAddress } from '../webhooks/webhook.address';
 import { JobDrafter } from './job.draft';
@@ -132,7 +133,8 @@ export class ImagesService {
     const bounded = named !== undefined;
     try {
       const { account } = call;
-      const job = { ...draft, account, ...(idempotency && { idempotency }) };
+      const { trace } = requestScope.getStore() ?? {};
+      const job = { ...draft, account, ...(idempotency && { idempotency }), ...(trace && { trace }) };
       const submitted = await this.jobs.submit(job, bounded);
       if (submitted.replayed) await this.drafter.discard(draft);
       else if (this.config.LOG_PROMPTS) this.logPrompts(submitted.job);

@@ -67,6 +67,12 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     help: 'Jobs that succeeded for which the LoRAs in the weights were changed (LORA_MODE=merged)',
     registers,
   });
+  const redraws = new Counter({
+    name: 'image_redraws_total',
+    help: 'Images that were drawn once more by the same run: "in_tiles", as memory ran out, or "elsewhere", by another engine',
+    labelNames: ['how'],
+    registers,
+  });
   const observe = ({ picture, result }: JobRecord) => {
     if (!result) return;
     const { timings, mergedAnew } = result;
@@ -86,6 +92,7 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
       waits.observe({ route }, (job.startedAt - job.createdAt) / 1000);
     }
   });
+  jobs.news.on('redrawn', (how) => redraws.inc({ how }));
   jobs.news.on('attempt', ({ status }) => attempts.inc({ outcome: ATTEMPTS[status] }));
 }
 

@@ -1,5 +1,10 @@
-import { ConfigError } from '@app/config';
-import { ServiceError } from '@app/errors';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Config, ConfigError } from '@app/config';
+import { ServiceError, tellFailure } from '@app/errors';
 import { Jobs } from '@app/jobs';
 import { startApi, type Api } from '../../../../test/support/api';
 import { until } from '../../../../test/support/eventually';
@@ -8,6 +13,7 @@ import { RawConnection } from '../../../../test/support/raw.connection';
 import { Metrics } from './metrics';
 import { MetricsServer } from './metrics.server';
 
+const PICTURE = readFileSync(join(__dirname, '../../../../test/fixtures/panda-on-purple.png'));
 const KEYS = JSON.stringify([{ name: 'test', sha256: '0'.repeat(64), scopes: ['read'] }]);
 
 describe(Metrics.name, () => {
@@ -129,6 +135,77 @@ describe(Metrics.name, () => {
       expect(text).toContain('image_engine_exits_total{engine="3",cause="failed"} 1');
     }
     spy.mockRestore();
+  });
+
+  it('should tell how many jobs wait and since when, by the class of their callers and never by their names', async () => {
+    const jobs = api.app.get(Jobs, { strict: false });
+    const store = jest.spyOn(jobs, 'backlog');
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(1_000_000);
+    store.mockResolvedValue({ key: { queued: 2, oldestAt: 1_000_000 - 90_500 }, address: { queued: 0 } });
+    const text = await read();
+    expect(text).toMatch(/^image_queue_jobs{caller="key"} 2$/m);
+    expect(text).toMatch(/^image_queue_jobs{caller="address"} 0$/m);
+    expect(text).toMatch(/^image_queue_oldest_age_seconds{caller="key"} 90\.5$/m);
+    expect(text).toMatch(/^image_queue_oldest_age_seconds{caller="address"} 0$/m);
+    // Both are of one reading.
+    expect(store).toHaveBeenCalledTimes(1);
+    // Accepted by a machine whose clock is ahead.
+    store.mockResolvedValue({ key: { queued: 1, oldestAt: 1_000_500 }, address: { queued: 0 } });
+    expect(await read()).toMatch(/^image_queue_oldest_age_seconds{caller="key"} 0$/m);
+    clock.mockRestore();
+    store.mockRejectedValue(new Error('away'));
+    expect(await read()).not.toMatch(/^image_queue_\w+{/m);
+    store.mockRestore();
+    const { queued } = await jobs.count();
+    expect(await read()).toMatch(new RegExp(`^image_queue_jobs{caller="address"} ${queued}$`, 'm'));
+  });
+
+  it('should count images that were drawn once more', async () => {
+    const { news } = api.app.get(Jobs, { strict: false });
+    for (const how of ['in_tiles', 'elsewhere', 'in_tiles'] as const) news.emit('redrawn', how);
+    const text = await read();
+    expect(text).toContain('image_redraws_total{how="in_tiles"} 2');
+    expect(text).toContain('image_redraws_total{how="elsewhere"} 1');
+  });
+
+  it('should count what storage and hub failed at, until it ends', async () => {
+    const other = await startApi();
+    const about = async () => (await http(other.url).get('/metrics')).text;
+    expect(await about()).not.toMatch(/^image_(?:storage|hub)_errors_total{/m);
+    // A file where a folder has to be.
+    const temporary = join(other.app.get(Config).DATA_DIR, '.tmp');
+    await rm(temporary, { recursive: true });
+    await writeFile(temporary, '');
+    await expect(other.storage.put('a', Buffer.from('x'), 'image/png')).rejects.toThrow('storage cannot');
+    tellFailure({ of: 'hub', what: '429' });
+    const text = await about();
+    // Readiness may have asked, too.
+    expect(text).toMatch(/^image_storage_errors_total{operation="write"} [1-9]\d*$/m);
+    expect(text).toContain('image_hub_errors_total{status="429"} 1');
+    const { registry } = other.app.get(Metrics);
+    await other.close();
+    tellFailure({ of: 'hub', what: '429' });
+    expect(await registry.metrics()).toContain('image_hub_errors_total{status="429"} 1');
+  });
+
+  it('should count reference pictures that were fetched, and why others were not', async () => {
+    const pictures = createServer(({ url }, response) =>
+      url === '/gone.png' ? response.writeHead(404).end() : response.end(PICTURE),
+    );
+    await new Promise<void>((resolve) => pictures.listen(0, '127.0.0.1', resolve));
+    const own = `127.0.0.1:${(pictures.address() as AddressInfo).port}`;
+    const other = await startApi({ REFERENCE_URL_ALLOW: own.split(':')[0] });
+    const draw = (reference_image_url: string) =>
+      http(other.url).post('/v1/images/generations').send({ prompt: 'x', reference_image_url });
+    await draw(`http://${own}/fox.png`).expect(200);
+    await draw(`http://${own}/gone.png`).expect(400);
+    await draw('http://10.0.0.1/fox.png').expect(400);
+    const { text } = await http(other.url).get('/metrics');
+    for (const outcome of ['fetched', 'not_200', 'refused_address'])
+      expect(text).toContain(`image_reference_fetches_total{outcome="${outcome}"} 1`);
+    expect(text).not.toContain(own);
+    await other.close();
+    pictures.close();
   });
 
   it('should leave jobs out while their records cannot be read', async () => {

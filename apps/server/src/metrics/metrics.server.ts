@@ -9,9 +9,8 @@ import { ServiceError } from '@app/errors';
 import { Connections } from '../http/connections';
 import { HttpLimits } from '../http/http.limits';
 import { boundedServer } from '../http/http.server';
+import { PROBES } from '../http/probes';
 
-/** Paths that METRICS_PORT takes with it. */
-export const PROBES = /^\/(?:health|metrics)(?:\/|$)/i;
 /** On shutdown replies get this long to end, in milliseconds. */
 const PATIENCE = 1_000;
 

@@ -1,4 +1,4 @@
-import { Injectable, Optional } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import type { Request, RequestHandler, Response } from 'express';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { HttpAdapterHost } from '@nestjs/core';
@@ -8,14 +8,17 @@ import { DiskSpace } from '@app/storage';
 import { aboutService } from '../docs/service.version';
 import { Refusals } from '../http/refusals';
 import { templateAt } from '../errors/routes';
+import { gaugeCards } from './card.metrics';
+import { countFailures } from './failure.metrics';
 import { countJobs } from './job.metrics';
+import { gaugeQueue } from './queue.metrics';
 
 /** Seconds: from a refusal to a picture on a slow machine. */
 const BUCKETS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
 
 /** What Prometheus reads: the process (prom-client's own), its requests, the jobs and the engines. */
 @Injectable()
-export class Metrics {
+export class Metrics implements OnApplicationShutdown {
   /** Not prom-client's global one: each application counts for itself. */
   readonly registry = new Registry();
   private readonly requests: Histogram<'method' | 'route' | 'status'>;
@@ -23,6 +26,9 @@ export class Metrics {
   private readonly streamTimes: Histogram;
   /** Progress and previews that a reader of events was too slow for. */
   readonly eventsDropped: Counter;
+  /** By what came of them. */
+  readonly referenceFetches: Counter<'outcome'>;
+  private readonly endFailures: () => void;
 
   /** A process with ROLE=api has no engines. */
   constructor(
@@ -64,7 +70,15 @@ export class Metrics {
       labelNames: ['version'],
       registers,
     }).set({ version: aboutService().version }, 1);
+    this.referenceFetches = new Counter({
+      name: 'image_reference_fetches_total',
+      help: 'Pictures that callers gave by an address: "fetched", or why not. "left": the caller did not wait',
+      labelNames: ['outcome'],
+      registers,
+    });
     countJobs(jobs, this.registry);
+    gaugeQueue(jobs, this.registry);
+    this.endFailures = countFailures(this.registry);
     new Gauge({
       name: 'image_jobs',
       help: 'Jobs by state, of all processes that share the records; absent while those cannot be read',
@@ -91,6 +105,7 @@ export class Metrics {
       },
     });
     if (!pipeline) return;
+    gaugeCards(this.registry);
     new Gauge({
       name: 'image_engine_state',
       help: '1 for the state that an engine of this process is in, as in /health/ready',
@@ -127,6 +142,10 @@ export class Metrics {
         }
       },
     });
+  }
+
+  onApplicationShutdown(): void {
+    this.endFailures();
   }
 
   /** A middleware that counts requests. */

@@ -9,6 +9,8 @@ export interface WebhookMessage {
   readonly id: string;
   readonly url: string;
   readonly body: string;
+  /** Others than its own. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Posts signed messages (https://www.standardwebhooks.com) to addresses that strangers chose. */
@@ -33,7 +35,7 @@ export class WebhookClient {
   }
 
   /** The answer's status, or why there is none, in a few words. Rejects only with the reason of `stop`. */
-  async post({ id, url, body }: WebhookMessage, stop: AbortSignal): Promise<string> {
+  async post({ id, url, body, headers }: WebhookMessage, stop: AbortSignal): Promise<string> {
     const timeout = AbortSignal.timeout(this.timeout);
     const now = new Date();
     if (!/^https?:/i.test(url)) return 'refused address'; // fetch would answer data: by itself
@@ -43,6 +45,7 @@ export class WebhookClient {
         dispatcher: this.agent,
         redirect: 'manual', // a redirect counts as a failure: the new address was never checked
         headers: {
+          ...headers,
           'content-type': 'application/json',
           'user-agent': this.userAgent,
           'webhook-id': id,

@@ -5,10 +5,12 @@ import {
   Injectable,
   Logger,
   type OnApplicationBootstrap,
+  Optional,
 } from '@nestjs/common';
 import { Config } from '@app/config';
 import { dueDeliveries, Jobs, type JobRecord } from '@app/jobs';
 import { NoPlaceError, Shares } from '@app/outbound';
+import { TRACING, type Tracing } from '../tracing/tracing';
 import { HostPauses } from './host.pauses';
 import { WebhookClient } from './webhook.client';
 
@@ -48,6 +50,7 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
     private readonly jobs: Jobs,
     @Inject(WEBHOOK_PAYLOAD) private readonly payload: WebhookPayload,
     config: Config,
+    @Optional() @Inject(TRACING) private readonly tracing?: Tracing,
   ) {
     this.client = new WebhookClient(config);
     setMaxListeners(0, this.stopping.signal); // one for each that waits
@@ -165,6 +168,13 @@ export class WebhookSender implements OnApplicationBootstrap, BeforeApplicationS
       timestamp: new Date(at).toISOString(),
       data: await this.payload.job(job),
     });
-    return this.client.post({ id: `${job.id}-${index}`, url, body }, this.stopping.signal);
+    const span = this.tracing?.delivery(job, index);
+    let outcome = 'broken_off';
+    try {
+      const message = { id: `${job.id}-${index}`, url, body, headers: span?.headers };
+      return (outcome = await this.client.post(message, this.stopping.signal));
+    } finally {
+      span?.end(outcome);
+    }
   }
 }
