@@ -4,6 +4,7 @@ import { comparePeer } from './peer.mjs';
 import { FEW_SECONDS, plan } from './plan.mjs';
 import { compareProcessor } from './right.mjs';
 
+/** @typedef {import('../../native/index.js').GenerateOptions} GenerateOptions */
 /** @typedef {import('./engine.mjs').Answer} Answer */
 /** @typedef {import('./engine.mjs').Engine} Engine */
 /** @typedef {import('./plan.mjs').Group} Group */
@@ -104,8 +105,9 @@ async function draw({ device, weights, report, options }, group, picture, { engi
   const steps = stepsOf(picture, options.steps, known);
   const path = { one: weights.lora, other: weights.otherLora };
   const loras = picture.lora ? [{ path: path[picture.lora], scale: 1 }] : [];
-  const larger = { width: 2 * side, height: 2 * side };
-  const hires = picture.hires ? { upscaler: 'Latent', ...larger, steps: 15, strength: 0.5 } : undefined;
+  /** @type {GenerateOptions['hires']} */
+  const larger = { upscaler: 'Latent', width: 2 * side, height: 2 * side, steps: 15, strength: 0.5 };
+  const hires = picture.hires ? larger : undefined;
   const usual = { prompt: 'a lighthouse on a cliff, watercolour', guidanceScale: 7, seed: 1 };
   const call = {
     draw: { ...usual, width: side, height: side, steps, loras, hires, ...picture.options },
