@@ -184,7 +184,7 @@ describe(DrawingController.name, () => {
   });
 
   it.each([
-    [{}, 'prompt', /1 to 2000/],
+    [{}, 'prompt', /1 to 32000/],
     [{ prompt: 'x', steps: 0 }, 'steps', /from 1 to 150 for steps but received 0$/],
     [{ prompt: 'x', sampler_name: 'DPM++ SDE' }, 'sampler', /dpm\+\+2m.*"DPM\+\+ SDE"$/],
     [{ prompt: 'x', width: 4096, height: 4096 }, 'size', /at most 2097152 pixels/],
