@@ -55,7 +55,7 @@ describe(InferenceController.name, () => {
 
   it.each([
     [{}, 'inputs', /text for inputs but received nothing$/],
-    [{ inputs: ' ' }, 'prompt', /1 to 2000/],
+    [{ inputs: ' ' }, 'prompt', /1 to 32000/],
     [{ inputs: 'x', parameters: [] }, 'parameters', /an object/],
     [{ inputs: 'x', parameters: { width: 100 } }, 'size', /multiples of 8 .* "100x128"$/],
     [
