@@ -7,6 +7,7 @@ export const combinationProblems = (config: Config): string[] =>
   [
     ...addresses(config),
     ...models(config),
+    ...loras(config),
     ...sizes(config),
     ...storage(config),
     ...processes(config),
@@ -50,6 +51,11 @@ const models: Problems = (config) => [
     when(isAddress(config[variable]), `${variable} must be a path on this machine, not a web address`),
   ),
 ];
+
+const loras: Problems = (config) =>
+  (['MEMORY_LORAS', 'SUBJECT_LORAS'] as const).map((variable) =>
+    when(config[variable].length > 0 && !config.ENABLE_LORA, `${variable} needs ENABLE_LORA`),
+  );
 
 const isAddress = (text: string | undefined) => /^[a-z][a-z0-9+.-]*:\/\//i.test(text ?? '');
 

@@ -1,5 +1,5 @@
 import { IsNotEmpty, IsOptional, Matches } from 'class-validator';
-import { Flag, HeaderText, HttpUrl, List, Whole } from './rules';
+import { Flag, HeaderText, HttpUrl, List, Loras, Whole, type UsualLora } from './rules';
 import { ServiceVariables } from './service.variables';
 
 /** What is loaded, where it comes from, and what is drawn when a request does not say. */
@@ -171,10 +171,25 @@ export class ModelVariables extends ServiceVariables {
   @Matches(/\{prompt\}/, { message: 'MEMORY_PROMPT_TEMPLATE must hold {prompt}' })
   MEMORY_PROMPT_TEMPLATE = '{prompt}';
 
+  /**
+   * LoRAs of every picture of memory, beside those of the request, as NAME or NAME:SCALE (-2 to 2), separated by commas. A
+   * `style` has its own instead.
+   * @example house-style:0.8
+   */
+  @Loras()
+  MEMORY_LORAS: UsualLora[] = [];
+
   /** What subject draws. */
   @IsNotEmpty({ message: 'SUBJECT_PROMPT must not be empty' })
   SUBJECT_PROMPT =
     'professional portrait photo, head and shoulders, business attire, soft studio light, neutral background, sharp focus';
+
+  /**
+   * LoRAs of every picture of subject, likewise.
+   * @example studio:0.6,skin
+   */
+  @Loras()
+  SUBJECT_LORAS: UsualLora[] = [];
 
   /**
    * A YAML file with ready-made looks (`style`) of memory and subject, beside those that are built in: docs/styles.md.

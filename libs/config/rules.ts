@@ -1,5 +1,6 @@
 import { Transform } from 'class-transformer';
-import { IsBoolean, IsIn, IsInt, IsUrl, Matches, Max, Min } from 'class-validator';
+import { IsBoolean, IsIn, IsInt, IsUrl, Matches, Max, Min, ValidateBy } from 'class-validator';
+import { LORA_NAME, MAX_LORA_SCALE, MAX_LORAS } from '@app/models/family';
 
 type Rule = (target: object, key: string) => void;
 
@@ -48,9 +49,45 @@ export const HeaderText = (): Rule =>
 
 /** Values separated by commas. */
 export const List = (): PropertyDecorator =>
-  Transform(({ value }: { value: unknown }) =>
-    (Array.isArray(value) ? value : String(value).split(',')).map((x: string) => x.trim()).filter(Boolean),
-  );
+  Transform(({ value }: { value: unknown }) => (Array.isArray(value) ? (value as string[]) : listed(value)));
+
+const listed = (value: unknown): string[] =>
+  String(value)
+    .split(',')
+    .map((text) => text.trim())
+    .filter(Boolean);
+
+/** A LoRA that the operator applies; no scale: 1. */
+export interface UsualLora {
+  readonly name: string;
+  readonly scale?: number;
+}
+
+/** `NAME` or `NAME:SCALE`, separated by commas. */
+export const Loras = (): Rule => (target, key) =>
+  all(
+    Transform(({ value }: { value: unknown }) =>
+      Array.isArray(value) ? (value as UsualLora[]) : listed(value).map(usualLora),
+    ),
+    ValidateBy({
+      name: 'loras',
+      validator: {
+        validate: (loras: UsualLora[]) => loras.length <= MAX_LORAS && loras.every(isUsualLora),
+        defaultMessage: () =>
+          `${key} must be at most ${MAX_LORAS} names of LoRAs, separated by commas, each alone or with a scale from -${MAX_LORA_SCALE} to ${MAX_LORA_SCALE} behind a colon, and none twice`,
+      },
+    }),
+  )(target, key);
+
+function usualLora(text: string): UsualLora {
+  const [name, ...scale] = text.split(':');
+  return scale.length === 0 ? { name } : { name, scale: Number(scale.join(':') || NaN) };
+}
+
+const isUsualLora = ({ name, scale = 1 }: UsualLora, index: number, all: UsualLora[]) =>
+  LORA_NAME.test(name) &&
+  Math.abs(scale) <= MAX_LORA_SCALE &&
+  all.findIndex((other) => other.name === name) === index;
 
 const HOST = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:.]+(\/\d{1,3})?$/;
 

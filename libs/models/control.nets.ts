@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { errnoOf } from './absent';
 import { fileStamp } from './file.hash';
-import { LORA_NAME } from './loras';
+import { LORA_NAME } from './family';
 import { ModelError } from './model.error';
 import { readSafetensors, type TensorInfo } from './safetensors';
 

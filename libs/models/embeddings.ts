@@ -4,7 +4,7 @@ import { Logger } from '@nestjs/common';
 import { errnoOf } from './absent';
 import { EMBEDDING_WIDTHS, PIECE_TOKENS } from './family';
 import { fileHash, fileStamp } from './file.hash';
-import { LORA_NAME } from './loras';
+import { LORA_NAME } from './family';
 import { LoraWeights } from './lora.weights';
 import { ModelError } from './model.error';
 import { readSafetensors, type TensorInfo } from './safetensors';

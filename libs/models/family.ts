@@ -25,6 +25,8 @@ export const DEFAULT_LORA_SCALE = 1;
 /** Strongest, in either direction. */
 export const MAX_LORA_SCALE = 2;
 export const MAX_LORAS = 8;
+/** Of its file, without the ending. Keeps requests inside the folder: no separator, no leading dot. */
+export const LORA_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** How much of a picture to begin from is changed: what is usual, and where a mask says which part of it is. */
 export const DEFAULT_STRENGTH = 0.75;
 export const DEFAULT_MASKED_STRENGTH = 1;

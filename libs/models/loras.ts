@@ -4,6 +4,7 @@ import { Logger } from '@nestjs/common';
 import { ServiceError } from '@app/errors';
 import { errnoOf, isAbsent } from './absent';
 import { FileFacts, fileHash, fileStamp } from './file.hash';
+import { LORA_NAME } from './family';
 import { kindOf } from './local.files';
 import { aboutLora, OWN_BASE, type LoraAbout } from './lora.about';
 import { LoraWeights } from './lora.weights';
@@ -23,9 +24,6 @@ export interface Lora {
 }
 
 type Header = Omit<Lora, 'sha256'>;
-
-/** Also keeps requests inside the folder: no separator, no leading dot. */
-export const LORA_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 const EXTENSION = '.safetensors';
 /** Every kind that the engine reads (LoRA in kohya's, diffusers' and PEFT's spelling, LoHa, LoKr) has one of these. */

@@ -5,7 +5,7 @@ import { ServiceError } from '@app/errors';
 import { errnoOf, isAbsent } from './absent';
 import { FileFacts, fileHash, fileStamp } from './file.hash';
 import { kindOf } from './local.files';
-import { LORA_NAME } from './loras';
+import { LORA_NAME } from './family';
 import { ModelError } from './model.error';
 import { readSafetensors, type SafetensorsHeader } from './safetensors';
 

@@ -46,23 +46,19 @@ export class ImagesService {
 
   async memory(body: MemoryRequest, call: RequestContext): Promise<PictureOutcome> {
     const request = await this.read(body);
-    const style = this.styles.find('memory', request.style);
-    const prompt = promptOf(style?.prompt ?? this.config.MEMORY_PROMPT_TEMPLATE, request.prompt);
+    const look = this.styles.find('memory', request.style);
+    const prompt = promptOf(look.prompt, request.prompt);
     const userId = request.user_id;
     const reference = { of: 'avatar', userId } as const;
-    return this.make(request, { route: 'memory', userId, prompt, style, identity: request, reference }, call);
+    return this.make(request, { route: 'memory', userId, prompt, look, identity: request, reference }, call);
   }
 
   async subject(request: SubjectRequest, call: RequestContext): Promise<PictureOutcome> {
-    const style = this.styles.find('subject', request.style);
-    const prompt = style ? promptOf(style.prompt) : this.config.SUBJECT_PROMPT;
+    const look = this.styles.find('subject', request.style);
+    const prompt = promptOf(look.prompt);
     const userId = request.user_id;
     const reference = { of: 'photo', userId } as const;
-    return this.make(
-      request,
-      { route: 'subject', userId, prompt, style, identity: request, reference },
-      call,
-    );
+    return this.make(request, { route: 'subject', userId, prompt, look, identity: request, reference }, call);
   }
 
   async generations(body: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {

@@ -82,7 +82,7 @@ export class JobDrafter {
     turn: Required<Turn>,
   ): Promise<JobDraft> {
     const chosen = await withPreset(given, () => this.capabilities.loras());
-    const options = intent.style ? withUsual(chosen, intent.style.options) : chosen;
+    const options = intent.look ? withUsual(chosen, intent.look.options) : chosen;
     this.checkLoras(options.loras ?? []);
     const id = randomBytes(12).toString('hex');
     // Before anything of the user is read: a deletion of theirs from now on refuses the job.
@@ -189,7 +189,7 @@ export class JobDrafter {
       throw new ServiceError('lora_disabled', 'This service runs without LoRA (ENABLE_LORA)', 'loras');
     }
     if (loras.length > MAX_LORAS) {
-      const sentence = `Expected at most ${MAX_LORAS} LoRAs, those of preset and style included, but received ${loras.length}`;
+      const sentence = `Expected at most ${MAX_LORAS} LoRAs, those of preset, style and service included, but received ${loras.length}`;
       throw new ServiceError('invalid_request', sentence, 'loras');
     }
     const names = loras.map(({ name }) => name);
@@ -202,23 +202,19 @@ export class JobDrafter {
 
   private async loras(
     options: readonly LoraOption[],
-    { style }: PictureIntent,
+    { look }: PictureIntent,
     { loras: own = [] }: PictureOptions,
   ): Promise<JobLora[]> {
     const found: JobLora[] = [];
     for (const [i, { name, scale = DEFAULT_LORA_SCALE }] of options.entries()) {
-      const because =
-        i >= own.length && style?.options.loras?.some((lora) => lora.name === name) ? style.name : undefined;
-      const sha256 =
-        because === undefined
-          ? await this.hash(name, `loras.${i}.name`)
-          : await this.hash(name, 'style', `The style "${because}" needs a LoRA: `);
-      found.push({ name, scale, sha256 });
+      const isOfLook = i >= own.length && look?.options.loras?.some((lora) => lora.name === name);
+      const { param, because } = (isOfLook && look?.source) || { param: `loras.${i}.name` };
+      found.push({ name, scale, sha256: await this.hash(name, param, because) });
     }
     return found;
   }
 
-  private async hash(name: string, param: string, because = ''): Promise<string> {
+  private async hash(name: string, param?: string, because = ''): Promise<string> {
     try {
       return (await this.capabilities.lora(name)).sha256;
     } catch (error) {

@@ -1,7 +1,7 @@
 import type { PictureRoute } from '@app/jobs';
 import type { UserPicture } from '../users/user.pictures';
 import type { IdentityOptions } from './identity';
-import type { Style } from './style.dto';
+import type { Look } from './style.dto';
 
 /** What a route adds to the options that all of them share. */
 export interface PictureIntent {
@@ -10,7 +10,7 @@ export interface PictureIntent {
   readonly userId?: string;
   readonly user?: string;
   /** Whose prompt it is, and whose options are taken where the request has none. */
-  readonly style?: Style;
+  readonly look?: Look;
   /** Which method has the picture to draw from; absent: the IP-Adapter. */
   readonly identity?: IdentityOptions;
   /** The picture to draw from, stored, at an address, or itself; absent: none. */

@@ -30,6 +30,14 @@ export class StyleFields extends StyleOptions {
   readonly prompt!: string;
 }
 
+/** How a prompt is put, and the options that go with it where a request has none. */
+export interface Look {
+  readonly prompt: string;
+  readonly options: StyleOptions;
+  /** Whose it is, where a LoRA of it is missing: the style that was asked for, or the service's own set-up. */
+  readonly source: { readonly param?: string; readonly because: string };
+}
+
 /** A ready-made look. */
 export interface Style extends Pick<StyleFields, 'description' | 'prompt'> {
   readonly name: string;

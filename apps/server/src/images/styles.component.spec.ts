@@ -119,6 +119,36 @@ describe(Styles.name, () => {
     ]);
   });
 
+  it("should draw each route with the service's own LoRAs, but for what a style or the request says", async () => {
+    await start({ MEMORY_LORAS: 'night:0.4', SUBJECT_LORAS: 'day, night:-1' });
+    await memory({});
+    await memory({ loras: [{ name: 'night', scale: 2 }, { name: 'day' }] });
+    await memory({ style: 'comic' });
+    await subject({});
+    expect(api.pipeline.requests.map(({ loras }) => loras)).toMatchObject([
+      [{ name: 'night', scale: 0.4 }],
+      [{ name: 'night', scale: 2 }, { name: 'day' }],
+      [],
+      [
+        { name: 'day', scale: 1 },
+        { name: 'night', scale: -1 },
+      ],
+    ]);
+    expect(api.pipeline.requests.map(({ loras }) => loras.length)).toEqual([1, 2, 0, 2]);
+  });
+
+  it("should name the variable where the service's own LoRA is not there", async () => {
+    const warn = jest.spyOn(Logger.prototype, 'warn');
+    await start({ MEMORY_LORAS: 'nowhere' });
+    const { status, body } = await memory({});
+    const message = expect.stringMatching(
+      /^This service draws memory with a LoRA \(MEMORY_LORAS\): There is no LoRA/,
+    ) as string;
+    expect([status, body]).toMatchObject([404, { error: { code: 'lora_not_found', message } }]);
+    expect(warn).toHaveBeenCalledWith(expect.stringMatching(/^MEMORY_LORAS: There is no LoRA "nowhere"/));
+    await subject({}).expect(200);
+  });
+
   it('should list what there is, with the routes that take it', async () => {
     await start();
     const { status, body } = await http(api.url).get('/v1/styles');

@@ -2,8 +2,10 @@ import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShut
 import type { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import type { Capabilities } from '@app/jobs';
-import { PLACE, routesOf, type Style, type StyleRoute } from './style.dto';
+import { PLACE, routesOf, STYLE_ROUTES, type Look, type Style, type StyleRoute } from './style.dto';
 
+/** The variables with the LoRAs of a route. */
+const USUAL_LORAS = { memory: 'MEMORY_LORAS', subject: 'SUBJECT_LORAS' } as const;
 /** What subject draws in the place of a prompt. */
 const SOMEBODY = 'a person, head and shoulders';
 
@@ -32,9 +34,9 @@ export class Styles implements OnApplicationBootstrap, OnApplicationShutdown {
     this.closing.abort();
   }
 
-  /** The one that a request names; none: undefined. Throws `style_not_found`, naming those of the route. */
-  find(route: StyleRoute, name: string | undefined): Style | undefined {
-    if (name === undefined) return undefined;
+  /** The look that a request names, else the route's usual one. Throws `style_not_found`, naming those of the route. */
+  find(route: StyleRoute, name: string | undefined): Look {
+    if (name === undefined) return this.usual(route);
     const style = this.all.find((one) => one.name === name);
     if (!style)
       throw new ServiceError('style_not_found', `There is no style "${name}". ${this.offer(route)}`, 'style');
@@ -46,7 +48,18 @@ export class Styles implements OnApplicationBootstrap, OnApplicationShutdown {
       const sentence = `The style "${name}" needs LoRAs, and this service runs without (ENABLE_LORA)`;
       throw new ServiceError('lora_disabled', sentence, 'style');
     }
-    return style;
+    const source = { param: 'style', because: `The style "${name}" needs a LoRA: ` };
+    return { ...style, source };
+  }
+
+  private usual(route: StyleRoute): Look {
+    const { config } = this;
+    const isMemory = route === 'memory';
+    return {
+      prompt: isMemory ? config.MEMORY_PROMPT_TEMPLATE : config.SUBJECT_PROMPT,
+      options: { loras: isMemory ? config.MEMORY_LORAS : config.SUBJECT_LORAS },
+      source: { because: `This service draws ${route} with a LoRA (${USUAL_LORAS[route]}): ` },
+    };
   }
 
   private offer(route: StyleRoute): string {
@@ -55,23 +68,31 @@ export class Styles implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   private async reportAbsentLoras(): Promise<void> {
-    const needing = this.all.filter(({ options }) => options.loras?.length);
-    if (needing.length === 0) return;
+    const styles = this.all.filter(({ options }) => options.loras?.length);
+    const needing = [
+      ...STYLE_ROUTES.map((route) => ({
+        ...{ loras: this.usual(route).options.loras ?? [], failing: USUAL_LORAS[route] },
+      })),
+      ...styles.map(({ name, options }) => ({
+        ...{ loras: options.loras ?? [], failing: `SUBJECT_STYLES: "${name}" cannot be used` },
+      })),
+    ];
+    if (needing.every(({ loras }) => loras.length === 0)) return;
     if (!this.config.ENABLE_LORA) {
-      const names = needing.map(({ name }) => name).join(', ');
+      const names = styles.map(({ name }) => name).join(', ');
       return this.logger.warn(`SUBJECT_STYLES: ${names} cannot be used: they need LoRAs (ENABLE_LORA)`);
     }
     await this.capabilities.whenKnown(this.closing.signal);
-    for (const { name, options } of needing)
-      for (const lora of options.loras ?? []) await this.reportAbsent(name, lora.name);
+    for (const { loras, failing } of needing)
+      for (const { name } of loras) await this.reportAbsent(name, failing);
   }
 
-  private async reportAbsent(style: string, lora: string): Promise<void> {
+  private async reportAbsent(lora: string, failing: string): Promise<void> {
     if (this.closing.signal.aborted) return;
     try {
       await this.capabilities.lora(lora);
     } catch (error) {
-      this.logger.warn(`SUBJECT_STYLES: "${style}" cannot be used: ${(error as Error).message}`);
+      this.logger.warn(`${failing}: ${(error as Error).message}`);
     }
   }
 }
