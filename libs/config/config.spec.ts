@@ -252,6 +252,20 @@ describe('loadConfig', () => {
     expect(problemsOf({ S3_GENERATED_PREFIX: 'avatars/' })).toEqual([
       expect.stringContaining('must be separate'),
     ]);
+    expect(problemsOf({ LORA_S3_PREFIX: 'loras/' })).toEqual([
+      expect.stringMatching(/^LORA_S3_PREFIX needs S3_BUCKET_NAME/),
+    ]);
+    const bucket = { S3_BUCKET_NAME: 'pictures', LORA_S3_PREFIX: 'loras/' };
+    expect(problemsOf(bucket)).toEqual([]);
+    expect(problemsOf({ ...bucket, LORA_DIR: '/loras' })).toEqual([
+      expect.stringContaining('must not be set together'),
+    ]);
+    expect(problemsOf({ ...bucket, LORA_S3_PREFIX: 'generated/loras/' })).toEqual([
+      expect.stringContaining('must be separate'),
+    ]);
+    expect(problemsOf({ SUBJECT_LORAS: 'night', ENABLE_LORA: 'false' })).toEqual([
+      'SUBJECT_LORAS needs ENABLE_LORA',
+    ]);
     expect(problemsOf({ MAX_PIXELS: '4096' })).toEqual([
       expect.stringContaining('MAX_PIXELS must be at least'),
     ]);

@@ -52,10 +52,16 @@ const models: Problems = (config) => [
   ),
 ];
 
-const loras: Problems = (config) =>
-  (['MEMORY_LORAS', 'SUBJECT_LORAS'] as const).map((variable) =>
+const loras: Problems = (config) => [
+  ...(['MEMORY_LORAS', 'SUBJECT_LORAS'] as const).map((variable) =>
     when(config[variable].length > 0 && !config.ENABLE_LORA, `${variable} needs ENABLE_LORA`),
-  );
+  ),
+  when(
+    config.LORA_S3_PREFIX && !config.S3_BUCKET_NAME,
+    'LORA_S3_PREFIX needs S3_BUCKET_NAME, the bucket that it is in; for files of this machine set LORA_DIR',
+  ),
+  when(config.LORA_S3_PREFIX && config.LORA_DIR, 'LORA_S3_PREFIX and LORA_DIR must not be set together'),
+];
 
 const isAddress = (text: string | undefined) => /^[a-z][a-z0-9+.-]*:\/\//i.test(text ?? '');
 
@@ -72,15 +78,16 @@ const sizes: Problems = (config) => {
 };
 
 const storage: Problems = (config) => {
-  const prefixes = [config.S3_AVATAR_PREFIX, config.S3_SUBJECT_PREFIX, config.S3_GENERATED_PREFIX];
+  const own = [config.S3_AVATAR_PREFIX, config.S3_SUBJECT_PREFIX, config.S3_GENERATED_PREFIX];
+  const prefixes = [...own, ...(config.LORA_S3_PREFIX ? [config.LORA_S3_PREFIX] : [])];
   return [
     when(
       prefixes.some((prefix) => prefix.startsWith(INPUTS)),
-      `S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must not be inside ${INPUTS}`,
+      `S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX, S3_GENERATED_PREFIX and LORA_S3_PREFIX must not be inside ${INPUTS}`,
     ),
     when(
       prefixes.some((one, i) => prefixes.some((other, j) => i !== j && other.startsWith(one))),
-      'S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX and S3_GENERATED_PREFIX must be separate, none inside another',
+      'S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX, S3_GENERATED_PREFIX and LORA_S3_PREFIX must be separate, none inside another',
     ),
     when(
       Boolean(config.AWS_ACCESS_KEY_ID) !== Boolean(config.AWS_SECRET_ACCESS_KEY),

@@ -1,5 +1,5 @@
 import { IsNotEmpty, IsOptional, Matches } from 'class-validator';
-import { Flag, HeaderText, HttpUrl, List, Loras, Whole, type UsualLora } from './rules';
+import { Flag, HeaderText, HttpUrl, List, Loras, Prefix, Whole, type UsualLora } from './rules';
 import { ServiceVariables } from './service.variables';
 
 /** What is loaded, where it comes from, and what is drawn when a request does not say. */
@@ -78,6 +78,15 @@ export class ModelVariables extends ServiceVariables {
    */
   @IsOptional()
   LORA_DIR?: string;
+
+  /**
+   * Instead of a folder: the files below this prefix of the bucket (S3_BUCKET_NAME) are the LoRAs. They are kept in
+   * DATA_DIR/loras; what is put, replaced or deleted in the bucket is so there within half a minute.
+   * @example loras/
+   */
+  @IsOptional()
+  @Prefix()
+  LORA_S3_PREFIX?: string;
 
   /**
    * true: `<lora:NAME:0.8>` in a prompt applies the LoRA, as other programs have it. false: such a tag is read as words, and

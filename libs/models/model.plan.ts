@@ -57,9 +57,13 @@ export async function planModel(config: Config): Promise<ModelPlan> {
   };
 }
 
-/** LORA_DIR as an absolute path; the demo's own LoRAs by default; undefined: LoRAs cannot be asked for. */
+/** Where the LoRAs of LORA_S3_PREFIX are kept, in files. */
+export const mirroredLoras = ({ DATA_DIR }: Pick<Config, 'DATA_DIR'>): string => resolve(DATA_DIR, 'loras');
+
+/** Of LORA_DIR or LORA_S3_PREFIX, an absolute path; the demo's own LoRAs by default; undefined: LoRAs cannot be asked for. */
 export async function loraFolder(config: Config): Promise<string | undefined> {
   if (!config.ENABLE_LORA) return undefined;
+  if (config.LORA_S3_PREFIX !== undefined) return mirroredLoras(config);
   if (!config.LORA_DIR) return isDemo(config) ? join(demoFolder(), 'loras') : undefined;
   return folder(config, 'LORA_DIR');
 }

@@ -14,6 +14,7 @@ import { EngineChoice } from './engine.choice';
 import { EngineSupervisor } from './engine.supervisor';
 import { EngineLease, type Lender } from './engine.lease';
 import { ENGINE_MAIN } from './engine.fork';
+import { LoraMirror } from './lora.mirror';
 import { ModelFinder } from './model.finder';
 import type {
   EngineStatus,
@@ -55,6 +56,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     private readonly config: Config,
     models: ModelsService,
     @Optional() engineMain: string = ENGINE_MAIN,
+    @Optional() private readonly loras?: LoraMirror,
   ) {
     this.terminal = new TerminalProgress(['trace', 'debug', 'info'].includes(config.LOG_LEVEL));
     this.model = new ModelFinder(models, this.terminal);
@@ -76,7 +78,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
 
   /** Starts in the background: the service answers health checks while gigabytes load. */
   onApplicationBootstrap(): void {
-    for (const supervisor of this.supervisors) supervisor.start();
+    void this.start();
   }
 
   /** Jobs end with `draining`: the callers' replies still go out before the server closes. */
@@ -216,14 +218,18 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return new EngineLease(supervisor.id, engine, lender);
   }
 
+  /** A worker that is ready is asked for the LoRAs that others have. */
+  private async start(): Promise<void> {
+    await this.loras?.start();
+    if (!this.stopping.signal.aborted) for (const supervisor of this.supervisors) supervisor.start();
+  }
+
   private async shutDown(): Promise<void> {
     this.terminal.close();
     this.stopping.abort(drainingError());
     this.line.dismiss(() => this.draining);
     await Promise.all(this.supervisors.map((supervisor) => supervisor.stop()));
   }
-
-  /** Before the model is found; a file is named without its folder, which callers must not see. */
 }
 
 /** One engine a device; without ENGINE_DEVICES as many as ENGINE_PROCESSES, which share the processors. */

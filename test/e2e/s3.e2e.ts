@@ -6,6 +6,7 @@ import { describeWith } from '../support/requires';
 import { S3_GATEWAY, startS3Gateway, type S3Gateway } from '../support/s3.gateway';
 import { Service } from '../support/service';
 
+const NIGHT = join(__dirname, '../../libs/models/demo/loras/night.safetensors');
 const CAKE = join(__dirname, '../fixtures/cake-on-green.png');
 
 describeWith(S3_GATEWAY, 'Pictures in a bucket', () => {
@@ -26,8 +27,14 @@ describeWith(S3_GATEWAY, 'Pictures in a bucket', () => {
       responseChecksumValidation: 'WHEN_REQUIRED',
     });
     await client.send(new CreateBucketCommand({ Bucket: 'pictures' }));
+    await client.send(
+      new PutObjectCommand({
+        ...{ Bucket: 'pictures', Key: 'loras/night.safetensors', Body: readFileSync(NIGHT) },
+      }),
+    );
     service = await Service.startReady({
       DATA_DIR,
+      LORA_S3_PREFIX: 'loras/',
       S3_BUCKET_NAME: 'pictures',
       S3_ENDPOINT: endpoint,
       AWS_ACCESS_KEY_ID: accessKeyId,
@@ -63,6 +70,27 @@ describeWith(S3_GATEWAY, 'Pictures in a bucket', () => {
     expect(served.status).toBe(200);
     expect((await served.arrayBuffer()).byteLength).toBe(listed.Contents?.[0].Size);
     expect(readdirSync(DATA_DIR)).not.toContain('generated');
+  });
+
+  it("should draw with the bucket's LoRA from the first picture on", async () => {
+    const picture = async (more: object) => {
+      const body = {
+        prompt: 'a fox',
+        size: '64x64',
+        num_inference_steps: 1,
+        guidance_scale: 1,
+        seed: 1,
+        ...more,
+      };
+      const response = await service.post('/v1/images/generations', { ...body, response_format: 'b64_json' });
+      const reply = (await response.json()) as { data: { b64_json: string }[]; warnings?: string[] };
+      expect({ status: response.status, reply }).toMatchObject({ status: 200, reply: { warnings: [] } });
+      return reply.data[0].b64_json;
+    };
+    const withIt = await picture({ loras: [{ name: 'night' }] });
+    expect(await picture({})).not.toBe(withIt);
+    const listed = await fetch(`${service.url}/v1/loras`);
+    expect(await listed.json()).toMatchObject({ data: [{ name: 'night' }] });
   });
 
   it('should answer 503 while the bucket is away, and stay alive', async () => {
