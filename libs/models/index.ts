@@ -6,7 +6,7 @@ export type { LoraAbout } from './lora.about';
 export { type ControlNet } from './control.nets';
 export { isUnchanged, type Embedding } from './embeddings';
 export { LORA_NAME } from './family';
-export { findLora, largestLora, listLoras } from './loras';
+export { findLora, largestLora, listLoras, smallestLora } from './loras';
 export { ModelError } from './model.error';
 export { wantedModel } from './model.name';
 export { mirroredLoras, planModel } from './model.plan';

@@ -69,12 +69,23 @@ export async function findLora(folder: string | undefined, name: string): Promis
 
 /** Bytes of the largest of a folder; what cannot be read counts nothing. */
 export async function largestLora(folder: string): Promise<number> {
-  const size = (name: string) =>
-    stat(join(folder, name + EXTENSION)).then(
-      (file) => file.size,
-      () => 0,
-    );
-  return Math.max(0, ...(await Promise.all((await names(folder).catch(() => [])).map(size))));
+  return (await bySize(folder)).at(-1)?.size ?? 0;
+}
+
+/** One that is read soon; undefined: there is none. */
+export async function smallestLora(folder: string): Promise<Pick<Lora, 'name' | 'path'> | undefined> {
+  const [smallest] = await bySize(folder);
+  return smallest && { name: smallest.name, path: smallest.path };
+}
+
+async function bySize(folder: string): Promise<{ name: string; path: string; size: number }[]> {
+  const found = [];
+  for (const name of await names(folder).catch(() => [])) {
+    const path = resolve(folder, name + EXTENSION);
+    const file = await stat(path).catch(() => undefined);
+    if (file) found.push({ name, path, size: file.size });
+  }
+  return found.sort((a, b) => a.size - b.size);
 }
 
 async function readAll<T>(

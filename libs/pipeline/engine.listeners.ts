@@ -10,7 +10,8 @@ export interface EngineListeners {
   chosen?(device: Device): void;
   /** 0..100, from 0 again for each of the model's files. */
   loading?(percent: number): void;
-  warming?(): void;
+  /** The path is for people; undefined: a prompt alone. */
+  warming?(path?: string): void;
   /** A warning or an error of the engine, or a line that it wrote to its standard error before it died. */
   log?(level: 'warn' | 'error', line: string): void;
 }

@@ -218,7 +218,7 @@ export class EngineProcess {
       this.listeners.loading?.(event.percent);
     } else if (event.type === 'warming') {
       this.watchdog.enter('warming');
-      this.listeners.warming?.();
+      this.listeners.warming?.(event.path);
     } else if (event.type === 'log') this.log(event.level === 'error' ? 'error' : 'warn', event.line);
     else {
       if (event.type === 'chosen') this.listeners.chosen?.(event.device);

@@ -42,6 +42,8 @@ export interface LoadCommand {
     | 'vaeDirectConvolution'
     | 'unetDirectConvolution'
   >;
+  /** One of those that may be asked for. */
+  readonly lora?: { readonly name: string; readonly path: string };
   /** Undefined: what the model takes is not known before it is loaded. */
   readonly memory?: MemoryWish;
   /** Engine processes that share the processors: without `threads` each takes its part of the physical cores. */
@@ -112,7 +114,8 @@ export type EngineEvent =
   | { readonly type: 'loading'; readonly percent: number }
   /** A sign of life, from when the addon and the device are there. */
   | { readonly type: 'alive' }
-  | { readonly type: 'warming' }
+  /** It draws a first picture; `path`: what that is to show, besides that it draws. */
+  | { readonly type: 'warming'; readonly path?: string }
   | { readonly type: 'loaded'; readonly info: EngineInfo }
   | { readonly type: 'progress'; readonly id: number; readonly progress: GenerateProgress }
   /** The engine takes the next picture. Its own message, because the pixels of a large one are on their way for long. */

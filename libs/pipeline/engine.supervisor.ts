@@ -156,7 +156,9 @@ export class EngineSupervisor {
       await this.engine?.exited();
       if (!(error instanceof EngineCrashed)) return { state: 'failed', reason, pause: restarts.failed() };
     }
-    const { how = 'no process', picture, outOfMemory } = this.engine?.death ?? {};
+    const { how: death = 'no process', picture, outOfMemory } = this.engine?.death ?? {};
+    const { state, reason: doing } = this.current;
+    const how = state === 'warming' ? `${death}, ${doing}` : death;
     const pause = wasUp && picture && outOfMemory ? restarts.outgrown() : restarts.died(picture);
     if (!restarts.open) return { state: 'starting', reason: `the engine process died (${how})`, pause };
     const reason = `the engine process died ${restarts.deaths} times in a row and finished no picture (${how}); jobs wait until it has drawn a probe picture`;
@@ -199,9 +201,9 @@ export class EngineSupervisor {
       this.bounds.onCpu = !device.gpu;
     };
     const loading = (done: number) => this.loading(done);
-    const warming = () => {
+    const warming = (path?: string) => {
       terminal?.stop();
-      this.update({ state: 'warming', reason: 'drawing a first picture' });
+      this.update({ state: 'warming', reason: `drawing a first picture${path ? ` with ${path}` : ''}` });
     };
     const log = (level: 'warn' | 'error', line: string) =>
       this.logger[EXPECTED.test(line) ? 'debug' : level](`engine: ${line}`);

@@ -1,6 +1,6 @@
 import { defaultSize, isDemo, type Config } from '@app/config';
 import { drawnSize } from '@app/models/family';
-import { largestLora, weightSizes, type ModelFiles } from '@app/models';
+import { largestLora, smallestLora, weightSizes, type ModelFiles } from '@app/models';
 import { wordOf } from './embedding.words';
 import type { LoadCommand } from './engine.protocol';
 import type { EngineSetup } from './engine.setup';
@@ -18,6 +18,7 @@ export async function loadCommand(
   const weights = await weightSizes(files, types).catch(() => undefined);
   return {
     ...{ options, sharers },
+    lora: files.loraDir === undefined ? undefined : await smallestLora(files.loraDir),
     memory: weights && {
       ...{ plan: config.VRAM_PLAN, weights, goal: drawnSize(defaultSize(config)) },
       loras: files.loraDir === undefined ? undefined : await largestLora(files.loraDir),

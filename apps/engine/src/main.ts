@@ -3,7 +3,7 @@
  * when a CUDA call or an assertion fails; this process is there to be lost instead of the service.
  */
 import { constants, setPriority } from 'node:os';
-import type { EngineCommand, EngineEvent, LoadCommand, MemoryPlan, OpenCommand } from '@app/pipeline';
+import type { EngineCommand, EngineEvent, LoadCommand, OpenCommand } from '@app/pipeline';
 import type { Device, EngineVersion, Session } from '#native';
 import { chooseDevice } from './device.choice';
 import { sharedGpu, unusedDevices } from './device.warnings';
@@ -11,7 +11,7 @@ import { type DeviceSettings, isPrebuilt, settingsFor } from './device.settings'
 import { kernelCacheProblem } from './kernel.cache';
 import { lorasOf } from './memory.needs';
 import { type CardPlan, planMemory } from './memory.plan';
-import { warmUpPicture } from './warm.up';
+import { warmUp, warmUps } from './warm.up';
 
 type Addon = typeof import('#native');
 
@@ -99,22 +99,19 @@ async function load(command: LoadCommand): Promise<void> {
     reported = Math.floor(percent / 10);
     say({ type: 'loading', percent });
   });
-  if (device.gpu) await warmUp(session, plan);
+  // On a GPU the first picture compiles kernels for this very card, for minutes: not at a user's expense.
+  const paths = {
+    ipAdapter: session.hasIpAdapter,
+    photoMaker: options.photoMaker !== undefined,
+    lora: options.loraMode === 'merged' ? undefined : command.lora,
+  };
+  const warming = (path?: string) => say({ type: 'warming', path });
+  await warmUp(session, warmUps(device, paths, plan), { warming, warn });
   const free = plan && addon.deviceMemory(device.name)?.free;
   const promised = plan && free && Math.max(0, free - plan.leaves);
   say({
     type: 'loaded',
     info: { settings, hasIpAdapter: session.hasIpAdapter, plan, promised },
-  });
-}
-
-/** On a GPU the first picture compiles kernels for this very card, for minutes: not at a user's expense. */
-async function warmUp(loaded: Session, plan?: MemoryPlan): Promise<void> {
-  say({ type: 'warming' });
-  const options = warmUpPicture(device, loaded.hasIpAdapter, plan);
-  await loaded.generate(options).catch((error: unknown) => {
-    // One step may well give a flat picture; an engine that cannot draw at all is not ready.
-    if ((error as { code?: string }).code !== 'flat_picture') throw error;
   });
 }
 
