@@ -49,7 +49,7 @@ export class Jobs implements OnApplicationShutdown {
    * Throws `idempotency_mismatch`, `result_gone`, `cancelled` (the user was deleted), `queue_full`, `caller_queue_full`, `storage_unavailable`, `draining`.
    */
   async submit(draft: JobDraft, bounded: boolean): Promise<{ job: JobRecord; replayed: boolean }> {
-    this.drain.draining.throwIfAborted();
+    this.drain.assertAccepting();
     const { QUEUE_LIMIT: limit, QUEUE_LIMIT_PER_USER: most } = this.config;
     const acceptance = await this.store.accept(draft, { limit, limitPerCaller: bounded ? most : undefined });
     switch (acceptance.outcome) {
@@ -213,7 +213,7 @@ export class Jobs implements OnApplicationShutdown {
    * reason; with `job_not_found` when the job is removed; with `draining` when this process ends and the job waits.
    */
   finished(id: string, signal: AbortSignal): Promise<JobRecord> {
-    return untilFinished(id, this, this.events, signal, this.drain.draining);
+    return untilFinished(id, this, this.events, signal, this.drain.turningAway);
   }
 
   estimate(job: JobRecord): Promise<Estimate> {

@@ -10,7 +10,7 @@ export async function untilFinished(
   jobs: { get(id: string): Promise<JobRecord> },
   events: JobEvents,
   signal: AbortSignal,
-  draining: AbortSignal,
+  turningAway: AbortSignal,
 ): Promise<JobRecord> {
   let wake = (): void => {};
   const unsubscribe = await events.subscribe(id, (event) => {
@@ -18,7 +18,7 @@ export async function untilFinished(
   });
   let stays = false;
   const leave = () => wake();
-  for (const each of [signal, draining]) each.addEventListener('abort', leave);
+  for (const each of [signal, turningAway]) each.addEventListener('abort', leave);
   try {
     for (;;) {
       // Before the record is read, or a change in between would wake nobody.
@@ -27,14 +27,14 @@ export async function untilFinished(
       if (isFinished(job)) return job;
       signal.throwIfAborted();
       // One that runs may end in time, even where its engine dies and it is queued for a moment.
-      if (draining.aborted && !stays && job.state === 'queued') throw draining.reason;
-      stays = draining.aborted;
+      if (turningAway.aborted && !stays && job.state === 'queued') throw turningAway.reason;
+      stays = turningAway.aborted;
       const timer = setTimeout(() => wake(), POLL_INTERVAL);
       await news;
       clearTimeout(timer);
     }
   } finally {
-    for (const each of [signal, draining]) each.removeEventListener('abort', leave);
+    for (const each of [signal, turningAway]) each.removeEventListener('abort', leave);
     unsubscribe();
   }
 }

@@ -8,7 +8,8 @@ describe(Drain.name, () => {
   beforeEach(() => void jest.useFakeTimers());
   afterEach(() => void jest.useRealTimers());
 
-  const open = (DRAIN_SECONDS = 25) => new Drain(Object.assign(new Config(), { DRAIN_SECONDS }));
+  const open = (DRAIN_SECONDS = 25, ROLE: Config['ROLE'] = 'all') =>
+    new Drain(Object.assign(new Config(), { DRAIN_SECONDS, ROLE }));
   /** Whether the grace for `work` is over. */
   const grace = (drain: Drain, work: () => Promise<unknown>) => {
     const outcome = { over: false };
@@ -42,6 +43,34 @@ describe(Drain.name, () => {
     await turn();
     expect(outcome.over).toBe(true);
     expect(drain.expired.aborted).toBe(false);
+  });
+
+  it('should turn away at once whoever waits for this process', () => {
+    const drain = open();
+    drain.beginDelayed();
+    expect(drain.turningAway.aborted).toBe(true);
+    expect(() => drain.assertAccepting()).toThrow('shutting down');
+  });
+
+  it('should accept for the workers until the port closes, and wait for them as long as there is grace', async () => {
+    const drain = open(25, 'api');
+    drain.beginDelayed();
+    await jest.advanceTimersByTimeAsync(4_900);
+    drain.assertAccepting();
+    await jest.advanceTimersByTimeAsync(100);
+    expect(() => drain.assertAccepting()).toThrow('shutting down');
+    await jest.advanceTimersByTimeAsync(19_900);
+    expect(drain.turningAway.aborted).toBe(false);
+    await jest.advanceTimersByTimeAsync(100);
+    expect(drain.turningAway.aborted).toBe(true);
+  });
+
+  it('should accept nothing more for the workers where nobody has to learn that it leaves, or is in a hurry', () => {
+    const [atOnce, hurried] = [open(25, 'api'), open(25, 'api')];
+    atOnce.begin();
+    hurried.beginDelayed();
+    hurried.hurry();
+    for (const drain of [atOnce, hurried]) expect(() => drain.assertAccepting()).toThrow('shutting down');
   });
 
   const ends: [string, (drain: Drain) => unknown][] = [

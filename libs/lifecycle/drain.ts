@@ -18,11 +18,15 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
   private readonly end = new AbortController();
   private readonly ended = new Promise<unknown>((resolve) => this.expired.addEventListener('abort', resolve));
   private delay?: Promise<void>;
+  private delays = false;
   private endDelay = () => {};
+  /** What it accepts, others draw: it can do so until its port closes. */
+  private readonly onlyServes: boolean;
 
   constructor({ DRAIN_SECONDS, SHUTDOWN_DELAY, ROLE }: Config) {
     this.seconds = DRAIN_SECONDS;
     this.delaySeconds = ROLE === 'worker' ? 0 : SHUTDOWN_DELAY;
+    this.onlyServes = ROLE === 'api';
     setMaxListeners(0, this.draining, this.expired); // one for each caller who waits
   }
 
@@ -36,6 +40,19 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
     return this.end.signal;
   }
 
+  /**
+   * Aborted, for the same reason, when whoever waits for a job that nobody draws yet is told to come again: with the drain,
+   * for its turn would not come; where others draw, only when the grace is over.
+   */
+  get turningAway(): AbortSignal {
+    return this.onlyServes ? this.expired : this.draining;
+  }
+
+  /** Throws `draining` where a job would be accepted that nobody here sees to its end. */
+  assertAccepting(): void {
+    if (!(this.onlyServes && this.delays)) this.draining.throwIfAborted();
+  }
+
   /** Idempotent. */
   begin(): void {
     if (this.draining.aborted) return;
@@ -44,13 +61,26 @@ export class Drain implements OnModuleDestroy, BeforeApplicationShutdown {
     setTimeout(() => this.expire(), 1000 * this.seconds).unref();
   }
 
-  /** The same, and the port stays open for SHUTDOWN_DELAY. */
-  beginDelayed(): void {
-    this.delay ??= new Promise((resolve) => {
-      this.endDelay = resolve;
-      setTimeout(resolve, 1000 * this.delaySeconds).unref();
-    });
+  /**
+   * The same, and the port stays open for SHUTDOWN_DELAY; where others draw also until `left` resolves, for as long as there
+   * is grace.
+   */
+  beginDelayed(left: () => Promise<unknown> = () => Promise.resolve()): void {
+    this.delay ??= this.openDelay(left);
     this.begin();
+  }
+
+  private openDelay(left: () => Promise<unknown>): Promise<void> {
+    this.delays = true;
+    const hurried = new Promise<void>((resolve) => {
+      this.endDelay = () => {
+        this.delays = false;
+        resolve();
+      };
+    });
+    const told = new Promise((resolve) => setTimeout(resolve, 1000 * this.delaySeconds).unref());
+    const empty = this.onlyServes ? told.then(() => Promise.race([left(), this.ended])) : told;
+    return Promise.race([hurried, empty]).then(() => void (this.delays = false));
   }
 
   /** Neither grace nor delay any more. */

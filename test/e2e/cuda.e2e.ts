@@ -2,7 +2,9 @@ import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CudaCards, CudaError, MIB } from '../support/cuda.cards';
 import { CudaMachine } from '../support/cuda.service';
+import { temporaryFolder } from '../support/demo';
 import { describeWith } from '../support/requires';
+import { loraForAnotherModel } from '../support/safetensors';
 import { isAlive, type Service } from '../support/service';
 
 const ROUTE = '/v1/images/generations';
@@ -97,6 +99,7 @@ const failed = async (service: Service) => {
 
 /** The pixels are the stand-in's noise; that they came from the card is what its books say. */
 describeWith(machine, 'The CUDA engine', () => {
+  const LORA_DIR = temporaryFolder();
   beforeAll(() => machine.build());
 
   it('should list the card as soon as the addon is opened', () => {
@@ -136,6 +139,16 @@ describeWith(machine, 'The CUDA engine', () => {
     expect(await costs(draw(service, memory, '/v1/images/memory'))).toBeGreaterThan(text);
     expect(service.lines.join('\n')).toContain('/v1/images/memory');
     expect(service.lines.join('\n')).not.toContain('periwinkle');
+  });
+
+  it('should name the LoRA that fails its warm-up, and be ready', async () => {
+    await loraForAnotherModel(join(LORA_DIR, 'stranger.safetensors'));
+    const { service } = await machine.start({ LORA_DIR });
+    await service.ready();
+    expect(service.lines.join('\n')).toMatch(
+      /The warm-up picture with the LoRA .{1,2}stranger.{1,2} failed: /,
+    );
+    await draw(service, {});
   });
 
   it('should leave the card alone where ENGINE_DEVICES names the processor', async () => {

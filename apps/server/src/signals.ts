@@ -1,4 +1,6 @@
 import type { Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { Logger } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Drain } from '@app/lifecycle';
@@ -7,6 +9,8 @@ const SIGNALS = ['SIGINT', 'SIGTERM'];
 
 /** milliseconds */
 const MS = {
+  /** Between looks at who is still connected. */
+  look: 100,
   /** A Ctrl-C comes twice under npm: from the terminal, and passed on. */
   echo: 500,
   /** For replies to end after the drain. Node also waits for connections that ask nothing yet. */
@@ -14,6 +18,12 @@ const MS = {
   /** From the second signal until the process ends, come what may. Records and queue are fit for a `kill -9`. */
   hurry: 3_000,
 };
+
+/** Clients keep connections, and one that is closed here may have a request on its way: each goes with its next reply. */
+async function untilLeft(server: Server): Promise<void> {
+  const connections = promisify(server.getConnections.bind(server));
+  while ((await connections()) > 0) await sleep(MS.look, undefined, { ref: false });
+}
 
 /**
  * The first SIGTERM or SIGINT lets running pictures finish (see Drain), the second does not. SIGTERM comes from whatever
@@ -36,7 +46,7 @@ export function endOnSignals(app: NestExpressApplication): void {
     const { delaySeconds: seconds } = drain;
     if (signal === 'SIGINT' || seconds === 0) return drain.begin();
     logger.log(`Not ready any more; the port stays open for ${seconds} s (SHUTDOWN_DELAY)`);
-    drain.beginDelayed();
+    drain.beginDelayed(() => untilLeft(server));
   };
   // Before Nest's own, which go through the modules one after the other.
   for (const signal of SIGNALS) process.on(signal, onSignal);

@@ -62,6 +62,10 @@ export class OpenRequests implements OnModuleDestroy {
    * them.
    */
   onModuleDestroy(): Promise<void> {
-    return this.drain.waitFor(() => Promise.all([...this.live].map(({ settled }) => settled)));
+    return this.drain.waitFor(async () => {
+      // Until the port closes there may be new ones.
+      await this.drain.delayed();
+      await Promise.all([...this.live].map(({ settled }) => settled));
+    });
   }
 }

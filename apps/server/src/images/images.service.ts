@@ -84,7 +84,7 @@ export class ImagesService {
     // Of the request, not of its job: a reference picture may take its time.
     const seconds = patience(call, this.config.MAX_WAIT);
     const timeout = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
-    this.drain.draining.throwIfAborted();
+    this.drain.assertAccepting();
     return this.live.run(intent.userId, call.signal, async (signal) => {
       const { job, replayed } = await this.submit(options, intent, call, signal);
       // The wait may be long, and pictures that came with the request large.
@@ -168,7 +168,7 @@ export class ImagesService {
       return await this.jobs.finished(job.id, timeout ? AbortSignal.any([signal, timeout]) : signal);
     } catch (error) {
       const { aborted: left } = call.signal;
-      const { aborted: drains } = this.drain.draining;
+      const { aborted: drains } = this.drain.turningAway;
       // Who set a time takes the job for an answer.
       if (!left && timeout && (timeout.aborted || drains)) return this.jobs.get(job.id);
       // Without a key nobody else can have the reply: the picture would be drawn for nobody.
