@@ -63,6 +63,8 @@ export const ERRORS = {
   unsupported_picture: invalid(422, 'not a complete still PNG, JPEG or WebP picture within the limits'),
   ip_adapter_disabled: invalid(422, 'the service runs without an IP-Adapter'),
   photo_maker_disabled: invalid(422, 'the service runs without PhotoMaker'),
+  faces_disabled: invalid(422, 'the service does not look for faces, or does not compare them'),
+  no_face: invalid(422, 'no face was found in what was drawn, and require_face asks for one'),
   lora_disabled: invalid(422, 'the service runs without LoRA'),
   lora_not_applied: invalid(
     422,

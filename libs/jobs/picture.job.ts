@@ -68,6 +68,12 @@ export interface PictureJob extends Omit<
   readonly upscaler?: JobUpscaler;
   /** The reference picture goes to PhotoMaker, not to the IP-Adapter: 0..1. */
   readonly identityStrength?: number;
+  /** So many are drawn one after the other, of seeds that follow each other: the most like becomes the result. */
+  readonly candidates?: number;
+  /** 0..1: no other candidate is drawn once one is as like. */
+  readonly minLikeness?: number;
+  /** Without a face in it the result is none. */
+  readonly requireFace?: boolean;
 }
 
 type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey' | 'controlKey'>;
@@ -76,17 +82,18 @@ type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey' | 'contro
 export const inputsOf = ({ referenceKey, imageKey, maskKey, controlKey }: Inputs): string[] =>
   [referenceKey, imageKey, maskKey, controlKey].filter((key) => key !== undefined);
 
-/** What is known of its work while it waits. */
-export function workOf(picture: PictureJob) {
+/** What is known of its work while it waits: that of all candidates, or of those that were drawn. */
+export function workOf(picture: PictureJob, tries = picture.candidates ?? 1) {
   const size = drawnSize(picture);
-  const { first, second } = stepsOf(picture);
+  const count = (picture.count ?? 1) * tries;
+  const { first, second } = stepsOf({ ...picture, count });
   const base = gridSize(picture);
   const share = (base.width * base.height) / (size.width * size.height);
   return {
     ...size,
     /** Of all pictures together; those at a smaller size count less. */
     steps: Math.max(1, Math.round(first * share + second)),
-    count: picture.count ?? 1,
+    count,
     /** A picture is read for it. */
     reference: inputsOf(picture).length > 0,
   };
@@ -105,6 +112,8 @@ export interface Timings {
   readonly decode_ms: number;
   readonly encode_ms: number;
   readonly store_ms: number;
+  /** Absent: written by a process that did not measure it. */
+  readonly faces_ms?: number;
   readonly total_ms: number;
 }
 
@@ -112,6 +121,8 @@ export interface StoredPicture {
   readonly key: string;
   readonly s3_uri: string;
   readonly seed: number;
+  /** To the reference picture, 0..1; absent: not measured, or one of them shows no face. */
+  readonly likeness?: number;
 }
 
 /** The first picture, and what it shares with others of the batch. */
@@ -122,13 +133,15 @@ export interface PictureResult extends StoredPicture {
   readonly size: string;
   readonly timings: Timings;
   readonly warnings: readonly string[];
+  /** Candidates that were drawn; absent: one. */
+  readonly tries?: number;
   /** That made it; absent: not told (EMBED_PARAMETERS), or written by 0.2. */
   readonly model?: string;
   /** Its times have those of a change of the merged LoRAs in them. */
   readonly mergedAnew?: true;
 }
 
-export const picturesOf = ({ key, s3_uri, seed, more = [] }: PictureResult): StoredPicture[] => [
-  { key, s3_uri, seed },
+export const picturesOf = ({ key, s3_uri, seed, likeness, more = [] }: PictureResult): StoredPicture[] => [
+  { key, s3_uri, seed, likeness },
   ...more,
 ];

@@ -1603,6 +1603,26 @@ export interface components {
              */
             identity_strength?: number | null;
             /**
+             * Format: int64
+             * @description So many pictures are drawn, one after the other, at most the service's MAX_IMAGES: the first with the seed, the next one
+             *     with one more, and so on. The one whose face is most like that in the avatar or photo is the answer, and the others are
+             *     forgotten. Takes the time, and the share of the queue, of as many.
+             * @default 1
+             */
+            candidates?: number | null;
+            /**
+             * Format: double
+             * @description No other candidate is drawn once one has this `likeness`. If none has it, the most like is the answer, and `warnings`
+             *     say so.
+             * @example 0.8
+             */
+            min_likeness?: number | null;
+            /**
+             * @description Without a face in it the picture is no answer: the error `no_face` is.
+             * @default false
+             */
+            require_face?: boolean | null;
+            /**
              * @description Whose avatar the picture is drawn from.
              * @example user123
              */
@@ -1614,6 +1634,13 @@ export interface components {
             prompt: string;
         };
         PictureData: {
+            /**
+             * Format: double
+             * @description How like its face is to that in the reference picture, 0 to 1: two photos of one person have 0.8 and more, of two persons
+             *     less than 0.5. null: not measured (the service's FACE_DESCRIPTORS), no face in one of them, or no reference picture.
+             * @example 0.83
+             */
+            likeness: number | null;
             /**
              * @description Where the picture is stored; the bucket is `local` on local disk.
              * @example s3://local/generated/user123/memory_0123456789abcdef01234567.png
@@ -1663,6 +1690,11 @@ export interface components {
              * @description The VAE: latents to pixels; with `upscale` those to more.
              */
             decode_ms: number;
+            /**
+             * Format: int64
+             * @description Looking for faces and comparing them, as far as the job waited for it. Left out: drawn by an earlier version.
+             */
+            faces_ms?: number;
             /**
              * Format: int64
              * @description Pixels to a file.
@@ -1823,6 +1855,11 @@ export interface components {
             id: string;
             /** @description The pictures: `n` of them, less those that were deleted. */
             data: components["schemas"]["PictureData"][];
+            /**
+             * Format: int64
+             * @description Pictures that were drawn to choose from: up to `candidates`. `timings` are those of all.
+             */
+            tries: number;
             /** @description Where the time went, in milliseconds. */
             timings: components["schemas"]["Timings"];
             /** @description Sentences about what was made differently than asked, such as a LoRA that fits the model in part. */
@@ -2137,6 +2174,26 @@ export interface components {
              */
             identity_strength?: number | null;
             /**
+             * Format: int64
+             * @description So many pictures are drawn, one after the other, at most the service's MAX_IMAGES: the first with the seed, the next one
+             *     with one more, and so on. The one whose face is most like that in the avatar or photo is the answer, and the others are
+             *     forgotten. Takes the time, and the share of the queue, of as many.
+             * @default 1
+             */
+            candidates?: number | null;
+            /**
+             * Format: double
+             * @description No other candidate is drawn once one has this `likeness`. If none has it, the most like is the answer, and `warnings`
+             *     say so.
+             * @example 0.8
+             */
+            min_likeness?: number | null;
+            /**
+             * @description Without a face in it the picture is no answer: the error `no_face` is.
+             * @default false
+             */
+            require_face?: boolean | null;
+            /**
              * @description Whose photo the portrait is drawn from.
              * @example user123
              */
@@ -2326,6 +2383,13 @@ export interface components {
         };
         ImageData: {
             /**
+             * Format: double
+             * @description How like its face is to that in the reference picture, 0 to 1: two photos of one person have 0.8 and more, of two persons
+             *     less than 0.5. null: not measured (the service's FACE_DESCRIPTORS), no face in one of them, or no reference picture.
+             * @example 0.83
+             */
+            likeness: number | null;
+            /**
              * @description Where the picture is stored; the bucket is `local` on local disk.
              * @example s3://local/generated/user123/memory_0123456789abcdef01234567.png
              */
@@ -2395,6 +2459,11 @@ export interface components {
              * @example 0123456789abcdef01234567
              */
             id: string;
+            /**
+             * Format: int64
+             * @description Pictures that were drawn to choose from: up to `candidates`. `timings` are those of all.
+             */
+            tries: number;
             /** @description Where the time went, in milliseconds. */
             timings: components["schemas"]["Timings"];
             /** @description Sentences about what was made differently than asked, such as a LoRA that fits the model in part. */
@@ -3465,7 +3534,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3911,7 +3980,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4121,7 +4190,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5647,7 +5716,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5879,7 +5948,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -7163,7 +7232,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -7605,7 +7674,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
             422: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];

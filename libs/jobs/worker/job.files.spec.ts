@@ -245,6 +245,7 @@ describe(JobFiles.name, () => {
       'image_ms',
       'sampling_ms',
       'decode_ms',
+      'faces_ms',
       'encode_ms',
       'store_ms',
       'total_ms',

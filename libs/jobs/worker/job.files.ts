@@ -7,7 +7,7 @@ import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
 import { copyToReference, encodePicture, pixelsOfCopy, PNG } from '@app/pictures';
 import { generationOf, isEdit } from '../generation';
-import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
+import type { GenerateRequest, LoraRequest } from '@app/pipeline';
 import {
   keysOf,
   type JobControl,
@@ -18,6 +18,7 @@ import {
   type StoredPicture,
   type Timings,
 } from '../picture.job';
+import type { ChosenPicture } from './candidates';
 import { parametersText } from './parameters.text';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
 
@@ -43,7 +44,7 @@ export class JobFiles {
   /** What the engine needs of the storage, LORA_DIR and UPSCALER_DIR; done while the job before this one is drawn. */
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
-    const { id, route, userId, key, output, ...drawn } = picture;
+    const { id, route, userId, key, output, candidates, minLikeness, requireFace, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
     const { loras: named, referenceKey, imageKey, maskKey, controlKey, control: guide, ...others } = drawn;
     const { ipAdapterScale, identityStrength, strength = 1, hires, upscaler, ...options } = others;
@@ -72,11 +73,11 @@ export class JobFiles {
   /** Encodes the pictures and stores them, however long the storage refuses them within `limits`. */
   async store(
     job: PictureJob,
-    picture: GeneratedPicture,
+    picture: ChosenPicture,
     clock: JobClock,
     limits: UploadLimits,
   ): Promise<PictureResult> {
-    const { width, height, pixels } = picture;
+    const { width, height, pixels, choice } = picture;
     // Not told: nothing of it leaves this process, neither in files nor in replies.
     const model = this.config.EMBED_PARAMETERS ? this.pipeline.status().model : undefined;
     const stored: StoredPicture[] = [];
@@ -86,7 +87,7 @@ export class JobFiles {
       const begun = performance.now();
       const bytes = width * height * 3;
       const one = { pixels: pixels.subarray(i * bytes, (i + 1) * bytes), width, height };
-      const seed = job.seed + i;
+      const seed = (choice?.seed ?? job.seed) + i;
       const file = await encodePicture(one, job.output ?? PNG, {
         composite: isEdit(job),
         parameters: model === undefined ? undefined : parametersText(generationOf(job, model, seed)),
@@ -95,7 +96,7 @@ export class JobFiles {
       await this.uploads.put(key, file, limits);
       encoding += encoded - begun;
       storing += performance.now() - encoded;
-      stored.push({ key, s3_uri: this.storage.uri(key), seed });
+      stored.push({ key, s3_uri: this.storage.uri(key), seed, likeness: choice?.likeness[i] });
     }
     const [first, ...more] = stored;
 
@@ -106,6 +107,7 @@ export class JobFiles {
       image_ms: Math.round(image),
       sampling_ms: Math.round(sampling),
       decode_ms: Math.round(decode),
+      faces_ms: Math.round(choice?.faces ?? 0),
       encode_ms: Math.round(encoding),
       store_ms: Math.round(storing),
       total_ms: clock.waited + Math.round(performance.now() - clock.begunAt),
@@ -116,6 +118,7 @@ export class JobFiles {
       size: `${width}x${height}`,
       timings,
       warnings: picture.warnings,
+      ...(choice && choice.tries > 1 && { tries: choice.tries }),
       model,
       ...(picture.mergedAnew && { mergedAnew: true }),
     };

@@ -50,7 +50,8 @@ export class ImagesService {
     const prompt = promptOf(style?.prompt ?? this.config.MEMORY_PROMPT_TEMPLATE, request.prompt);
     const userId = request.user_id;
     const reference = { of: 'avatar', userId } as const;
-    return this.make(request, { route: 'memory', userId, prompt, style, identity: request, reference }, call);
+    const own = { identity: request, choice: request };
+    return this.make(request, { route: 'memory', userId, prompt, style, ...own, reference }, call);
   }
 
   async subject(request: SubjectRequest, call: RequestContext): Promise<PictureOutcome> {
@@ -58,11 +59,8 @@ export class ImagesService {
     const prompt = style ? promptOf(style.prompt) : this.config.SUBJECT_PROMPT;
     const userId = request.user_id;
     const reference = { of: 'photo', userId } as const;
-    return this.make(
-      request,
-      { route: 'subject', userId, prompt, style, identity: request, reference },
-      call,
-    );
+    const own = { identity: request, choice: request };
+    return this.make(request, { route: 'subject', userId, prompt, style, ...own, reference }, call);
   }
 
   async generations(body: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {

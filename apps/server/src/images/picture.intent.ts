@@ -1,5 +1,6 @@
 import type { PictureRoute } from '@app/jobs';
 import type { UserPicture } from '../users/user.pictures';
+import type { ChoiceOptions } from './choice.option';
 import type { IdentityOptions } from './identity';
 import type { Style } from './style.dto';
 
@@ -13,6 +14,8 @@ export interface PictureIntent {
   readonly style?: Style;
   /** Which method has the picture to draw from; absent: the IP-Adapter. */
   readonly identity?: IdentityOptions;
+  /** Which of several is the answer; absent: one is drawn. */
+  readonly choice?: ChoiceOptions;
   /** The picture to draw from, stored, at an address, or itself; absent: none. */
   readonly reference?:
     { readonly of: UserPicture; readonly userId: string } | { readonly url: string | Buffer };
