@@ -55,6 +55,7 @@ export const ERRORS = {
   method_not_allowed: invalid(405, 'the path exists but not with this method; see Allow'),
   request_timeout: { ...invalid(408, 'the request, or its body, did not arrive in time'), retry: true },
   cancelled: invalid(409, 'the request was cancelled before its picture was stored'),
+  too_many_photos: invalid(409, 'the user has as many photos as may be: delete one first'),
   result_gone: {
     ...missing('what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again'),
     status: 410,

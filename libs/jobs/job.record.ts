@@ -26,6 +26,7 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   candidates: 5,
   minLikeness: 5,
   requireFace: 5,
+  moreReferenceKeys: 5,
 };
 
 /** The version since which workers cut out sizes that the engine does not draw. */

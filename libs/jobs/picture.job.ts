@@ -50,6 +50,10 @@ export interface PictureJob extends Omit<
   readonly loras: readonly JobLora[];
   /** Where the copy of its reference picture is stored: a PNG of 224 x 224 pixels. Absent: it has none. */
   readonly referenceKey?: string;
+  /** PhotoMaker gets several of them. */
+  readonly moreReferenceKeys?: readonly string[];
+  /** Which of the user's photos those are copies of. */
+  readonly photos?: readonly number[];
   /** The same of the picture that it begins from, of its own size, and of the mask of that. */
   readonly imageKey?: string;
   readonly maskKey?: string;
@@ -76,11 +80,18 @@ export interface PictureJob extends Omit<
   readonly requireFace?: boolean;
 }
 
-type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey' | 'controlKey'>;
+type Inputs = Pick<PictureJob, 'referenceKey' | 'moreReferenceKeys' | 'imageKey' | 'maskKey' | 'controlKey'>;
 
 /** Copies of pictures that it is made from. */
-export const inputsOf = ({ referenceKey, imageKey, maskKey, controlKey }: Inputs): string[] =>
-  [referenceKey, imageKey, maskKey, controlKey].filter((key) => key !== undefined);
+export const inputsOf = ({ imageKey, maskKey, controlKey, ...references }: Inputs): string[] =>
+  [...referencesOf(references), imageKey, maskKey, controlKey].filter((key) => key !== undefined);
+
+/** Those of its reference pictures. */
+export const referencesOf = ({
+  referenceKey,
+  moreReferenceKeys = [],
+}: Pick<Inputs, 'referenceKey' | 'moreReferenceKeys'>): string[] =>
+  referenceKey === undefined ? [] : [referenceKey, ...moreReferenceKeys];
 
 /** What is known of its work while it waits: that of all candidates, or of those that were drawn. */
 export function workOf(picture: PictureJob, tries = picture.candidates ?? 1) {

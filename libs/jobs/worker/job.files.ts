@@ -10,6 +10,7 @@ import { generationOf, isEdit } from '../generation';
 import type { GenerateRequest, LoraRequest } from '@app/pipeline';
 import {
   keysOf,
+  referencesOf,
   type JobControl,
   type JobHires,
   type JobUpscaler,
@@ -44,26 +45,29 @@ export class JobFiles {
   /** What the engine needs of the storage, LORA_DIR and UPSCALER_DIR; done while the job before this one is drawn. */
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
-    const { id, route, userId, key, output, candidates, minLikeness, requireFace, ...drawn } = picture;
+    const { id, route, userId, photos, referenceKey, moreReferenceKeys, key, output, ...asked } = picture;
+    const { candidates, minLikeness, requireFace, ...drawn } = asked;
     /* eslint-enable @typescript-eslint/no-unused-vars */
-    const { loras: named, referenceKey, imageKey, maskKey, controlKey, control: guide, ...others } = drawn;
+    const { loras: named, imageKey, maskKey, controlKey, ...more } = drawn;
+    const { control: guide, ...others } = more;
     const { ipAdapterScale, identityStrength, strength = 1, hires, upscaler, ...options } = others;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
-    const reference = await this.input(referenceKey, copyToReference);
-    const image = await this.input(imageKey, (bytes) => pixelsOfCopy(bytes, 'image'));
-    const mask = await this.input(maskKey, (bytes) => pixelsOfCopy(bytes, 'mask'));
-    const seen = await this.input(controlKey, (bytes) => pixelsOfCopy(bytes, 'image'));
+    const references: Buffer[] = [];
+    for (const copy of referencesOf(picture)) references.push(await this.input(copy, copyToReference));
+    const image = imageKey && (await this.input(imageKey, (bytes) => pixelsOfCopy(bytes, 'image')));
+    const mask = maskKey && (await this.input(maskKey, (bytes) => pixelsOfCopy(bytes, 'mask')));
+    const seen = controlKey && (await this.input(controlKey, (bytes) => pixelsOfCopy(bytes, 'image')));
     const control = guide && seen && { ...(await this.controlNet(guide)), pixels: seen };
     return {
       ...options,
       loras,
       ...(hires && { hires: await this.hires(hires) }),
       ...(upscaler && { upscaler: await this.upscaler(upscaler, 'upscale') }),
-      ...(reference &&
+      ...(references.length > 0 &&
         (identityStrength === undefined
-          ? { reference: { pixels: reference, strength: ipAdapterScale } }
-          : { identity: { pictures: [reference], strength: identityStrength } })),
+          ? { reference: { pixels: references[0], strength: ipAdapterScale } }
+          : { identity: { pictures: references, strength: identityStrength } })),
       ...(image && { image: { pixels: image, strength } }),
       ...(mask && { mask }),
       ...(control && { control }),
@@ -129,11 +133,7 @@ export class JobFiles {
     for (const key of keysOf(job)) await this.uploads.remove(key, signal);
   }
 
-  private async input(
-    key: string | undefined,
-    as: (bytes: Buffer) => Promise<Buffer>,
-  ): Promise<Buffer | undefined> {
-    if (key === undefined) return undefined;
+  private async input(key: string, as: (bytes: Buffer) => Promise<Buffer>): Promise<Buffer> {
     const bytes = await this.storage.read(key, MOST_OF_COPY);
     if (bytes) return as(bytes);
     throw new ServiceError('generation_failed', 'The copy of a picture that it is made from is gone');

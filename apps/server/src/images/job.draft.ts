@@ -93,7 +93,8 @@ export class JobDrafter {
     const loras = await this.loras(options.loras ?? [], intent, given);
     const enlarge = await this.enlargements.plan(options);
     if (options.image === undefined) enlarge(this.size(options.size));
-    const { size: own, ...copies } = await this.inputs.copy(id, options, intent, turn, (own) => {
+    const wanted = { ...options, manyPhotos: identityStrength !== undefined };
+    const { size: own, ...copies } = await this.inputs.copy(id, wanted, intent, turn, (own) => {
       const like = this.sizeLike(own, options.size);
       enlarge(like);
       return like;

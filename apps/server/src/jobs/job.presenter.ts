@@ -44,6 +44,7 @@ export class JobPresenter {
       state: job.state,
       route: job.picture.route,
       user_id: job.picture.userId ?? null,
+      photos: [...(job.picture.photos ?? [])],
       position: job.state === 'queued' ? (estimate.position ?? null) : null,
       progress: await this.progress(job),
       created_at: seconds(job.createdAt),
