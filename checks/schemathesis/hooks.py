@@ -79,7 +79,7 @@ def before_call(context, case, kwargs):
             hold(case.operation, case.body, {**HELD, "deadline_seconds": 20 if waits else 2})
         if is_valid(case, ParameterLocation.HEADER):
             soften(case.headers, waits)
-    if case.operation.path.endswith("/photo/crop") and isinstance(case.body, dict):
+    if case.operation.path.endswith("/crop") and isinstance(case.body, dict):
         put_inside(case.operation, case.body)
     if case.operation.path in FRONT_ENDS and case.method == "POST" and isinstance(case.body, dict):
         hold_front_end(case.operation, case.body, choose.random() < FRONT_END_DRAWS_SHARE)

@@ -131,6 +131,14 @@ export class StorageVariables extends JobVariables {
   @Flag()
   FACE_DETECTION = true;
 
+  /**
+   * true: the face of what is drawn from a picture is compared with that in the picture, and callers are told how alike they
+   * are (`likeness`), and may have the most like of several drawn. It takes a descriptor of each face, which is compared
+   * and forgotten, never stored. false, or without FACE_DETECTION: `likeness` is null, `candidates` and `min_likeness` are refused.
+   */
+  @Flag()
+  FACE_DESCRIPTORS = true;
+
   // --- pictures from outside ---
 
   /**

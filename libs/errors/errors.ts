@@ -55,6 +55,7 @@ export const ERRORS = {
   method_not_allowed: invalid(405, 'the path exists but not with this method; see Allow'),
   request_timeout: { ...invalid(408, 'the request, or its body, did not arrive in time'), retry: true },
   cancelled: invalid(409, 'the request was cancelled before its picture was stored'),
+  too_many_photos: invalid(409, 'the user has as many photos as may be: delete one first'),
   result_gone: {
     ...missing('what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again'),
     status: 410,
@@ -63,6 +64,8 @@ export const ERRORS = {
   unsupported_picture: invalid(422, 'not a complete still PNG, JPEG or WebP picture within the limits'),
   ip_adapter_disabled: invalid(422, 'the service runs without an IP-Adapter'),
   photo_maker_disabled: invalid(422, 'the service runs without PhotoMaker'),
+  faces_disabled: invalid(422, 'the service does not look for faces, or does not compare them'),
+  no_face: invalid(422, 'no face was found in what was drawn, and require_face asks for one'),
   lora_disabled: invalid(422, 'the service runs without LoRA'),
   lora_not_applied: invalid(
     422,

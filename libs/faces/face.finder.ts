@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import sharp from 'sharp';
 import { Turns } from '@app/lifecycle';
 import { FaceProcess, FaceProcessOptions } from './face.process';
-import type { FoundFace, Pixels } from './face.protocol';
+import type { Descriptor, FoundFace, Pixels } from './face.protocol';
 import { inPicture, pixelsOf, turnedBack, upsideDown, wholeOf, windowsOf } from './face.views';
 
 /** A face, in whole pixels of the picture and inside it. */
@@ -20,6 +20,9 @@ export interface Face {
   readonly yaw: number;
   readonly pitch: number;
 }
+
+/** As it is nowhere stored: with a descriptor, where that was asked for. */
+type SeenFace = Face & Pick<FoundFace, 'descriptor'>;
 
 /** Whose turn it is; who leaves (`signal`) leaves the line. */
 interface Turn {
@@ -68,13 +71,35 @@ export class FaceFinder implements OnApplicationShutdown {
    * The faces of a picture, the largest first; undefined where nobody could look. Faces of 1/20 of the picture's longer
    * side are found, in pictures of more than 640 pixels of 1/40.
    */
-  async find(picture: Pixels, { caller, signal }: Turn): Promise<readonly Face[] | undefined> {
+  find(picture: Pixels, turn: Turn): Promise<readonly Face[] | undefined> {
+    return this.inTurn(turn, (signal) => this.look(picture, false, signal));
+  }
+
+  /**
+   * The descriptor of the largest face of a picture; null: it has none; undefined: nobody could look. In pictures of more
+   * than 512 pixels a look takes longer and sees no more.
+   */
+  describe(picture: Pixels, turn: Turn): Promise<Descriptor | null | undefined> {
+    return this.inTurn(turn, async (signal) => {
+      const [largest] = await this.look(picture, true, signal);
+      return largest?.descriptor ?? null;
+    });
+  }
+
+  onApplicationShutdown(): void {
+    this.process.end();
+  }
+
+  private inTurn<T>(
+    { caller, signal }: Turn,
+    look: (signal?: AbortSignal) => Promise<T>,
+  ): Promise<T | undefined> {
     return this.line.run(caller, signal, async () => {
       if (Date.now() < this.pausedUntil) return undefined;
       try {
-        const faces = await this.look(picture, signal);
+        const seen = await look(signal);
         this.failures = 0;
-        return faces;
+        return seen;
       } catch (error) {
         signal?.throwIfAborted();
         this.logger.warn(`A picture was not searched for faces: ${(error as Error).message}`);
@@ -84,29 +109,25 @@ export class FaceFinder implements OnApplicationShutdown {
     });
   }
 
-  onApplicationShutdown(): void {
-    this.process.end();
-  }
-
-  private async look(picture: Pixels, signal?: AbortSignal): Promise<Face[]> {
+  private async look(picture: Pixels, describe: boolean, signal?: AbortSignal): Promise<SeenFace[]> {
     const whole = await pixelsOf(picture, wholeOf(picture));
     const inWhole = (face: FoundFace) => inPicture(face, wholeOf(picture));
-    let found = (await this.process.find(whole)).filter(isFace).map(inWhole);
+    let found = (await this.process.find(whole, describe)).filter(isFace).map(inWhole);
     if (!found.some(({ boxScore }) => boxScore >= SURE)) {
-      const turned = (await this.process.find(upsideDown(whole))).filter(isFaceOfPart);
+      const turned = (await this.process.find(upsideDown(whole), describe)).filter(isFaceOfPart);
       if (turned.length > 0) found = turned.map((face) => inWhole(turnedBack(face, whole)));
     }
     if (found.length === 0) {
       const parts: FoundFace[] = [];
       for (const part of windowsOf(picture)) {
         signal?.throwIfAborted();
-        const faces = await this.process.find(await pixelsOf(picture, part));
+        const faces = await this.process.find(await pixelsOf(picture, part), describe);
         parts.push(...faces.filter(isFaceOfPart).map((face) => inPicture(face, part)));
       }
       found = withoutDoubles(parts);
     }
     found.sort((a, b) => b.width * b.height - a.width * a.height);
-    const faces: Face[] = [];
+    const faces: SeenFace[] = [];
     for (const face of found) {
       const inside = within(face, picture);
       if (inside) faces.push({ ...inside, sharpness: await sharpness(picture, inside) });
@@ -132,13 +153,23 @@ function withoutDoubles(faces: readonly FoundFace[]): FoundFace[] {
 }
 
 /** The part of a face that is in the picture; none where that is nothing. */
-function within(face: FoundFace, picture: Pixels): Omit<Face, 'sharpness'> | undefined {
+function within(face: FoundFace, picture: Pixels): Omit<SeenFace, 'sharpness'> | undefined {
   const [x, y] = [Math.max(0, Math.round(face.x)), Math.max(0, Math.round(face.y))];
   const width = Math.min(picture.width, Math.round(face.x + face.width)) - x;
   const height = Math.min(picture.height, Math.round(face.y + face.height)) - y;
   if (width < 1 || height < 1) return undefined;
-  const { roll, yaw, pitch, boxScore, meshScore } = face;
-  return { x, y, width, height, score: Math.min(boxScore, meshScore), roll, yaw, pitch };
+  const { roll, yaw, pitch, boxScore, meshScore, descriptor } = face;
+  return {
+    x,
+    y,
+    width,
+    height,
+    score: Math.min(boxScore, meshScore),
+    roll,
+    yaw,
+    pitch,
+    ...(descriptor && { descriptor }),
+  };
 }
 
 /** The energy of edges (a Laplacian of Gaussian's deviation), of a face made equally large and bright. */

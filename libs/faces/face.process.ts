@@ -38,7 +38,7 @@ export class FaceProcess {
   }
 
   /** Rejects with why nobody looked. */
-  async find(picture: Pixels): Promise<readonly FoundFace[]> {
+  async find(picture: Pixels, describe = false): Promise<readonly FoundFace[]> {
     clearTimeout(this.idle);
     const child = (this.child ??= this.start());
     const { lookLimit, idleLimit } = this.options;
@@ -46,7 +46,7 @@ export class FaceProcess {
     try {
       return await new Promise((found, failed) => {
         this.look = { found, failed };
-        child.send({ ...picture, id: ++this.lastId }, (error) => {
+        child.send({ ...picture, describe, id: ++this.lastId }, (error) => {
           if (error && this.child === child) this.end(error);
         });
       });

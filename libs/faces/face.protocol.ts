@@ -8,7 +8,14 @@ export interface Pixels {
 }
 
 /** One look at one picture. They are answered in order. */
-export type FaceCommand = Pixels & { readonly id: number };
+export type FaceCommand = Pixels & {
+  readonly id: number;
+  /** Each face is to have its descriptor. */
+  readonly describe?: boolean;
+};
+
+/** Numbers that are near each other for two pictures of one person's face: see `likeness`. */
+export type Descriptor = readonly number[];
 
 /** A face in pixels of that picture; parts of it may lie outside. */
 export interface FoundFace {
@@ -23,6 +30,8 @@ export interface FoundFace {
   readonly roll: number;
   readonly yaw: number;
   readonly pitch: number;
+  /** Where it was asked for. */
+  readonly descriptor?: Descriptor;
 }
 
 export type FaceEvent =

@@ -70,21 +70,21 @@ export class Durations {
   }
 }
 
-export const toWork = ({ picture }: JobRecord): Required<Work> => ({
-  ...workOf(picture),
+export const toWork = ({ picture }: JobRecord, tries?: number): Required<Work> => ({
+  ...workOf(picture, tries),
   pieces: textPieces(picture.prompt, picture.negativePrompt),
 });
 
 function measure(job: JobRecord): Measured[] {
   const { result } = job;
   if (!result) return [];
-  const { width, height, steps, count, reference, pieces } = toWork(job);
-  const { text_ms, image_ms, sampling_ms, decode_ms, encode_ms, store_ms } = result.timings;
-  const rest = image_ms + decode_ms + encode_ms + store_ms;
+  const { width, height, steps, count, reference, pieces } = toWork(job, result.tries);
+  const { text_ms, image_ms, sampling_ms, decode_ms, encode_ms, store_ms, faces_ms = 0 } = result.timings;
+  const rest = image_ms + decode_ms + faces_ms + encode_ms + store_ms;
   const stepPixel = sampling_ms / steps / stepPixels(width * height, pieces);
   const { mergedAnew = false } = result;
   const all = text_ms + rest + sampling_ms;
-  const times = { piece: text_ms / pieces, fixed: rest / count, stepPixel, all };
+  const times = { piece: text_ms / pieces / (result.tries ?? 1), fixed: rest / count, stepPixel, all };
   return [{ width, height, reference, pieces, steps, count, mergedAnew, ...times }];
 }
 

@@ -143,7 +143,7 @@ export class JobMaintenance implements OnApplicationBootstrap, BeforeApplication
 }
 
 /** Where the copy of a job's reference picture is stored, or of another that it is made from. */
-export const inputKey = (jobId: string, which?: 'image' | 'mask' | 'control'): string =>
+export const inputKey = (jobId: string, which?: 'image' | 'mask' | 'control' | number): string =>
   `${INPUTS}${jobId}${which ? `-${which}` : ''}.png`;
 const idOfInput = (key: string) => key.slice(INPUTS.length).split(/[-.]/, 1)[0];
 

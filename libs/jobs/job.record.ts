@@ -23,6 +23,10 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   hires: 4,
   upscaler: 4,
   identityStrength: 4,
+  candidates: 5,
+  minLikeness: 5,
+  requireFace: 5,
+  moreReferenceKeys: 5,
 };
 
 /** The version since which workers cut out sizes that the engine does not draw. */

@@ -6,7 +6,9 @@ import { Drain } from '@app/lifecycle';
 import { FleetCapabilities, type WorkerCapabilities } from './capabilities/fleet.capabilities';
 import { LocalCapabilities, Capabilities } from './capabilities/capabilities';
 import { PipelineModule } from '@app/pipeline';
+import { FacesModule } from '@app/faces';
 import { Dispatcher } from './worker/dispatcher';
+import { JobFaces } from './worker/job.faces';
 import { JobFiles } from './worker/job.files';
 import { PictureUploads } from './worker/picture.uploads';
 import { Estimates } from './estimates';
@@ -81,7 +83,7 @@ const SHARED: Provider[] = [
 /** Takes jobs and draws them. */
 const DRAWS: Provider[] = [
   { provide: Capabilities, useClass: LocalCapabilities },
-  ...[JobFiles, PictureUploads, Rescuer, Dispatcher],
+  ...[JobFaces, JobFiles, PictureUploads, Rescuer, Dispatcher],
 ];
 
 /** Leaves them to workers. */
@@ -112,7 +114,7 @@ export class JobsModule {
     return {
       module: JobsModule,
       global: true,
-      imports: [StorageModule, ...(draws ? [PipelineModule] : [])],
+      imports: [StorageModule, ...(draws ? [FacesModule, PipelineModule] : [])],
       providers,
       exports: [
         ...[Drain, JobEvents, Jobs, Capabilities],

@@ -50,6 +50,10 @@ export interface PictureJob extends Omit<
   readonly loras: readonly JobLora[];
   /** Where the copy of its reference picture is stored: a PNG of 224 x 224 pixels. Absent: it has none. */
   readonly referenceKey?: string;
+  /** PhotoMaker gets several of them. */
+  readonly moreReferenceKeys?: readonly string[];
+  /** Which of the user's photos those are copies of. */
+  readonly photos?: readonly number[];
   /** The same of the picture that it begins from, of its own size, and of the mask of that. */
   readonly imageKey?: string;
   readonly maskKey?: string;
@@ -68,25 +72,39 @@ export interface PictureJob extends Omit<
   readonly upscaler?: JobUpscaler;
   /** The reference picture goes to PhotoMaker, not to the IP-Adapter: 0..1. */
   readonly identityStrength?: number;
+  /** So many are drawn one after the other, of seeds that follow each other: the most like becomes the result. */
+  readonly candidates?: number;
+  /** 0..1: no other candidate is drawn once one is as like. */
+  readonly minLikeness?: number;
+  /** Without a face in it the result is none. */
+  readonly requireFace?: boolean;
 }
 
-type Inputs = Pick<PictureJob, 'referenceKey' | 'imageKey' | 'maskKey' | 'controlKey'>;
+type Inputs = Pick<PictureJob, 'referenceKey' | 'moreReferenceKeys' | 'imageKey' | 'maskKey' | 'controlKey'>;
 
 /** Copies of pictures that it is made from. */
-export const inputsOf = ({ referenceKey, imageKey, maskKey, controlKey }: Inputs): string[] =>
-  [referenceKey, imageKey, maskKey, controlKey].filter((key) => key !== undefined);
+export const inputsOf = ({ imageKey, maskKey, controlKey, ...references }: Inputs): string[] =>
+  [...referencesOf(references), imageKey, maskKey, controlKey].filter((key) => key !== undefined);
 
-/** What is known of its work while it waits. */
-export function workOf(picture: PictureJob) {
+/** Those of its reference pictures. */
+export const referencesOf = ({
+  referenceKey,
+  moreReferenceKeys = [],
+}: Pick<Inputs, 'referenceKey' | 'moreReferenceKeys'>): string[] =>
+  referenceKey === undefined ? [] : [referenceKey, ...moreReferenceKeys];
+
+/** What is known of its work while it waits: that of all candidates, or of those that were drawn. */
+export function workOf(picture: PictureJob, tries = picture.candidates ?? 1) {
   const size = drawnSize(picture);
-  const { first, second } = stepsOf(picture);
+  const count = (picture.count ?? 1) * tries;
+  const { first, second } = stepsOf({ ...picture, count });
   const base = gridSize(picture);
   const share = (base.width * base.height) / (size.width * size.height);
   return {
     ...size,
     /** Of all pictures together; those at a smaller size count less. */
     steps: Math.max(1, Math.round(first * share + second)),
-    count: picture.count ?? 1,
+    count,
     /** A picture is read for it. */
     reference: inputsOf(picture).length > 0,
   };
@@ -105,6 +123,8 @@ export interface Timings {
   readonly decode_ms: number;
   readonly encode_ms: number;
   readonly store_ms: number;
+  /** Absent: written by a process that did not measure it. */
+  readonly faces_ms?: number;
   readonly total_ms: number;
 }
 
@@ -112,6 +132,8 @@ export interface StoredPicture {
   readonly key: string;
   readonly s3_uri: string;
   readonly seed: number;
+  /** To the reference picture, 0..1; absent: not measured, or one of them shows no face. */
+  readonly likeness?: number;
 }
 
 /** The first picture, and what it shares with others of the batch. */
@@ -122,13 +144,15 @@ export interface PictureResult extends StoredPicture {
   readonly size: string;
   readonly timings: Timings;
   readonly warnings: readonly string[];
+  /** Candidates that were drawn; absent: one. */
+  readonly tries?: number;
   /** That made it; absent: not told (EMBED_PARAMETERS), or written by 0.2. */
   readonly model?: string;
   /** Its times have those of a change of the merged LoRAs in them. */
   readonly mergedAnew?: true;
 }
 
-export const picturesOf = ({ key, s3_uri, seed, more = [] }: PictureResult): StoredPicture[] => [
-  { key, s3_uri, seed },
+export const picturesOf = ({ key, s3_uri, seed, likeness, more = [] }: PictureResult): StoredPicture[] => [
+  { key, s3_uri, seed, likeness },
   ...more,
 ];

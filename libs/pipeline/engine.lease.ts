@@ -29,6 +29,14 @@ export interface Lender {
   free(): void;
 }
 
+/** Of one picture. */
+export interface LeaseTerms {
+  /** It is decoded in tiles, whatever is planned: memory ran out when it was decoded at once. */
+  readonly inTiles?: boolean;
+  /** Once it is drawn the engine stays reserved, for another of the same lease. */
+  readonly hold?: boolean;
+}
+
 /** Bytes a millisecond: a disk that gives less is as good as none. */
 const SLOWEST_DISK = 10_000;
 
@@ -42,7 +50,7 @@ const IN_TILES =
   'The device had too little memory to decode the picture at once: it was decoded in tiles, and may differ slightly from others of its seed.';
 
 /**
- * An engine process that is reserved for one picture, in the words of the service: errors for callers, LoRAs by name.
+ * An engine process that is reserved for one picture, or several of one job, in the words of the service: errors for callers, LoRAs by name.
  * Must be given back, by generate() or release().
  */
 export class EngineLease {
@@ -60,14 +68,14 @@ export class EngineLease {
    * Draws one picture, then frees the engine, also on failure: while its caller still encodes, the next picture is
    * drawn. Rejects with EngineCrashed, OutOfMemory (also where the engine died of it), or ServiceError: `draining`,
    * `cancelled`, `lora_not_applied`, `upscaler_not_applied`, `generation_failed`.
-   * @param inTiles decode it in tiles, whatever is planned: memory ran out when it was decoded at once
    */
   async generate(
     request: GenerateRequest,
     listeners: GenerateListeners = {},
-    inTiles = false,
+    { inTiles = false, hold = false }: LeaseTerms = {},
   ): Promise<GeneratedPicture> {
-    if (this.asked || this.released) throw new Error('A lease is for one picture: acquire another');
+    if (this.asked || this.released)
+      throw new Error('A lease is for one picture: acquire another');
     this.asked = true;
     const { memory, stopping } = this.lender;
     const lacksMemory = memory.watch();
@@ -99,7 +107,7 @@ export class EngineLease {
           },
           onPreview: (preview) => listeners.onPreview?.(canvas.preview(preview)),
           previewsWanted: async () => (await listeners.previewsWanted?.()) ?? false,
-          onDrawn: () => this.release(),
+          onDrawn: () => hold || this.release(),
         },
       );
       this.lender.drew(size, whole.decodedInTiles);
@@ -107,13 +115,14 @@ export class EngineLease {
       if (request.image && request.mask) keepUnmasked(picture.pixels, request.image.pixels, request.mask);
       const drawn = this.toPicture(picture, request);
       const warnings = [...read.warnings, ...prompts.warnings, ...drawn.warnings];
+      this.asked = !hold;
       return { ...drawn, warnings, mergedAnew };
     } catch (error) {
       if (stopping.aborted) throw stopping.reason;
       if (!lacksMemory(error)) throw error instanceof EngineFailure ? explain(error, request) : error;
       throw memory.exceeded(size, error, decoding && !vaeTiling);
     } finally {
-      this.release();
+      if (this.asked) this.release();
     }
   }
 

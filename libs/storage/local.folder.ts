@@ -50,6 +50,12 @@ export async function makeFolder(root: string, segments: readonly string[]): Pro
 export const nameTaken = (reason: string): ServiceError =>
   new ServiceError('invalid_request', `The storage key is not free: ${reason}.`);
 
+export const isFolder = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+
 /** Removes `folder` and then its parents below `root` as long as they are empty. */
 export async function removeEmptyFolders(root: string, folder: string): Promise<void> {
   for (; folder !== root; folder = dirname(folder)) if (!(await removeFolder(folder))) return;

@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, realpath, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { link, lstat, mkdir, open, realpath, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { assertKey, assertPrefix } from './key';
 import { errno, isAbsent, localUnavailable } from './local.errors';
 import {
   findFolder,
+  isFolder,
   makeFolder,
   nameTaken,
   removeEmptyFolders,
@@ -50,16 +51,11 @@ export class LocalStorage extends Storage {
   }
 
   async put(key: string, body: Buffer): Promise<void> {
-    assertKey(key);
-    await attempt('write', async () => {
-      const file = await this.temporary.write(body);
-      try {
-        await syncFolders(this.root, await this.place(file, key));
-      } catch (error) {
-        await this.temporary.remove(file);
-        throw error;
-      }
-    });
+    await this.write(key, body, rename);
+  }
+
+  async create(key: string, body: Buffer): Promise<boolean> {
+    return this.write(key, body, link);
   }
 
   async open(key: string): Promise<StoredObject | undefined> {
@@ -119,20 +115,37 @@ export class LocalStorage extends Storage {
     return Promise.resolve(undefined);
   }
 
+  /** false: `move` is one that replaces nothing, and there is an object. */
+  private async write(key: string, body: Buffer, move: typeof rename): Promise<boolean> {
+    assertKey(key);
+    return attempt('write', async () => {
+      const file = await this.temporary.write(body);
+      try {
+        const folder = await this.place(file, key, move);
+        if (folder !== undefined) await syncFolders(this.root, folder);
+        return folder !== undefined;
+      } finally {
+        await this.temporary.remove(file);
+      }
+    });
+  }
+
   /** Makes a temporary file the object `key`; resolves to the folder that holds it now. */
-  private async place(file: string, key: string): Promise<string> {
+  private async place(file: string, key: string, move: typeof rename): Promise<string | undefined> {
     const segments = key.split('/');
+    const path = join(this.root, key);
     for (let attempts = 1; ; attempts++) {
       try {
         const folder = await makeFolder(this.root, segments.slice(0, -1));
-        await rename(file, join(folder, basename(key)));
+        await move(file, join(folder, basename(key)));
         return folder;
       } catch (error) {
         if (attempts === MAX_ATTEMPTS) throw error;
         // A delete removed the folder as empty between the two calls, or a crash left an empty one of this name.
         if (errno(error) === 'ENOENT') continue;
-        if (errno(error) !== 'EISDIR') throw error;
-        if (!(await removeFolder(join(this.root, key)))) throw nameTaken(`there are objects below ${key}/`);
+        if (errno(error) === 'EEXIST' && !(await isFolder(path))) return undefined;
+        if (!['EISDIR', 'EEXIST'].includes(errno(error) ?? '')) throw error;
+        if (!(await removeFolder(path))) throw nameTaken(`there are objects below ${key}/`);
       }
     }
   }

@@ -52,6 +52,14 @@ export function isNoSuchKey(error: unknown): boolean {
   return name === 'NoSuchKey' || ($metadata?.httpStatusCode === 404 && name !== 'NoSuchBucket');
 }
 
+const statusOf = (error: unknown) => (error as Failure).$metadata?.httpStatusCode;
+
+/** There is an object, and the write was to replace none. */
+export const isTaken = (error: unknown): boolean => statusOf(error) === 412;
+
+/** Another write or delete of the key was under way: AWS tells nobody then who was first. */
+export const isConflict = (error: unknown): boolean => statusOf(error) === 409;
+
 /** A reply without a word about its reason: only the status says anything. */
 export function isUnexplained(error: unknown): boolean {
   const { name, code, $metadata } = error as Failure;

@@ -13,7 +13,7 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import { assertKey, assertPrefix, isKey } from './key';
-import { isNoSuchKey, isUnexplained, s3Unavailable } from './s3.errors';
+import { isConflict, isNoSuchKey, isTaken, isUnexplained, s3Unavailable } from './s3.errors';
 import { Storage, tooLarge, type ObjectInfo, type StoredObject } from './storage';
 
 /** In Node the body is always a stream of Node. */
@@ -21,6 +21,9 @@ type Reply = Omit<GetObjectCommandOutput, 'Body'> & { Body: Readable };
 
 /** milliseconds; a health check that waits longer is no use to who asks */
 const CHECK_TIMEOUT = 5_000;
+
+/** Times that a write may meet another of its key in the same moment; each is over soon. */
+const MAX_CONFLICTS = 5;
 
 /** Bytes of an object whose reply does not announce how many: they are counted before they are passed on. */
 const MOST_UNANNOUNCED = 128 * 1024 * 1024;
@@ -37,16 +40,21 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
   }
 
   async put(key: string, body: Buffer, contentType: string): Promise<void> {
-    assertKey(key);
-    await attempt('write', () =>
-      this.client.send(
-        new PutObjectCommand({
-          ...{ Bucket: this.bucket, Key: key, Body: body, ContentType: contentType },
-          // Buckets with Object Lock insist on a checksum; this one every S3 server knows, and none stores as content.
-          ContentMD5: createHash('md5').update(body).digest('base64'),
-        }),
-      ),
-    );
+    await attempt('write', () => this.write(key, body, contentType));
+  }
+
+  async create(key: string, body: Buffer, contentType: string): Promise<boolean> {
+    return attempt('write', async () => {
+      for (let attempts = 1; ; attempts++) {
+        try {
+          await this.write(key, body, contentType, '*');
+          return true;
+        } catch (error) {
+          if (isTaken(error)) return false;
+          if (!isConflict(error) || attempts === MAX_CONFLICTS) throw error;
+        }
+      }
+    });
   }
 
   async open(key: string): Promise<StoredObject | undefined> {
@@ -115,6 +123,17 @@ export class S3Storage extends Storage implements OnApplicationShutdown {
       ResponseContentType: contentType,
     });
     return attempt('sign links', () => getSignedUrl(this.linkClient, command, { expiresIn: seconds }));
+  }
+
+  private async write(key: string, body: Buffer, contentType: string, ifNoneMatch?: '*'): Promise<void> {
+    assertKey(key);
+    await this.client.send(
+      new PutObjectCommand({
+        ...{ Bucket: this.bucket, Key: key, Body: body, ContentType: contentType, IfNoneMatch: ifNoneMatch },
+        // Buckets with Object Lock insist on a checksum; this one every S3 server knows, and none stores as content.
+        ContentMD5: createHash('md5').update(body).digest('base64'),
+      }),
+    );
   }
 
   private async get(key: string): Promise<Reply | undefined> {

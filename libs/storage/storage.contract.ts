@@ -61,6 +61,19 @@ export function storageContract(name: string, make: () => Promise<Storage>): voi
       expect(await keys('')).toEqual(['a/b.png']);
     });
 
+    it('should create an object where there is none, once', async () => {
+      const create = (key: string, body: string) => storage.create(key, Buffer.from(body), PNG);
+      expect(await create('a/b.png', 'first')).toBe(true);
+      expect(await create('a/b.png', 'second')).toBe(false);
+      expect(await text('a/b.png')).toBe('first');
+      await storage.delete('a/b.png');
+      expect(await create('a', 'of the name of a folder that is gone')).toBe(true);
+      const tries = Array.from({ length: 8 }, (_, i) => create('contended.png', String(i)));
+      const won = (await Promise.all(tries)).flatMap((wins, i) => (wins ? [String(i)] : []));
+      expect([await text('contended.png')]).toEqual(won);
+      expect(await keys('')).toEqual(['a', 'contended.png']);
+    });
+
     it('should give each content of a key an ETag of its own, the same in list and open', async () => {
       const etags = new Set<string>();
       for (let version = 100; version < 150; version++) {

@@ -35,6 +35,12 @@ export abstract class Storage {
    */
   abstract put(key: string, body: Buffer, contentType: string): Promise<void>;
 
+  /**
+   * The same where there is no such object yet; false: there is one, and it stays. Of several at once one gets true.
+   * Servers of S3 that know no `If-None-Match` write whatever is there.
+   */
+  abstract create(key: string, body: Buffer, contentType: string): Promise<boolean>;
+
   /** Opens an object for streaming, or resolves to undefined when there is none. */
   abstract open(key: string): Promise<StoredObject | undefined>;
 

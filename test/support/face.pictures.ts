@@ -8,6 +8,8 @@ import type { Region } from '@app/pictures';
 export class UnbuiltFaceProcess extends FaceProcessOptions {
   override readonly main: string = join(__dirname, '../../apps/faces/src/main.ts');
   override readonly execArgv: readonly string[] = ['-r', join(__dirname, 'typescript.js')];
+  /** It is compiled first, at the lowest priority. */
+  override readonly lookLimit = 60_000;
 }
 
 /** NASA's portrait of Eileen Collins, in the public domain: 512x512. */
@@ -148,22 +150,45 @@ const HEADS = [
   '<path d="M50 190V90l100-70l100 70v100z" fill="#c96"/><rect x="130" y="130" width="40" height="60"/><rect x="75" y="105" width="35" height="35"/><rect x="190" y="105" width="35" height="35"/>',
 ];
 /** Drawn heads, figures and things, each in four colours. */
-export async function drawings(): Promise<Buffer[]> {
+export function drawings(): Promise<Buffer[]> {
+  const all = HEADS.flatMap((shapes) =>
+    ['#ffffff', '#88ccee', '#dd6677', '#222244'].map(
+      (ground, i) =>
+        `<svg xmlns="http://www.w3.org/2000/svg" width="${400 + 100 * i}" height="400" viewBox="0 0 300 200"><rect width="300" height="200" fill="${ground}"/>${shapes}</svg>`,
+    ),
+  );
+  return rendered(all);
+}
+
+/** Of skin and its shade, hair, half the face's width and half the jaw's. */
+const FACES = [
+  ['#d8a888', '#8a5a44', '#241812', 96, 58],
+  ['#7c5238', '#3f281a', '#100c0a', 110, 76],
+  ['#f0cdb8', '#b98a74', '#b08040', 88, 44],
+] as const;
+const eye = (x: number) =>
+  `<ellipse cx="${x}" cy="232" rx="21" ry="10" fill="#f2efec"/><circle cx="${x}" cy="231" r="10" fill="#3a2a20"/><circle cx="${x}" cy="231" r="4.5"/><path d="M${x - 22} 230q22-16 44 1" stroke="#2a1a14" stroke-width="4" fill="none"/>`;
+
+/** Strangers: shaded drawings that are found as faces, in pictures of 512x512. */
+export function strangers(): Promise<Buffer[]> {
+  const all = FACES.map(([skin, shade, hair, w, jaw]) => {
+    const blur = (id: string, by: number) =>
+      `<filter id="${id}"><feGaussianBlur stdDeviation="${by}"/></filter>`;
+    const shadows = `<ellipse cx="210" cy="228" rx="30" ry="18"/><ellipse cx="302" cy="228" rx="30" ry="18"/><ellipse cx="${236 + w}" cy="290" rx="16" ry="60"/><ellipse cx="256" cy="296" rx="26" ry="9"/><path d="M262 230l14 58-20 4z"/><ellipse cx="256" cy="368" rx="26" ry="7"/>`;
+    const brows = `<path d="M182 208q24-14 52-3M278 205q28-11 52 3" stroke="${hair}" stroke-width="9" fill="none"/>`;
+    const mouth = `<ellipse cx="245" cy="293" rx="6" ry="4" fill="#4a2a22"/><ellipse cx="267" cy="293" rx="6" ry="4" fill="#4a2a22"/><path d="M218 334q22-12 38-5 16-7 38 5-38 28-76 0z" fill="#a1504c"/><path d="M216 334q40 8 80 0" stroke="#5a2825" stroke-width="2.5" fill="none"/>`;
+    const head = `M${256 - w} 220Q${256 - w} 110 256 105 ${256 + w} 110 ${256 + w} 220 ${252 + w} 300 ${256 + jaw} 355 256 415 ${256 - jaw} 355 ${260 - w} 300 ${256 - w} 220z`;
+    return `<svg xmlns="http://www.w3.org/2000/svg" width="512" height="512"><defs>${blur('soft', 7)}${blur('fine', 1.2)}</defs><rect width="512" height="512" fill="#8a98a6"/><path d="M120 512q20-92 136-92t136 92z" fill="#2d3e55"/><rect x="212" y="360" width="88" height="90" fill="${shade}"/><ellipse cx="256" cy="215" rx="${w + 22}" ry="160" fill="${hair}"/><path d="${head}" fill="${skin}" filter="url(#fine)"/><g filter="url(#soft)" fill="${shade}" opacity=".55">${shadows}</g><g filter="url(#fine)">${eye(210)}${eye(302)}${brows}${mouth}</g></svg>`;
+  });
+  return rendered(all);
+}
+
+/** As PNG. */
+async function rendered(drawings: readonly string[]): Promise<Buffer[]> {
   const svg = { operation: ['VipsForeignLoadSvgBuffer'] };
   sharp.unblock(svg);
   try {
-    const all = HEADS.flatMap((shapes) =>
-      ['#ffffff', '#88ccee', '#dd6677', '#222244'].map((ground, i) =>
-        png(
-          sharp(
-            Buffer.from(
-              `<svg xmlns="http://www.w3.org/2000/svg" width="${400 + 100 * i}" height="400" viewBox="0 0 300 200"><rect width="300" height="200" fill="${ground}"/>${shapes}</svg>`,
-            ),
-          ),
-        ),
-      ),
-    );
-    return await Promise.all(all);
+    return await Promise.all(drawings.map((drawing) => png(sharp(Buffer.from(drawing)))));
   } finally {
     sharp.block(svg);
   }

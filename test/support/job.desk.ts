@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { Config } from '@app/config';
+import type { FaceFinder } from '@app/faces';
 import { Drain } from '@app/lifecycle';
 import { Jobs, JobFiles, type Capabilities, type JobEvents, type JobRecord } from '@app/jobs';
 import type { WorkerCapabilities } from '../../libs/jobs/capabilities/fleet.capabilities';
 import type { RedisWorkerPresence } from '../../libs/jobs/redis/redis.worker.presence';
 import type { GenerateListeners } from '../../libs/pipeline/pipeline.types';
 import { Dispatcher } from '../../libs/jobs/worker/dispatcher';
+import { JobFaces } from '../../libs/jobs/worker/job.faces';
 import { PictureUploads } from '../../libs/jobs/worker/picture.uploads';
 import { Estimates } from '../../libs/jobs/estimates';
 import { JobQueue, type JobLease, type Rescue } from '../../libs/jobs/job.queue';
@@ -22,6 +24,9 @@ import { until } from './eventually';
 import { draft } from './jobs';
 import { MemoryStorage } from './memory.storage';
 import { PipelineStub } from './pipeline.stub';
+
+/** Nobody who looks for faces. */
+const NOBODY = { find: () => Promise.resolve(undefined), describe: () => Promise.resolve(undefined) };
 
 /** A picture that the engine is at, until the spec ends it. */
 export interface Drawing {
@@ -110,6 +115,7 @@ export class JobDesk {
     config: Partial<Config> = {},
     capabilities = { engines: 1 },
     private readonly records: Records = embedded(),
+    faceFinder: Pick<FaceFinder, 'find' | 'describe'> = NOBODY,
   ) {
     Logger.overrideLogger(false);
     this.config = Object.assign(new Config(), config);
@@ -129,6 +135,7 @@ export class JobDesk {
       rescuer,
       events,
       files,
+      new JobFaces(this.config, faceFinder as FaceFinder),
       uploads,
       pipeline.as(),
       drain,

@@ -15,6 +15,12 @@ export class MemoryStorage extends Storage {
     return Promise.resolve();
   }
 
+  async create(key: string, body: Buffer): Promise<boolean> {
+    if (this.objects.has(key)) return false;
+    await this.put(key, body);
+    return true;
+  }
+
   open(key: string): Promise<StoredObject | undefined> {
     const bytes = this.objects.get(key)?.bytes;
     return Promise.resolve(bytes && { ...this.info(key), body: Readable.from([bytes]) });

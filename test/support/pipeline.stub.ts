@@ -155,8 +155,16 @@ export class PipelineStub {
       this.taken.delete(id);
       this.serve();
     };
-    const generate = (request: GenerateRequest, listeners: GenerateListeners = {}) =>
-      this.generate(id, request, listeners).finally(release);
+    const generate: Lease['generate'] = async (request, listeners = {}, { hold = false } = {}) => {
+      let held = false;
+      try {
+        const picture = await this.generate(id, request, listeners);
+        held = hold;
+        return picture;
+      } finally {
+        if (!held) release();
+      }
+    };
     return { id, generate, release };
   }
 

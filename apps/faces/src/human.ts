@@ -10,6 +10,7 @@ export interface HumanFace {
   readonly mesh: readonly Point[];
   readonly boxScore: number;
   readonly faceScore: number;
+  readonly embedding?: readonly number[];
   readonly rotation?: { readonly angle: { readonly yaw: number; readonly pitch: number } } | null;
 }
 
@@ -23,12 +24,21 @@ export interface Human {
     dispose(tensor: Tensor): void;
   };
   load(): Promise<void>;
-  detect(picture: Tensor): Promise<{ readonly face: readonly HumanFace[]; readonly error?: string | null }>;
+  /** Loads what `config` asks for and is not loaded yet. */
+  detect(
+    picture: Tensor,
+    config: object,
+  ): Promise<{ readonly face: readonly HumanFace[]; readonly error?: string | null }>;
 }
 
 type Module = { readonly Human: new (options: object) => Human };
 
 const OFF = { enabled: false };
+
+/** Of the model that describes faces (FaceRes) the descriptor alone is used: neither age nor gender leave the detector. */
+export const describing = (enabled: boolean) => ({
+  face: { description: { enabled, skipFrames: 0, skipTime: 0 } },
+});
 
 /** Loads the detector and its two models (BlazeFace, FaceMesh), which come with the package. */
 export async function openHuman(): Promise<Human> {

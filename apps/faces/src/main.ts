@@ -4,7 +4,7 @@
  */
 import { constants, setPriority } from 'node:os';
 import type { FaceCommand, FaceEvent, FoundFace } from '@app/faces';
-import { openHuman, type Human, type HumanFace } from './human';
+import { describing, openHuman, type Human, type HumanFace } from './human';
 
 /** Points of the mesh: the outer corners of both eyes. */
 const [RIGHT_EYE, LEFT_EYE] = [33, 263];
@@ -12,7 +12,7 @@ const [RIGHT_EYE, LEFT_EYE] = [33, 263];
 const say = (event: FaceEvent): void => void process.send?.(event);
 const degrees = (radians: number) => Math.round((radians * 180) / Math.PI);
 
-function describe({ mesh, boxScore, faceScore, rotation }: HumanFace): FoundFace {
+function describe({ mesh, boxScore, faceScore, rotation, embedding }: HumanFace): FoundFace {
   const xs = mesh.map(([x]) => x);
   const ys = mesh.map(([, y]) => y);
   const [x, y] = [Math.min(...xs), Math.min(...ys)];
@@ -23,14 +23,15 @@ function describe({ mesh, boxScore, faceScore, rotation }: HumanFace): FoundFace
     roll: degrees(Math.atan2(left[1] - right[1], left[0] - right[0])),
     yaw: degrees(rotation?.angle.yaw ?? 0),
     pitch: degrees(rotation?.angle.pitch ?? 0),
+    ...(embedding && embedding.length > 0 && { descriptor: [...embedding] }),
   };
 }
 
-async function look({ id, pixels, width, height }: FaceCommand): Promise<void> {
+async function look({ id, pixels, width, height, describe: describes = false }: FaceCommand): Promise<void> {
   const detector = await human;
   const picture = detector.tf.tensor(pixels, [height, width, 3], 'int32');
   try {
-    const { face, error } = await detector.detect(picture);
+    const { face, error } = await detector.detect(picture, describing(describes));
     if (error) throw new Error(error);
     const faces = face.filter(({ mesh }) => mesh.length > LEFT_EYE).map(describe);
     say({ type: 'found', id, faces, memory: process.memoryUsage.rss() });

@@ -137,13 +137,22 @@ export class ImageServiceClient {
     file: Uint8Array | Blob,
   ): Promise<components['schemas']['UserPictureReply']> {
     const path = `/v1/users/{user_id}/${kind}` as const;
-    return unwrap(
-      await this.routes.PUT(path, {
-        params: { path: { user_id } },
-        headers: { 'content-type': 'application/octet-stream' },
-        body: file as never,
-        bodySerializer: (body: unknown) => body as Uint8Array<ArrayBuffer>,
-      }),
-    );
+    return unwrap(await this.routes.PUT(path, { params: { path: { user_id } }, ...bytes(file) }));
+  }
+
+  /** Stores one more photo of a user, who may have 8: the reply says which it is. Sent again it would be another. */
+  async addPhoto(
+    user_id: string,
+    file: Uint8Array | Blob,
+  ): Promise<components['schemas']['UserPictureReply']> {
+    const path = '/v1/users/{user_id}/photos';
+    return unwrap(await this.routes.POST(path, { params: { path: { user_id } }, ...bytes(file) }));
   }
 }
+
+/** A file as the body of a request. */
+const bytes = (file: Uint8Array | Blob) => ({
+  headers: { 'content-type': 'application/octet-stream' },
+  body: file as never,
+  bodySerializer: (body: unknown) => body as Uint8Array<ArrayBuffer>,
+});

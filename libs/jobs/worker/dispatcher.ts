@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Size } from '@app/config';
 import { Drain } from '@app/lifecycle';
 import type { WorkerCapabilities } from '../capabilities/fleet.capabilities';
+import { JobFaces } from './job.faces';
 import { JobFiles } from './job.files';
 import { PipelineService } from '@app/pipeline';
 import { JobEvents } from '../job.events';
@@ -45,6 +46,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
     private readonly rescuer: Rescuer,
     private readonly events: JobEvents,
     private readonly files: JobFiles,
+    private readonly faces: JobFaces,
     private readonly uploads: PictureUploads,
     private readonly pipeline: PipelineService,
     private readonly drain: Drain,
@@ -155,11 +157,11 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
   }
 
   private begin(lease: JobLease): JobRun {
-    const { jobs, rescuer, events, files, pipeline } = this;
+    const { jobs, rescuer, events, files, faces, pipeline } = this;
     const drawnElsewhere = (size: Size) => this.drawnElsewhere(size);
     const run = new JobRun(
       lease,
-      { jobs, rescuer, events, files, pipeline, drawnElsewhere },
+      { jobs, rescuer, events, files, faces, pipeline, drawnElsewhere },
       this.drain.expired,
     );
     this.runs.add(run);

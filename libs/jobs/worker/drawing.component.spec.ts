@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { loadConfig, parseSize } from '@app/config';
 import type { ModelsService } from '@app/models';
-import { EngineCrashed, OutOfMemory, PipelineService, type GenerateRequest } from '@app/pipeline';
+import {
+  EngineCrashed,
+  OutOfMemory,
+  PipelineService,
+  type GeneratedPicture,
+  type GenerateRequest,
+} from '@app/pipeline';
 import { MemoryJobEvents } from '../embedded/memory.job.events';
 import type { JobNews } from '../job.news';
 import { Drawing } from './drawing';
@@ -33,7 +39,8 @@ describe(`${Drawing.name} when memory is short`, () => {
       ...parseSize(size),
     } as unknown as GenerateRequest;
     const drawing = new Drawing('job', request, { pipeline, events, jobs: { news } }, signal);
-    return drawing.draw(await drawing.acquire());
+    const drawn = await drawing.draw(await drawing.acquire()).next();
+    return drawn.value as GeneratedPicture;
   }
   const pid = (): number =>
     (JSON.parse(pipeline.status().engines[0].device!.description) as { readonly pid: number }).pid;

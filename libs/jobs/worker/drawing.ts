@@ -10,6 +10,7 @@ import {
   type GenerateListeners,
   type GenerateRequest,
   type PipelineService,
+  type Progress,
 } from '@app/pipeline';
 import type { JobEvents } from '../job.events';
 import type { JobNews } from '../job.news';
@@ -36,6 +37,9 @@ export class Drawing {
   private readonly failed = new Map<number, ServiceError>();
   private readonly acquittals: (() => void)[] = [];
   private inTiles = false;
+  private tries = 1;
+  /** The try that is drawn: 0 is the first. */
+  private index = 0;
 
   constructor(
     private readonly jobId: string,
@@ -57,14 +61,34 @@ export class Drawing {
   }
 
   /**
+   * So many tries, of seeds that follow each other, each when it is asked for: with one engine, which is free when the last is
+   * drawn, or no other wanted.
+   */
+  async *draw(engine: EngineLease, tries = 1): AsyncGenerator<GeneratedPicture> {
+    this.tries = tries;
+    let lease = engine;
+    try {
+      for (this.index = 0; this.index < tries; this.index++) {
+        const { picture, by } = await this.drawOne(lease);
+        lease = by;
+        yield picture;
+      }
+    } finally {
+      lease.release();
+    }
+  }
+
+  /**
    * Draws with `engine`, and where that failed perhaps once more: in tiles with whichever engine comes next, for this one
    * may be dead; or with another, for the fault may be the device's. Rejects as EngineLease.generate does, with the first
    * error where several failed.
    */
-  async draw(engine: EngineLease): Promise<GeneratedPicture> {
+  private async drawOne(engine: EngineLease): Promise<{ picture: GeneratedPicture; by: EngineLease }> {
+    const request = { ...this.request, seed: this.request.seed + this.index };
+    const terms = () => ({ inTiles: this.inTiles, hold: this.index < this.tries - 1 });
     for (;;) {
       try {
-        return await engine.generate(this.request, this.listeners, this.inTiles);
+        return { picture: await engine.generate(request, this.listeners, terms()), by: engine };
       } catch (error) {
         if (error instanceof EngineCrashed) this.died.add(engine.id);
         if (!isFault(error)) throw error;
@@ -117,6 +141,16 @@ export class Drawing {
     return [...this.failed.values()].at(0) ?? error;
   }
 
+  /** What lies between the samplings of two tries is told as sampling. */
+  private ofAll({ phase, step, steps }: Progress): Progress {
+    const { index, tries } = this;
+    const between = phase === 'decoding' ? index < tries - 1 : index > 0;
+    return {
+      phase: between ? 'sampling' : phase,
+      ...{ step: index * steps + step, steps: tries * steps },
+    };
+  }
+
   private get listeners(): GenerateListeners {
     const { jobId: id, signal, logger } = this;
     const { events, jobs } = this.tools;
@@ -124,7 +158,7 @@ export class Drawing {
       signal,
       onProgress: (progress) => {
         jobs.news.emit('phase', id, progress.phase);
-        void events.publish(id, { type: 'progress', progress });
+        void events.publish(id, { type: 'progress', progress: this.ofAll(progress) });
       },
       previewsWanted: () => events.previewsWanted(id),
       onPreview: ({ pixels, width, height, step }) =>

@@ -10,7 +10,7 @@ import { MemoryStorage } from '../../../test/support/memory.storage';
 import { PipelineStub } from '../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../test/support/safetensors';
 import { writeUpscaler } from '../../../test/support/upscaler';
-import type { PictureJob } from '../picture.job';
+import { inputsOf, type PictureJob } from '../picture.job';
 import { JobFiles } from './job.files';
 import { PictureUploads } from './picture.uploads';
 import type { GeneratedPicture } from '@app/pipeline';
@@ -82,6 +82,20 @@ describe(JobFiles.name, () => {
     await expect(files.load({ ...job, referenceKey })).rejects.toMatchObject({
       code: 'generation_failed',
     });
+  });
+
+  it('should give PhotoMaker the copies of all its pictures, and miss one that is gone', async () => {
+    const keys = ['inputs/x.png', 'inputs/x-2.png', 'inputs/x-5.png'];
+    for (const [i, key] of keys.entries())
+      await storage.put(key, await encodePng(Buffer.alloc(224 * 224 * 3, i), 224, 224));
+    const [referenceKey, ...moreReferenceKeys] = keys;
+    const asked = { ...job, referenceKey, moreReferenceKeys, photos: [1, 2, 5], identityStrength: 0.5 };
+    const { identity, ...others } = await files.load(asked);
+    expect(identity!.pictures.map((picture) => picture[0])).toEqual([0, 1, 2]);
+    expect(Object.keys(others)).toEqual(Object.keys(await files.load(job)));
+    expect(inputsOf(asked)).toEqual(keys);
+    await storage.delete(keys[2]);
+    await expect(files.load(asked)).rejects.toMatchObject({ code: 'generation_failed' });
   });
 
   it('should give the engine the copies of a picture to begin from and its mask bit by bit', async () => {
@@ -245,6 +259,7 @@ describe(JobFiles.name, () => {
       'image_ms',
       'sampling_ms',
       'decode_ms',
+      'faces_ms',
       'encode_ms',
       'store_ms',
       'total_ms',

@@ -7,9 +7,10 @@ import { Storage } from '@app/storage';
 import { PipelineService } from '@app/pipeline';
 import { copyToReference, encodePicture, pixelsOfCopy, PNG } from '@app/pictures';
 import { generationOf, isEdit } from '../generation';
-import type { GeneratedPicture, GenerateRequest, LoraRequest } from '@app/pipeline';
+import type { GenerateRequest, LoraRequest } from '@app/pipeline';
 import {
   keysOf,
+  referencesOf,
   type JobControl,
   type JobHires,
   type JobUpscaler,
@@ -18,6 +19,7 @@ import {
   type StoredPicture,
   type Timings,
 } from '../picture.job';
+import type { ChosenPicture } from './candidates';
 import { parametersText } from './parameters.text';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
 
@@ -43,26 +45,29 @@ export class JobFiles {
   /** What the engine needs of the storage, LORA_DIR and UPSCALER_DIR; done while the job before this one is drawn. */
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
-    const { id, route, userId, key, output, ...drawn } = picture;
+    const { id, route, userId, photos, referenceKey, moreReferenceKeys, key, output, ...asked } = picture;
+    const { candidates, minLikeness, requireFace, ...drawn } = asked;
     /* eslint-enable @typescript-eslint/no-unused-vars */
-    const { loras: named, referenceKey, imageKey, maskKey, controlKey, control: guide, ...others } = drawn;
+    const { loras: named, imageKey, maskKey, controlKey, ...more } = drawn;
+    const { control: guide, ...others } = more;
     const { ipAdapterScale, identityStrength, strength = 1, hires, upscaler, ...options } = others;
     const loras: LoraRequest[] = [];
     for (const [i, lora] of named.entries()) loras.push(await this.lora(lora, i));
-    const reference = await this.input(referenceKey, copyToReference);
-    const image = await this.input(imageKey, (bytes) => pixelsOfCopy(bytes, 'image'));
-    const mask = await this.input(maskKey, (bytes) => pixelsOfCopy(bytes, 'mask'));
-    const seen = await this.input(controlKey, (bytes) => pixelsOfCopy(bytes, 'image'));
+    const references: Buffer[] = [];
+    for (const copy of referencesOf(picture)) references.push(await this.input(copy, copyToReference));
+    const image = imageKey && (await this.input(imageKey, (bytes) => pixelsOfCopy(bytes, 'image')));
+    const mask = maskKey && (await this.input(maskKey, (bytes) => pixelsOfCopy(bytes, 'mask')));
+    const seen = controlKey && (await this.input(controlKey, (bytes) => pixelsOfCopy(bytes, 'image')));
     const control = guide && seen && { ...(await this.controlNet(guide)), pixels: seen };
     return {
       ...options,
       loras,
       ...(hires && { hires: await this.hires(hires) }),
       ...(upscaler && { upscaler: await this.upscaler(upscaler, 'upscale') }),
-      ...(reference &&
+      ...(references.length > 0 &&
         (identityStrength === undefined
-          ? { reference: { pixels: reference, strength: ipAdapterScale } }
-          : { identity: { pictures: [reference], strength: identityStrength } })),
+          ? { reference: { pixels: references[0], strength: ipAdapterScale } }
+          : { identity: { pictures: references, strength: identityStrength } })),
       ...(image && { image: { pixels: image, strength } }),
       ...(mask && { mask }),
       ...(control && { control }),
@@ -72,11 +77,11 @@ export class JobFiles {
   /** Encodes the pictures and stores them, however long the storage refuses them within `limits`. */
   async store(
     job: PictureJob,
-    picture: GeneratedPicture,
+    picture: ChosenPicture,
     clock: JobClock,
     limits: UploadLimits,
   ): Promise<PictureResult> {
-    const { width, height, pixels } = picture;
+    const { width, height, pixels, choice } = picture;
     // Not told: nothing of it leaves this process, neither in files nor in replies.
     const model = this.config.EMBED_PARAMETERS ? this.pipeline.status().model : undefined;
     const stored: StoredPicture[] = [];
@@ -86,7 +91,7 @@ export class JobFiles {
       const begun = performance.now();
       const bytes = width * height * 3;
       const one = { pixels: pixels.subarray(i * bytes, (i + 1) * bytes), width, height };
-      const seed = job.seed + i;
+      const seed = (choice?.seed ?? job.seed) + i;
       const file = await encodePicture(one, job.output ?? PNG, {
         composite: isEdit(job),
         parameters: model === undefined ? undefined : parametersText(generationOf(job, model, seed)),
@@ -95,7 +100,7 @@ export class JobFiles {
       await this.uploads.put(key, file, limits);
       encoding += encoded - begun;
       storing += performance.now() - encoded;
-      stored.push({ key, s3_uri: this.storage.uri(key), seed });
+      stored.push({ key, s3_uri: this.storage.uri(key), seed, likeness: choice?.likeness[i] });
     }
     const [first, ...more] = stored;
 
@@ -106,6 +111,7 @@ export class JobFiles {
       image_ms: Math.round(image),
       sampling_ms: Math.round(sampling),
       decode_ms: Math.round(decode),
+      faces_ms: Math.round(choice?.faces ?? 0),
       encode_ms: Math.round(encoding),
       store_ms: Math.round(storing),
       total_ms: clock.waited + Math.round(performance.now() - clock.begunAt),
@@ -116,6 +122,7 @@ export class JobFiles {
       size: `${width}x${height}`,
       timings,
       warnings: picture.warnings,
+      ...(choice && choice.tries > 1 && { tries: choice.tries }),
       model,
       ...(picture.mergedAnew && { mergedAnew: true }),
     };
@@ -126,11 +133,7 @@ export class JobFiles {
     for (const key of keysOf(job)) await this.uploads.remove(key, signal);
   }
 
-  private async input(
-    key: string | undefined,
-    as: (bytes: Buffer) => Promise<Buffer>,
-  ): Promise<Buffer | undefined> {
-    if (key === undefined) return undefined;
+  private async input(key: string, as: (bytes: Buffer) => Promise<Buffer>): Promise<Buffer> {
     const bytes = await this.storage.read(key, MOST_OF_COPY);
     if (bytes) return as(bytes);
     throw new ServiceError('generation_failed', 'The copy of a picture that it is made from is gone');

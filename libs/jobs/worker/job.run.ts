@@ -2,19 +2,15 @@ import { Logger } from '@nestjs/common';
 import type { Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { drawnSize } from '@app/models/family';
-import {
-  OutOfMemory,
-  type EngineLease,
-  type GeneratedPicture,
-  type GenerateRequest,
-  type PipelineService,
-} from '@app/pipeline';
+import { OutOfMemory, type EngineLease, type GenerateRequest, type PipelineService } from '@app/pipeline';
 import type { JobEvents } from '../job.events';
 import type { JobLease } from '../job.queue';
 import { isFinished, JOB_VERSION, type JobRecord } from '../job.record';
 import type { Jobs } from '../jobs.service';
 import type { Rescuer } from '../rescuer';
+import { Candidates, type ChosenPicture } from './candidates';
 import { Drawing } from './drawing';
+import type { JobFaces } from './job.faces';
 import type { JobFiles } from './job.files';
 import { isDraining, RunOutcome } from './run.outcome';
 import { RunStop } from './run.stop';
@@ -27,6 +23,7 @@ interface Tools {
   readonly rescuer: Rescuer;
   readonly events: JobEvents;
   readonly files: JobFiles;
+  readonly faces: JobFaces;
   readonly pipeline: PipelineService;
   /** Whether a worker elsewhere has the memory for pictures of this size. */
   readonly drawnElsewhere: (size: Size) => Promise<boolean>;
@@ -161,17 +158,20 @@ export class JobRun {
       return this.expire();
     }
     const begunAt = performance.now();
-    let picture: GeneratedPicture;
+    let picture: ChosenPicture;
     try {
-      const drawn = drawing.draw(engine);
+      const turn = { caller: started.account ?? started.caller, signal: this.stop.revoked };
+      const candidates = new Candidates(started.picture, request, this.tools.faces, turn);
+      const drawn = candidates.take(drawing.draw(engine, candidates.most));
       this.hasBegun();
-      picture = await drawn;
+      await drawn;
+      this.tools.jobs.news.emit('drawn', this.id);
+      this.storing = true;
+      picture = await candidates.choose();
     } catch (error) {
       return this.outcome.settle(started, error);
     }
     this.logger.debug({ job: this.id, idle_ms: picture.idle }, 'Drawn');
-    this.tools.jobs.news.emit('drawn', this.id);
-    this.storing = true;
     await this.outcome.store(started, picture, begunAt);
     return false;
   }

@@ -1,10 +1,11 @@
 import { Logger } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@app/errors';
-import { EngineCrashed, type GeneratedPicture } from '@app/pipeline';
+import { EngineCrashed } from '@app/pipeline';
 import { isFinished, type JobRecord } from '../job.record';
 import { deadlineExceeded, toJobError } from '../job.transitions';
 import type { Jobs } from '../jobs.service';
+import type { ChosenPicture } from './candidates';
 import type { JobFiles } from './job.files';
 import type { RunStop } from './run.stop';
 
@@ -26,7 +27,7 @@ export class RunOutcome {
   ) {}
 
   /** Stores the picture, and takes it away again when the job was cancelled or forgotten meanwhile. */
-  async store(job: JobRecord, picture: GeneratedPicture, begunAt: number): Promise<void> {
+  async store(job: JobRecord, picture: ChosenPicture, begunAt: number): Promise<void> {
     const { jobs, files } = this.tools;
     try {
       const clock = { waited: job.startedAt! - job.createdAt, begunAt };

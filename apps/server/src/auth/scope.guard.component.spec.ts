@@ -119,6 +119,12 @@ describe(ScopeGuard.name, () => {
         'post /v1/images/subject draw',
         'put /v1/users/x/photo/crop users',
         'delete /v1/users/x/photo/crop users',
+        'get /v1/users/x/photos read',
+        'post /v1/users/x/photos users',
+        'get /v1/users/x/photos/x read',
+        'delete /v1/users/x/photos/x users',
+        'put /v1/users/x/photos/x/crop users',
+        'delete /v1/users/x/photos/x/crop users',
         ...['avatar', 'photo'].flatMap((picture) => [
           `get /v1/users/x/${picture} read`,
           `put /v1/users/x/${picture} users`,

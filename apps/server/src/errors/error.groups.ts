@@ -36,6 +36,8 @@ export const DRAWING_ERRORS = group(
   'unsupported_picture',
   'ip_adapter_disabled',
   'photo_maker_disabled',
+  'faces_disabled',
+  'no_face',
   'lora_disabled',
   'lora_not_applied',
   'upscaler_not_applied',

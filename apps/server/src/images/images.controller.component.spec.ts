@@ -28,7 +28,13 @@ describe(ImagesController.name, () => {
     expect(body).toEqual({
       created: expect.any(Number) as number,
       id,
-      data: [{ s3_uri: `s3://local/${key}`, url: expect.any(String) as string, seed: 7, size: '128x128' }],
+      data: [
+        {
+          ...{ s3_uri: `s3://local/${key}`, url: expect.any(String) as string, seed: 7, size: '128x128' },
+          likeness: null,
+        },
+      ],
+      tries: 1,
       timings: expect.objectContaining({
         queue_ms: expect.any(Number) as number,
         total_ms: expect.any(Number) as number,

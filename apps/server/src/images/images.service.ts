@@ -50,7 +50,8 @@ export class ImagesService {
     const prompt = promptOf(look.prompt, request.prompt);
     const userId = request.user_id;
     const reference = { of: 'avatar', userId } as const;
-    return this.make(request, { route: 'memory', userId, prompt, look, identity: request, reference }, call);
+    const own = { identity: request, choice: request };
+    return this.make(request, { route: 'memory', userId, prompt, look, ...own, reference }, call);
   }
 
   async subject(request: SubjectRequest, call: RequestContext): Promise<PictureOutcome> {
@@ -58,7 +59,8 @@ export class ImagesService {
     const prompt = promptOf(look.prompt);
     const userId = request.user_id;
     const reference = { of: 'photo', userId } as const;
-    return this.make(request, { route: 'subject', userId, prompt, look, identity: request, reference }, call);
+    const own = { identity: request, choice: request };
+    return this.make(request, { route: 'subject', userId, prompt, look, ...own, reference }, call);
   }
 
   async generations(body: GenerationRequest, call: RequestContext): Promise<PictureOutcome> {

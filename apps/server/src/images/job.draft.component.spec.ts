@@ -11,6 +11,7 @@ import { MemoryStorage } from '../../../../test/support/memory.storage';
 import { PipelineStub } from '../../../../test/support/pipeline.stub';
 import { loraLayer, writeSafetensors } from '../../../../test/support/safetensors';
 import { UserFaces } from '../users/user.faces';
+import { UserPhotos } from '../users/user.photos';
 import { UserPictures } from '../users/user.pictures';
 import type { PictureOptions } from './images.dto';
 import { JobDrafter } from './job.draft';
@@ -41,11 +42,12 @@ describe(JobDrafter.name, () => {
   function drafter(variables: Record<string, string> = {}): JobDrafter {
     const config = loadConfig({ MODEL_PATH: 'demo', FACE_DETECTION: 'false', ...variables });
     const finder = new FaceFinder(new FaceProcessOptions());
-    const faces = new UserFaces(config, storage, new UserPictures(config, storage), finder);
+    const pictures = new UserPictures(config, storage);
+    const faces = new UserFaces(config, storage, pictures, finder);
     return new JobDrafter(
       config,
       new LocalCapabilities(config, pipeline.as()),
-      new JobInputs(faces, new ReferenceFetcher(config), storage),
+      new JobInputs(faces, new UserPhotos(pictures, faces), new ReferenceFetcher(config), storage),
       { now: () => Promise.resolve(now) } as Jobs,
     );
   }

@@ -17,6 +17,7 @@ import {
 import { findSampler, findScheduler } from '@app/models';
 import { shrunk, type Turn } from '@app/pictures';
 import { MAX_SEED, type PictureOptions } from './images.dto';
+import { choiceOf } from './choice.option';
 import { controlOf } from './control.option';
 import { Enlargements } from './enlargements';
 import type { LoraOption } from './lora.dto';
@@ -49,7 +50,8 @@ export class JobDrafter {
     this.size(options.size);
     assertPrompts({ prompt: intent.prompt, negative_prompt: options.negative_prompt }, this.config);
     outputOf(options);
-    this.checkCount(options);
+    const { candidates = 1 } = choiceOf(intent.choice ?? {}, options, this.config);
+    this.checkCount(options, candidates);
     this.enlargements.check(options);
     if (options.mask !== undefined && options.image === undefined) {
       const sentence = 'Expected image, which the mask is of, but received nothing';
@@ -91,7 +93,8 @@ export class JobDrafter {
     const loras = await this.loras(options.loras ?? [], intent, given);
     const enlarge = await this.enlargements.plan(options);
     if (options.image === undefined) enlarge(this.size(options.size));
-    const { size: own, ...copies } = await this.inputs.copy(id, options, intent, turn, (own) => {
+    const wanted = { ...options, manyPhotos: identityStrength !== undefined };
+    const { size: own, ...copies } = await this.inputs.copy(id, wanted, intent, turn, (own) => {
       const like = this.sizeLike(own, options.size);
       enlarge(like);
       return like;
@@ -101,6 +104,8 @@ export class JobDrafter {
     const output = outputOf(options);
     const name = `${userId ? `${userId}/${route}_${id}` : id}.${output.format}`;
     const { n = 1 } = options;
+    const choice = choiceOf(intent.choice ?? {}, options, this.config);
+    const pictures = n * (choice.candidates ?? 1);
     const size = own ?? this.size(options.size);
     const picture = {
       ...{ id, route, userId, prompt, loras },
@@ -118,7 +123,8 @@ export class JobDrafter {
       ...samplingOf(options),
       ...(options.cache !== 'none' && { cache: options.cache }),
       ...(n > 1 && { count: n }),
-      seed: options.seed ?? randomInt(MAX_SEED + 2 - n),
+      ...choice,
+      seed: options.seed ?? randomInt(MAX_SEED + 2 - pictures),
       ...(identityStrength !== undefined && { identityStrength }),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
@@ -134,7 +140,7 @@ export class JobDrafter {
         crashes: 0,
       },
       deadlineAt: createdAt + 1000 * (options.deadline_seconds ?? this.config.DEADLINE_SECONDS),
-      cost: costOf(picture),
+      cost: costOf({ ...picture, count: pictures }),
       webhook: webhook(options),
     };
   }
@@ -171,14 +177,15 @@ export class JobDrafter {
     return shrunk(own, Math.min(width * height, this.capabilities.mostPixels));
   }
 
-  private checkCount({ n = 1, seed = 0 }: PictureOptions): void {
+  private checkCount({ n = 1, seed = 0 }: PictureOptions, candidates: number): void {
     const { MAX_IMAGES } = this.config;
     if (n > MAX_IMAGES) {
       const sentence = `Expected at most ${MAX_IMAGES} (MAX_IMAGES) for n but received ${n}`;
       throw new ServiceError('invalid_request', sentence, 'n');
     }
-    if (seed + n - 1 > MAX_SEED) {
-      const sentence = `Expected at most ${MAX_SEED - n + 1} for seed, each picture having one more than that before it, but received ${seed}`;
+    const last = MAX_SEED + 1 - n * candidates;
+    if (seed > last) {
+      const sentence = `Expected at most ${last} for seed, each picture having one more than that before it, but received ${seed}`;
       throw new ServiceError('invalid_request', sentence, 'seed');
     }
   }

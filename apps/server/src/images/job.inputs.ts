@@ -17,8 +17,10 @@ import {
 } from '@app/pictures';
 import { Storage } from '@app/storage';
 import { UserFaces } from '../users/user.faces';
+import { UserPhotos } from '../users/user.photos';
+import { absent, photoNumber } from '../users/user.pictures';
 import type { PictureOptions } from './images.dto';
-import type { PictureIntent } from './picture.intent';
+import type { PictureIntent, UserReference } from './picture.intent';
 import { ReferenceFetcher } from './reference.fetcher';
 
 /** Requests that read a stored picture at a time: each may hold 20 MiB. The rest waits, in turns. */
@@ -26,8 +28,21 @@ const AT_ONCE = 8;
 /** Seconds; places come free as fast as pictures are fetched. */
 const RETRY_AFTER = 5;
 
-/** Where the copies are stored. */
-type Copies = Parameters<typeof inputsOf>[0];
+/** Where the copies are stored, and of which photos they are. */
+interface Kept {
+  referenceKey?: string;
+  moreReferenceKeys?: string[];
+  photos?: number[];
+  imageKey?: string;
+  maskKey?: string;
+  controlKey?: string;
+}
+
+/** What of a request says which pictures those are. */
+interface Wanted extends Pick<PictureOptions, 'image' | 'mask' | 'control'> {
+  /** All photos of the user, not the best alone. */
+  readonly manyPhotos: boolean;
+}
 
 /** Copies of the pictures that a job is made from: later changes of them do not matter. */
 @Injectable()
@@ -36,6 +51,7 @@ export class JobInputs {
 
   constructor(
     private readonly faces: UserFaces,
+    private readonly photos: UserPhotos,
     private readonly references: ReferenceFetcher,
     private readonly storage: Storage,
   ) {}
@@ -43,15 +59,15 @@ export class JobInputs {
   /** With the size of the copy of `options.image` or else of the control's, which `sizeFor` makes of that picture's own. */
   async copy(
     id: string,
-    options: Pick<PictureOptions, 'image' | 'mask' | 'control'>,
+    wanted: Wanted,
     intent: PictureIntent,
     turn: Required<Turn>,
     sizeFor: (own: Size) => Size,
-  ): Promise<Copies & { readonly size?: Size }> {
-    const kept: { -readonly [Key in keyof Copies]: Copies[Key] } = {};
+  ): Promise<Readonly<Kept> & { readonly size?: Size }> {
+    const kept: Kept = {};
     try {
-      kept.referenceKey = await this.reference(id, intent, turn);
-      const { image, mask, control } = options;
+      await this.reference(id, intent, wanted.manyPhotos, turn, kept);
+      const { image, mask, control } = wanted;
       let size: Size | undefined;
       if (image !== undefined) {
         const start = await this.given('image', image, intent, turn, (bytes) =>
@@ -81,29 +97,56 @@ export class JobInputs {
   }
 
   /** A job that was not accepted leaves nothing; should this fail, the maintenance finds the copies. */
-  async discard(copies: Copies): Promise<void> {
+  async discard(copies: Parameters<typeof inputsOf>[0]): Promise<void> {
     for (const key of inputsOf(copies)) await this.storage.delete(key).catch(() => {});
   }
 
   private async reference(
     id: string,
     intent: PictureIntent,
+    many: boolean,
     turn: Required<Turn>,
-  ): Promise<string | undefined> {
+    kept: Kept,
+  ): Promise<void> {
     const { reference } = intent;
-    if (!reference) return undefined;
+    if (!reference) return;
     const { caller, signal } = turn;
-    // The place is held until the copy is kept: so long the bytes are in memory.
-    if (!('url' in reference)) {
-      return this.reading.run(caller, signal, async () => {
-        const { bytes, crop } = await this.faces.openToDraw(reference.of, reference.userId, turn);
-        return this.keepReference(id, bytes, 'user_id', turn, crop);
-      });
-    }
+    // The place is held until the copies are kept: so long the bytes are in memory.
+    if (!('url' in reference))
+      return this.reading.run(caller, signal, () => this.stored(id, reference, many, turn, kept));
     const field = 'reference_image_url';
-    return this.given(field, reference.url, intent, turn, (bytes) =>
-      this.keepReference(id, bytes, field, turn),
+    kept.referenceKey = await this.given(field, reference.url, intent, turn, (bytes) =>
+      this.keepReference(inputKey(id), bytes, field, turn),
     );
+  }
+
+  /** Of a user's avatar; of their photos the best, or all. */
+  private async stored(
+    id: string,
+    { of, userId }: UserReference,
+    many: boolean,
+    turn: Required<Turn>,
+    kept: Kept,
+  ): Promise<void> {
+    const kinds = of === 'avatar' ? [of] : await this.photos.toDraw(userId, many, turn);
+    let missing: unknown;
+    for (const kind of kinds) {
+      const isFirst = kept.referenceKey === undefined;
+      if (!isFirst && !many) return;
+      const number = photoNumber(kind);
+      const picture = await this.faces.openToDraw(kind, userId, turn).catch((error: unknown) => {
+        // Deleted since it was listed: another may be there.
+        missing = error;
+        return absent(error);
+      });
+      if (!picture) continue;
+      const at = inputKey(id, isFirst ? undefined : number);
+      const key = await this.keepReference(at, picture.bytes, 'user_id', turn, picture.crop);
+      if (isFirst) kept.referenceKey = key;
+      else (kept.moreReferenceKeys ??= []).push(key);
+      if (number !== undefined) (kept.photos ??= []).push(number);
+    }
+    if (kept.referenceKey === undefined) throw missing;
   }
 
   /** A picture that came with the request, or whose address did. */
@@ -140,14 +183,14 @@ export class JobInputs {
   }
 
   private async keepReference(
-    id: string,
+    key: string,
     bytes: Buffer,
     field: string,
     turn: Required<Turn>,
     crop?: Crop,
   ): Promise<string> {
     const pixels = await toReference(bytes, field, turn, crop);
-    return this.keep(inputKey(id), await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), turn.signal);
+    return this.keep(key, await encodePng(pixels, REFERENCE_SIDE, REFERENCE_SIDE), turn.signal);
   }
 
   private async keepStart(

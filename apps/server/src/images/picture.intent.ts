@@ -1,7 +1,13 @@
 import type { PictureRoute } from '@app/jobs';
-import type { UserPicture } from '../users/user.pictures';
+import type { ChoiceOptions } from './choice.option';
 import type { IdentityOptions } from './identity';
 import type { Look } from './style.dto';
+
+/** A picture of a user, who may have several photos. */
+export interface UserReference {
+  readonly of: 'avatar' | 'photo';
+  readonly userId: string;
+}
 
 /** What a route adds to the options that all of them share. */
 export interface PictureIntent {
@@ -13,7 +19,8 @@ export interface PictureIntent {
   readonly look?: Look;
   /** Which method has the picture to draw from; absent: the IP-Adapter. */
   readonly identity?: IdentityOptions;
+  /** Which of several is the answer; absent: one is drawn. */
+  readonly choice?: ChoiceOptions;
   /** The picture to draw from, stored, at an address, or itself; absent: none. */
-  readonly reference?:
-    { readonly of: UserPicture; readonly userId: string } | { readonly url: string | Buffer };
+  readonly reference?: UserReference | { readonly url: string | Buffer };
 }

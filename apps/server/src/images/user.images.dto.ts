@@ -1,7 +1,10 @@
 import { DEFAULT_IDENTITY_STRENGTH } from '@app/models/family';
-import { Decimal, OneOf, Optional, Prompt, UserId } from '../validation/fields';
+import { Decimal, Flag, OneOf, Optional, Prompt, UserId, Whole } from '../validation/fields';
 import { StyleName } from '../validation/name.fields';
 import { PictureOptions } from './images.dto';
+
+/** Pictures that one is chosen from, at most. */
+export const MAX_CANDIDATES = 8;
 
 export const IDENTITIES = ['ip_adapter', 'photomaker', 'auto'] as const;
 
@@ -28,6 +31,28 @@ export class UserPictureOptions extends PictureOptions {
   @Optional()
   @Decimal(0, 1, { default: DEFAULT_IDENTITY_STRENGTH })
   readonly identity_strength?: number;
+
+  /**
+   * So many pictures are drawn, one after the other, at most the service's MAX_IMAGES: the first with the seed, the next one
+   * with one more, and so on. The one whose face is most like that in the avatar or photo is the answer, and the others are
+   * forgotten. Takes the time, and the share of the queue, of as many.
+   */
+  @Optional()
+  @Whole(1, MAX_CANDIDATES, { default: 1 })
+  readonly candidates?: number;
+
+  /**
+   * No other candidate is drawn once one has this `likeness`. If none has it, the most like is the answer, and `warnings`
+   * say so.
+   */
+  @Optional()
+  @Decimal(0, 1, { example: 0.8 })
+  readonly min_likeness?: number;
+
+  /** Without a face in it the picture is no answer: the error `no_face` is. */
+  @Optional()
+  @Flag({ default: false })
+  readonly require_face?: boolean;
 }
 
 export class MemoryRequest extends UserPictureOptions {

@@ -21,16 +21,18 @@ export class JobPresenter {
   async picture({ id, picture, result, finishedAt }: JobRecord): Promise<PictureReply> {
     if (!result || finishedAt === undefined) throw new Error(`The job ${id} has no picture`);
     const { size, timings, warnings, model } = result;
-    const data = picturesOf(result).map(async ({ key, s3_uri, seed }) => {
-      return { s3_uri, url: await this.links.picture(key), seed, size };
+    const data = picturesOf(result).map(async ({ key, s3_uri, seed, likeness = null }) => {
+      return { s3_uri, url: await this.links.picture(key), seed, size, likeness };
     });
     return {
       created: seconds(finishedAt),
       id,
       data: await Promise.all(data),
+      tries: result.tries ?? 1,
       timings,
       warnings: [...warnings],
-      generation: model === undefined ? null : generationOf(picture, model),
+      generation:
+        model === undefined ? null : generationOf(picture, model, picture.candidates && result.seed),
     };
   }
 
@@ -42,6 +44,7 @@ export class JobPresenter {
       state: job.state,
       route: job.picture.route,
       user_id: job.picture.userId ?? null,
+      photos: [...(job.picture.photos ?? [])],
       position: job.state === 'queued' ? (estimate.position ?? null) : null,
       progress: await this.progress(job),
       created_at: seconds(job.createdAt),
@@ -59,7 +62,7 @@ export class JobPresenter {
   }
 
   private async progress({ id, state, picture }: JobRecord): Promise<ProgressReply | null> {
-    const steps = samplingSteps(picture);
+    const steps = samplingSteps(picture) * (picture.candidates ?? 1);
     if (state === 'succeeded') return { phase: 'done', step: steps, steps, percent: 100 };
     // What a queued job did before its engine died is to be done again.
     const progress = state === 'running' ? await this.jobs.progress(id) : undefined;

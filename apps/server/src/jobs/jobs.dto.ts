@@ -142,6 +142,13 @@ export class JobReply {
   readonly user_id!: string | null;
 
   /**
+   * The numbers of that user's photos that it is drawn from; empty: none.
+   * @example [2]
+   */
+  @ApiProperty({ type: 'integer', isArray: true })
+  readonly photos!: number[];
+
+  /**
    * Place among the queued jobs, 1 being the next; null when it does not wait. May grow: callers share the queue fairly.
    * @example 3
    */

@@ -32,6 +32,13 @@ export class PictureData {
    * @example "1024x1024"
    */
   readonly size!: string;
+
+  /**
+   * How like its face is to that in the reference picture, 0 to 1: two photos of one person have 0.8 and more, of two persons
+   * less than 0.5. null: not measured (the service's FACE_DESCRIPTORS), no face in one of them, or no reference picture.
+   */
+  @ApiProperty({ ...DECIMAL, nullable: true, example: 0.83 })
+  readonly likeness!: number | null;
 }
 
 export class Timings implements JobTimings {
@@ -45,6 +52,8 @@ export class Timings implements JobTimings {
   readonly sampling_ms!: number;
   /** The VAE: latents to pixels; with `upscale` those to more. */
   readonly decode_ms!: number;
+  /** Looking for faces and comparing them, as far as the job waited for it. Left out: drawn by an earlier version. */
+  readonly faces_ms?: number;
   /** Pixels to a file. */
   readonly encode_ms!: number;
   /** Writing it to the storage. */
@@ -173,6 +182,9 @@ export class PictureReply {
 
   /** The pictures: `n` of them, less those that were deleted. */
   readonly data!: PictureData[];
+
+  /** Pictures that were drawn to choose from: up to `candidates`. `timings` are those of all. */
+  readonly tries!: number;
 
   /** Where the time went, in milliseconds. */
   readonly timings!: Timings;

@@ -77,10 +77,10 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     if (!result) return;
     const { timings, mergedAnew } = result;
     durations.observe({ route: picture.route }, timings.total_ms / 1000);
-    for (const phase of ['text', 'image', 'sampling', 'decode', 'encode', 'store'] as const) {
-      phases.observe({ phase }, timings[`${phase}_ms`] / 1000);
+    for (const phase of ['text', 'image', 'sampling', 'decode', 'faces', 'encode', 'store'] as const) {
+      phases.observe({ phase }, (timings[`${phase}_ms`] ?? 0) / 1000);
     }
-    steps.inc(samplingSteps(picture));
+    steps.inc(samplingSteps(picture) * (result.tries ?? 1));
     if (mergedAnew) merges.inc();
   };
   jobs.news.on('change', (job) => {

@@ -52,10 +52,12 @@ export function traceJobs({ news }: Jobs, tracer: Tracer, model: () => string | 
     if (failed && phase) fail(phase.span, outcome);
     enter(attempt);
     const now = Date.now();
-    const { encode_ms = 0 } = job?.result?.timings ?? {};
+    const { faces_ms = 0, encode_ms = 0 } = job?.result?.timings ?? {};
     if (drawnAt !== undefined) {
-      between('encode', context, drawnAt, drawnAt + encode_ms);
-      between('store', context, Math.min(now, drawnAt + encode_ms), now);
+      const seenAt = Math.min(now, drawnAt + faces_ms);
+      if (faces_ms > 0) between('faces', context, drawnAt, seenAt);
+      between('encode', context, seenAt, seenAt + encode_ms);
+      between('store', context, Math.min(now, seenAt + encode_ms), now);
     }
     span.setAttribute('image.outcome', outcome);
     if (failed) fail(span, outcome);

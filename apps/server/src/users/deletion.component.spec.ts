@@ -13,6 +13,7 @@ import { RedisJobQueue } from '../../../../libs/jobs/redis/redis.job.queue';
 import { RedisJobStore } from '../../../../libs/jobs/redis/redis.job.store';
 import { OpenRequests } from '../http/open.requests';
 import { UserFaces } from './user.faces';
+import { UserPhotos } from './user.photos';
 import { UserPictures } from './user.pictures';
 import { UsersService } from './users.service';
 
@@ -70,9 +71,12 @@ describeWith(REDIS_SERVER, 'The deletion of a user while another process writes 
     const config = Object.assign(new Config(), { FACE_DETECTION: false });
     const pictures = new UserPictures(config, storage);
     const faces = new UserFaces(config, storage, pictures, new FaceFinder(new FaceProcessOptions()));
+    const photos = new UserPhotos(pictures, faces);
     return {
       desk,
-      users: new UsersService(config, storage, pictures, faces, new OpenRequests(desk.drain), desk.jobs),
+      users: new UsersService(
+        ...([config, storage, pictures, faces, photos, new OpenRequests(desk.drain), desk.jobs] as const),
+      ),
     };
   }
 
@@ -82,10 +86,15 @@ describeWith(REDIS_SERVER, 'The deletion of a user while another process writes 
     return keys;
   };
 
-  it('should leave nothing of an upload that is at its write', async () => {
+  it.each(['avatar', 'photo'])('should leave nothing of an upload that is at its write: %s', async (kind) => {
     const [here, there] = [startProcess(), startProcess()];
+    const body = { body: picture };
+    await here.users.addPhoto('ann', body, NEVER);
+    await here.users.addPhoto('ann', body, NEVER);
     const { reached, release } = storage.hold();
-    const upload = here.users.put('avatar', 'ann', picture, NEVER).catch((error: ServiceError) => error);
+    const upload = (
+      kind === 'avatar' ? here.users.put(kind, 'ann', body, NEVER) : here.users.addPhoto('ann', body, NEVER)
+    ).catch((error: ServiceError) => error);
     await reached;
     await there.users.removeUser('ann');
     release();
@@ -106,7 +115,7 @@ describeWith(REDIS_SERVER, 'The deletion of a user while another process writes 
     await there.users.removeUser('ann');
     const createdAt = await here.desk.jobs.now();
     await here.desk.jobs.submit(draft({ createdAt, picture: { userId: 'ann' } }), true);
-    await here.users.put('avatar', 'ann', picture, NEVER);
+    await here.users.put('avatar', 'ann', { body: picture }, NEVER);
     expect(await stored()).toHaveLength(1);
     expect((await there.desk.jobs.list({ userId: 'ann', limit: 1 })).jobs).toHaveLength(1);
   });

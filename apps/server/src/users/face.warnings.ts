@@ -1,14 +1,10 @@
+import { GOOD_SHARPNESS, GOOD_WIDTH, MOST_ROLL } from './face.quality';
 import type { Sight } from './user.faces';
-
-/** Narrower faces lose details: the image encoder sees 224 pixels. */
-const GOOD_WIDTH = 200;
-/** Below it a face is blurred; a sharp one has about 4. */
-const GOOD_SHARPNESS = 1.5;
-/** Degrees in the plane of the picture, beyond which models draw no face any more. */
-const MOST_ROLL = 45;
+import { wordFor, type UserPicture } from './user.pictures';
 
 /** In words, what stands in the way of a good likeness. */
-export function faceWarnings(kind: string, { faces, width, height }: Sight): string[] {
+export function faceWarnings(of: UserPicture, { faces, width, height }: Sight): string[] {
+  const kind = wordFor(of);
   if (!faces) return [`the ${kind} was not searched for faces; it is tried again when it is next used`];
   const [face] = faces;
   if (!face) return ['no face found; the part of the picture that draws the eye is used'];

@@ -9,15 +9,23 @@ export const PICTURE_TYPES = ['image/png', 'image/jpeg', 'image/webp'];
 /** What clients call it as well, rightly or not: the bytes decide what it is. */
 const MAY_BE_PICTURE = /^(?:image\/.+|(?:application|binary)\/octet-stream)$/;
 
+/** What came as a user's picture. */
+export interface Upload {
+  /** Absent: nothing, or what is said to be no picture. */
+  readonly body?: Buffer;
+  readonly contentType?: string;
+}
+
 /** Reads a picture, as bytes. Routes call it once everything else of the request is in order. */
 @Injectable()
 export class PictureBody {
   constructor(private readonly bodies: LargeBodies) {}
 
-  /** undefined: there is none, or it is said to be something else, and stays unread. */
-  async read(request: Request): Promise<Buffer | undefined> {
-    if (!mayBePicture(request)) return undefined;
-    return this.bodies.read(request, request.res!, callerOf(request).name);
+  /** Without a body: there is none, or it is said to be something else, and stays unread. */
+  async read(request: Request): Promise<Upload> {
+    const contentType = request.headers['content-type'];
+    if (!mayBePicture(request)) return { contentType };
+    return { contentType, body: await this.bodies.read(request, request.res!, callerOf(request).name) };
   }
 }
 

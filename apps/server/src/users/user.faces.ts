@@ -5,7 +5,7 @@ import { ServiceError } from '@app/errors';
 import { FaceFinder, isInstalled, type Face } from '@app/faces';
 import { aroundFace, toOverview, type Crop, type Region, type Turn } from '@app/pictures';
 import { Storage } from '@app/storage';
-import { UserPictures, type LoadedPicture, type UserPicture } from './user.pictures';
+import { absent, UserPictures, type LoadedPicture, type UserPicture } from './user.pictures';
 
 /** What was seen in a picture. Sizes and places are in pixels of the stored picture, upright. */
 export interface Sight {
@@ -121,6 +121,11 @@ export class UserFaces {
     await this.storage.delete(cropKey(kind, userId));
   }
 
+  /** Everything that is known of the user's pictures. */
+  async removeAll(userId: string): Promise<void> {
+    for await (const { key } of this.storage.list(`${FACES}${userId}/`)) await this.storage.delete(key);
+  }
+
   private choose({ faces, width, height }: Sight, crop?: Region): Pick<SeenPicture, 'crop' | 'by'> {
     if (crop) return { crop, by: 'caller' };
     if (!this.isOn) return { crop: 'centre', by: 'centre' };
@@ -173,12 +178,6 @@ function parse(text: Buffer): unknown {
 
 function tooLarge(error: unknown): undefined {
   if (!(error instanceof ServiceError) || error.code !== 'payload_too_large') throw error;
-}
-
-/** A picture that is not there is none. */
-function absent(error: unknown): undefined {
-  const gone: string[] = ['avatar_not_found', 'photo_not_found'];
-  if (!(error instanceof ServiceError) || !gone.includes(error.code)) throw error;
 }
 
 function scaled(face: Face, scale: number, { width, height }: { width: number; height: number }): Face {

@@ -33,6 +33,7 @@ describe(UsersController.name, () => {
     expect(stored.status).toBe(200);
     expect(stored.body).toEqual({
       user_id: 'ann',
+      ...(kind === 'photo' && { photo: 1 }),
       s3_uri: `s3://local/${key}`,
       width: 1024,
       height: 512,

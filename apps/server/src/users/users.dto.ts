@@ -1,11 +1,18 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { OneOf, OptionalText, UserId, Whole } from '../validation/fields';
+import { OneOf, OptionalText, UserId, Whole, WholeText } from '../validation/fields';
 import type { CropChoice } from './user.faces';
+import { MAX_PHOTOS } from './user.pictures';
 
 export class UserParams {
   /** Whose picture it is. */
   @UserId()
   readonly user_id!: string;
+}
+
+export class PhotoParams extends UserParams {
+  /** Which photo: 1 is that of `/photo`. */
+  @WholeText(1, MAX_PHOTOS)
+  readonly photo!: number;
 }
 
 export class UserPictureReply {
@@ -14,6 +21,12 @@ export class UserPictureReply {
    * @example "user123"
    */
   readonly user_id!: string;
+
+  /**
+   * Which of the user's photos: 1 is that of `/photo`. Absent: the avatar.
+   * @example 1
+   */
+  readonly photo?: number;
 
   /**
    * Where the picture is stored.
@@ -176,6 +189,12 @@ export class UserPictureInfo {
   readonly user_id!: string;
 
   /**
+   * Which of the user's photos: 1 is that of `/photo`. Absent: the avatar.
+   * @example 1
+   */
+  readonly photo?: number;
+
+  /**
    * Pixels of the stored picture, upright.
    * @example 768
    */
@@ -201,4 +220,19 @@ export class UserPictureInfo {
    * @example ["the face is 93 pixels wide; 200 or more give a better likeness"]
    */
   readonly warnings!: string[];
+}
+
+export class UserPhotosReply {
+  /** Always `list`. */
+  @ApiProperty({ enum: ['list'] })
+  readonly object!: 'list';
+
+  /** In the order of their numbers. */
+  readonly data!: UserPictureInfo[];
+
+  /**
+   * The one that is drawn from where one is: by the size and sharpness of its largest face. null: there is no photo.
+   * @example 2
+   */
+  readonly best!: number | null;
 }

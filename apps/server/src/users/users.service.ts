@@ -7,11 +7,12 @@ import { encodePng, isPng, toAvatarPng, toReference, type Region, type Turn } fr
 import { REFERENCE_SIDE } from '@app/models/family';
 import { Storage } from '@app/storage';
 import { OpenRequests } from '../http/open.requests';
-import { PICTURE_TYPES } from './picture.body';
+import { PICTURE_TYPES, type Upload } from './picture.body';
 import { faceWarnings } from './face.warnings';
 import { UserFaces, type Sight } from './user.faces';
-import { bytesOf, UserPictures, type UserPicture } from './user.pictures';
-import type { UserPictureInfo, UserPictureReply } from './users.dto';
+import { bestFirst, UserPhotos, type UserPhoto } from './user.photos';
+import { bytesOf, photoNumber, UserPictures, type UserPicture } from './user.pictures';
+import type { UserPhotosReply, UserPictureInfo, UserPictureReply } from './users.dto';
 
 /** Pictures that are read from the storage, or converted, at a time: each may hold 20 MiB. The rest waits, in turns. */
 const AT_ONCE = 8;
@@ -37,17 +38,30 @@ export class UsersService {
     private readonly storage: Storage,
     private readonly pictures: UserPictures,
     private readonly faces: UserFaces,
+    private readonly photos: UserPhotos,
     private readonly live: OpenRequests,
     private readonly jobs: Jobs,
   ) {}
 
   /** Stores the picture re-encoded: no metadata, no foreign bytes, a bounded size. */
-  put(
-    kind: UserPicture,
+  put(kind: UserPicture, userId: string, upload: Upload, turn: RequestTurn): Promise<UserPictureReply> {
+    return this.store(userId, upload, turn, async (png) => {
+      await this.storage.put(this.pictures.key(kind, userId), png, 'image/png');
+      return kind;
+    });
+  }
+
+  /** The same for one more photo, at the first place that is free. */
+  async addPhoto(userId: string, upload: Upload, turn: RequestTurn): Promise<UserPictureReply> {
+    await this.pictures.freePlaces(userId);
+    return this.store(userId, upload, turn, (png) => this.pictures.add(userId, png));
+  }
+
+  private store(
     userId: string,
-    body: Buffer | undefined,
+    { body, contentType }: Upload,
     { caller, signal: left }: RequestTurn,
-    contentType?: string,
+    write: (png: Buffer) => Promise<UserPicture>,
   ): Promise<UserPictureReply> {
     return this.live.run(userId, left, async (signal) => {
       if (!body) throw notAPicture(contentType);
@@ -57,8 +71,8 @@ export class UsersService {
       signal.throwIfAborted();
       // A deletion in another process aborts nothing here: it is looked for before, and once more after the write.
       await this.jobs.assertUser(userId, began);
+      const kind = await write(png);
       const key = this.pictures.key(kind, userId);
-      await this.storage.put(key, png, 'image/png');
       await this.jobs.assertUser(userId, began).catch(async (error: ServiceError) => {
         if (error.code === 'cancelled') await this.storage.delete(key);
         throw error;
@@ -67,7 +81,10 @@ export class UsersService {
       await this.pictures.remove(kind, userId, key);
       await this.faces.replace(kind, userId, png, sight);
       const warnings = sight && faceWarnings(kind, sight);
-      return { user_id: userId, s3_uri: this.storage.uri(key), width, height, bytes: png.length, warnings };
+      return {
+        ...{ user_id: userId, photo: photoNumber(kind), s3_uri: this.storage.uri(key) },
+        ...{ width, height, bytes: png.length, warnings },
+      };
     });
   }
 
@@ -101,17 +118,33 @@ export class UsersService {
 
   /** What was seen in the stored picture. */
   info(kind: UserPicture, userId: string, { caller, signal }: RequestTurn): Promise<UserPictureInfo> {
+    return this.seen(userId, { caller, signal }, async (turn) =>
+      this.toInfo(userId, { kind, ...(await this.faces.open(kind, userId, turn)) }),
+    );
+  }
+
+  /** The same of all photos. */
+  photosOf(userId: string, { caller, signal }: RequestTurn): Promise<UserPhotosReply> {
     return this.seen(userId, { caller, signal }, async (turn) => {
-      const { crop, by, ...sight } = await this.faces.open(kind, userId, turn);
+      const photos = await this.photos.see(userId, turn);
+      const best = bestFirst(photos).at(0);
       return {
-        user_id: userId,
-        ...{ width: sight.width, height: sight.height },
-        face_detection: detectionOf(this.faces.isOn, sight),
-        faces: [...(sight.faces ?? [])],
-        crop: { by, ...(typeof crop === 'object' && crop) },
-        warnings: this.faces.isOn ? faceWarnings(kind, sight) : [],
+        object: 'list',
+        data: photos.map((photo) => this.toInfo(userId, photo)),
+        best: (best && photoNumber(best.kind)) ?? null,
       };
     });
+  }
+
+  private toInfo(userId: string, { kind, crop, by, ...sight }: UserPhoto): UserPictureInfo {
+    return {
+      ...{ user_id: userId, photo: photoNumber(kind) },
+      ...{ width: sight.width, height: sight.height },
+      face_detection: detectionOf(this.faces.isOn, sight),
+      faces: [...(sight.faces ?? [])],
+      crop: { by, ...(typeof crop === 'object' && crop) },
+      warnings: this.faces.isOn ? faceWarnings(kind, sight) : [],
+    };
   }
 
   /** The very pixels of it that the model sees, as PNG. */
@@ -151,7 +184,7 @@ export class UsersService {
   }
 
   /**
-   * Everything of a user. The order closes the gaps: without avatar and photo no new picture of theirs can begin,
+   * Everything of a user. The order closes the gaps: without avatar and photos no new picture of theirs can begin,
    * then requests and jobs end, those of other processes too, and only then goes what those may have written last.
    */
   async removeUser(userId: string): Promise<void> {
@@ -165,8 +198,8 @@ export class UsersService {
   }
 
   private async removePictures(userId: string): Promise<void> {
-    await this.remove('avatar', userId);
-    await this.remove('photo', userId);
+    await this.pictures.removeAll(userId);
+    await this.faces.removeAll(userId);
   }
 }
 

@@ -1,0 +1,106 @@
+import type { GeneratedPicture } from '@app/pipeline';
+import { draft } from '../../../test/support/jobs';
+import type { PictureJob } from '../picture.job';
+import { Candidates } from './candidates';
+import type { FaceSight, JobFaces } from './job.faces';
+
+const REFERENCE = 200;
+const TURN = { caller: 'me' };
+
+describe(Candidates.name, () => {
+  /** What is seen in a picture, by its first byte: the second number of a descriptor says how unlike it is. */
+  let seen: Record<number, FaceSight | undefined>;
+  /** Pictures, by their first byte, in the order in which they were asked for. */
+  let drawn: number[];
+
+  const face = (unlike: number): FaceSight => ({ hasFace: true, descriptor: [1, unlike] });
+  const NO_FACE: FaceSight = { hasFace: false };
+  const faces = {
+    ...{ finds: true, compares: true },
+    look: ({ pixels }: { pixels: Uint8Array }) => Promise.resolve(seen[pixels[0]]),
+  } as unknown as JobFaces;
+
+  beforeEach(() => {
+    [seen, drawn] = [{ [REFERENCE]: face(0) }, []];
+  });
+
+  /** Of one pixel each, or of a batch. */
+  async function* pictures(...firsts: number[][]): AsyncGenerator<GeneratedPicture> {
+    for (const batch of firsts) {
+      drawn.push(batch[0]);
+      yield {
+        ...{ pixels: Buffer.from(batch.flatMap((first) => [first, 0, 0])), width: 1, height: 1 },
+        ...{ timings: { text: 1, image: 2, sampling: 3, decode: 4, engine: 10 }, idle: 0 },
+        ...{ warnings: [`of ${batch[0]}`], mergedAnew: batch[0] === 1 },
+      };
+      await Promise.resolve();
+    }
+  }
+
+  async function choose(options: Partial<PictureJob>, ...firsts: number[][]) {
+    const job = draft({ picture: { route: 'subject', seed: 40, ...options } }).picture;
+    const pixels = Buffer.alloc(3, REFERENCE);
+    const candidates = new Candidates(job, { reference: { pixels, strength: 1 } }, faces, TURN);
+    await candidates.take(pictures(...firsts));
+    const { choice, pixels: chosen, ...picture } = await candidates.choose();
+    return { ...picture, ...choice, first: chosen[0], faces: typeof choice!.faces };
+  }
+
+  it('should take the most like, with its seed, the times of all and its own warnings', async () => {
+    seen = { ...seen, 1: face(2), 2: face(0.2), 3: face(1) };
+    expect(await choose({ candidates: 3 }, [1], [2], [3])).toEqual({
+      ...{ first: 2, seed: 41, tries: 3, likeness: [0.981], faces: 'number', warnings: ['of 2'] },
+      ...{ timings: { text: 3, image: 6, sampling: 9, decode: 12, engine: 30 }, mergedAnew: true },
+      ...{ idle: 0, width: 1, height: 1 },
+    });
+  });
+
+  it('should take the first of those without a face, and say so; any face before them', async () => {
+    seen = { ...seen, 1: NO_FACE, 2: NO_FACE, 3: { ...face(9), descriptor: [0, 1] } };
+    const none = await choose({ candidates: 2 }, [1], [2]);
+    expect(none).toMatchObject({ first: 1, seed: 40, tries: 2, likeness: [undefined] });
+    expect(none.warnings).toEqual(['of 1', 'No face was found in the picture.']);
+    expect(await choose({ candidates: 2 }, [1], [3])).toMatchObject({ first: 3, likeness: [0] });
+  });
+
+  it('should draw no more once one is like enough, and say so where none is', async () => {
+    seen = { ...seen, 1: face(2), 2: face(0.2), 3: face(0) };
+    const options = { candidates: 3, minLikeness: 0.9 };
+    expect(await choose(options, [1], [2], [3])).toMatchObject({ first: 2, tries: 2, warnings: ['of 2'] });
+    expect(drawn).toEqual([1, 2]);
+    const { first, warnings } = await choose({ ...options, minLikeness: 0.99 }, [1], [2], [1]);
+    expect(first).toBe(2);
+    expect(warnings).toEqual(['of 2', 'The likeness is 0.981, below the min_likeness of 0.99.']);
+  });
+
+  it('should draw one where nothing is known of the reference, unless a face is wanted', async () => {
+    seen = { [REFERENCE]: NO_FACE, 1: NO_FACE, 2: face(1), 3: face(2) };
+    const blind = await choose({ candidates: 3 }, [1], [2], [3]);
+    expect(blind).toMatchObject({ first: 1, tries: 1, likeness: [undefined] });
+    expect(blind.warnings[1]).toMatch('No face was found in the reference picture');
+    expect(await choose({ candidates: 3, requireFace: true }, [1], [2], [3])).toMatchObject({
+      ...{ first: 2, tries: 2 },
+    });
+    seen = {};
+    const failed = await choose({ candidates: 3 }, [1], [2], [3]);
+    expect(failed).toMatchObject({ first: 1, tries: 1 });
+    expect(failed.warnings[1]).toMatch('Nobody could look for faces');
+    // Who did not ask for more is not bothered.
+    expect((await choose({}, [1])).warnings).toEqual(['of 1']);
+  });
+
+  it('should take no picture without a face where one is required', async () => {
+    seen = { ...seen, 1: NO_FACE, 2: NO_FACE };
+    const options = { candidates: 2, requireFace: true };
+    await expect(choose(options, [1], [2])).rejects.toMatchObject({ code: 'no_face' });
+    seen = { [REFERENCE]: face(0) };
+    await expect(choose(options, [1], [2])).rejects.toMatchObject({ code: 'generation_failed' });
+  });
+
+  it('should measure each picture of a batch', async () => {
+    seen = { ...seen, 1: face(0), 2: NO_FACE, 3: face(0.2) };
+    const batch = await choose({ count: 3 }, [1, 2, 3]);
+    expect(batch).toMatchObject({ tries: 1, likeness: [1, undefined, 0.981] });
+    expect(batch.warnings).toEqual(['of 1', 'No face was found in 1 of the 3 pictures.']);
+  });
+});
