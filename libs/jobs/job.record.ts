@@ -23,6 +23,7 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   hires: 4,
   upscaler: 4,
   identityStrength: 4,
+  model: 5,
 };
 
 /** The version since which workers cut out sizes that the engine does not draw. */

@@ -5,9 +5,11 @@ import { StorageModule } from '@app/storage';
 import { Drain } from '@app/lifecycle';
 import { FleetCapabilities, type WorkerCapabilities } from './capabilities/fleet.capabilities';
 import { LocalCapabilities, Capabilities } from './capabilities/capabilities';
+import { ModelsModule } from '@app/models';
 import { PipelineModule } from '@app/pipeline';
 import { Dispatcher } from './worker/dispatcher';
 import { JobFiles } from './worker/job.files';
+import { ModelTurns } from './worker/model.turns';
 import { PictureUploads } from './worker/picture.uploads';
 import { Estimates } from './estimates';
 import { JobEvents } from './job.events';
@@ -81,7 +83,7 @@ const SHARED: Provider[] = [
 /** Takes jobs and draws them. */
 const DRAWS: Provider[] = [
   { provide: Capabilities, useClass: LocalCapabilities },
-  ...[JobFiles, PictureUploads, Rescuer, Dispatcher],
+  ...[JobFiles, ModelTurns, PictureUploads, Rescuer, Dispatcher],
 ];
 
 /** Leaves them to workers. */
@@ -112,10 +114,10 @@ export class JobsModule {
     return {
       module: JobsModule,
       global: true,
-      imports: [StorageModule, ...(draws ? [PipelineModule] : [])],
+      imports: [ModelsModule, StorageModule, ...(draws ? [PipelineModule] : [])],
       providers,
       exports: [
-        ...[Drain, JobEvents, Jobs, Capabilities],
+        ...[Drain, JobEvents, Jobs, Capabilities, ModelsModule],
         ...(draws ? [PictureUploads] : [FleetCapabilities]),
         ...(REDIS_URL ? [RedisConnection] : []),
       ],

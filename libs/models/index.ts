@@ -6,11 +6,13 @@ export type { LoraAbout } from './lora.about';
 export { type ControlNet } from './control.nets';
 export { isUnchanged, type Embedding } from './embeddings';
 export { LORA_NAME, findLora, largestLora, listLoras } from './loras';
+export { ModelCatalog } from './model.catalog';
 export { ModelError } from './model.error';
 export { wantedModel } from './model.name';
 export { planModel } from './model.plan';
 export { TerminalProgress, percent, progressLine, type OnProgress } from './model.progress';
 export { ModelsModule } from './models.module';
+export type { ModelChoice } from './models.file';
 export { ModelsService, type ModelFiles } from './models.service';
 export { packageRoot } from './package.root';
 export {

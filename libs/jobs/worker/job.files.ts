@@ -18,6 +18,7 @@ import {
   type StoredPicture,
   type Timings,
 } from '../picture.job';
+import { modelGone } from '../refusals';
 import { parametersText } from './parameters.text';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
 
@@ -43,8 +44,9 @@ export class JobFiles {
   /** What the engine needs of the storage, LORA_DIR and UPSCALER_DIR; done while the job before this one is drawn. */
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
-    const { id, route, userId, key, output, ...drawn } = picture;
+    const { id, route, userId, key, output, model, ...drawn } = picture;
     /* eslint-enable @typescript-eslint/no-unused-vars */
+    if (model !== undefined && model !== this.pipeline.loaded.name) throw modelGone(model);
     const { loras: named, referenceKey, imageKey, maskKey, controlKey, control: guide, ...others } = drawn;
     const { ipAdapterScale, identityStrength, strength = 1, hires, upscaler, ...options } = others;
     const loras: LoraRequest[] = [];
@@ -146,14 +148,14 @@ export class JobFiles {
 
   /** Its file. */
   private async upscaler({ name, sha256 }: JobUpscaler, field: string): Promise<string> {
-    const upscaler = await findUpscaler(this.pipeline.upscalerDir, name);
+    const upscaler = await findUpscaler(this.pipeline.loaded.upscalerDir, name);
     if (upscaler.sha256 === sha256) return upscaler.path;
     const sentence = `The upscaler "${name}" is another file now than when the job was accepted; send the request again`;
     throw new ServiceError('upscaler_not_found', sentence, field);
   }
 
   private async controlNet({ name, strength, canny }: JobControl) {
-    const net = this.pipeline.controlNets.find((one) => one.name === name);
+    const net = this.pipeline.loaded.controlNets.find((one) => one.name === name);
     if (net && (await isUnchanged(net))) return { model: net.path, strength, canny };
     const sentence = net
       ? `The file of the ControlNet "${name}" changed or went away since the engine started`
@@ -165,7 +167,7 @@ export class JobFiles {
     { name, scale, sha256 }: PictureJob['loras'][number],
     index: number,
   ): Promise<LoraRequest> {
-    const lora = await findLora(this.pipeline.loraDir, name);
+    const lora = await findLora(this.pipeline.loaded.loraDir, name);
     if (lora.sha256 === sha256) return { name, scale, path: lora.path, tensors: lora.tensors };
     const sentence = `The LoRA "${name}" is another file now than when the job was accepted; send the request again`;
     throw new ServiceError('lora_not_found', sentence, `loras.${index}.name`);

@@ -39,6 +39,8 @@ export class JobRun {
   readonly begun: Promise<void>;
   /** Others may be drawn first: it waits for an engine that has the memory for its picture, or for one to merge its LoRAs. */
   readonly picky: Promise<void>;
+  /** It needs no engine any more. */
+  readonly drawn: Promise<void>;
   /** Nothing of the job is done here any more. Never rejects. */
   readonly ended: Promise<void>;
 
@@ -47,6 +49,7 @@ export class JobRun {
   private readonly outcome: RunOutcome;
   private hasBegun!: () => void;
   private isPicky!: () => void;
+  private isDrawn!: () => void;
   /** Its picture is an engine's, or is being stored. */
   private drawing = false;
   /** Its picture is drawn, and is kept here until it is stored. */
@@ -60,6 +63,7 @@ export class JobRun {
     this.id = lease.id;
     this.begun = new Promise((resolve) => (this.hasBegun = resolve));
     this.picky = new Promise((resolve) => (this.isPicky = resolve));
+    this.drawn = new Promise((resolve) => (this.isDrawn = resolve));
     this.stop = new RunStop(tools, lease, shutdown);
     this.outcome = new RunOutcome(tools, this.stop);
     this.ended = this.run()
@@ -70,6 +74,7 @@ export class JobRun {
       .finally(() => {
         this.stop.close();
         this.hasBegun();
+        this.isDrawn();
         tools.jobs.news.emit('left', this.id);
       });
   }
@@ -172,6 +177,7 @@ export class JobRun {
     this.logger.debug({ job: this.id, idle_ms: picture.idle }, 'Drawn');
     this.tools.jobs.news.emit('drawn', this.id);
     this.storing = true;
+    this.isDrawn();
     await this.outcome.store(started, picture, begunAt);
     return false;
   }

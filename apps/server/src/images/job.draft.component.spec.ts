@@ -1,3 +1,5 @@
+import { ModelCatalog } from '@app/models';
+import { ModelNames } from '../models/model.names';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -42,11 +44,13 @@ describe(JobDrafter.name, () => {
     const config = loadConfig({ MODEL_PATH: 'demo', FACE_DETECTION: 'false', ...variables });
     const finder = new FaceFinder(new FaceProcessOptions());
     const faces = new UserFaces(config, storage, new UserPictures(config, storage), finder);
+    const capabilities = new LocalCapabilities(config, pipeline.as());
     return new JobDrafter(
       config,
-      new LocalCapabilities(config, pipeline.as()),
+      capabilities,
       new JobInputs(faces, new ReferenceFetcher(config), storage),
       { now: () => Promise.resolve(now) } as Jobs,
+      new ModelNames(config, capabilities, new ModelCatalog(config)),
     );
   }
   const write = (options: PictureOptions = {}, intent = plain, variables: Record<string, string> = {}) =>
