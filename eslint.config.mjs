@@ -15,7 +15,7 @@ const SERVER_FLOORS = [
   ['errors', 'validation'],
   ['auth', 'http'],
   ['docs'],
-  ['health', 'loras', 'metrics', 'results', 'tracing', 'users'],
+  ['health', 'loras', 'metrics', 'models', 'results', 'tracing', 'users'],
   ['jobs'],
   ['webhooks'],
   ['images'],

@@ -45,7 +45,7 @@ const models: Problems = (config) => [
   ...(
     [
       ...(['MODEL_FILE', 'LORA_DIR', 'UPSCALER_DIR', 'EMBEDDINGS_DIR'] as const),
-      ...(['CONTROL_NET_DIR', 'SUBJECT_STYLES'] as const),
+      ...(['CONTROL_NET_DIR', 'SUBJECT_STYLES', 'MODELS_FILE'] as const),
     ] as const
   ).map((variable) =>
     when(isAddress(config[variable]), `${variable} must be a path on this machine, not a web address`),

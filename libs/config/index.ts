@@ -15,6 +15,7 @@ export {
   signsLinks,
   tracesAddress,
 } from './config';
-export { ConfigError, loadConfig } from './load.config';
+export { ConfigError, loadConfig, withVariables } from './load.config';
 export { nearNames } from './near.names';
 export { parseSize, type Size } from './size';
+export { YamlFile } from './yaml.file';

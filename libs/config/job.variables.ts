@@ -21,6 +21,10 @@ export class JobVariables extends EngineVariables {
   @Whole(1, 604_800)
   DEADLINE_SECONDS = 3600;
 
+  /** Seconds that jobs of another model of MODELS_FILE wait at most while there are jobs of the one that is loaded. */
+  @Whole(0, 86_400)
+  MODEL_SWITCH_AFTER = 60;
+
   /** Most seconds of `Prefer: wait=N`. */
   @Whole(1, 3600)
   MAX_WAIT = 300;

@@ -21,8 +21,16 @@ export class ModelVariables extends ServiceVariables {
   MODEL_FILE?: string;
 
   /**
-   * Other names, separated by commas, under which callers may ask for the model: clients of OpenAI name one of its own. A
-   * comma alone: none.
+   * A YAML file with several models, of which requests name one (`model`): docs/models.md. What is beside it here holds for
+   * each of them that does not say otherwise. It is read again when it changes.
+   * @example /etc/images/models.yaml
+   */
+  @IsOptional()
+  MODELS_FILE?: string;
+
+  /**
+   * Other names, separated by commas, under which callers may ask for the model, or the first of MODELS_FILE: clients of OpenAI
+   * name one of its own. A comma alone: none.
    */
   @List()
   MODEL_ALIASES = [

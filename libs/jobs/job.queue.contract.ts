@@ -161,8 +161,8 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
     it('should not hand out a job that was cancelled while it waited', async () => {
       const [first, second] = [await submit(), await submit()];
       await cancel(first.id);
-      await queue.remove(first.id);
-      await queue.remove(first.id);
+      await queue.remove(first);
+      await queue.remove(first);
       expect(await serve()).toBe(second.id);
       expect(await soon()).toBeUndefined();
     });
@@ -171,7 +171,7 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
       const [first, second] = [await submit(), await submit()];
       const lease = (await take())!;
       await cancel(first.id);
-      await queue.remove(first.id);
+      await queue.remove(first);
       await lease.done();
       expect(await serve()).toBe(second.id);
       expect(await soon()).toBeUndefined();
@@ -213,6 +213,82 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
       expect(Date.now() - since).toBeGreaterThanOrEqual(295);
     });
 
+    describe('with several models', () => {
+      const named = (model: string, caller = 'alice') => submit({ caller, cost: 30, picture: { model } });
+      const next = async (...models: string[]): Promise<string | undefined> => {
+        const lease = await queue.take(AbortSignal.timeout(1_500), models);
+        if (!lease) return undefined;
+        await run(lease.id);
+        await cancel(lease.id);
+        await lease.done();
+        return lease.id;
+      };
+
+      it('should hand out jobs of those models alone that are asked for', async () => {
+        const [unnamed, red, blue] = [await submit(), await named('red'), await named('blue/2')];
+        expect(await next('blue/2')).toBe(blue.id);
+        expect(await next('blue/2')).toBeUndefined();
+        expect(await serve()).toBe(unnamed.id);
+        expect(await soon()).toBeUndefined();
+        expect(await next('', 'red')).toBe(red.id);
+      });
+
+      it('should keep one fair order of the models that are asked for together', async () => {
+        const many: JobRecord[] = [];
+        while (many.length < 70) many.push(await named(many.length % 2 ? 'red' : 'blue'));
+        const unnamed = await submit({ caller: 'bob', cost: 30 });
+        const red = await named('red', 'bob');
+        const served = [await next('', 'red'), await next('', 'red'), await next('', 'red')];
+        const [first, second] = many.filter(({ picture }) => picture.model === 'red');
+        expect(served).toEqual([unnamed.id, first.id, red.id].toSorted(byTurn([unnamed, first, red])));
+        expect(await next('', 'red')).toBe(second.id);
+      });
+
+      it('should wake a taker for a job of any of its models', async () => {
+        const waiting = next('', 'red');
+        await sleep(100);
+        const job = await named('red');
+        expect(await waiting).toBe(job.id);
+      });
+
+      it('should tell since when the oldest job of each waits that can be taken', async () => {
+        const at = Date.now() - 60_000;
+        const old = await submit({ createdAt: at, picture: { model: 'red' } });
+        await submit({ createdAt: at + 1_000, picture: { model: 'red' } });
+        await submit({ createdAt: at + 2_000 });
+        expect(await queue.waiting()).toEqual(
+          new Map([
+            ['', at + 2_000],
+            ['red', at],
+          ]),
+        );
+        const lease = (await queue.take(leave.signal, ['red']))!;
+        expect(lease.id).toBe(old.id);
+        expect((await queue.waiting()).get('red')).toBe(at + 1_000);
+        await lease.release();
+        expect((await queue.waiting()).get('red')).toBe(at);
+        await cancel(old.id);
+        await queue.remove(old);
+        expect((await queue.waiting()).get('red')).toBe(at + 1_000);
+      });
+
+      it('should find them again after its process died', async () => {
+        if (!opened.reopen) return;
+        const job = await named('red');
+        const other = await accept({ picture: { model: 'red' } }); // its process died before it was added
+        await run((await queue.take(leave.signal, ['red']))!.id);
+        await use(await opened.reopen());
+        const served: (string | undefined)[] = [];
+        for (const end = Date.now() + 8_000; served.length < 2 && Date.now() < end;) {
+          const lease = await queue.take(AbortSignal.timeout(1_000), ['red']);
+          const found = lease && (await store.find(lease.id));
+          if (found?.state === 'running') await rescueIn(store)(found);
+          if (lease) served.push(lease.id);
+        }
+        expect(served.toSorted()).toEqual([job.id, other.id].toSorted());
+      });
+    });
+
     it('should let takers go when it closes', async () => {
       const waiting = take();
       await sleep(20);
@@ -234,3 +310,9 @@ export function queueContract(name: string, open: () => Promise<OpenedQueue>): v
     });
   });
 }
+
+/** By their places: one account's jobs by start, then seq. */
+const byTurn = (jobs: readonly JobRecord[]) => (a: string, b: string) => {
+  const [one, other] = [a, b].map((id) => jobs.find((job) => job.id === id)!.place);
+  return one.start - other.start || one.seq - other.seq;
+};

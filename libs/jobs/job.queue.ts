@@ -11,6 +11,11 @@ export interface JobLease {
   release(delay?: number): Promise<void>;
 }
 
+/** In the place of a model's name: the job names none. */
+export const UNNAMED = '';
+
+export const modelOf = ({ picture }: Pick<JobRecord, 'picture'>): string => picture.model ?? UNNAMED;
+
 /** A job that still runs in its record, by the attempt that was seen, while nobody holds it. */
 export type Orphan = Pick<JobRecord, 'id' | 'attempts'>;
 
@@ -34,13 +39,17 @@ export abstract class JobQueue {
   abstract add(job: JobRecord): Promise<void>;
 
   /** A queued job was cancelled or expired. Fine when it is not there, or handed out already. */
-  abstract remove(id: string): Promise<void>;
+  abstract remove(job: JobRecord): Promise<void>;
 
   /**
-   * The next job by the fair order; waits for one. undefined once `signal` is aborted. Should its record still run, its
-   * process died: whoever is handed it rescues it first.
+   * The next job by the fair order, of those that name one of `models`; waits for one. undefined once `signal` is aborted.
+   * Should its record still run, its process died: whoever is handed it rescues it first.
+   * @param models UNNAMED: jobs that name none
    */
-  abstract take(signal: AbortSignal): Promise<JobLease | undefined>;
+  abstract take(signal: AbortSignal, models?: readonly string[]): Promise<JobLease | undefined>;
+
+  /** When the oldest job was accepted that could be taken now, by the model that it names. */
+  abstract waiting(): Promise<ReadonlyMap<string, number>>;
 
   /** Lets go of everything; leases that are still out come back as those of a dead process do. */
   abstract close(): Promise<void>;

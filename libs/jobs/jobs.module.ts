@@ -5,11 +5,13 @@ import { StorageModule } from '@app/storage';
 import { Drain } from '@app/lifecycle';
 import { FleetCapabilities, type WorkerCapabilities } from './capabilities/fleet.capabilities';
 import { LocalCapabilities, Capabilities } from './capabilities/capabilities';
+import { ModelsModule } from '@app/models';
 import { PipelineModule } from '@app/pipeline';
 import { FacesModule } from '@app/faces';
 import { Dispatcher } from './worker/dispatcher';
 import { JobFaces } from './worker/job.faces';
 import { JobFiles } from './worker/job.files';
+import { ModelTurns } from './worker/model.turns';
 import { PictureUploads } from './worker/picture.uploads';
 import { Estimates } from './estimates';
 import { JobEvents } from './job.events';
@@ -83,7 +85,7 @@ const SHARED: Provider[] = [
 /** Takes jobs and draws them. */
 const DRAWS: Provider[] = [
   { provide: Capabilities, useClass: LocalCapabilities },
-  ...[JobFaces, JobFiles, PictureUploads, Rescuer, Dispatcher],
+  ...[JobFaces, JobFiles, ModelTurns, PictureUploads, Rescuer, Dispatcher],
 ];
 
 /** Leaves them to workers. */
@@ -114,10 +116,10 @@ export class JobsModule {
     return {
       module: JobsModule,
       global: true,
-      imports: [StorageModule, ...(draws ? [FacesModule, PipelineModule] : [])],
+      imports: [ModelsModule, StorageModule, ...(draws ? [FacesModule, PipelineModule] : [])],
       providers,
       exports: [
-        ...[Drain, JobEvents, Jobs, Capabilities],
+        ...[Drain, JobEvents, Jobs, Capabilities, ModelsModule],
         ...(draws ? [PictureUploads] : [FleetCapabilities]),
         ...(REDIS_URL ? [RedisConnection] : []),
       ],

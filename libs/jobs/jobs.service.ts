@@ -242,7 +242,7 @@ export class Jobs implements OnApplicationShutdown {
     const { id, picture } = job;
     const left = [this.events.finish(id, this.config.JOB_TTL)];
     // A job that ran was taken from the queue.
-    if (job.startedAt === undefined) left.push(this.queue.remove(id));
+    if (job.startedAt === undefined) left.push(this.queue.remove(job));
     left.push(...inputsOf(picture).map((input) => this.storage.delete(input)));
     for (const result of await Promise.allSettled(left))
       if (result.status === 'rejected') this.logger.warn({ err: result.reason as unknown, job: id });

@@ -47,6 +47,8 @@ export interface PictureJob extends Omit<
   readonly id: string;
   readonly route: PictureRoute;
   readonly userId?: string;
+  /** The model that was named; absent: the first of those that there are when it is drawn. */
+  readonly model?: string;
   readonly loras: readonly JobLora[];
   /** Where the copy of its reference picture is stored: a PNG of 224 x 224 pixels. Absent: it has none. */
   readonly referenceKey?: string;

@@ -17,6 +17,13 @@ export const resultGone = () =>
 export const userDeleted = (userId: string) =>
   new ServiceError('cancelled', `The data of user ${userId} was deleted while this request waited or ran`);
 
+export const modelGone = (model: string) =>
+  new ServiceError(
+    'model_not_found',
+    `The model "${model}" was taken away (MODELS_FILE) while the job waited; name another`,
+    'model',
+  );
+
 export const queueFull = (limit: number, seconds: number) =>
   full('queue_full', `${limit} jobs (QUEUE_LIMIT; fewer while others share the queue)`, seconds);
 

@@ -7,12 +7,14 @@ export { type ControlNet } from './control.nets';
 export { isUnchanged, type Embedding } from './embeddings';
 export { LORA_NAME } from './family';
 export { findLora, largestLora, listLoras, smallestLora } from './loras';
+export { ModelCatalog } from './model.catalog';
 export { ModelError } from './model.error';
 export { wantedModel } from './model.name';
 export { mirroredLoras, planModel } from './model.plan';
 export { replaceFile } from './replace.file';
 export { TerminalProgress, percent, progressLine, type OnProgress } from './model.progress';
 export { ModelsModule } from './models.module';
+export type { ModelChoice } from './models.file';
 export { ModelsService, type ModelFiles } from './models.service';
 export { packageRoot } from './package.root';
 export {

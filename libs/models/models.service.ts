@@ -41,23 +41,31 @@ export interface ModelFiles {
 export class ModelsService {
   constructor(private readonly config: Config) {}
 
-  /** May take as long as gigabytes take; a second start takes milliseconds and no network. Throws ModelError. */
-  async resolve(onProgress: OnProgress = () => undefined): Promise<ModelFiles> {
-    const plan = await planModel(this.config);
-    const client = await openHub(this.config);
+  /**
+   * May take as long as gigabytes take; a second start takes milliseconds and no network. Throws ModelError.
+   * @param config of one model, where there are several
+   */
+  async resolve(onProgress: OnProgress = () => undefined, config = this.config): Promise<ModelFiles> {
+    const plan = await planModel(config);
+    const client = await openHub(config);
     try {
-      return await this.collect(plan, client, onProgress);
+      return await this.collect(plan, client, onProgress, config);
     } finally {
       await client.close();
     }
   }
 
-  private async collect(plan: ModelPlan, client: HubClient, onProgress: OnProgress): Promise<ModelFiles> {
+  private async collect(
+    plan: ModelPlan,
+    client: HubClient,
+    onProgress: OnProgress,
+    config: Config,
+  ): Promise<ModelFiles> {
     // One after the other, the small ones first: a mistake in them shows before the long download.
-    const { EMBEDDINGS_DIR: folder } = this.config;
+    const { EMBEDDINGS_DIR: folder } = config;
     const embeddings = folder === undefined ? undefined : await readEmbeddings(folder);
     const { vae, ipAdapter, clipVision, photoMaker, checkpoint, loraDir, upscalerDir } = plan;
-    const hub = new HubFiles(client, hubHome(this.config));
+    const hub = new HubFiles(client, hubHome(config));
     await hub.prepare([vae, ipAdapter, clipVision, photoMaker, checkpoint].flatMap(ofHub));
     const fetch = this.fetcher(hub, onProgress);
     const files = {
@@ -67,7 +75,7 @@ export class ModelsService {
       photoMaker: photoMaker && (await expectPhotoMaker(await fetch(photoMaker))),
       checkpoint: await fetch(checkpoint),
     };
-    const { CONTROL_NET_DIR: controls } = this.config;
+    const { CONTROL_NET_DIR: controls } = config;
     const controlNets =
       controls === undefined ? undefined : await readControlNets(controls, files.checkpoint);
     return { name: plan.name, ...files, loraDir, upscalerDir, embeddings, controlNets };

@@ -1,3 +1,4 @@
+import type { Logger } from '@nestjs/common';
 import type { Device, EngineFacts } from './engine.protocol';
 import type { GenerateListeners } from './pipeline.types';
 import type { PictureKind } from './probe.picture';
@@ -15,6 +16,14 @@ export interface EngineListeners {
   /** A warning or an error of the engine, or a line that it wrote to its standard error before it died. */
   log?(level: 'warn' | 'error', line: string): void;
 }
+
+/** What the engine warns of with every model of this kind, and nobody can fix. */
+const EXPECTED = /^Using upstream GGML|^No valid VAE specified/;
+
+export const toLog =
+  (logger: Logger): EngineListeners['log'] =>
+  (level, line) =>
+    logger[EXPECTED.test(line) ? 'debug' : level](`engine: ${line}`);
 
 export interface PictureListeners extends GenerateListeners {
   /** Milliseconds that files may take which the engine reads for this picture. */

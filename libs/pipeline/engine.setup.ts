@@ -1,6 +1,8 @@
+import type { Config } from '@app/config';
 import type { TerminalProgress } from '@app/models';
-import type { CardShare } from './card.share';
+import { CardShare } from './card.share';
 import type { LoadCommand } from './engine.protocol';
+import { visibleDevices } from './visible.devices';
 
 /** What makes one engine different from the next. */
 export interface EngineSetup {
@@ -16,4 +18,17 @@ export interface EngineSetup {
   readonly main: string;
   /** Shows how far loading is. */
   readonly terminal?: TerminalProgress;
+}
+
+/** One engine a device; without ENGINE_DEVICES as many as ENGINE_PROCESSES, which share the processors. */
+export function engineSetups({ ENGINE_DEVICES, ENGINE_PROCESSES }: Config): Omit<EngineSetup, 'main'>[] {
+  if (ENGINE_DEVICES.length === 0) {
+    const each = { sharers: ENGINE_PROCESSES, variables: {} };
+    return Array.from({ length: ENGINE_PROCESSES }, (_, id) => ({ id, ...each }));
+  }
+  const shares = CardShare.among(ENGINE_DEVICES);
+  return ENGINE_DEVICES.map((device, id) => {
+    const variables = visibleDevices(device);
+    return { id, device, sharers: 1, share: shares.get(device), variables };
+  });
 }

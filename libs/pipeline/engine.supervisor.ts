@@ -6,18 +6,16 @@ import { DeviceMemory } from './device.memory';
 import { Ejection } from './ejection';
 import { EngineCrashed } from './engine.errors';
 import type { EngineFacts, EngineInfo, GenerateOptions, Device } from './engine.protocol';
+import { toLog } from './engine.listeners';
 import { EngineProcess } from './engine.process';
 import type { EngineSetup } from './engine.setup';
 import { loadCommand } from './load.command';
 import { loraSet } from './lora.set';
-import type { ModelFinder } from './model.finder';
 import { PhaseBounds } from './phase.bounds';
+import type { PipelineModels } from './pipeline.models';
 import type { EngineState, EngineStatus } from './pipeline.types';
-import { probe } from './probe.picture';
+import { prove } from './probe.picture';
 import { RestartPolicy } from './restart.policy';
-
-/** What the engine warns of with every model of this kind, and nobody can fix. */
-const EXPECTED = /^Using upstream GGML|^No valid VAE specified/;
 
 /** Keeps one engine process alive, one after the other: brings it up, starts another when it died. */
 export class EngineSupervisor {
@@ -38,11 +36,14 @@ export class EngineSupervisor {
   private settings?: EngineInfo['settings'];
   /** Files that its last process could not load. */
   private doubted?: ModelFiles;
-  private wasReady = false;
+  everReady = false;
+  /** Its process is ended for another model: that is no death. */
+  private replaced = false;
+  private pause = new AbortController();
 
   constructor(
     private readonly config: Config,
-    private readonly model: ModelFinder,
+    private readonly model: Pick<PipelineModels, 'name' | 'config' | 'find'>,
     private readonly setup: EngineSetup,
     /** Called whenever its status changed, but not by `reserve`. */
     private readonly changed: () => void,
@@ -56,6 +57,14 @@ export class EngineSupervisor {
   /** In the background, until `stop`. */
   start(): void {
     void this.supervise();
+  }
+
+  /** Ends the process, which must be free; the next one loads what `model` finds then. */
+  restart(): void {
+    this.replaced = true;
+    this.update({ state: 'loading', reason: 'another model' });
+    this.pause.abort();
+    this.engine?.kill();
   }
 
   /** The engine is killed; its picture ends with EngineCrashed. */
@@ -94,10 +103,6 @@ export class EngineSupervisor {
     return this.config.LORA_MODE !== 'merged' || this.engine?.loras === loraSet(loras);
   }
 
-  get everReady(): boolean {
-    return this.wasReady;
-  }
-
   /** It finished a caller's picture. */
   drew(size: Size, inTiles: boolean): void {
     this.restarts.drew();
@@ -121,7 +126,7 @@ export class EngineSupervisor {
   private update(current: EngineState): void {
     if (this.stopping.signal.aborted) return; // stopped is the last state
     this.current = current;
-    this.wasReady ||= current.state === 'ready';
+    this.everReady ||= current.state === 'ready';
     this.probeIfDue();
     this.changed();
   }
@@ -134,18 +139,21 @@ export class EngineSupervisor {
   private async supervise(): Promise<void> {
     const { signal } = this.stopping;
     while (!signal.aborted) {
-      const { state, reason, pause } = await this.live();
-      if (signal.aborted) return;
+      const end = await this.live();
+      if (!end || signal.aborted) continue;
+      const { state, reason, pause } = end;
       const again = pause === 0 ? '' : `; next attempt in ${(pause / 1000).toFixed(1)} s`;
       this.logger.error({ deaths: this.restarts.deaths }, `${reason}${again}`);
       this.update({ state, reason });
-      await sleep(pause, undefined, { signal }).catch(() => {});
+      this.pause = new AbortController();
+      await sleep(pause, undefined, { signal: AbortSignal.any([signal, this.pause.signal]) }).catch(() => {});
     }
   }
 
-  /** One process from its start to its end: why there is none now, and how long it is until the next one. */
-  private async live(): Promise<EngineState & { readonly pause: number }> {
+  /** One process from its start to its end: why there is none now, and how long until the next one; undefined: replaced. */
+  private async live(): Promise<(EngineState & { readonly pause: number }) | undefined> {
     const { restarts } = this;
+    this.replaced = false;
     let wasUp = false;
     try {
       await this.bringUp();
@@ -154,8 +162,10 @@ export class EngineSupervisor {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       await this.engine?.exited();
-      if (!(error instanceof EngineCrashed)) return { state: 'failed', reason, pause: restarts.failed() };
+      if (!this.replaced && !(error instanceof EngineCrashed))
+        return { state: 'failed', reason, pause: restarts.failed() };
     }
+    if (this.replaced) return undefined;
     const { how: death = 'no process', picture, outOfMemory } = this.engine?.death ?? {};
     const { state, reason: doing } = this.current;
     const how = state === 'warming' ? `${death}, ${doing}` : death;
@@ -180,11 +190,13 @@ export class EngineSupervisor {
         this.doubted,
       );
       const load_ms = await (share ? share.inTurn(() => this.load(engine, files)) : this.load(engine, files));
-      await this.prove(engine);
+      const { probe, deaths } = this.restarts;
+      if (probe) this.update({ state: 'warming', reason: `drawing a probe picture, after ${deaths} deaths` });
+      if (probe) await prove(engine, probe, this.restarts, this.bounds.onCpu);
       this.restarts.loaded();
       this.update({ state: 'ready' });
       const { name, description } = this.device ?? {};
-      this.logger.log({ load_ms }, `Ready: ${files.name} on ${name} (${description})`);
+      this.logger.log({ load_ms }, `Ready: ${this.model.name} on ${name} (${description})`);
     } catch (error) {
       engine.kill();
       throw error;
@@ -205,9 +217,8 @@ export class EngineSupervisor {
       terminal?.stop();
       this.update({ state: 'warming', reason: `drawing a first picture${path ? ` with ${path}` : ''}` });
     };
-    const log = (level: 'warn' | 'error', line: string) =>
-      this.logger[EXPECTED.test(line) ? 'debug' : level](`engine: ${line}`);
-    this.engine = new EngineProcess({ opened, chosen, loading, warming, log }, this.bounds, variables, main);
+    const listeners = { opened, chosen, loading, warming, log: toLog(this.logger) };
+    this.engine = new EngineProcess(listeners, this.bounds, variables, main);
     return this.engine;
   }
 
@@ -221,7 +232,7 @@ export class EngineSupervisor {
     const begun = performance.now();
     this.loading(0);
     try {
-      const info = await engine.load(await loadCommand(this.config, this.setup, files));
+      const info = await engine.load(await loadCommand(this.model.config, this.setup, files));
       this.setup.terminal?.stop();
       this.doubted = undefined;
       this.settings = info.settings;
@@ -234,16 +245,5 @@ export class EngineSupervisor {
       this.doubted = files;
       throw error;
     }
-  }
-
-  /** After several deaths: a picture like those under which it died, before it gets a caller's. */
-  private async prove(engine: EngineProcess): Promise<void> {
-    const { restarts } = this;
-    if (!restarts.probe) return;
-    this.update({ state: 'warming', reason: `drawing a probe picture, after ${restarts.deaths} deaths` });
-    await probe(engine, restarts.probe, this.bounds.onCpu).catch((error: unknown) => {
-      restarts.probeFailed();
-      throw error;
-    });
   }
 }

@@ -9,6 +9,7 @@ export type {
   MemoryWish,
   OpenCommand,
 } from './engine.protocol';
+export type { PipelineModel } from './pipeline.model';
 export { PipelineModule } from './pipeline.module';
 export { PipelineService } from './pipeline.service';
 export {

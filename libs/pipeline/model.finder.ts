@@ -1,3 +1,4 @@
+import type { Config } from '@app/config';
 import { TerminalProgress, type ModelFiles, type ModelsService, type OnProgress } from '@app/models';
 
 /** Finds the model once for all engines, however many ask at a time. */
@@ -9,6 +10,8 @@ export class ModelFinder {
   constructor(
     private readonly models: ModelsService,
     private readonly terminal = new TerminalProgress(),
+    /** Of the model, where it is one of several. */
+    private readonly config?: Config,
   ) {}
 
   /** Once known. */
@@ -36,7 +39,7 @@ export class ModelFinder {
       this.found = await this.models.resolve((progress) => {
         this.terminal.report(progress);
         for (const listener of this.listeners) listener(progress);
-      });
+      }, this.config);
       return this.found;
     } finally {
       this.terminal.stop();

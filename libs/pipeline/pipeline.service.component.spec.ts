@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { Config, loadConfig } from '@app/config';
-import { ModelsService, type ModelFiles } from '@app/models';
+import { ModelCatalog, ModelsService, type ModelFiles } from '@app/models';
 import { EngineCrashed } from './engine.errors';
 import { PipelineService } from './pipeline.service';
 import type { EngineLease } from './engine.lease';
@@ -24,7 +24,12 @@ describe(PipelineService.name, () => {
 
   function create(variables: Record<string, string> = {}): PipelineService {
     const config = loadConfig({ MODEL_PATH: 'demo', ...variables });
-    pipeline = new PipelineService(config, { resolve: find } as unknown as ModelsService, ENGINE);
+    pipeline = new PipelineService(
+      config,
+      new ModelCatalog(config),
+      { resolve: find } as unknown as ModelsService,
+      ENGINE,
+    );
     return pipeline;
   }
   async function start(variables: Record<string, string> = {}): Promise<PipelineService> {
@@ -75,6 +80,7 @@ describe(PipelineService.name, () => {
       providers: [
         PipelineService,
         { provide: Config, useValue: loadConfig({ MODEL_PATH: 'demo' }) },
+        ModelCatalog,
         { provide: ModelsService, useValue: { resolve: find } },
       ],
     }).compile();
@@ -293,7 +299,7 @@ describe(PipelineService.name, () => {
     while (find.mock.calls.length < 3) await sleep(5);
     await crash(draw('die'));
     await draw('draw');
-    expect(pipeline.loraDir).toBe('/loras');
+    expect(pipeline.loaded.loraDir).toBe('/loras');
     expect(find).toHaveBeenCalledTimes(3);
     found(FILES);
   }, 20_000);

@@ -7,15 +7,15 @@ import {
 } from '@nestjs/common';
 import { Config, type Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
-import { ModelsService, TerminalProgress, wantedModel, type ControlNet, type Embedding } from '@app/models';
-import { CardShare } from './card.share';
-import type { EngineSetup } from './engine.setup';
+import { ModelCatalog, ModelsService, TerminalProgress } from '@app/models';
+import { engineSetups } from './engine.setup';
 import { EngineChoice } from './engine.choice';
 import { EngineSupervisor } from './engine.supervisor';
 import { EngineLease, type Lender } from './engine.lease';
 import { ENGINE_MAIN } from './engine.fork';
 import { LoraMirror } from './lora.mirror';
-import { ModelFinder } from './model.finder';
+import type { PipelineModel } from './pipeline.model';
+import { PipelineModels } from './pipeline.models';
 import type {
   EngineStatus,
   EngineWish,
@@ -23,7 +23,6 @@ import type {
   PipelineState,
   PipelineStatus,
 } from './pipeline.types';
-import { visibleDevices } from './visible.devices';
 import { drainingError, Fifo } from '@app/lifecycle';
 
 /** From the best state of an engine to the worst. */
@@ -44,28 +43,33 @@ const STATES: readonly PipelineState[] = [
 @Injectable()
 export class PipelineService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly terminal: TerminalProgress;
-  private readonly model: ModelFinder;
+  readonly models: PipelineModels;
   private readonly supervisors: readonly EngineSupervisor[];
   private readonly choice: EngineChoice;
   private readonly line = new Fifo<EngineLease, EngineWish>();
   private readonly changes = new EventEmitter<{ change: [] }>();
   private readonly stopping = new AbortController();
   private stopped?: Promise<void>;
+  /** To another model. */
+  private switching = false;
+  /** How often another model was loaded. */
+  switches = 0;
 
   constructor(
     private readonly config: Config,
+    catalog: ModelCatalog,
     models: ModelsService,
     @Optional() engineMain: string = ENGINE_MAIN,
     @Optional() private readonly loras?: LoraMirror,
   ) {
     this.terminal = new TerminalProgress(['trace', 'debug', 'info'].includes(config.LOG_LEVEL));
-    this.model = new ModelFinder(models, this.terminal);
+    this.models = new PipelineModels(catalog, models, this.terminal, () => this.follow());
     this.supervisors = engineSetups(config).map(
       (setup) =>
         // One bar is enough: engines load the same files at the same time.
         new EngineSupervisor(
           config,
-          this.model,
+          this.models,
           { ...setup, main: engineMain, terminal: setup.id === 0 ? this.terminal : undefined },
           () => {
             this.serve();
@@ -92,35 +96,30 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     return this.stopped;
   }
 
-  /** Whether reference pictures can be used; before the model is known, whether they are wanted. */
-  get hasIpAdapter(): boolean {
-    const { files } = this.model;
-    return this.config.ENABLE_IP_ADAPTER && (files === undefined || files.ipAdapter !== undefined);
+  /** That the engines have, or load. */
+  get loaded(): PipelineModel {
+    return this.models.loaded;
   }
 
-  /** The same of PhotoMaker. */
-  get hasPhotoMaker(): boolean {
-    return (this.model.files ?? { photoMaker: this.config.PHOTO_MAKER_PATH }).photoMaker !== undefined;
-  }
-
-  /** Where this model's LoRAs are stored, once known. */
-  get loraDir(): string | undefined {
-    return this.model.files?.loraDir;
-  }
-
-  /** The same of its upscalers. */
-  get upscalerDir(): string | undefined {
-    return this.model.files?.upscalerDir;
-  }
-
-  /** Words for prompts, once known. */
-  get embeddings(): readonly Embedding[] {
-    return this.model.files?.embeddings ?? [];
-  }
-
-  /** That fit the model, once known. */
-  get controlNets(): readonly ControlNet[] {
-    return this.model.files?.controlNets ?? [];
+  /**
+   * Draws with this model from now on: the engines, none of which may be reserved, load it. Rejects with the reason where none
+   * can.
+   */
+  async use(model: PipelineModel): Promise<void> {
+    const { signal } = this.stopping;
+    this.models.choose(model);
+    this.switches++;
+    this.switching = true;
+    try {
+      for (const supervisor of this.supervisors) supervisor.restart();
+      while (!this.draws && !signal.aborted) {
+        const { state, reason = state } = this.status();
+        if (state === 'failed') throw new Error(reason);
+        await once(this.changes, 'change', { signal }).catch(() => {});
+      }
+    } finally {
+      this.switching = false;
+    }
   }
 
   status(): PipelineStatus {
@@ -128,7 +127,8 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     const { state, percent, reason, device } = best(engines);
     return {
       ...{ state, percent, reason, device },
-      model: this.model.files?.name ?? wantedModel(this.config),
+      model: this.loaded.name,
+      ...(this.switching && { switching: true as const }),
       engines,
       everReady: this.supervisors.some(({ everReady }) => everReady),
     };
@@ -187,6 +187,13 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     while (!this.draws && !signal?.aborted) await once(this.changes, 'change', { signal }).catch(() => {});
   }
 
+  /** One that was taken away before it ever loaded gives way to the first. */
+  private follow(): void {
+    const usual = this.models.get()!;
+    if (!this.models.isOffered && !this.draws && !this.switching) void this.use(usual).catch(() => {});
+    this.changes.emit('change');
+  }
+
   private get draining(): ServiceError {
     return this.stopping.signal.reason as ServiceError;
   }
@@ -221,7 +228,10 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
   /** A worker that is ready is asked for the LoRAs that others have. */
   private async start(): Promise<void> {
     await this.loras?.start();
-    if (!this.stopping.signal.aborted) for (const supervisor of this.supervisors) supervisor.start();
+    const { signal } = this.stopping;
+    if (signal.aborted) return;
+    for (const supervisor of this.supervisors) supervisor.start();
+    if (this.models.several) void this.whenReady(signal).then(() => this.models.fetchAll(signal));
   }
 
   private async shutDown(): Promise<void> {
@@ -230,19 +240,6 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     this.line.dismiss(() => this.draining);
     await Promise.all(this.supervisors.map((supervisor) => supervisor.stop()));
   }
-}
-
-/** One engine a device; without ENGINE_DEVICES as many as ENGINE_PROCESSES, which share the processors. */
-function engineSetups({ ENGINE_DEVICES, ENGINE_PROCESSES }: Config): Omit<EngineSetup, 'main'>[] {
-  if (ENGINE_DEVICES.length === 0) {
-    const each = { sharers: ENGINE_PROCESSES, variables: {} };
-    return Array.from({ length: ENGINE_PROCESSES }, (_, id) => ({ id, ...each }));
-  }
-  const shares = CardShare.among(ENGINE_DEVICES);
-  return ENGINE_DEVICES.map((device, id) => {
-    const variables = visibleDevices(device);
-    return { id, device, sharers: 1, share: shares.get(device), variables };
-  });
 }
 
 const best = (engines: readonly EngineStatus[]): EngineStatus =>

@@ -102,6 +102,8 @@ export interface EngineStatus extends EngineState {
 export interface PipelineStatus extends EngineState {
   /** The model's name as users know it (`demo`, a hub repository, a file name). */
   readonly model: string;
+  /** It is being loaded in the place of another, with which pictures were drawn until now. */
+  readonly switching?: true;
   readonly engines: readonly EngineStatus[];
   /** Some engine was ready once in this process: the model and the device work. */
   readonly everReady: boolean;

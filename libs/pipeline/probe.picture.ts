@@ -10,6 +10,7 @@ import { shrunk } from '@app/pictures';
 import { EngineFailure } from './engine.errors';
 import type { EngineProcess } from './engine.process';
 import type { GenerateOptions } from './engine.protocol';
+import type { RestartPolicy } from './restart.policy';
 
 /** What of a picture decides whether a device can draw it. */
 export interface PictureKind extends Pick<GenerateOptions, 'width' | 'height' | 'vaeTiling'> {
@@ -50,6 +51,19 @@ export async function probe(
     // One step may well give a flat one.
     if (!(error instanceof EngineFailure && error.code === 'flat_picture')) throw error;
   }
+}
+
+/** After several deaths: a picture like those under which it died, before it gets a caller's. */
+export async function prove(
+  engine: Pick<EngineProcess, 'generate'>,
+  kind: PictureKind,
+  restarts: Pick<RestartPolicy, 'probeFailed'>,
+  onCpu: boolean,
+): Promise<void> {
+  await probe(engine, kind, onCpu).catch((error: unknown) => {
+    restarts.probeFailed();
+    throw error;
+  });
 }
 
 /** One step of such a picture: its memory and its kernels are those of all steps. */

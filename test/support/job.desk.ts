@@ -11,6 +11,7 @@ import type { RedisWorkerPresence } from '../../libs/jobs/redis/redis.worker.pre
 import type { GenerateListeners } from '../../libs/pipeline/pipeline.types';
 import { Dispatcher } from '../../libs/jobs/worker/dispatcher';
 import { JobFaces } from '../../libs/jobs/worker/job.faces';
+import { ModelTurns } from '../../libs/jobs/worker/model.turns';
 import { PictureUploads } from '../../libs/jobs/worker/picture.uploads';
 import { Estimates } from '../../libs/jobs/estimates';
 import { JobQueue, type JobLease, type Rescue } from '../../libs/jobs/job.queue';
@@ -49,11 +50,12 @@ export class WatchedQueue extends JobQueue {
   lose = (id: string) => this.losses.get(id)!.abort();
   start = (rescue: Rescue) => this.queue.start(rescue);
   add = (job: JobRecord) => this.queue.add(job);
-  remove = (id: string) => this.queue.remove(id);
+  remove = (job: JobRecord) => this.queue.remove(job);
+  waiting = () => this.queue.waiting();
   close = () => this.queue.close();
 
-  async take(signal: AbortSignal): Promise<JobLease | undefined> {
-    const lease = await this.queue.take(signal);
+  async take(signal: AbortSignal, models?: readonly string[]): Promise<JobLease | undefined> {
+    const lease = await this.queue.take(signal, models);
     if (!lease) return undefined;
     const { id } = lease;
     const loss = new AbortController();
@@ -129,8 +131,10 @@ export class JobDesk {
     const rescuer = new Rescuer(this.jobs);
     const files = new JobFiles(pipeline.as(), storage, uploads, this.config);
     const presence = { list: () => Promise.resolve(this.workers) } as RedisWorkerPresence<WorkerCapabilities>;
+    const turns = new ModelTurns(this.config, queue, store, pipeline.as(), presence);
     this.dispatcher = new Dispatcher(
       queue,
+      turns,
       this.jobs,
       rescuer,
       events,

@@ -24,12 +24,21 @@ export class PipelineStub {
   /** As many are drawn with at a time, in turn. */
   engines: readonly EngineStatus[] = [{ id: 0, state: 'ready' }];
   everReady = true;
+  switches = 0;
   hasIpAdapter = true;
   hasPhotoMaker = false;
   loraDir?: string;
   upscalerDir?: string;
-  embeddings: PipelineService['embeddings'] = [];
-  controlNets: PipelineService['controlNets'] = [];
+  embeddings: PipelineService['loaded']['embeddings'] = [];
+  controlNets: PipelineService['loaded']['controlNets'] = [];
+  /** The one model that there is. */
+  readonly models = {
+    several: false,
+    all: [this.loaded],
+    loaded: this.loaded,
+    isOffered: true,
+    get: () => this.loaded,
+  };
   readonly requests: GenerateRequest[] = [];
   /** Which engine drew each. */
   readonly drawers: number[] = [];
@@ -50,6 +59,14 @@ export class PipelineStub {
 
   status(): PipelineStatus {
     return { ...this.state, engines: this.engines, everReady: this.everReady };
+  }
+
+  get name(): string {
+    return this.state.model;
+  }
+
+  get loaded(): this {
+    return this;
   }
 
   get draws(): boolean {

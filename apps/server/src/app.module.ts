@@ -16,6 +16,7 @@ import { JobRoutesModule } from './jobs/job.routes.module';
 import { logging } from './logging';
 import { LorasModule } from './loras/loras.module';
 import { MetricsModule } from './metrics/metrics.module';
+import { ModelRoutesModule } from './models/models.module';
 import { OpenAiModule } from './openai/openai.module';
 import { ResultsModule } from './results/results.module';
 import { TracingModule } from './tracing/tracing.module';
@@ -34,6 +35,7 @@ const ROUTES = [
   LorasModule,
   EmbeddingsModule,
   ControlNetsModule,
+  ModelRoutesModule,
   OpenAiModule,
   ResultsModule,
   UpscalersModule,

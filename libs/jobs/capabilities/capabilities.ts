@@ -1,8 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Optional } from '@nestjs/common';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { findLora, findUpscaler, listLoras, listUpscalers, type LoraAbout, type Upscaler } from '@app/models';
-import { PipelineService } from '@app/pipeline';
+import { PipelineService, type PipelineModel } from '@app/pipeline';
 
 export interface AvailableLora {
   readonly name: string;
@@ -34,8 +34,14 @@ export abstract class Capabilities {
   /** Whether likeness can come from PhotoMaker. */
   abstract readonly hasPhotoMaker: boolean;
 
-  /** Names of the models that draw, as users know them; none: that is not known yet. */
+  /** Names of the models that draw where none is named, as users know them; none: that is not known yet. */
   abstract readonly models: readonly string[];
+
+  /** Those that engines have now. */
+  abstract readonly loaded: readonly string[];
+
+  /** What can be asked for with one of several models; all else is about that which is drawn with where none is named. */
+  abstract of(model: string): Capabilities;
 
   /** Engines that share the queue, at least 1. */
   abstract readonly engines: number;
@@ -72,20 +78,29 @@ export class LocalCapabilities extends Capabilities {
   constructor(
     private readonly config: Config,
     private readonly pipeline: PipelineService,
+    @Optional() private readonly name?: string,
   ) {
     super();
   }
 
   get hasIpAdapter(): boolean {
-    return this.pipeline.hasIpAdapter;
+    return this.model.hasIpAdapter;
   }
 
   get hasPhotoMaker(): boolean {
-    return this.pipeline.hasPhotoMaker;
+    return this.model.hasPhotoMaker;
   }
 
   get models(): readonly string[] {
-    return [this.pipeline.status().model];
+    return [this.pipeline.models.get()!.name];
+  }
+
+  get loaded(): readonly string[] {
+    return [this.pipeline.loaded.name];
+  }
+
+  of(model: string): Capabilities {
+    return new LocalCapabilities(this.config, this.pipeline, model);
   }
 
   get engines(): number {
@@ -97,7 +112,7 @@ export class LocalCapabilities extends Capabilities {
   }
 
   get embeddings(): readonly AvailableEmbedding[] {
-    return this.pipeline.embeddings;
+    return this.model.embeddings;
   }
 
   whenKnown(signal: AbortSignal): Promise<void> {
@@ -105,11 +120,12 @@ export class LocalCapabilities extends Capabilities {
   }
 
   get controlNets(): readonly string[] {
-    return this.pipeline.controlNets.map(({ name }) => name);
+    return this.model.controlNets.map(({ name }) => name);
   }
 
   /** Busy is fine, and so is an engine that is started again; a model that was never there may never come. */
   assertAccepting(): void {
+    this.assertHere();
     const { state, reason, percent, everReady } = this.pipeline.status();
     if (state === 'ready' || state === 'busy') return;
     if (state === 'failed' || state === 'stopped') {
@@ -122,18 +138,32 @@ export class LocalCapabilities extends Capabilities {
   }
 
   loras(): Promise<readonly AvailableLora[]> {
-    return listLoras(this.pipeline.loraDir);
+    return listLoras(this.model.loraDir);
   }
 
   lora(name: string): Promise<AvailableLora> {
-    return findLora(this.pipeline.loraDir, name);
+    return findLora(this.model.loraDir, name);
   }
 
   upscalers(): Promise<readonly AvailableUpscaler[]> {
-    return listUpscalers(this.pipeline.upscalerDir);
+    return listUpscalers(this.model.upscalerDir);
   }
 
   upscaler(name: string): Promise<AvailableUpscaler> {
-    return findUpscaler(this.pipeline.upscalerDir, name);
+    return findUpscaler(this.model.upscalerDir, name);
+  }
+
+  /** It may have been taken away since it was asked for. */
+  private get model(): PipelineModel {
+    const { models } = this.pipeline;
+    return models.get(this.name) ?? models.get()!;
+  }
+
+  private assertHere(): void {
+    const { model } = this;
+    const { several, loaded } = this.pipeline.models;
+    if (!several || model === loaded || model.isHere) return;
+    const sentence = `The model ${model.name} is not here yet${model.problem ? `: ${model.problem}` : ''}`;
+    throw new ServiceError('engine_not_ready', sentence, 'model', { retryAfter: 30 });
   }
 }

@@ -10,19 +10,30 @@ import {
   type AvailableUpscaler,
 } from './capabilities';
 
-/** What a worker reports about itself. Fields are only ever added: workers and APIs are upgraded one by one. */
-export interface WorkerCapabilities {
+/** What a worker can do with one model. */
+export interface WorkerModel {
   readonly model: string;
   readonly ipAdapter: boolean;
   /** Absent: no. */
   readonly photoMaker?: boolean;
-  readonly engines: number;
   readonly loras: readonly AvailableLora[];
   /** Absent: none. */
   readonly upscalers?: readonly AvailableUpscaler[];
   readonly embeddings?: readonly AvailableEmbedding[];
   /** Absent: none. */
   readonly controlNets?: readonly string[];
+}
+
+/**
+ * What a worker reports about itself, and of the model that it draws with where none is named. Fields are only ever added:
+ * workers and APIs are upgraded one by one.
+ */
+export interface WorkerCapabilities extends WorkerModel {
+  readonly engines: number;
+  /** All models that it can draw with; absent: that one alone. */
+  readonly models?: readonly WorkerModel[];
+  /** That its engines have; absent: that one. */
+  readonly loaded?: string;
   /** Pixels of the largest picture that it has the memory for; absent: that is seen when it is drawn. */
   readonly mostPixels?: number;
 }
@@ -43,8 +54,8 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
   private timer?: NodeJS.Timeout;
 
   constructor(
-    private readonly config: Config,
-    private readonly presence: Presence,
+    protected readonly config: Config,
+    protected readonly presence: Presence,
   ) {
     super();
   }
@@ -64,29 +75,37 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
 
   /** With no worker there the job waits for one. */
   get hasIpAdapter(): boolean {
-    return this.config.ENABLE_IP_ADAPTER && this.known.every(({ ipAdapter }) => ipAdapter);
+    return this.config.ENABLE_IP_ADAPTER && this.workers.every(({ ipAdapter }) => ipAdapter);
   }
 
   get hasPhotoMaker(): boolean {
-    return this.known.every(({ photoMaker }) => photoMaker === true);
+    return this.workers.every(({ photoMaker }) => photoMaker === true);
   }
 
   get models(): readonly string[] {
-    return [...new Set(this.known.map(({ model }) => model))];
+    return [...new Set(this.workers.map(({ model }) => model))];
+  }
+
+  get loaded(): readonly string[] {
+    return [...new Set(this.workers.map(({ loaded, model }) => loaded ?? model))];
+  }
+
+  of(model: string): Capabilities {
+    return new FleetModel(this.config, this.presence, this, model);
   }
 
   get engines(): number {
     return Math.max(
       1,
-      this.known.reduce((sum, { engines }) => sum + engines, 0),
+      this.workers.reduce((sum, { engines }) => sum + engines, 0),
     );
   }
 
   /** A worker without the memory leaves the job to another. */
   get mostPixels(): number {
-    return this.known.length === 0
+    return this.workers.length === 0
       ? Infinity
-      : Math.max(...this.known.map(({ mostPixels }) => mostPixels ?? Infinity));
+      : Math.max(...this.workers.map(({ mostPixels }) => mostPixels ?? Infinity));
   }
 
   async whenKnown(signal: AbortSignal): Promise<void> {
@@ -102,7 +121,7 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
   }
 
   get controlNets(): readonly string[] {
-    const [first = [], ...others] = this.known.map(({ controlNets = [] }) => controlNets);
+    const [first = [], ...others] = this.workers.map(({ controlNets = [] }) => controlNets);
     return first.filter((name) => others.every((names) => names.includes(name)));
   }
 
@@ -139,7 +158,7 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
   }
 
   private assertKnown(what: string): void {
-    if (this.known.length > 0) return;
+    if (this.workers.length > 0) return;
     const sentence = `There is no worker yet, so it is not known which ${what} there are`;
     throw new ServiceError('engine_not_ready', sentence, undefined, { retryAfter: 10 });
   }
@@ -148,7 +167,7 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
   private everywhere<File extends { readonly name: string; readonly sha256: string }>(
     filesOf: (worker: WorkerCapabilities) => readonly File[],
   ): readonly File[] {
-    const [first, ...others] = this.known.map(filesOf);
+    const [first, ...others] = this.workers.map(filesOf);
     const same = (one: File) => (other: File) => one.name === other.name && one.sha256 === other.sha256;
     return (first ?? []).filter((file) => others.every((files) => files.some(same(file))));
   }
@@ -162,3 +181,31 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     }
   }
 }
+
+/** The workers that have one model. */
+class FleetModel extends FleetCapabilities {
+  constructor(
+    config: Config,
+    presence: Presence,
+    private readonly fleet: FleetCapabilities,
+    private readonly model: string,
+  ) {
+    super(config, presence);
+  }
+
+  override get workers(): readonly WorkerCapabilities[] {
+    return this.fleet.workers.flatMap((worker) =>
+      modelsOf(worker)
+        .filter(({ model }) => model === this.model)
+        .map((own) => ({ ...worker, ...own })),
+    );
+  }
+
+  override assertAccepting(): void {
+    if (this.fleet.workers.length === 0 || this.workers.length > 0) return;
+    const sentence = `No worker has the model ${this.model} yet`;
+    throw new ServiceError('engine_not_ready', sentence, 'model', { retryAfter: 30 });
+  }
+}
+
+export const modelsOf = (worker: WorkerCapabilities): readonly WorkerModel[] => worker.models ?? [worker];

@@ -12,7 +12,7 @@ type New = [
   start: number,
   finish: number,
 ];
-type Size = [width: number, height: number, steps: number, count: number, reference: number];
+type Work = [width: number, height: number, steps: number, count: number, reference: number, model: string];
 type QueuedRow = LineRow & Omit<QueuedJob, 'reference'> & { readonly reference: number };
 type Id = { readonly id: string };
 type Count = { readonly jobs: number };
@@ -72,10 +72,10 @@ export const prepareStatements = (database: JobsDatabase) => ({
   /** Writes without a change. */
   touch: database.prepare<[]>(`UPDATE meta SET value = value WHERE name = 'virtual_time'`),
 
-  insert: database.prepare<[...New, ...Size, ...Columns, record: string]>(
+  insert: database.prepare<[...New, ...Work, ...Columns, record: string]>(
     `INSERT INTO jobs (id, account, caller, user_id, route, start, finish, width, height, steps, count, reference,
-                       state, finished_at, deadline_at, webhook_at, record)
-     VALUES (${Array(17).fill('?').join(', ')})`,
+                       model, state, finished_at, deadline_at, webhook_at, record)
+     VALUES (${Array(18).fill('?').join(', ')})`,
   ),
   update: database.prepare<[...Columns, record: string, id: string]>(
     'UPDATE jobs SET state = ?, finished_at = ?, deadline_at = ?, webhook_at = ?, record = ? WHERE id = ?',

@@ -71,4 +71,11 @@ export const MIGRATIONS: readonly string[] = [
   DROP INDEX jobs_queued;
   CREATE INDEX jobs_queued ON jobs (account, start, seq, finish, id, width, height, steps, count, reference) WHERE state = 'queued';
   `,
+  // A job may name its model.
+  `
+  ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT '';
+  DROP INDEX jobs_queued;
+  CREATE INDEX jobs_queued ON jobs (account, start, seq, finish, id, width, height, steps, count, reference, model) WHERE state = 'queued';
+  CREATE INDEX jobs_queued_by_model ON jobs (model, seq, id) WHERE state = 'queued';
+  `,
 ];

@@ -1,13 +1,23 @@
 import { fairOrder } from '../fair.share';
-import { JobQueue, type JobLease, type Rescue } from '../job.queue';
+import { UNNAMED, JobQueue, type JobLease, type Rescue } from '../job.queue';
+import type { JobRecord } from '../job.record';
 import { fromRow, toLines, type JobRow, type LineRow } from './job.row';
 import type { JobsDatabase, Statement } from './jobs.database';
 
 /** Someone who waits in take. */
 interface Taker {
+  /** As JSON. */
+  readonly models: string;
   give(id: string): void;
   /** Without a job: aborted, closed, or for a reason. */
   leave(reason?: unknown): void;
+}
+
+/** A model, and its first jobs: each with when it was accepted. */
+interface OldestRow {
+  readonly model: string;
+  readonly id: string;
+  readonly created_at: number;
 }
 
 /** Nothing ever takes a job from its only process. */
@@ -22,7 +32,8 @@ export class SqliteJobQueue extends JobQueue {
   private readonly aside = new Map<string, NodeJS.Timeout | undefined>();
   private readonly takers = new Set<Taker>();
   private readonly running: Statement<[], JobRow>;
-  private readonly first: Statement<[most: number], LineRow & { readonly id: string }>;
+  private readonly first: Statement<[models: string, most: number], LineRow & { readonly id: string }>;
+  private readonly oldest: Statement<[most: number], OldestRow>;
   private readonly virtualTime: Statement<[], { readonly value: number }>;
   private closed = false;
 
@@ -41,7 +52,21 @@ export class SqliteJobQueue extends JobQueue {
        FROM waiting LEFT JOIN accounts USING (account)
        CROSS JOIN jobs ON jobs.seq IN (
          SELECT seq FROM jobs AS own INDEXED BY jobs_queued WHERE state = 'queued' AND account = waiting.account
-         ORDER BY start, seq LIMIT ?
+         AND model IN (SELECT value FROM json_each(?)) ORDER BY start, seq LIMIT ?
+       )`,
+    );
+    // Likewise from one model to the next.
+    this.oldest = database.prepare(
+      `WITH RECURSIVE waiting (model) AS (
+         SELECT min(model) FROM jobs INDEXED BY jobs_queued_by_model WHERE state = 'queued'
+         UNION ALL
+         SELECT (SELECT min(model) FROM jobs INDEXED BY jobs_queued_by_model WHERE state = 'queued' AND model > waiting.model)
+         FROM waiting WHERE waiting.model IS NOT NULL
+       )
+       SELECT jobs.model, jobs.id, json_extract(jobs.record, '$.createdAt') AS created_at
+       FROM waiting CROSS JOIN jobs ON jobs.seq IN (
+         SELECT seq FROM jobs AS own INDEXED BY jobs_queued_by_model WHERE state = 'queued' AND model = waiting.model
+         ORDER BY seq LIMIT ?
        )`,
     );
     this.virtualTime = database.prepare(`SELECT value FROM meta WHERE name = 'virtual_time'`);
@@ -59,13 +84,20 @@ export class SqliteJobQueue extends JobQueue {
     return Promise.resolve();
   }
 
-  remove(id: string): Promise<void> {
+  remove({ id }: Pick<JobRecord, 'id'>): Promise<void> {
     const timer = this.aside.get(id);
     if (timer) this.back(id);
     return Promise.resolve();
   }
 
-  take(signal: AbortSignal): Promise<JobLease | undefined> {
+  waiting(): Promise<ReadonlyMap<string, number>> {
+    const oldest = new Map<string, number>();
+    for (const { model, id, created_at } of this.database.read(() => this.oldest.all(this.aside.size + 1)))
+      if (!this.aside.has(id) && !oldest.has(model)) oldest.set(model, created_at);
+    return Promise.resolve(oldest);
+  }
+
+  take(signal: AbortSignal, models: readonly string[] = [UNNAMED]): Promise<JobLease | undefined> {
     return new Promise((resolve, reject) => {
       if (signal.aborted || this.closed) return resolve(undefined);
       const end = () => {
@@ -73,6 +105,7 @@ export class SqliteJobQueue extends JobQueue {
         this.takers.delete(taker);
       };
       const taker: Taker = {
+        models: JSON.stringify(models),
         give: (id) => (end(), resolve(this.lease(id))),
         // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- passed on as it came
         leave: (reason) => (end(), reason === undefined ? resolve(undefined) : reject(reason)),
@@ -96,8 +129,8 @@ export class SqliteJobQueue extends JobQueue {
   private serve(): void {
     for (const taker of [...this.takers]) {
       try {
-        const id = this.next();
-        if (id === undefined) return;
+        const id = this.next(taker);
+        if (id === undefined) continue;
         this.aside.set(id, undefined);
         taker.give(id);
       } catch (error) {
@@ -107,9 +140,9 @@ export class SqliteJobQueue extends JobQueue {
   }
 
   /** Of each account one row more than is set aside: if there is a job left, it is among them. */
-  private next(): string | undefined {
+  private next({ models }: Taker): string | undefined {
     return this.database.read(() => {
-      const lines = toLines(this.first.all(this.aside.size + 1));
+      const lines = toLines(this.first.all(models, this.aside.size + 1));
       const order = fairOrder(lines, this.virtualTime.get()!.value);
       return order.find(({ id }) => !this.aside.has(id))?.id;
     });

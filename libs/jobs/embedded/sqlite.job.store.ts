@@ -11,6 +11,7 @@ import {
   type QueuedJob,
 } from '../job.store';
 import { fairOrder, hasRoom } from '../fair.share';
+import { modelOf } from '../job.queue';
 import { workOf } from '../picture.job';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
@@ -196,7 +197,7 @@ export class SqliteJobStore extends JobStore {
     const { lastInsertRowid } = this.statements.insert.run(
       ...[draft.id, accountOf(draft), draft.caller, draft.picture.userId ?? null, draft.picture.route],
       ...[start, finish],
-      ...[width, height, steps, count, reference ? 1 : 0],
+      ...[width, height, steps, count, reference ? 1 : 0, modelOf(draft)],
       ...columns(draft),
       toJson(draft),
     );

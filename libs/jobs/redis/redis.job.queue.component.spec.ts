@@ -13,7 +13,8 @@ import { type OpenedRecords, rescuerContract } from '../rescuer.contract';
 import { cancel, giveBack, start } from '../job.transitions';
 import { RedisJobEvents } from './redis.job.events';
 import { RedisConnection } from './redis.connection';
-import { RedisJobQueue, type RedisJobQueueOptions } from './redis.job.queue';
+import { RedisJobQueue } from './redis.job.queue';
+import type { RedisJobQueueOptions } from './redis.line';
 import { RedisJobStore } from './redis.job.store';
 
 /** A process that takes one job, begins it and then only holds it. */
@@ -234,7 +235,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
     const jobs: JobRecord[] = [];
     for (let n = 0; n < 5; n++) jobs.push(await accept(one.store, { caller: `caller ${n}` }));
     await one.queue.add(jobs[4]);
-    await one.queue.remove(jobs[4].id);
+    await one.queue.remove(jobs[4]);
     await Promise.all([one.queue.start(rescueIn(one.store)), two.queue.start(rescueIn(two.store))]);
     for (const { id } of jobs) {
       const lease = await take(one.queue);
@@ -316,7 +317,7 @@ describeWith(REDIS_SERVER, `${RedisJobQueue.name} on a real server`, () => {
       .zrem('{sdxl}:state:queued', gone.id)
       .zadd('{sdxl}:state:cancelled', gone.place.seq, gone.id)
       .exec();
-    await queue.remove(gone.id);
+    await queue.remove(gone);
     for (const { id } of [first, fresh, second]) {
       const lease = await take(queue);
       expect(lease.id).toBe(id);

@@ -1,39 +1,35 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Queue, Worker } from 'bullmq';
-import { JobQueue, type JobLease, type Rescue } from '../job.queue';
+import type { Redis } from 'ioredis';
+import { JobQueue, modelOf, UNNAMED, type JobLease, type Rescue } from '../job.queue';
 import type { JobRecord } from '../job.record';
-import { DEFAULT_PREFIX, type RedisConnection } from './redis.connection';
+import type { RedisConnection } from './redis.connection';
 import type { QueuedRecords } from './redis.job.store';
 import { reconcile } from './redis.reconciliation';
 import { RedisJobLease } from './redis.job.lease';
+import { BLOCK_SECONDS, RedisLine, STALLED_INTERVAL, type RedisJobQueueOptions } from './redis.line';
+import { runScript } from './redis.scripts';
 import { RedisTurns } from './redis.turns';
 
-/** A job whose process died is looked for this often, twice, after its lock ran out. Milliseconds, like all here. */
-const LOCK_DURATION = 10_000;
-const STALLED_INTERVAL = 5_000;
+/** milliseconds */
 const RECONCILE_INTERVAL = 30_000;
-/** Seconds that BullMQ waits for a job at a time; a job that was given back is seen no later. */
-const BLOCK_SECONDS = 1;
 const RETRY_DELAY = 1_000;
+/** Seconds for which several lines are waited for at a time. */
+const WAKE_SECONDS = 0.5;
 
-const NAME = 'queue';
-
-export interface RedisJobQueueOptions {
-  readonly prefix?: string;
-  /** Milliseconds that a job stays a process's own without a word from it. */
-  readonly lockDuration?: number;
-  /** Milliseconds between two looks for jobs whose lock ran out; the second look hands them out again. */
-  readonly stalledInterval?: number;
+/** Someone who waits in take. */
+interface Taker {
+  readonly models: readonly string[];
+  readonly settle: (lease?: JobLease) => void;
 }
 
 /** Dispatch by BullMQ: it knows ids, is told whose turn it is, and hands out again what a dead process held. */
 export class RedisJobQueue extends JobQueue {
-  private readonly queue: Queue;
+  private readonly lines = new Map<string, RedisLine>();
   private readonly turns: RedisTurns;
-  /** Made by the first `take`: a process that only adds jobs needs no connections for it. */
-  private worker?: Worker;
-  private readonly waiters: ((lease?: JobLease) => void)[] = [];
+  private readonly takers: Taker[] = [];
+  /** Waits for jobs of several lines. */
+  private waker?: Redis;
   private fetching?: Promise<void>;
   private readonly leases = new Set<RedisJobLease>();
   private timer?: NodeJS.Timeout;
@@ -50,14 +46,9 @@ export class RedisJobQueue extends JobQueue {
     private readonly options: RedisJobQueueOptions = {},
   ) {
     super();
-    this.queue = new Queue(NAME, {
-      ...this.bull,
-      // News of BullMQ that nobody reads.
-      streams: { events: { maxLen: 100 } },
-    });
-    this.queue.on('error', this.failed);
     redis.client.on('close', this.onClose).on('ready', this.onReady);
-    this.turns = new RedisTurns(redis, this.queue, records.keys);
+    this.turns = new RedisTurns(redis, records.keys);
+    this.line(UNNAMED);
   }
 
   async start(rescue: Rescue): Promise<void> {
@@ -66,27 +57,51 @@ export class RedisJobQueue extends JobQueue {
     await this.reconcile();
   }
 
-  async add({ id }: JobRecord): Promise<void> {
-    await this.turns.add(id);
+  async add(job: JobRecord): Promise<void> {
+    const model = modelOf(job);
+    if (model !== UNNAMED)
+      await this.redis.run('write', (client) => client.sadd(this.records.keys.models, model));
+    await this.line(model).add(job.id);
   }
 
-  async remove(id: string): Promise<void> {
-    await this.redis.within('write', this.queue.remove(id));
+  async remove(job: JobRecord): Promise<void> {
+    await this.line(modelOf(job)).remove(job.id);
   }
 
-  take(signal: AbortSignal): Promise<JobLease | undefined> {
+  async waiting(): Promise<ReadonlyMap<string, number>> {
+    const { redis, records } = this;
+    const lines = await this.allLines();
+    const sets = lines.flatMap(({ queue }) =>
+      ['prioritized', 'delayed', 'wait'].map((name) => queue.toKey(name)),
+    );
+    const found = (await redis.run('write', (client) =>
+      runScript(
+        client,
+        'jobsOldest',
+        [records.keys.state('queued'), ...sets],
+        [records.keys.job(''), Date.now()],
+      ),
+    )) as string[];
+    const oldest = new Map<string, number>();
+    for (const [i, { model }] of lines.entries())
+      if (found[i]) oldest.set(model, (JSON.parse(found[i]) as JobRecord).createdAt);
+    return oldest;
+  }
+
+  take(signal: AbortSignal, models: readonly string[] = [UNNAMED]): Promise<JobLease | undefined> {
     if (signal.aborted || this.closed) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const settle = (lease?: JobLease) => {
         signal.removeEventListener('abort', leave);
         resolve(lease);
       };
+      const taker = { models, settle };
       const leave = () => {
-        this.waiters.splice(this.waiters.indexOf(settle), 1);
+        this.takers.splice(this.takers.indexOf(taker), 1);
         settle();
       };
       signal.addEventListener('abort', leave);
-      this.waiters.push(settle);
+      this.takers.push(taker);
       this.fetching ??= this.fetch();
     });
   }
@@ -96,83 +111,91 @@ export class RedisJobQueue extends JobQueue {
     this.closed = true;
     for (const timer of [this.timer, this.stalls]) clearInterval(timer);
     this.redis.client.off('close', this.onClose).off('ready', this.onReady);
-    for (const settle of this.waiters.splice(0)) settle();
+    for (const { settle } of this.takers.splice(0)) settle();
     // A job that is just being fetched is given back; without Redis there is none.
     await Promise.race([this.fetching, sleep(2_000 * BLOCK_SECONDS, undefined, { ref: false })]);
     for (const lease of this.leases) lease.lose();
-    await Promise.allSettled([this.worker?.close(true), this.queue.close()]);
+    this.waker?.disconnect();
+    await Promise.all([...this.lines.values()].map((line) => line.close()));
   }
 
-  private get bull() {
-    const { prefix = DEFAULT_PREFIX } = this.options;
-    // BullMQ puts a colon behind it.
-    return { connection: this.redis.patient, prefix: prefix.replace(/:$/, '') };
+  private line(model: string): RedisLine {
+    const known = this.lines.get(model);
+    if (known) return known;
+    const line = new RedisLine(model, this.redis, this.options, this.failed);
+    this.lines.set(model, line);
+    return line;
   }
 
-  /** Hands jobs to waiters, first come, first served, as long as there are any. */
+  /** Also of models that only others know. */
+  private async allLines(): Promise<readonly RedisLine[]> {
+    const { models } = this.records.keys;
+    for (const model of await this.redis.run('read', (client) => client.smembers(models))) this.line(model);
+    return [...this.lines.values()];
+  }
+
+  /** Hands jobs to takers, first come, first served, as long as there are any. */
   private async fetch(): Promise<void> {
-    while (this.waiters.length > 0) {
+    while (this.takers.length > 0) {
       try {
-        const lease = await this.next();
+        const { models } = this.takers[0];
+        const lease = await this.next(models);
         if (!lease) continue;
-        const settle = this.waiters.shift();
-        if (settle) settle(lease);
+        const taker = this.takers.findIndex((one) => one.models.join() === models.join());
+        if (taker >= 0) this.takers.splice(taker, 1)[0].settle(lease);
         else await lease.release();
       } catch (error) {
         this.failed(error);
         await sleep(RETRY_DELAY);
       }
     }
-    // In the same turn as the last look at the waiters: the next one starts another loop.
+    // In the same turn as the last look at the takers: the next one starts another loop.
     this.fetching = undefined;
   }
 
   /** undefined when there was none for a while. */
-  private async next(): Promise<RedisJobLease | undefined> {
-    const { lockDuration } = this;
-    const worker = (this.worker ??= this.startWorker());
-    const token = randomUUID();
-    await this.turns.arrange();
-    const job = await worker.getNextJob(token);
-    if (!job) return undefined;
-    const held = [...this.leases].find(({ id }) => id === job.id);
-    if (held) return void held.adopt(job, token);
-    const lease: RedisJobLease = new RedisJobLease(job, token, {
-      ...{ queue: this.queue, redis: this.redis, lockDuration },
-      ended: () => this.leases.delete(lease),
-    });
-    this.leases.add(lease);
-    return lease;
+  private async next(models: readonly string[]): Promise<RedisJobLease | undefined> {
+    const lines = await this.turns.arrange(models.map((model) => this.line(model)));
+    this.stalls ??= this.watchStalls();
+    for (const line of lines) {
+      const token = randomUUID();
+      const job = await line.next(token, lines.length === 1);
+      if (!job) continue;
+      const held = [...this.leases].find(({ id }) => id === job.id);
+      if (held) return void held.adopt(job, token);
+      const lease: RedisJobLease = new RedisJobLease(job, token, {
+        ...{ queue: line.queue, redis: this.redis, lockDuration: line.lockDuration },
+        ended: () => this.leases.delete(lease),
+      });
+      this.leases.add(lease);
+      return lease;
+    }
+    if (lines.length > 1) await this.wake(lines);
+    return undefined;
   }
 
-  private get lockDuration(): number {
-    return this.options.lockDuration ?? LOCK_DURATION;
+  /** As BullMQ waits for one: whoever sees its marker looks. */
+  private async wake(lines: readonly RedisLine[]): Promise<void> {
+    this.waker ??= this.redis.subscriber();
+    await this.waker.bzpopmin(...lines.map(({ queue }) => queue.toKey('marker')), WAKE_SECONDS);
   }
 
-  private startWorker(): Worker {
-    const { lockDuration } = this;
+  /** Not by BullMQ's own timer: after an outage every process gets the time to renew its locks first. */
+  private watchStalls(): NodeJS.Timeout {
     const { stalledInterval = STALLED_INTERVAL } = this.options;
-    const worker = new Worker(NAME, undefined, {
-      ...this.bull,
-      ...{ autorun: false, drainDelay: BLOCK_SECONDS },
-      ...{ lockDuration, stalledInterval },
-      // The records count the attempts.
-      maxStalledCount: Number.MAX_SAFE_INTEGER,
-    });
-    worker.on('error', this.failed);
-    // Not by its own timer: after an outage every process gets the time to renew its locks first.
-    const checker = worker as unknown as { moveStalledJobsToWait(): Promise<void> };
-    this.stalls = setInterval(() => {
-      if (performance.now() < this.backAt + lockDuration) return;
-      checker.moveStalledJobsToWait().catch(this.failed);
+    return setInterval(() => {
+      for (const line of this.lines.values()) {
+        if (performance.now() < this.backAt + line.lockDuration) continue;
+        line.returnStalled().catch(this.failed);
+      }
     }, stalledInterval).unref();
-    return worker;
   }
 
   private readonly reconcile = (): Promise<void> => {
     this.reconciling ??= (async () => {
       try {
-        await reconcile(this.redis, this.queue, this.records, this.turns, this.rescue!);
+        const lines = await this.allLines();
+        await reconcile(this.redis, lines, this.records, (job) => this.add(job), this.rescue!);
       } catch (error) {
         this.failed(error);
       } finally {

@@ -1,5 +1,6 @@
 import { isFinished, type JobRecord } from '../job.record';
 import type { Place } from '../fair.share';
+import { UNNAMED } from '../job.queue';
 import type { QueuedJob } from '../job.store';
 import { workOf } from '../picture.job';
 import { nextDeliveryAt } from '../webhook.outbox';
@@ -33,6 +34,10 @@ export class RedisKeys {
   /** Where 0.2 keeps all queued jobs. */
   get legacyWaiting() {
     return `${this.prefix}waiting`;
+  }
+  /** Models that jobs ever named. */
+  get models() {
+    return `${this.prefix}models`;
   }
   /** Queued jobs by deadline. */
   get deadlines() {
@@ -119,8 +124,10 @@ const SEQ_DIGITS = 16;
 export function waitingTail(id: string, picture: JobRecord['picture'], cost: number): string {
   const { width, height, steps, count, reference } = workOf(picture);
   const tail = [id, width, height, steps, reference ? 1 : 0, cost];
+  if (picture.model !== undefined) tail.push(count, encodeURIComponent(picture.model));
   // As older processes write it, too.
-  return (count === 1 ? tail : [...tail, count]).join(':');
+  else if (count > 1) tail.push(count);
+  return tail.join(':');
 }
 
 /** Padded: Redis orders members of one score by their bytes. The accepting script writes the same. */
@@ -128,6 +135,8 @@ export const waitingMember = ({ id, picture, place: { seq, start, finish } }: Jo
   `${String(seq).padStart(SEQ_DIGITS, '0')}:${waitingTail(id, picture, finish - start)}`;
 
 export const idOfWaiting = (member: string): string => member.split(':', 2)[1];
+
+export const modelOfWaiting = (member: string): string => decodeURIComponent(member.split(':')[8] ?? UNNAMED);
 
 export function parseWaiting(member: string, start: number): QueuedJob & Place {
   const [seq, id, ...numbers] = member.split(':');

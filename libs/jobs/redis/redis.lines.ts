@@ -12,14 +12,18 @@ export interface Waiting extends QueuedJob, Place {
 
 type Reply = [virtualTime: string, ...accounts: [account: string, finish: string, scored: string[]][]];
 
-/** Of every account the first `most` that wait; undefined: all. */
+/** Of every account the first `most` that wait and name one of `models`; undefined: all. */
 export async function readLines(
   client: Redis,
   keys: RedisKeys,
   most?: number,
+  models: readonly string[] = [],
 ): Promise<{ readonly lines: Line<Waiting>[]; readonly virtualTime: number }> {
   const names = [keys.virtualTime, keys.accounts, keys.waiting(''), keys.times('')];
-  const reply = (await runScript(client, 'jobsWaiting', names, [(most ?? 0) - 1])) as Reply;
+  const reply = (await runScript(client, 'jobsWaiting', names, [
+    most ?? 0,
+    ...models.map(encodeURIComponent),
+  ])) as Reply;
   const [virtualTime, ...accounts] = reply;
   const lines = accounts.map(([account, finish, scored]) => ({
     finish: Number(finish),

@@ -1,9 +1,9 @@
-import type { Queue } from 'bullmq';
 import type { Rescue } from '../job.queue';
+import type { JobRecord } from '../job.record';
 import type { RedisConnection } from './redis.connection';
 import type { QueuedRecords } from './redis.job.store';
 import { idOfWaiting, waitingMember } from './redis.keys';
-import type { RedisTurns } from './redis.turns';
+import type { RedisLine } from './redis.line';
 
 /** Jobs that are looked up at a time. */
 const CHUNK = 200;
@@ -15,21 +15,28 @@ const CHUNK = 200;
  */
 export async function reconcile(
   redis: RedisConnection,
-  queue: Queue,
+  lines: readonly RedisLine[],
   records: QueuedRecords,
-  turns: RedisTurns,
+  add: (job: JobRecord) => Promise<void>,
   rescue: Rescue,
 ): Promise<void> {
   const unknown = async (ids: readonly string[]): Promise<Set<string>> => {
-    const found = await redis.run('read', (client) =>
-      Promise.all(ids.map((id) => client.exists(queue.toKey(id)))),
-    );
-    return new Set(ids.filter((_, index) => found[index] === 0));
+    let left = ids;
+    for (const { queue } of lines) {
+      const found = await redis.run('read', (client) =>
+        Promise.all(left.map((id) => client.exists(queue.toKey(id)))),
+      );
+      left = left.filter((_, index) => found[index] === 0);
+    }
+    return new Set(left);
   };
 
   await adopt(redis, records);
   for (const ids of chunks(await records.queuedIds())) {
-    await Promise.all([...(await unknown(ids))].map((id) => turns.add(id)));
+    for (const id of await unknown(ids)) {
+      const job = await records.find(id);
+      if (job?.state === 'queued') await add(job);
+    }
   }
   for (const ids of chunks(await records.running())) {
     for (const id of await unknown(ids)) {
@@ -37,7 +44,7 @@ export async function reconcile(
       // Another process may have rescued it already, and a third have begun it again.
       if (!orphan || (await unknown([id])).size === 0) continue;
       const job = await rescue(orphan);
-      if (job?.state === 'queued') await turns.add(id);
+      if (job?.state === 'queued') await add(job);
     }
   }
 }

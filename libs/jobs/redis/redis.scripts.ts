@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { ARRANGE, OLDEST, WAITING } from './redis.turn.scripts';
 
 /** The account's jobs that are queued or running. */
 const OF_ACCOUNT = `
@@ -112,49 +113,6 @@ return 1
 `;
 
 /**
- * The virtual time; then of each account its name, where its newest turn ends, and its waiting ones up to rank ARGV[1], with
- * scores. Keys: virtual time, accounts, the beginnings of their waiting ones and of their times.
- */
-const WAITING = `
-local reply = {redis.call('GET', KEYS[1]) or '0'}
-for _, account in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  local finish = redis.call('HGET', KEYS[4] .. account, 'finish') or '0'
-  reply[#reply + 1] = {account, finish, redis.call('ZRANGE', KEYS[3] .. account, 0, ARGV[1], 'WITHSCORES')}
-end
-return reply
-`;
-
-/**
- * Puts the first ARGV[1] jobs that BullMQ still has to hand out before all others, with those whose delay is over by the
- * time ARGV[2]. Then for each job its id, the set of its account's waiting ones, and its member there, which goes when the
- * job is no longer queued: versions that do not know these sets leave it.
- * Keys: BullMQ's jobs with a priority, its delayed ones, what wakes its workers, its records' beginning; queued.
- */
-const ARRANGE = `
-local function waits(id)
-  if redis.call('ZSCORE', KEYS[1], id) then return true end
-  local due = redis.call('ZSCORE', KEYS[2], id)
-  -- BullMQ counts jobs of one millisecond in the last 12 bits.
-  if not due or tonumber(due) >= (tonumber(ARGV[2]) + 1) * 4096 then return false end
-  redis.call('ZREM', KEYS[2], id)
-  redis.call('HSET', KEYS[4] .. id, 'delay', 0)
-  redis.call('ZADD', KEYS[3], 0, '0')
-  return true
-end
-local front = {}
-for i = 3, #ARGV, 3 do
-  if not redis.call('ZSCORE', KEYS[5], ARGV[i]) then
-    redis.call('ZREM', ARGV[i + 1], ARGV[i + 2])
-  elseif #front < tonumber(ARGV[1]) and waits(ARGV[i]) then
-    front[#front + 1] = ARGV[i]
-  end
-end
-local first = tonumber(redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or '0')
-for i, id in ipairs(front) do redis.call('ZADD', KEYS[1], string.format('%.0f', first - 1 - #front + i), id) end
-return #front
-`;
-
-/**
  * Appends an event (JSON) to a job's stream, unless its states KEYS[2] are kept already: then it is finished. Publishes
  * it, with its id, on the channel ARGV[4].
  */
@@ -222,6 +180,7 @@ const SCRIPTS = {
   userDelete: DELETE_USER,
   jobsWaiting: WAITING,
   jobsArrange: ARRANGE,
+  jobsOldest: OLDEST,
   eventPublish: PUBLISH,
   eventPreview: PREVIEW,
   eventsFinish: FINISH,

@@ -1,7 +1,7 @@
-import type { Queue } from 'bullmq';
 import { fairOrder } from '../fair.share';
 import type { RedisConnection } from './redis.connection';
-import type { RedisKeys } from './redis.keys';
+import { modelOfWaiting, type RedisKeys } from './redis.keys';
+import type { RedisLine } from './redis.line';
 import { readLines } from './redis.lines';
 import { runScript } from './redis.scripts';
 
@@ -19,35 +19,38 @@ const MOST_ARRANGED = 256;
 export class RedisTurns {
   constructor(
     private readonly redis: RedisConnection,
-    private readonly queue: Queue,
     private readonly keys: RedisKeys,
   ) {}
 
-  async add(id: string): Promise<void> {
-    // With a priority BullMQ keeps it where it can be put in order.
-    const options = { jobId: id, priority: 1, removeOnComplete: true, removeOnFail: true };
-    await this.redis.within('write', this.queue.add('picture', {}, options));
-  }
-
-  async arrange(): Promise<void> {
+  /** All of these lines together have one order. Resolves to them, the one with the very next job first. */
+  async arrange(lines: readonly RedisLine[]): Promise<readonly RedisLine[]> {
     const { redis, keys } = this;
-    const { lines, virtualTime } = await redis.run('read', (client) => readLines(client, keys, LOOKED_AT));
-    const jobs = fairOrder(lines, virtualTime).slice(0, MOST_ARRANGED);
-    if (jobs.length === 0) return;
-    await redis.run('write', (client) =>
-      runScript(
-        client,
-        'jobsArrange',
-        [
-          ...['prioritized', 'delayed', 'marker', ''].map((name) => this.queue.toKey(name)),
-          keys.state('queued'),
-        ],
-        [
-          FRONT,
-          Date.now(),
-          ...jobs.flatMap(({ id, account, member }) => [id, keys.waiting(account), member]),
-        ],
-      ),
-    );
+    const models = lines.map(({ model }) => model);
+    const waiting = await redis.run('read', (client) => readLines(client, keys, LOOKED_AT, models));
+    const jobs = fairOrder(waiting.lines, waiting.virtualTime).slice(0, MOST_ARRANGED);
+    const places = new Map<RedisLine, number>();
+    for (const line of lines) {
+      const own = jobs.filter(({ member }) => modelOfWaiting(member) === line.model);
+      if (own.length === 0) continue;
+      const first = await redis.run('write', (client) =>
+        runScript(
+          client,
+          'jobsArrange',
+          [
+            ...['prioritized', 'delayed', 'marker', ''].map((name) => line.queue.toKey(name)),
+            keys.state('queued'),
+          ],
+          [
+            FRONT,
+            Date.now(),
+            ...own.flatMap(({ id, account, member }) => [id, keys.waiting(account), member]),
+          ],
+        ),
+      );
+      const place = jobs.findIndex(({ id }) => id === first);
+      if (place >= 0) places.set(line, place);
+    }
+    const placeOf = (line: RedisLine) => places.get(line) ?? Infinity;
+    return lines.toSorted((a, b) => (placeOf(a) === placeOf(b) ? 0 : placeOf(a) - placeOf(b)));
   }
 }

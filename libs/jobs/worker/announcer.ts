@@ -5,7 +5,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { Drain } from '@app/lifecycle';
-import type { WorkerCapabilities } from '../capabilities/fleet.capabilities';
+import type { WorkerCapabilities, WorkerModel } from '../capabilities/fleet.capabilities';
 import { Capabilities } from '../capabilities/capabilities';
 import { PipelineService } from '@app/pipeline';
 import { RedisWorkerPresence } from '../redis/redis.worker.presence';
@@ -20,6 +20,8 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
   private timer?: NodeJS.Timeout;
   private announced = false;
   private withdrawn?: Promise<void>;
+  /** The models that were announced last. */
+  private told = '';
 
   constructor(
     private readonly presence: RedisWorkerPresence<WorkerCapabilities>,
@@ -51,7 +53,13 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
       this.announced = false;
       clearInterval(this.timer);
       await this.presence.withdraw();
+    } else if (this.announced && this.told !== this.offer) {
+      await this.announce();
     }
+  }
+
+  private get offer(): string {
+    return [this.pipeline.loaded.name, ...this.here].join('\n');
   }
 
   private withdraw(): Promise<void> {
@@ -62,25 +70,35 @@ export class WorkerAnnouncer implements OnApplicationBootstrap, BeforeApplicatio
 
   private async announce(): Promise<void> {
     try {
-      const { engines, hasIpAdapter: ipAdapter, hasPhotoMaker: photoMaker, controlNets } = this.capabilities;
-      const { mostPixels: most } = this.capabilities;
+      this.told = this.offer;
+      const { models, loaded } = this.pipeline;
+      const { engines, mostPixels: most } = this.capabilities;
       const mostPixels = Number.isFinite(most) ? most : undefined;
-      const loras = (await this.capabilities.loras()).map(({ name, tensors, sha256, about }) => ({
-        ...{ name, tensors, sha256, about },
-      }));
-      const upscalers = (await this.capabilities.upscalers()).map(({ name, factor, sha256 }) => ({
-        ...{ name, factor, sha256 },
-      }));
-      const embeddings = this.capabilities.embeddings.map(({ name, vectors, sha256 }) => ({
-        ...{ name, vectors, sha256 },
-      }));
-      const { model } = this.pipeline.status();
+      const usual = await about(this.capabilities, models.get()!.name);
+      const several = models.several && {
+        models: await Promise.all(this.here.map((model) => about(this.capabilities.of(model), model))),
+        loaded: loaded.name,
+      };
       if (this.announced && !this.withdrawn)
-        await this.presence.announce({
-          ...{ model, ipAdapter, photoMaker, engines, mostPixels, loras, upscalers, embeddings, controlNets },
-        });
+        await this.presence.announce({ ...usual, engines, mostPixels, ...several });
     } catch (error) {
       this.logger.warn({ err: error }, 'This worker could not announce itself');
     }
   }
+
+  /** Models that are to be had. */
+  private get here(): readonly string[] {
+    const { models, loaded } = this.pipeline;
+    return models.all.filter((model) => model === loaded || model.isHere).map(({ name }) => name);
+  }
+}
+
+async function about(there: Capabilities, model: string): Promise<WorkerModel> {
+  const { hasIpAdapter: ipAdapter, hasPhotoMaker: photoMaker, controlNets } = there;
+  const loras = (await there.loras()).map(({ name, tensors, sha256, about }) => ({
+    ...{ name, tensors, sha256, about },
+  }));
+  const upscalers = (await there.upscalers()).map(({ name, factor, sha256 }) => ({ name, factor, sha256 }));
+  const embeddings = there.embeddings.map(({ name, vectors, sha256 }) => ({ name, vectors, sha256 }));
+  return { model, ipAdapter, photoMaker, loras, upscalers, embeddings, controlNets };
 }

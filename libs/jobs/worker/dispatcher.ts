@@ -16,6 +16,7 @@ import { PipelineService } from '@app/pipeline';
 import { JobEvents } from '../job.events';
 import { JobQueue, type JobLease } from '../job.queue';
 import { JobRun } from './job.run';
+import { ModelTurns } from './model.turns';
 import { PictureUploads } from './picture.uploads';
 import { Jobs } from '../jobs.service';
 import { Rescuer } from '../rescuer';
@@ -42,6 +43,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
 
   constructor(
     private readonly queue: JobQueue,
+    private readonly turns: ModelTurns,
     private readonly jobs: Jobs,
     private readonly rescuer: Rescuer,
     private readonly events: JobEvents,
@@ -123,7 +125,7 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
       if (draining.aborted) return undefined;
     } while (!this.works);
     const { signal } = (this.able = new AbortController());
-    return this.whileItFails(() => this.queue.take(signal));
+    return this.whileItFails(() => this.turns.take(signal, () => this.idle()));
   }
 
   private async room(): Promise<void> {
@@ -132,6 +134,11 @@ export class Dispatcher implements OnApplicationBootstrap, OnModuleDestroy, Befo
       if (storing.length < MOST_STORING) return;
       await Promise.race(storing.map((run) => run.ended));
     }
+  }
+
+  /** No run has an engine, nor waits for one. */
+  private async idle(): Promise<void> {
+    await Promise.all([...this.runs].map((run) => run.drawn));
   }
 
   /** Takes nothing, and gives back what is not begun: a job must not wait here while other processes could draw it. */

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { loadConfig, parseSize } from '@app/config';
-import type { ModelsService } from '@app/models';
+import { ModelCatalog, type ModelsService } from '@app/models';
 import {
   EngineCrashed,
   OutOfMemory,
@@ -25,7 +25,7 @@ describe(`${Drawing.name} when memory is short`, () => {
   async function start(variables: Record<string, string> = {}): Promise<void> {
     const config = loadConfig({ MODEL_PATH: 'demo', ...variables });
     const models = { resolve: () => Promise.resolve(files) } as unknown as ModelsService;
-    pipeline = new PipelineService(config, models, ENGINE);
+    pipeline = new PipelineService(config, new ModelCatalog(config), models, ENGINE);
     pipeline.onApplicationBootstrap();
     await pipeline.whenReady();
   }

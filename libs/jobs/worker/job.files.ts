@@ -20,6 +20,7 @@ import {
   type Timings,
 } from '../picture.job';
 import type { ChosenPicture } from './candidates';
+import { modelGone } from '../refusals';
 import { parametersText } from './parameters.text';
 import { PictureUploads, type UploadLimits } from './picture.uploads';
 
@@ -46,8 +47,9 @@ export class JobFiles {
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
     const { id, route, userId, photos, referenceKey, moreReferenceKeys, key, output, ...asked } = picture;
-    const { candidates, minLikeness, requireFace, ...drawn } = asked;
+    const { candidates, minLikeness, requireFace, model, ...drawn } = asked;
     /* eslint-enable @typescript-eslint/no-unused-vars */
+    if (model !== undefined && model !== this.pipeline.loaded.name) throw modelGone(model);
     const { loras: named, imageKey, maskKey, controlKey, ...more } = drawn;
     const { control: guide, ...others } = more;
     const { ipAdapterScale, identityStrength, strength = 1, hires, upscaler, ...options } = others;
@@ -149,14 +151,14 @@ export class JobFiles {
 
   /** Its file. */
   private async upscaler({ name, sha256 }: JobUpscaler, field: string): Promise<string> {
-    const upscaler = await findUpscaler(this.pipeline.upscalerDir, name);
+    const upscaler = await findUpscaler(this.pipeline.loaded.upscalerDir, name);
     if (upscaler.sha256 === sha256) return upscaler.path;
     const sentence = `The upscaler "${name}" is another file now than when the job was accepted; send the request again`;
     throw new ServiceError('upscaler_not_found', sentence, field);
   }
 
   private async controlNet({ name, strength, canny }: JobControl) {
-    const net = this.pipeline.controlNets.find((one) => one.name === name);
+    const net = this.pipeline.loaded.controlNets.find((one) => one.name === name);
     if (net && (await isUnchanged(net))) return { model: net.path, strength, canny };
     const sentence = net
       ? `The file of the ControlNet "${name}" changed or went away since the engine started`
@@ -168,7 +170,7 @@ export class JobFiles {
     { name, scale, sha256 }: PictureJob['loras'][number],
     index: number,
   ): Promise<LoraRequest> {
-    const lora = await findLora(this.pipeline.loraDir, name);
+    const lora = await findLora(this.pipeline.loaded.loraDir, name);
     if (lora.sha256 === sha256) return { name, scale, path: lora.path, tensors: lora.tensors };
     const sentence = `The LoRA "${name}" is another file now than when the job was accepted; send the request again`;
     throw new ServiceError('lora_not_found', sentence, `loras.${index}.name`);

@@ -36,6 +36,8 @@ export class JobRun {
   readonly begun: Promise<void>;
   /** Others may be drawn first: it waits for an engine that has the memory for its picture, or for one to merge its LoRAs. */
   readonly picky: Promise<void>;
+  /** It needs no engine any more. */
+  readonly drawn: Promise<void>;
   /** Nothing of the job is done here any more. Never rejects. */
   readonly ended: Promise<void>;
 
@@ -44,6 +46,7 @@ export class JobRun {
   private readonly outcome: RunOutcome;
   private hasBegun!: () => void;
   private isPicky!: () => void;
+  private isDrawn!: () => void;
   /** Its picture is an engine's, or is being stored. */
   private drawing = false;
   /** Its picture is drawn, and is kept here until it is stored. */
@@ -57,6 +60,7 @@ export class JobRun {
     this.id = lease.id;
     this.begun = new Promise((resolve) => (this.hasBegun = resolve));
     this.picky = new Promise((resolve) => (this.isPicky = resolve));
+    this.drawn = new Promise((resolve) => (this.isDrawn = resolve));
     this.stop = new RunStop(tools, lease, shutdown);
     this.outcome = new RunOutcome(tools, this.stop);
     this.ended = this.run()
@@ -67,6 +71,7 @@ export class JobRun {
       .finally(() => {
         this.stop.close();
         this.hasBegun();
+        this.isDrawn();
         tools.jobs.news.emit('left', this.id);
       });
   }
@@ -167,6 +172,7 @@ export class JobRun {
       await drawn;
       this.tools.jobs.news.emit('drawn', this.id);
       this.storing = true;
+      this.isDrawn();
       picture = await candidates.choose();
     } catch (error) {
       return this.outcome.settle(started, error);

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Header, HttpCode, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import { Config, defaultSize } from '@app/config';
-import { Capabilities, Jobs } from '@app/jobs';
+import { defaultSize } from '@app/config';
+import { Jobs } from '@app/jobs';
 import { RequireScope } from '../auth/scope.decorators';
 import { headers } from '../docs/response.headers';
 import { ApiErrors } from '../errors/api.errors.dto';
@@ -11,6 +11,7 @@ import { Drawings } from '../images/drawings';
 import { TakesPictureJson } from '../images/picture.json';
 import { PictureContext, type RequestContext } from '../images/request.context';
 import { JobPresenter } from '../jobs/job.presenter';
+import { ModelNames } from '../models/model.names';
 import { CurrentJobs } from './current.jobs';
 import {
   DrawingReply,
@@ -21,15 +22,13 @@ import {
   WebUiProgressReply,
 } from './drawing.dto';
 import { timestamp, toReply } from './drawing.reply';
-import { modelNames } from './model.names';
 import { toEdit, toPicture } from './translation';
 
 @ApiTags('automatic1111')
 @Controller('sdapi/v1')
 export class DrawingController {
   constructor(
-    private readonly config: Config,
-    private readonly capabilities: Capabilities,
+    private readonly models: ModelNames,
     private readonly drawings: Drawings,
     private readonly current: CurrentJobs,
     private readonly jobs: Jobs,
@@ -47,7 +46,7 @@ export class DrawingController {
     @Body() request: Txt2ImgRequest,
     @PictureContext() call: RequestContext,
   ): Promise<DrawingReply> {
-    return this.draw(toPicture(request, defaultSize(this.config)), request, call);
+    return this.draw(toPicture(request, ...this.chosen(request)), request, call);
   }
 
   /** Pictures from a prompt and a picture. Other fields of that server are ignored. */
@@ -61,7 +60,7 @@ export class DrawingController {
     @Body() request: Img2ImgRequest,
     @PictureContext() call: RequestContext,
   ): Promise<DrawingReply> {
-    const body = toEdit(request, defaultSize(this.config));
+    const body = toEdit(request, ...this.chosen(request));
     return this.draw(body, Object.assign(request, { init_images: undefined, mask: undefined }), call);
   }
 
@@ -106,7 +105,12 @@ export class DrawingController {
     const drawing = await this.current.run(call.account, (onAccepted) =>
       this.drawings.draw(body, { ...call, onAccepted }),
     );
-    const [model] = modelNames(this.capabilities, this.config);
-    return toReply(drawing, request, model);
+    return toReply(drawing, request, drawing.job.picture.model ?? this.models.own[0]);
+  }
+
+  /** Where there is one model, front ends may name another: it is what they last saw elsewhere. */
+  private chosen({ override_settings: { sd_model_checkpoint: named } = {} }: DrawingRequest) {
+    const model = this.models.several ? named : undefined;
+    return [defaultSize(this.models.choose(model).config), model] as const;
   }
 }

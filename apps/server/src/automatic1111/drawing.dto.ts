@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsBoolean, IsString } from 'class-validator';
+import { Type } from 'class-transformer';
+import { IsBoolean, IsString, ValidateNested } from 'class-validator';
 import {
   DEFAULT_GUIDANCE_SCALE,
   DEFAULT_STEPS,
@@ -16,6 +17,15 @@ import { IgnoresUnknown } from '../validation/unknown.fields';
 
 const Side = () => Whole(1, MAX_SIDE, { example: 1024 });
 const Count = () => Whole(1, MAX_BATCH, { default: 1 });
+
+@IgnoresUnknown()
+export class OverrideSettings {
+  /** A model of `GET /sdapi/v1/sd-models`. Left out: the first. */
+  @Optional()
+  @IsString({ message: 'text' })
+  @ApiPropertyOptional({ example: 'stabilityai/stable-diffusion-xl-base-1.0' })
+  readonly sd_model_checkpoint?: string;
+}
 
 /** The fields of that server that say something here. */
 @IgnoresUnknown()
@@ -80,6 +90,13 @@ export class DrawingRequest {
   @Optional()
   @Count()
   readonly n_iter?: number;
+
+  /** Settings of this request alone; where there is one model, none of them counts. */
+  @Optional()
+  @ValidateNested()
+  @Type(() => OverrideSettings)
+  @ApiPropertyOptional({ type: () => OverrideSettings })
+  readonly override_settings?: OverrideSettings;
 
   /** false: the reply has no pictures. They are stored all the same. */
   @Optional()

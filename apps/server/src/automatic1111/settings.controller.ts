@@ -9,10 +9,10 @@ import { HIRES_UPSCALERS, MAX_HIRES_SCALE } from '@app/models/family';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { TakesJson } from '../http/json.body';
+import { ModelNames } from '../models/model.names';
 import { describeValue } from '../validation/describe.value';
 import { WebUiEmbeddings } from './embeddings.dto';
 import { EmptyReply } from './drawing.dto';
-import { modelNames } from './model.names';
 import {
   WebUiLora,
   WebUiModel,
@@ -34,6 +34,7 @@ export class SettingsController {
   constructor(
     private readonly config: Config,
     private readonly capabilities: Capabilities,
+    private readonly models: ModelNames,
   ) {}
 
   /** The settings that front ends read. */
@@ -42,10 +43,10 @@ export class SettingsController {
   @ApiOkResponse({ type: WebUiOptionsReply, description: 'The settings' })
   @ApiErrors()
   getOptions(): WebUiOptionsReply {
-    return { sd_model_checkpoint: this.models()[0], sd_vae: 'Automatic', samples_format: 'png' };
+    return { sd_model_checkpoint: this.models.own[0], sd_vae: 'Automatic', samples_format: 'png' };
   }
 
-  /** Chooses the model: there is one. Everything else is ignored. */
+  /** Chooses the model: there is one, or each request chooses its own. Everything else is ignored. */
   @Post('options')
   @HttpCode(200)
   @RequireScope('draw')
@@ -53,19 +54,23 @@ export class SettingsController {
   @ApiOkResponse({ type: EmptyReply, description: 'It is the model' })
   @ApiErrors('invalid_request', 'request_timeout', 'cancelled', 'payload_too_large')
   setOptions(@Body() { sd_model_checkpoint: chosen }: WebUiOptions): EmptyReply {
-    const models = this.models();
-    if (chosen === undefined || models.includes(chosen)) return {};
-    const sentence = `Expected ${models.join(' or ')}, the model there is, for sd_model_checkpoint but received ${describeValue(chosen)}`;
+    const models = this.models.own;
+    const taken = this.models.several ? models.slice(0, 1) : models;
+    if (chosen === undefined || taken.includes(chosen)) return {};
+    const why = this.models.several
+      ? 'the model of requests that name none (override_settings.sd_model_checkpoint),'
+      : 'the model there is,';
+    const sentence = `Expected ${taken.join(' or ')}, ${why} for sd_model_checkpoint but received ${describeValue(chosen)}`;
     throw new ServiceError('invalid_request', sentence, 'sd_model_checkpoint');
   }
 
-  /** The model. */
+  /** The models. */
   @Get('sd-models')
   @RequireScope('read')
-  @ApiOkResponse({ type: [WebUiModel], description: 'The model' })
+  @ApiOkResponse({ type: [WebUiModel], description: 'The models' })
   @ApiErrors()
   listWebUiModels(): WebUiModel[] {
-    return this.models().map((model) => {
+    return this.models.own.map((model) => {
       const names = { title: model, model_name: model, filename: model };
       return { ...names, hash: null, sha256: null, config: null };
     });
@@ -155,9 +160,5 @@ export class SettingsController {
   @ApiErrors()
   listVaes(): WebUiVae[] {
     return [];
-  }
-
-  private models(): readonly string[] {
-    return modelNames(this.capabilities, this.config);
   }
 }

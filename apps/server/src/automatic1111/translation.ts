@@ -5,9 +5,12 @@ import { readLoraTags } from '../images/lora.tags';
 import { toInput } from '../images/picture.input';
 import type { DrawingRequest, Img2ImgRequest, Txt2ImgRequest } from './drawing.dto';
 
-/** The body of `POST /v1/images/generations` that means the same. `size`: what is drawn when a request does not say. */
-export function toPicture(request: Txt2ImgRequest, size: Size): object {
-  return { ...toGeneration(request, size), ...(request.enable_hr && { hires: toHires(request, size) }) };
+/** The body of `POST /v1/images/generations` that means the same. `size`: what is drawn when a request does not say; `model`: that it names. */
+export function toPicture(request: Txt2ImgRequest, size: Size, model?: string): object {
+  return {
+    ...toGeneration(request, size, model),
+    ...(request.enable_hr && { hires: toHires(request, size) }),
+  };
 }
 
 function toHires(request: Txt2ImgRequest, size: Size): object {
@@ -23,7 +26,7 @@ function toHires(request: Txt2ImgRequest, size: Size): object {
   };
 }
 
-function toGeneration(request: DrawingRequest, size: Size): object {
+function toGeneration(request: DrawingRequest, size: Size, model?: string): object {
   const { batch_size = 1, n_iter = 1, seed = -1 } = request;
   const count = batch_size * n_iter;
   const { prompt, loras } = readLoraTags(request.prompt);
@@ -32,7 +35,7 @@ function toGeneration(request: DrawingRequest, size: Size): object {
   // That server minds no capitals; what is not known is refused as it came.
   const found = sampler === undefined ? undefined : findSampler(sampler);
   return {
-    prompt,
+    ...{ prompt, model },
     ...(loras.length > 0 && { loras }),
     negative_prompt: request.negative_prompt,
     num_inference_steps: request.steps,
@@ -46,7 +49,7 @@ function toGeneration(request: DrawingRequest, size: Size): object {
 }
 
 /** The same with a picture to begin from. Without sides the result has its proportions. */
-export function toEdit(request: Img2ImgRequest, size: Size): object {
+export function toEdit(request: Img2ImgRequest, size: Size, model?: string): object {
   const {
     init_images: [image],
     mask,
@@ -54,7 +57,7 @@ export function toEdit(request: Img2ImgRequest, size: Size): object {
   } = request;
   const given = request.width !== undefined || request.height !== undefined;
   return {
-    ...toGeneration(request, size),
+    ...toGeneration(request, size, model),
     ...(!given && { size: undefined }),
     ...{ image: toInput(image ?? ''), strength, mask: mask && toInput(mask) },
   };

@@ -27,6 +27,7 @@ export const USER_PICTURE_ERRORS = group(
 export const DRAWING_ERRORS = group(
   'invalid_request',
   'not_found',
+  'model_not_found',
   'lora_not_found',
   'upscaler_not_found',
   'control_net_not_found',

@@ -60,4 +60,6 @@ const describeEngine = ({ facts, settings, plan }: EngineStatus) => ({
   }),
 });
 
-const isReady = ({ state }: PipelineStatus) => state === 'ready' || state === 'busy';
+/** While another model is loaded, too: jobs are taken, and wait no longer than for any other picture. */
+const isReady = ({ state, switching }: PipelineStatus) =>
+  switching === true || state === 'ready' || state === 'busy';

@@ -1,7 +1,7 @@
 import { Body, Controller, HttpCode, Post, Res, StreamableFile } from '@nestjs/common';
 import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { Config, defaultSize } from '@app/config';
+import { defaultSize } from '@app/config';
 import { contentTypeOf } from '@app/pictures';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
@@ -9,6 +9,7 @@ import { DRAWING_ERRORS } from '../errors/error.groups';
 import { Drawings } from '../images/drawings';
 import { TakesPictureJson } from '../images/picture.json';
 import { PictureContext, type RequestContext } from '../images/request.context';
+import { ModelNames } from '../models/model.names';
 import { InferenceRequest } from './inference.dto';
 import { toGeneration } from './inference.translation';
 
@@ -17,7 +18,7 @@ import { toGeneration } from './inference.translation';
 @Controller()
 export class InferenceController {
   constructor(
-    private readonly config: Config,
+    private readonly models: ModelNames,
     private readonly drawings: Drawings,
   ) {}
 
@@ -34,7 +35,7 @@ export class InferenceController {
     @PictureContext() call: RequestContext,
     @Res({ passthrough: true }) response: Response,
   ): Promise<StreamableFile> {
-    const body = toGeneration(request, defaultSize(this.config));
+    const body = toGeneration(request, defaultSize(this.models.choose(undefined).config));
     Object.assign(request, { inputs: undefined }); // the wait may be long, and a picture large
     const { result, pictures } = await this.drawings.draw(body, call);
     response.type(contentTypeOf(result.key));

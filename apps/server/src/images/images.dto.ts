@@ -25,7 +25,7 @@ import {
   Prompt,
   Whole,
 } from '../validation/fields';
-import { SamplerName, SchedulerName } from '../validation/name.fields';
+import { ModelName, SamplerName, SchedulerName } from '../validation/name.fields';
 import { EnlargementOptions } from './enlargement.dto';
 import { ControlOption } from './control.dto';
 import { LoraOption } from './lora.dto';
@@ -45,6 +45,11 @@ const HTTP = /^[Hh][Tt][Tt][Pp][Ss]?:\/\//;
 
 /** What every picture route takes. */
 export class PictureOptions extends EnlargementOptions {
+  /** The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. Left out: the first. */
+  @Optional()
+  @ModelName()
+  readonly model?: string;
+
   /**
    * Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
    * The first has the seed, the next one more, and so on.

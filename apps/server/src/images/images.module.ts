@@ -4,6 +4,7 @@ import { Capabilities } from '@app/jobs';
 import { StorageModule } from '@app/storage';
 import { JobRoutesModule } from '../jobs/job.routes.module';
 import { Metrics } from '../metrics/metrics';
+import { ModelRoutesModule } from '../models/models.module';
 import { TRACING, type Tracing } from '../tracing/tracing';
 import { UsersModule } from '../users/users.module';
 import { WebhooksModule } from '../webhooks/webhooks.module';
@@ -20,7 +21,7 @@ import { Styles } from './styles';
 import { StylesController } from './styles.controller';
 
 @Module({
-  imports: [JobRoutesModule, StorageModule, UsersModule, WebhooksModule],
+  imports: [JobRoutesModule, ModelRoutesModule, StorageModule, UsersModule, WebhooksModule],
   controllers: [ImagesController, StylesController],
   providers: [
     ...[Drawings, ImagesService, JobDrafter, JobInputs, PictureAnswers, ReferenceFetcher, ResultFiles],
@@ -31,7 +32,7 @@ import { StylesController } from './styles.controller';
         new Styles(await readStyles(config), config, capabilities),
     },
   ],
-  exports: [Drawings, ImagesService, PictureAnswers, ResultFiles],
+  exports: [Drawings, ImagesService, ModelRoutesModule, PictureAnswers, ResultFiles],
 })
 export class ImagesModule {
   constructor(references: ReferenceFetcher, metrics: Metrics, @Inject(TRACING) tracing?: Tracing) {

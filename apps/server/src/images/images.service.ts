@@ -115,7 +115,8 @@ export class ImagesService {
       key: call.apiKey ? `${call.apiKey.name}:${call.idempotencyKey}` : call.idempotencyKey,
       fingerprint: fingerprint(intent.route, options),
     };
-    this.drafter.check(options, intent);
+    const drafter = this.drafter.for(options.model);
+    drafter.check(options, intent);
     if (options.webhook_url !== undefined) await this.webhooks.check(options.webhook_url);
     const known =
       idempotency && (await this.jobs.findByKey(caller, idempotency.key, idempotency.fingerprint));
@@ -124,21 +125,21 @@ export class ImagesService {
       return { job: known, replayed: true };
     }
 
-    this.drafter.assertAccepting();
+    drafter.assertAccepting();
     await this.disk.assertEnough();
     await this.jobs.assertRoom(call.account);
-    const draft = await this.drafter.draft(options, intent, caller, { caller: call.account, signal });
+    const draft = await drafter.draft(options, intent, caller, { caller: call.account, signal });
     const bounded = named !== undefined;
     try {
       const { account } = call;
       const { trace } = requestScope.getStore() ?? {};
       const job = { ...draft, account, ...(idempotency && { idempotency }), ...(trace && { trace }) };
       const submitted = await this.jobs.submit(job, bounded);
-      if (submitted.replayed) await this.drafter.discard(draft);
+      if (submitted.replayed) await drafter.discard(draft);
       else if (this.config.LOG_PROMPTS) this.logPrompts(submitted.job);
       return submitted;
     } catch (error) {
-      await this.drafter.discard(draft);
+      await drafter.discard(draft);
       throw error;
     }
   }

@@ -1,3 +1,5 @@
+import { ModelCatalog } from '@app/models';
+import { ModelNames } from '../models/model.names';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -44,11 +46,13 @@ describe(JobDrafter.name, () => {
     const finder = new FaceFinder(new FaceProcessOptions());
     const pictures = new UserPictures(config, storage);
     const faces = new UserFaces(config, storage, pictures, finder);
+    const capabilities = new LocalCapabilities(config, pipeline.as());
     return new JobDrafter(
       config,
-      new LocalCapabilities(config, pipeline.as()),
+      capabilities,
       new JobInputs(faces, new UserPhotos(pictures, faces), new ReferenceFetcher(config), storage),
       { now: () => Promise.resolve(now) } as Jobs,
+      new ModelNames(config, capabilities, new ModelCatalog(config)),
     );
   }
   const write = (options: PictureOptions = {}, intent = plain, variables: Record<string, string> = {}) =>

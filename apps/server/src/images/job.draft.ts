@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Optional } from '@nestjs/common';
 import { Config, defaultSize, parseSize, type Size } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { Capabilities, Jobs, versionFor, type JobDraft, type JobLora, type Webhook } from '@app/jobs';
@@ -16,6 +16,7 @@ import {
 } from '@app/models/family';
 import { findSampler, findScheduler } from '@app/models';
 import { shrunk, type Turn } from '@app/pictures';
+import { ModelNames } from '../models/model.names';
 import { MAX_SEED, type PictureOptions } from './images.dto';
 import { choiceOf } from './choice.option';
 import { controlOf } from './control.option';
@@ -41,8 +42,16 @@ export class JobDrafter {
     private readonly capabilities: Capabilities,
     private readonly inputs: JobInputs,
     private readonly jobs: Jobs,
+    private readonly models: ModelNames,
+    @Optional() private readonly model?: string,
   ) {
     this.enlargements = new Enlargements(config, capabilities);
+  }
+
+  /** Of jobs for the model that a request names. Throws `model_not_found`. */
+  for(name: string | undefined): JobDrafter {
+    const { config, capabilities, name: model } = this.models.choose(name);
+    return new JobDrafter(config, capabilities, this.inputs, this.jobs, this.models, model);
   }
 
   /** Whatever can be refused without looking anywhere. */
@@ -108,7 +117,7 @@ export class JobDrafter {
     const pictures = n * (choice.candidates ?? 1);
     const size = own ?? this.size(options.size);
     const picture = {
-      ...{ id, route, userId, prompt, loras },
+      ...{ id, route, userId, prompt, loras, model: this.model },
       ...copies,
       key: this.config.S3_GENERATED_PREFIX + name,
       output: output.format === 'png' ? undefined : output,
@@ -129,16 +138,8 @@ export class JobDrafter {
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,
     };
     return {
-      ...{
-        version: versionFor(picture),
-        id,
-        caller,
-        state: 'queued',
-        picture,
-        createdAt,
-        attempts: 0,
-        crashes: 0,
-      },
+      ...{ version: versionFor(picture), id, caller, state: 'queued', picture, createdAt },
+      ...{ attempts: 0, crashes: 0 },
       deadlineAt: createdAt + 1000 * (options.deadline_seconds ?? this.config.DEADLINE_SECONDS),
       cost: costOf({ ...picture, count: pictures }),
       webhook: webhook(options),

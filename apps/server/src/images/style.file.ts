@@ -1,7 +1,5 @@
-import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
-import { ConfigError, defaultSize, parseSize, type Config } from '@app/config';
+import { ConfigError, defaultSize, parseSize, YamlFile, type Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { shrunk } from '@app/pictures';
 import { STYLE_NAME, STYLE_NAME_RULE } from '../validation/name.fields';
@@ -16,7 +14,11 @@ export async function readStyles(config: Config): Promise<Style[]> {
   const styles = new Map(BUILT_IN_STYLES.map((style) => [style.name, inReach(style, config)]));
   if (config.SUBJECT_STYLES === undefined) return [...styles.values()];
   const problems: string[] = [];
-  const file = await StyleFile.read(config.SUBJECT_STYLES);
+  const { SUBJECT_STYLES: path } = config;
+  const bytes = await readFile(path).catch(({ code }: NodeJS.ErrnoException) => {
+    throw new ConfigError(`SUBJECT_STYLES must be a file that can be read (${code})`);
+  });
+  const file = new YamlFile('SUBJECT_STYLES', path, bytes, `styles, each as ${SHAPE}`);
   for (const [name, value] of file.entries()) {
     const problem = (sentence: string, path: string[] = []) =>
       problems.push(file.problem(sentence, [name, ...path]));
@@ -65,61 +67,4 @@ function inReach(style: Style, config: Config): Style {
   const most = Math.min(own.width * own.height, usual.width * usual.height);
   const { width, height } = shrunk(own, most);
   return { ...style, options: { ...style.options, size: `${width}x${height}` } };
-}
-
-/** A YAML file whose errors name their line. */
-class StyleFile {
-  private constructor(
-    private readonly path: string,
-    private readonly document: Document.Parsed,
-    private readonly lines: LineCounter,
-  ) {}
-
-  static async read(path: string): Promise<StyleFile> {
-    const bytes = await readFile(path).catch(({ code }: NodeJS.ErrnoException) => {
-      throw new ConfigError(`SUBJECT_STYLES must be a file that can be read (${code})`);
-    });
-    if (!isUtf8(bytes)) throw new ConfigError('SUBJECT_STYLES must be saved as UTF-8');
-    const lines = new LineCounter();
-    const document = parseDocument(bytes.toString('utf8'), { lineCounter: lines, prettyErrors: false });
-    const file = new StyleFile(path, document, lines);
-    const [error] = document.errors;
-    if (error) throw new ConfigError(file.at(error.pos[0], `this is not YAML: ${error.message}`));
-    if (!isMap(document.contents)) throw new ConfigError(file.at(0, `expected styles, each as ${SHAPE}`));
-    return file;
-  }
-
-  entries(): [name: string, value: unknown][] {
-    try {
-      return Object.entries(this.document.toJS() as object);
-    } catch (error) {
-      // Aliases of aliases, which would fill the memory.
-      throw new ConfigError(this.at(0, (error as Error).message));
-    }
-  }
-
-  problem(sentence: string, path: readonly string[]): string {
-    return this.at(this.placeOf(path), sentence);
-  }
-
-  private at(offset: number, sentence: string): string {
-    return `SUBJECT_STYLES: ${this.path}, line ${this.lines.linePos(offset).line}: ${sentence}`;
-  }
-
-  /** Where the last part of the path stands that is there: a key, or an entry of a list. */
-  private placeOf(path: readonly string[]): number {
-    let place: unknown;
-    let node: unknown = this.document.contents;
-    for (const part of path) {
-      if (isMap(node)) {
-        const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === part);
-        place = pair?.key ?? place;
-        node = pair?.value;
-      } else if (isSeq(node)) {
-        node = node.items[Number(part)];
-        place = node ?? place;
-      }
-    }
-    return (place as { readonly range?: [number, number, number] } | undefined)?.range?.[0] ?? 0;
-  }
 }

@@ -118,16 +118,26 @@ export class Metrics implements OnApplicationShutdown {
     });
     new Gauge({
       name: 'image_engine_info',
-      help: '1 for what an engine of this process is, once known: where it comes from, its commit of stable-diffusion.cpp, its device',
-      labelNames: ['engine', 'source', 'commit', 'device'],
+      help: '1 for what an engine of this process is, once known: where it comes from, its commit of stable-diffusion.cpp, its device, the model that it has or loads',
+      labelNames: ['engine', 'source', 'commit', 'device', 'model'],
       registers,
       collect() {
         this.reset();
-        for (const { id, facts, device } of pipeline.status().engines) {
+        const { engines, model } = pipeline.status();
+        for (const { id, facts, device } of engines) {
           if (!facts) continue;
           const { source, commit } = facts.version;
-          this.set({ engine: id, source, commit, device: device?.name ?? 'none' }, 1);
+          this.set({ engine: id, source, commit, device: device?.name ?? 'none', model }, 1);
         }
+      },
+    });
+    new Counter({
+      name: 'image_model_switches_total',
+      help: 'How often the engines of this process loaded another model of MODELS_FILE',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(pipeline.switches);
       },
     });
     new Counter({

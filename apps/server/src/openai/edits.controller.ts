@@ -12,7 +12,6 @@ import { inWordsOf, toEdit, type Edit } from './edits.translation';
 import { IMAGE_EVENTS, imagesContent } from './image.events.dto';
 import { ImageStreams } from './image.streams';
 import { ImagesPresenter } from './images.presenter';
-import { ModelNames } from './model.names';
 import { assertStreamable, ImagesReply } from './openai.dto';
 
 @ApiTags('images')
@@ -20,7 +19,6 @@ import { assertStreamable, ImagesReply } from './openai.dto';
 export class EditsController {
   constructor(
     private readonly images: ImagesService,
-    private readonly models: ModelNames,
     private readonly answers: PictureAnswers,
     private readonly presenter: ImagesPresenter,
     private readonly streams: ImageStreams,
@@ -32,13 +30,12 @@ export class EditsController {
   @TakesEdit()
   @TakesForm({ many: ['image'], one: ['mask'] })
   @ApiExtraModels(ImagesReply, ...IMAGE_EVENTS)
-  @AnswersPicture({ content: imagesContent('image_edit') }, 'model_not_found')
+  @AnswersPicture({ content: imagesContent('image_edit') })
   async edits(
     @Body() request: EditImageRequest,
     @PictureContext() call: RequestContext,
     @Res() response: Response,
   ): Promise<void> {
-    this.models.check(request.model);
     assertStreamable(request);
     const edit = toEdit(request);
     // They were copied from it.

@@ -8,7 +8,6 @@ import { PictureContext, type RequestContext } from '../images/request.context';
 import { IMAGE_EVENTS, imagesContent } from './image.events.dto';
 import { ImageStreams } from './image.streams';
 import { ImagesPresenter } from './images.presenter';
-import { ModelNames } from './model.names';
 import { assertStreamable, CreateImageRequest, ImagesReply, toGeneration } from './openai.dto';
 
 /** The picture routes that are OpenAI's as well. */
@@ -17,7 +16,6 @@ import { assertStreamable, CreateImageRequest, ImagesReply, toGeneration } from 
 export class OpenAiController {
   constructor(
     private readonly images: ImagesService,
-    private readonly models: ModelNames,
     private readonly answers: PictureAnswers,
     private readonly presenter: ImagesPresenter,
     private readonly streams: ImageStreams,
@@ -27,13 +25,12 @@ export class OpenAiController {
   @Post('generations')
   @HttpCode(200)
   @ApiExtraModels(ImagesReply, ...IMAGE_EVENTS)
-  @MakesPicture({ content: imagesContent('image_generation') }, 'model_not_found')
+  @MakesPicture({ content: imagesContent('image_generation') })
   async generations(
     @Body() request: CreateImageRequest,
     @PictureContext() call: RequestContext,
     @Res() response: Response,
   ): Promise<void> {
-    this.models.check(request.model);
     assertStreamable(request);
     const wanted = toGeneration(request);
     if (request.stream) {

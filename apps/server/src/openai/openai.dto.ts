@@ -5,7 +5,6 @@ import { OUTPUT_FORMATS, PNG, type OutputFormat } from '@app/pictures';
 import { GenerationRequest } from '../images/images.dto';
 import { PictureData, PictureReply } from '../jobs/picture.dto';
 import { Caller, Flag, OneOf, Optional, Unsupported, Whole } from '../validation/fields';
-import { ModelName } from '../validation/name.fields';
 
 export const RESPONSE_FORMATS = ['url', 'b64_json'] as const;
 export type ResponseFormat = (typeof RESPONSE_FORMATS)[number];
@@ -20,11 +19,6 @@ const NO_VECTORS = 'this service draws no vector graphics';
 
 /** OpenAI's own request, beside the options that all picture routes share. */
 export class CreateImageRequest extends GenerationRequest {
-  /** The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. There is one. */
-  @Optional()
-  @ModelName()
-  readonly model?: string;
-
   /**
    * `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
    * something, as OpenAI has it, else `url`.

@@ -4,14 +4,12 @@ import { JobRoutesModule } from '../jobs/job.routes.module';
 import { EditsController } from './edits.controller';
 import { ImageStreams } from './image.streams';
 import { ImagesPresenter } from './images.presenter';
-import { ModelNames } from './model.names';
-import { ModelsController } from './models.controller';
 import { OpenAiController } from './openai.controller';
 
 /** What OpenAI's clients call. */
 @Module({
   imports: [ImagesModule, JobRoutesModule],
-  controllers: [OpenAiController, EditsController, ModelsController],
-  providers: [ImageStreams, ImagesPresenter, ModelNames],
+  controllers: [OpenAiController, EditsController],
+  providers: [ImageStreams, ImagesPresenter],
 })
 export class OpenAiModule {}

@@ -22,6 +22,9 @@ export class ModelEntry {
    * @example "stabilityai"
    */
   readonly owned_by!: string;
+
+  /** Whether an engine has it now; another one is loaded when its turn comes. Only where the service has several (MODELS_FILE). */
+  readonly loaded?: boolean;
 }
 
 export class ModelsReply {
@@ -29,6 +32,6 @@ export class ModelsReply {
   @ApiProperty({ enum: ['list'] })
   readonly object!: 'list';
 
-  /** The model, then its other names. */
+  /** Each model, then its other names. The first is drawn with where a request names none. */
   readonly data!: ModelEntry[];
 }

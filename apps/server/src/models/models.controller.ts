@@ -10,7 +10,7 @@ import { ModelNames } from './model.names';
 export class ModelsController {
   constructor(private readonly models: ModelNames) {}
 
-  /** The names that a request's `model` can have. All mean the one model of the service. */
+  /** The names that a request's `model` can have. */
   @Get()
   @RequireScope('read')
   @ApiOkResponse({ type: ModelsReply, description: 'The models' })
