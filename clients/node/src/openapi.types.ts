@@ -171,7 +171,7 @@ export interface paths {
         /** The settings that front ends read. */
         get: operations["getOptions"];
         put?: never;
-        /** Chooses the model: there is one. Everything else is ignored. */
+        /** Chooses the model: there is one, or each request chooses its own. Everything else is ignored. */
         post: operations["setOptions"];
         delete?: never;
         options?: never;
@@ -186,7 +186,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The model. */
+        /** The models. */
         get: operations["listWebUiModels"];
         put?: never;
         post?: never;
@@ -489,6 +489,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The names that a request's `model` can have. */
+        get: operations["listModels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of them. */
+        get: operations["getModel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/images/generations": {
         parameters: {
             query?: never;
@@ -517,40 +551,6 @@ export interface paths {
         put?: never;
         /** A picture changed by a prompt, or the part of it that a mask tells. Takes what OpenAI's clients send. */
         post: operations["edits"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/models": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The names that a request's `model` can have. All mean the one model of the service. */
-        get: operations["listModels"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/models/{model}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** One of them. */
-        get: operations["getModel"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1014,6 +1014,15 @@ export interface components {
             /** @description All parts. */
             details: components["schemas"]["ReadinessDetails"];
         };
+        OverrideSettings: {
+            /**
+             * @description A model of `GET /sdapi/v1/sd-models`. Left out: the first.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
+             */
+            sd_model_checkpoint?: string | null;
+        } & {
+            [key: string]: unknown;
+        };
         Txt2ImgRequest: {
             /**
              * @description What to draw. `<lora:NAME:0.8>` applies a LoRA of `GET /sdapi/v1/loras`.
@@ -1079,6 +1088,8 @@ export interface components {
              * @default 1
              */
             n_iter?: number | null;
+            /** @description Settings of this request alone; where there is one model, none of them counts. */
+            override_settings?: components["schemas"]["OverrideSettings"] | null;
             /**
              * @description false: the reply has no pictures. They are stored all the same.
              * @default true
@@ -1205,6 +1216,8 @@ export interface components {
              * @default 1
              */
             n_iter?: number | null;
+            /** @description Settings of this request alone; where there is one model, none of them counts. */
+            override_settings?: components["schemas"]["OverrideSettings"] | null;
             /**
              * @description false: the reply has no pictures. They are stored all the same.
              * @default true
@@ -1514,6 +1527,11 @@ export interface components {
              * @example RealESRGAN_x4plus
              */
             upscale?: string | null;
+            /**
+             * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. Left out: the first.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
+             */
+            model?: string | null;
             /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
@@ -2093,6 +2111,11 @@ export interface components {
              */
             upscale?: string | null;
             /**
+             * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. Left out: the first.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
+             */
+            model?: string | null;
+            /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
              *     The first has the seed, the next one more, and so on.
@@ -2442,6 +2465,40 @@ export interface components {
             /** @description In the order of their names. */
             data: components["schemas"]["ControlNetEntry"][];
         };
+        ModelEntry: {
+            /**
+             * @description Always `model`.
+             * @enum {string}
+             */
+            object: "model";
+            /**
+             * @description What a request's `model` names it by.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description Since when this service offers it, in Unix seconds.
+             * @example 1767225600
+             */
+            created: number;
+            /**
+             * @description Who publishes it, by the first part of its name; else this service.
+             * @example stabilityai
+             */
+            owned_by: string;
+            /** @description Whether an engine has it now; another one is loaded when its turn comes. Only where the service has several (MODELS_FILE). */
+            loaded?: boolean;
+        };
+        ModelsReply: {
+            /**
+             * @description Always `list`.
+             * @enum {string}
+             */
+            object: "list";
+            /** @description Each model, then its other names. The first is drawn with where a request names none. */
+            data: components["schemas"]["ModelEntry"][];
+        };
         ImageData: {
             /**
              * Format: double
@@ -2653,6 +2710,11 @@ export interface components {
              */
             upscale?: string | null;
             /**
+             * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. Left out: the first.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
+             */
+            model?: string | null;
+            /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
              *     The first has the seed, the next one more, and so on.
@@ -2793,11 +2855,6 @@ export interface components {
              */
             user?: string | null;
             /**
-             * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. There is one.
-             * @example stabilityai/stable-diffusion-xl-base-1.0
-             */
-            model?: string | null;
-            /**
              * @description `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
              *     something, as OpenAI has it, else `url`.
              * @enum {string|null}
@@ -2873,6 +2930,11 @@ export interface components {
              * @example RealESRGAN_x4plus
              */
             upscale?: string | null;
+            /**
+             * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. Left out: the first.
+             * @example stabilityai/stable-diffusion-xl-base-1.0
+             */
+            model?: string | null;
             /**
              * Format: int64
              * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
@@ -3001,11 +3063,6 @@ export interface components {
              */
             user?: string | null;
             /**
-             * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. There is one.
-             * @example stabilityai/stable-diffusion-xl-base-1.0
-             */
-            model?: string | null;
-            /**
              * @description `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
              *     something, as OpenAI has it, else `url`.
              * @enum {string|null}
@@ -3104,38 +3161,6 @@ export interface components {
              * @enum {string|null}
              */
             markup?: null;
-        };
-        ModelEntry: {
-            /**
-             * @description Always `model`.
-             * @enum {string}
-             */
-            object: "model";
-            /**
-             * @description What a request's `model` names it by.
-             * @example stabilityai/stable-diffusion-xl-base-1.0
-             */
-            id: string;
-            /**
-             * Format: int64
-             * @description Since when this service offers it, in Unix seconds.
-             * @example 1767225600
-             */
-            created: number;
-            /**
-             * @description Who publishes it, by the first part of its name; else this service.
-             * @example stabilityai
-             */
-            owned_by: string;
-        };
-        ModelsReply: {
-            /**
-             * @description Always `list`.
-             * @enum {string}
-             */
-            object: "list";
-            /** @description The model, then its other names. */
-            data: components["schemas"]["ModelEntry"][];
         };
         UpscalerEntry: {
             /**
@@ -3544,7 +3569,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `model_not_found`: the service has no model of this name; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -3990,7 +4015,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `model_not_found`: the service has no model of this name; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4200,7 +4225,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `model_not_found`: the service has no model of this name; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -4832,7 +4857,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The model */
+            /** @description The models */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["x-request-id"];
@@ -5726,7 +5751,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `avatar_not_found`: the user has no avatar; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
+            /** @description `avatar_not_found`: the user has no avatar; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `model_not_found`: the service has no model of this name; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -5958,7 +5983,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
             };
-            /** @description `photo_not_found`: the user has no photo; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
+            /** @description `photo_not_found`: the user has no photo; `style_not_found`: the service has no style of this name; `not_found`: there is nothing here, or nothing that the key may see; `model_not_found`: the service has no model of this name; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
             404: {
                 headers: {
                     "x-should-retry": components["headers"]["x-should-retry"];
@@ -7142,693 +7167,6 @@ export interface operations {
             };
         };
     };
-    generations: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description RFC 7240: `respond-async` answers 202 with the job at once; `wait=N` waits at most N seconds (and at most MAX_WAIT) for the picture, then answers 202; earlier when the service shuts down. Others are ignored. */
-                Prefer?: string;
-                /** @description For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes it; 410 `result_gone` where that is no longer kept. Transient errors, cancelled and deleted jobs free the key. */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CreateImageRequest"];
-            };
-        };
-        responses: {
-            /** @description The picture */
-            200: {
-                headers: {
-                    "Preference-Applied": components["headers"]["Preference-Applied"];
-                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImagesReply"];
-                    "text/event-stream": {
-                        /** @enum {string} */
-                        event: "image_generation.partial_image";
-                        data: string;
-                    } | {
-                        /** @enum {string} */
-                        event: "image_generation.completed";
-                        data: string;
-                    } | {
-                        /** @enum {string} */
-                        event: "error";
-                        data: string;
-                    };
-                };
-            };
-            /** @description The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why */
-            202: {
-                headers: {
-                    Location: components["headers"]["Location"];
-                    "Preference-Applied": components["headers"]["Preference-Applied"];
-                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["JobReply"];
-                };
-            };
-            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
-            400: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
-            401: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `forbidden`: the key does not have the scope that the message names */
-            403: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
-            404: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `request_timeout`: the request, or its body, did not arrive in time */
-            408: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `cancelled`: the request was cancelled before its picture was stored */
-            409: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `result_gone`: what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again */
-            410: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `payload_too_large`: the body is too large */
-            413: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
-            421: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
-            422: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `queue_full`: as many jobs of this user wait as one may have; `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `generation_failed`: the engine made no usable picture; `out_of_memory`: the picture needs more memory than the device has; the message names a smaller size; `engine_crashed`: the engine died twice under this request; `internal_error`: a defect of the service */
-            500: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `queue_full`: as many jobs of this key, or from this address, wait as it may have; `engine_not_ready`: the model is loading, or could not be loaded; the message says which; `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `deadline_exceeded`: the picture was not done within deadline_seconds */
-            504: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-        };
-    };
-    edits: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description RFC 7240: `respond-async` answers 202 with the job at once; `wait=N` waits at most N seconds (and at most MAX_WAIT) for the picture, then answers 202; earlier when the service shuts down. Others are ignored. */
-                Prefer?: string;
-                /** @description For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes it; 410 `result_gone` where that is no longer kept. Transient errors, cancelled and deleted jobs free the key. */
-                "Idempotency-Key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["EditImageRequest"];
-                "multipart/form-data": {
-                    hires?: string;
-                    /**
-                     * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
-                     *     with `mask`.
-                     * @example RealESRGAN_x4plus
-                     */
-                    upscale?: string;
-                    /**
-                     * Format: int64
-                     * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
-                     *     The first has the seed, the next one more, and so on.
-                     * @default 1
-                     */
-                    n?: number;
-                    /**
-                     * Format: int64
-                     * @description Sampling steps: more take longer and add detail.
-                     * @default 50
-                     */
-                    num_inference_steps?: number;
-                    /**
-                     * Format: int64
-                     * @description Start of the noise: the same seed, options and machine give the same picture. Left out: random, and in the reply.
-                     * @example 42
-                     */
-                    seed?: number;
-                    /**
-                     * @description `WIDTHxHEIGHT` in pixels, sides multiples of 8. Left out, or `auto`: the service's DEFAULT_SIZE.
-                     * @example 1024x1024
-                     */
-                    size?: string;
-                    /**
-                     * Format: double
-                     * @description Classifier-free guidance: how closely the picture follows the prompt. From 0 to 1 nothing is guided: the prompt alone is
-                     *     drawn, in half of the time, and negative_prompt does not count.
-                     * @default 5
-                     */
-                    guidance_scale?: number;
-                    /**
-                     * @description How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
-                     *     names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
-                     * @enum {string}
-                     */
-                    sampler?: "euler" | "Euler" | "EulerDiscreteScheduler" | "euler_a" | "Euler a" | "euler_ancestral" | "EulerAncestralDiscreteScheduler" | "heun" | "Heun" | "HeunDiscreteScheduler" | "dpm2" | "DPM2" | "dpm_2" | "KDPM2DiscreteScheduler" | "dpm++2s_a" | "DPM++ 2S a" | "dpmpp_2s_ancestral" | "dpm++2m" | "DPM++ 2M" | "dpmpp_2m" | "DPMSolverMultistepScheduler" | "dpm++2mv2" | "DPM++ 2M v2" | "dpm++2m_sde" | "DPM++ 2M SDE" | "dpmpp_2m_sde" | "lms" | "LMS" | "LMSDiscreteScheduler" | "ipndm" | "IPNDM" | "IPNDMScheduler" | "ipndm_v" | "ddim_trailing" | "DDIM" | "DDIMScheduler" | "lcm" | "LCM" | "LCMScheduler" | "tcd" | "TCD" | "TCDScheduler" | "res_multistep" | "res_2s" | "er_sde" | "euler_cfg_pp" | "euler_a_cfg_pp" | "euler_ancestral_cfg_pp" | "euler_ge" | "LMS Karras" | "DPM2 Karras" | "DPM++ 2S a Karras" | "DPM++ 2M Karras" | "DPM++ 2M SDE Karras" | "DPM++ 2M SDE Exponential";
-                    /**
-                     * @description How the noise is spread over the steps, likewise. Left out: the engine's choice.
-                     * @enum {string}
-                     */
-                    scheduler?: "discrete" | "Uniform" | "Normal" | "karras" | "Karras" | "exponential" | "Exponential" | "ays" | "Align Your Steps" | "gits" | "GITS" | "Align Your Steps GITS" | "sgm_uniform" | "SGM Uniform" | "simple" | "Simple" | "smoothstep" | "kl_optimal" | "KL Optimal" | "lcm" | "LCM" | "beta" | "Beta";
-                    /**
-                     * @description `fast`: with a LoRA for few steps (DMD2, Lightning, Hyper or LCM) that the service has, the sampler, steps and guidance
-                     *     that it was made for. `balanced`: with a cache. `quality`: as if left out. What the request says itself stays.
-                     * @enum {string}
-                     */
-                    preset?: "fast" | "balanced" | "quality";
-                    /**
-                     * @description Guesses what some steps would compute from those before them: `spectrum` and `ucache` skip about two in five of fifty
-                     *     steps, and give another picture of the same kind. A few steps leave nothing to skip.
-                     * @default none
-                     * @enum {string}
-                     */
-                    cache?: "none" | "ucache" | "spectrum";
-                    /**
-                     * Format: int64
-                     * @description At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
-                     *     for SDXL.
-                     * @example 2
-                     */
-                    clip_skip?: number;
-                    /**
-                     * @description What the picture should not show. Left out: the service's NEGATIVE_PROMPT.
-                     * @example blurry, watermark
-                     */
-                    negative_prompt?: string;
-                    loras?: string;
-                    /**
-                     * Format: double
-                     * @description How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
-                     */
-                    strength?: number;
-                    control?: string;
-                    /**
-                     * Format: double
-                     * @description How strongly the reference picture counts; 0 ignores it.
-                     * @default 0.6
-                     */
-                    ip_adapter_scale?: number;
-                    /**
-                     * @description The file that the picture becomes.
-                     * @default png
-                     * @enum {string}
-                     */
-                    output_format?: "png" | "jpeg" | "webp";
-                    /**
-                     * Format: int64
-                     * @description Quality of a JPEG or WebP: less makes a smaller file. A PNG keeps every pixel, and takes none but 100.
-                     * @default 100
-                     */
-                    output_compression?: number;
-                    /**
-                     * Format: int64
-                     * @description Seconds that the picture may take from this request on, waiting included. Not started by then: the job expires;
-                     *     still running: it is stopped. Left out: the service's DEADLINE_SECONDS.
-                     * @example 600
-                     */
-                    deadline_seconds?: number;
-                    /**
-                     * @description Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public http and https
-                     *     addresses on ports 80 and 443, and only where the service has a WEBHOOK_SECRET.
-                     * @example https://example.com/hooks/pictures
-                     */
-                    webhook_url?: string;
-                    webhook_events?: string;
-                    /**
-                     * @description What to draw. `(word:1.3)` counts more and `[word]` less, with weights from -10 to 10.
-                     * @example a lighthouse on a cliff, watercolour
-                     */
-                    prompt: string;
-                    /**
-                     * @description A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
-                     *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
-                     *     picture itself, as `image` has it.
-                     * @example https://example.com/picture.png
-                     */
-                    reference_image_url?: string;
-                    /**
-                     * @description Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. One that can be a `user_id` is that
-                     *     user: the job and its picture are theirs, and are deleted with them. Any other is a label for the queue alone.
-                     * @example team-a
-                     */
-                    user?: string;
-                    /**
-                     * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. There is one.
-                     * @example stabilityai/stable-diffusion-xl-base-1.0
-                     */
-                    model?: string;
-                    /**
-                     * @description `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
-                     *     something, as OpenAI has it, else `url`.
-                     * @enum {string}
-                     */
-                    response_format?: "url" | "b64_json";
-                    /**
-                     * @description Steps where num_inference_steps gives none: 20 for `low`, 30 for `medium`, as many as without it for all others.
-                     * @enum {string}
-                     */
-                    quality?: "low" | "medium" | "high" | "xhigh" | "max" | "auto" | "standard" | "hd";
-                    /**
-                     * @description Has no effect, and the reply's `warnings` say so: the prompt decides.
-                     * @enum {string}
-                     */
-                    style?: "vivid" | "natural";
-                    /**
-                     * @description Has no effect: prompts and pictures are not moderated.
-                     * @enum {string}
-                     */
-                    moderation?: "low" | "auto";
-                    /**
-                     * @description Has no effect, and the reply's `warnings` say so: nothing is planned before a picture is drawn.
-                     * @enum {string}
-                     */
-                    complexity?: "low" | "medium" | "high";
-                    /**
-                     * @description Pictures are opaque.
-                     * @enum {string}
-                     */
-                    background?: "opaque" | "auto";
-                    /**
-                     * @description The reply is a stream of events: partial images, then the image, or an error. Of one picture only, since no event says
-                     *     which it is of.
-                     * @default false
-                     */
-                    stream?: boolean;
-                    /**
-                     * Format: int64
-                     * @description With `stream`: so many partial images at most, small and blurred, from as many places of the sampling.
-                     * @default 0
-                     */
-                    partial_images?: number;
-                    /**
-                     * @description Who it is for, as `user`, which wins where both are there.
-                     * @example team-a
-                     */
-                    safety_identifier?: string;
-                    image?: string;
-                    images?: string;
-                    mask?: string;
-                    /**
-                     * @description How much of the first picture stays, where `strength` does not say it: with `high`, `strength` is 0.5 in place of 0.75,
-                     *     or 0.75 in place of 1 where there is a mask.
-                     * @default low
-                     * @enum {string}
-                     */
-                    input_fidelity?: "high" | "low";
-                    "image[]"?: string[];
-                };
-            };
-        };
-        responses: {
-            /** @description The picture */
-            200: {
-                headers: {
-                    "Preference-Applied": components["headers"]["Preference-Applied"];
-                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImagesReply"];
-                    "text/event-stream": {
-                        /** @enum {string} */
-                        event: "image_edit.partial_image";
-                        data: string;
-                    } | {
-                        /** @enum {string} */
-                        event: "image_edit.completed";
-                        data: string;
-                    } | {
-                        /** @enum {string} */
-                        event: "error";
-                        data: string;
-                    };
-                };
-            };
-            /** @description The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why */
-            202: {
-                headers: {
-                    Location: components["headers"]["Location"];
-                    "Preference-Applied": components["headers"]["Preference-Applied"];
-                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["JobReply"];
-                };
-            };
-            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
-            400: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
-            401: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `forbidden`: the key does not have the scope that the message names */
-            403: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `model_not_found`: the service has no model of this name; `not_found`: there is nothing here, or nothing that the key may see; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
-            404: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `request_timeout`: the request, or its body, did not arrive in time */
-            408: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `cancelled`: the request was cancelled before its picture was stored */
-            409: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `result_gone`: what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again */
-            410: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `payload_too_large`: the body is too large */
-            413: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
-            421: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
-            422: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `queue_full`: as many jobs of this user wait as one may have; `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `generation_failed`: the engine made no usable picture; `out_of_memory`: the picture needs more memory than the device has; the message names a smaller size; `engine_crashed`: the engine died twice under this request; `internal_error`: a defect of the service */
-            500: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `queue_full`: as many jobs of this key, or from this address, wait as it may have; `engine_not_ready`: the model is loading, or could not be loaded; the message says which; `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-            /** @description `deadline_exceeded`: the picture was not done within deadline_seconds */
-            504: {
-                headers: {
-                    "x-should-retry": components["headers"]["x-should-retry"];
-                    "x-request-id": components["headers"]["x-request-id"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorReply"];
-                };
-            };
-        };
-    };
     listModels: {
         parameters: {
             query?: never;
@@ -8051,6 +7389,693 @@ export interface operations {
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    generations: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 7240: `respond-async` answers 202 with the job at once; `wait=N` waits at most N seconds (and at most MAX_WAIT) for the picture, then answers 202; earlier when the service shuts down. Others are ignored. */
+                Prefer?: string;
+                /** @description For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes it; 410 `result_gone` where that is no longer kept. Transient errors, cancelled and deleted jobs free the key. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateImageRequest"];
+            };
+        };
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImagesReply"];
+                    "text/event-stream": {
+                        /** @enum {string} */
+                        event: "image_generation.partial_image";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "image_generation.completed";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "error";
+                        data: string;
+                    };
+                };
+            };
+            /** @description The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why */
+            202: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobReply"];
+                };
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `model_not_found`: the service has no model of this name; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `request_timeout`: the request, or its body, did not arrive in time */
+            408: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `result_gone`: what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again */
+            410: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `payload_too_large`: the body is too large */
+            413: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            422: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this user wait as one may have; `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `generation_failed`: the engine made no usable picture; `out_of_memory`: the picture needs more memory than the device has; the message names a smaller size; `engine_crashed`: the engine died twice under this request; `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this key, or from this address, wait as it may have; `engine_not_ready`: the model is loading, or could not be loaded; the message says which; `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `deadline_exceeded`: the picture was not done within deadline_seconds */
+            504: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    edits: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description RFC 7240: `respond-async` answers 202 with the job at once; `wait=N` waits at most N seconds (and at most MAX_WAIT) for the picture, then answers 202; earlier when the service shuts down. Others are ignored. */
+                Prefer?: string;
+                /** @description For 24 hours the same key, route and body of the same caller get the same picture, or join the job that makes it; 410 `result_gone` where that is no longer kept. Transient errors, cancelled and deleted jobs free the key. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditImageRequest"];
+                "multipart/form-data": {
+                    hires?: string;
+                    /**
+                     * @description An ESRGAN model of `GET /v1/upscalers`, which enlarges the drawn picture by its factor, to at most 4096x4096 pixels. Not
+                     *     with `mask`.
+                     * @example RealESRGAN_x4plus
+                     */
+                    upscale?: string;
+                    /**
+                     * @description The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. Left out: the first.
+                     * @example stabilityai/stable-diffusion-xl-base-1.0
+                     */
+                    model?: string;
+                    /**
+                     * Format: int64
+                     * @description Pictures, at most the service's MAX_IMAGES, in one job: cheaper than as many requests, for the prompt is encoded once.
+                     *     The first has the seed, the next one more, and so on.
+                     * @default 1
+                     */
+                    n?: number;
+                    /**
+                     * Format: int64
+                     * @description Sampling steps: more take longer and add detail.
+                     * @default 50
+                     */
+                    num_inference_steps?: number;
+                    /**
+                     * Format: int64
+                     * @description Start of the noise: the same seed, options and machine give the same picture. Left out: random, and in the reply.
+                     * @example 42
+                     */
+                    seed?: number;
+                    /**
+                     * @description `WIDTHxHEIGHT` in pixels, sides multiples of 8. Left out, or `auto`: the service's DEFAULT_SIZE.
+                     * @example 1024x1024
+                     */
+                    size?: string;
+                    /**
+                     * Format: double
+                     * @description Classifier-free guidance: how closely the picture follows the prompt. From 0 to 1 nothing is guided: the prompt alone is
+                     *     drawn, in half of the time, and negative_prompt does not count.
+                     * @default 5
+                     */
+                    guidance_scale?: number;
+                    /**
+                     * @description How noise becomes a picture, by the engine's name or that of AUTOMATIC1111, ComfyUI or diffusers. `DPM++ 2M Karras`
+                     *     names the scheduler, too, where `scheduler` does not. Left out: the engine's choice.
+                     * @enum {string}
+                     */
+                    sampler?: "euler" | "Euler" | "EulerDiscreteScheduler" | "euler_a" | "Euler a" | "euler_ancestral" | "EulerAncestralDiscreteScheduler" | "heun" | "Heun" | "HeunDiscreteScheduler" | "dpm2" | "DPM2" | "dpm_2" | "KDPM2DiscreteScheduler" | "dpm++2s_a" | "DPM++ 2S a" | "dpmpp_2s_ancestral" | "dpm++2m" | "DPM++ 2M" | "dpmpp_2m" | "DPMSolverMultistepScheduler" | "dpm++2mv2" | "DPM++ 2M v2" | "dpm++2m_sde" | "DPM++ 2M SDE" | "dpmpp_2m_sde" | "lms" | "LMS" | "LMSDiscreteScheduler" | "ipndm" | "IPNDM" | "IPNDMScheduler" | "ipndm_v" | "ddim_trailing" | "DDIM" | "DDIMScheduler" | "lcm" | "LCM" | "LCMScheduler" | "tcd" | "TCD" | "TCDScheduler" | "res_multistep" | "res_2s" | "er_sde" | "euler_cfg_pp" | "euler_a_cfg_pp" | "euler_ancestral_cfg_pp" | "euler_ge" | "LMS Karras" | "DPM2 Karras" | "DPM++ 2S a Karras" | "DPM++ 2M Karras" | "DPM++ 2M SDE Karras" | "DPM++ 2M SDE Exponential";
+                    /**
+                     * @description How the noise is spread over the steps, likewise. Left out: the engine's choice.
+                     * @enum {string}
+                     */
+                    scheduler?: "discrete" | "Uniform" | "Normal" | "karras" | "Karras" | "exponential" | "Exponential" | "ays" | "Align Your Steps" | "gits" | "GITS" | "Align Your Steps GITS" | "sgm_uniform" | "SGM Uniform" | "simple" | "Simple" | "smoothstep" | "kl_optimal" | "KL Optimal" | "lcm" | "LCM" | "beta" | "Beta";
+                    /**
+                     * @description `fast`: with a LoRA for few steps (DMD2, Lightning, Hyper or LCM) that the service has, the sampler, steps and guidance
+                     *     that it was made for. `balanced`: with a cache. `quality`: as if left out. What the request says itself stays.
+                     * @enum {string}
+                     */
+                    preset?: "fast" | "balanced" | "quality";
+                    /**
+                     * @description Guesses what some steps would compute from those before them: `spectrum` and `ucache` skip about two in five of fifty
+                     *     steps, and give another picture of the same kind. A few steps leave nothing to skip.
+                     * @default none
+                     * @enum {string}
+                     */
+                    cache?: "none" | "ucache" | "spectrum";
+                    /**
+                     * Format: int64
+                     * @description At which layer of the text encoders the prompt is read, from their end: 1 is the last. Left out: the model's own, 2
+                     *     for SDXL.
+                     * @example 2
+                     */
+                    clip_skip?: number;
+                    /**
+                     * @description What the picture should not show. Left out: the service's NEGATIVE_PROMPT.
+                     * @example blurry, watermark
+                     */
+                    negative_prompt?: string;
+                    loras?: string;
+                    /**
+                     * Format: double
+                     * @description How much of `image` is changed: 0 hardly anything, 1 all. So much of the steps is taken. Left out: 0.75, with a mask 1.
+                     */
+                    strength?: number;
+                    control?: string;
+                    /**
+                     * Format: double
+                     * @description How strongly the reference picture counts; 0 ignores it.
+                     * @default 0.6
+                     */
+                    ip_adapter_scale?: number;
+                    /**
+                     * @description The file that the picture becomes.
+                     * @default png
+                     * @enum {string}
+                     */
+                    output_format?: "png" | "jpeg" | "webp";
+                    /**
+                     * Format: int64
+                     * @description Quality of a JPEG or WebP: less makes a smaller file. A PNG keeps every pixel, and takes none but 100.
+                     * @default 100
+                     */
+                    output_compression?: number;
+                    /**
+                     * Format: int64
+                     * @description Seconds that the picture may take from this request on, waiting included. Not started by then: the job expires;
+                     *     still running: it is stopped. Left out: the service's DEADLINE_SECONDS.
+                     * @example 600
+                     */
+                    deadline_seconds?: number;
+                    /**
+                     * @description Where the job is posted when its state changes, signed as Standard Webhooks have it. Only public http and https
+                     *     addresses on ports 80 and 443, and only where the service has a WEBHOOK_SECRET.
+                     * @example https://example.com/hooks/pictures
+                     */
+                    webhook_url?: string;
+                    webhook_events?: string;
+                    /**
+                     * @description What to draw. `(word:1.3)` counts more and `[word]` less, with weights from -10 to 10.
+                     * @example a lighthouse on a cliff, watercolour
+                     */
+                    prompt: string;
+                    /**
+                     * @description A PNG, JPEG or WebP picture to draw from, at most 20 MiB and 65 megapixels. Its address has to begin to answer within
+                     *     3 seconds and to end within 10. Only public http and https addresses on ports 80 and 443, and at most 3 redirects. Or the
+                     *     picture itself, as `image` has it.
+                     * @example https://example.com/picture.png
+                     */
+                    reference_image_url?: string;
+                    /**
+                     * @description Who it is for, as OpenAI's clients send it: callers share the queue fairly by it. One that can be a `user_id` is that
+                     *     user: the job and its picture are theirs, and are deleted with them. Any other is a label for the queue alone.
+                     * @example team-a
+                     */
+                    user?: string;
+                    /**
+                     * @description `url`: a link; `b64_json`: the picture itself. Left out: `b64_json` for models named `gpt-image` or `chatgpt-image`
+                     *     something, as OpenAI has it, else `url`.
+                     * @enum {string}
+                     */
+                    response_format?: "url" | "b64_json";
+                    /**
+                     * @description Steps where num_inference_steps gives none: 20 for `low`, 30 for `medium`, as many as without it for all others.
+                     * @enum {string}
+                     */
+                    quality?: "low" | "medium" | "high" | "xhigh" | "max" | "auto" | "standard" | "hd";
+                    /**
+                     * @description Has no effect, and the reply's `warnings` say so: the prompt decides.
+                     * @enum {string}
+                     */
+                    style?: "vivid" | "natural";
+                    /**
+                     * @description Has no effect: prompts and pictures are not moderated.
+                     * @enum {string}
+                     */
+                    moderation?: "low" | "auto";
+                    /**
+                     * @description Has no effect, and the reply's `warnings` say so: nothing is planned before a picture is drawn.
+                     * @enum {string}
+                     */
+                    complexity?: "low" | "medium" | "high";
+                    /**
+                     * @description Pictures are opaque.
+                     * @enum {string}
+                     */
+                    background?: "opaque" | "auto";
+                    /**
+                     * @description The reply is a stream of events: partial images, then the image, or an error. Of one picture only, since no event says
+                     *     which it is of.
+                     * @default false
+                     */
+                    stream?: boolean;
+                    /**
+                     * Format: int64
+                     * @description With `stream`: so many partial images at most, small and blurred, from as many places of the sampling.
+                     * @default 0
+                     */
+                    partial_images?: number;
+                    /**
+                     * @description Who it is for, as `user`, which wins where both are there.
+                     * @example team-a
+                     */
+                    safety_identifier?: string;
+                    image?: string;
+                    images?: string;
+                    mask?: string;
+                    /**
+                     * @description How much of the first picture stays, where `strength` does not say it: with `high`, `strength` is 0.5 in place of 0.75,
+                     *     or 0.75 in place of 1 where there is a mask.
+                     * @default low
+                     * @enum {string}
+                     */
+                    input_fidelity?: "high" | "low";
+                    "image[]"?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImagesReply"];
+                    "text/event-stream": {
+                        /** @enum {string} */
+                        event: "image_edit.partial_image";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "image_edit.completed";
+                        data: string;
+                    } | {
+                        /** @enum {string} */
+                        event: "error";
+                        data: string;
+                    };
+                };
+            };
+            /** @description The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why */
+            202: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobReply"];
+                };
+            };
+            /** @description `invalid_request`: a field breaks its rule, or the body is not what the route takes */
+            400: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unauthorized`: the service has keys, and the request carries none that is known (see WWW-Authenticate), nor is it a signed link that is still good */
+            401: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `forbidden`: the key does not have the scope that the message names */
+            403: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `not_found`: there is nothing here, or nothing that the key may see; `model_not_found`: the service has no model of this name; `lora_not_found`: no LoRA has this name; `upscaler_not_found`: no upscaler has this name; `control_net_not_found`: no ControlNet has this name, or the service has none */
+            404: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `request_timeout`: the request, or its body, did not arrive in time */
+            408: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `cancelled`: the request was cancelled before its picture was stored */
+            409: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `result_gone`: what came of the Idempotency-Key was deleted or forgotten: another key has it drawn again */
+            410: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `payload_too_large`: the body is too large */
+            413: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `misdirected_request`: the service has no keys and answers only under the names of its own machine and SERVICE_URL */
+            421: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `unsupported_picture`: not a complete still PNG, JPEG or WebP picture within the limits; `ip_adapter_disabled`: the service runs without an IP-Adapter; `photo_maker_disabled`: the service runs without PhotoMaker; `faces_disabled`: the service does not look for faces, or does not compare them; `no_face`: no face was found in what was drawn, and require_face asks for one; `lora_disabled`: the service runs without LoRA; `lora_not_applied`: the LoRA does not fit the model, or its weights change nothing or are none that can be computed with; `upscaler_not_applied`: the engine cannot use the upscaler; `idempotency_mismatch`: the Idempotency-Key was used for another request */
+            422: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this user wait as one may have; `rate_limited`: as many requests a minute came with this key, or from this address, as may; `too_many_connections`: as many connections of this address, or requests of this key, are open as may be */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `generation_failed`: the engine made no usable picture; `out_of_memory`: the picture needs more memory than the device has; the message names a smaller size; `engine_crashed`: the engine died twice under this request; `internal_error`: a defect of the service */
+            500: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `queue_full`: as many jobs of this key, or from this address, wait as it may have; `engine_not_ready`: the model is loading, or could not be loaded; the message says which; `storage_unavailable`: pictures or records cannot be read or written; `draining`: the service is shutting down; `too_many_connections`: as many connections are open as the service takes */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+            /** @description `deadline_exceeded`: the picture was not done within deadline_seconds */
+            504: {
+                headers: {
+                    "x-should-retry": components["headers"]["x-should-retry"];
                     "x-request-id": components["headers"]["x-request-id"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
