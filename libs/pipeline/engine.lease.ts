@@ -74,8 +74,7 @@ export class EngineLease {
     listeners: GenerateListeners = {},
     { inTiles = false, hold = false }: LeaseTerms = {},
   ): Promise<GeneratedPicture> {
-    if (this.asked || this.released)
-      throw new Error('A lease is for one picture: acquire another');
+    if (this.asked || this.released) throw new Error('A lease is for one picture: acquire another');
     this.asked = true;
     const { memory, stopping } = this.lender;
     const lacksMemory = memory.watch();

@@ -74,6 +74,8 @@ export interface Records {
   readonly queue: JobQueue;
   readonly events: JobEvents;
   readonly close: () => Promise<void>;
+  /** Where files of theirs are. */
+  readonly folder?: string;
 }
 
 /** Those of an embedded process, in a folder of its own. */
@@ -81,6 +83,7 @@ function embedded(): Records {
   const folder = mkdtempSync(join(tmpdir(), 'desk-'));
   const database = JobsDatabase.open(folder);
   return {
+    folder,
     store: new SqliteJobStore(database),
     queue: new SqliteJobQueue(database),
     events: new MemoryJobEvents(),
@@ -114,7 +117,7 @@ export class JobDesk {
   constructor(
     config: Partial<Config> = {},
     capabilities = { engines: 1 },
-    private readonly records: Records = embedded(),
+    readonly records: Records = embedded(),
     faceFinder: Pick<FaceFinder, 'find' | 'describe'> = NOBODY,
   ) {
     Logger.overrideLogger(false);
