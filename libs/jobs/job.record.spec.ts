@@ -6,6 +6,7 @@ describe(versionFor.name, () =>
     [{ width: 904, height: 1024 }, 4],
     [{ width: 1024, height: 904 }, 4],
     [{ width: 64, height: 64, clipSkip: 1 }, 2],
+    [{ width: 64, height: 64, candidates: 2 }, 5],
   ])('should leave the job %j to workers of version %d and newer', (picture, version) => {
     expect(versionFor(picture)).toBe(version);
     expect(version).toBeLessThanOrEqual(JOB_VERSION);
