@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '../support/demo';
-import { Service } from '../support/service';
+import { FEW_PICTURES, Service } from '../support/service';
 
 const SMALL = { user_id: 'eileen', size: '64x64', num_inference_steps: 2, guidance_scale: 1 };
 const ASTRONAUT = join(__dirname, '../fixtures/astronaut.png');
@@ -19,7 +19,12 @@ describe('Candidates', () => {
   let service: Service;
 
   beforeAll(async () => {
-    service = await Service.startReady({ DATA_DIR, EMBED_PARAMETERS: 'false', FACE_DETECTION: 'true' });
+    service = await Service.startReady({
+      ...FEW_PICTURES,
+      DATA_DIR,
+      EMBED_PARAMETERS: 'false',
+      FACE_DETECTION: 'true',
+    });
     expect((await service.putPicture('/v1/users/eileen/photo', ASTRONAUT)).status).toBe(200);
   });
   afterAll(() => service?.stop());
