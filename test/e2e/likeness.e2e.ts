@@ -51,15 +51,13 @@ describe('Candidates', () => {
     });
     expect(reply.timings.faces_ms).toBeGreaterThan(0);
     expect(stored()).toHaveLength(1);
-    const one = await draw({ seed: 7 });
-    expect(one.png.equals(png)).toBe(true);
-    expect(reply.timings.sampling_ms).toBeGreaterThan(1.5 * one.reply.timings.sampling_ms);
+    expect((await draw({ seed: 7 })).png.equals(png)).toBe(true);
     expect((await draw({ seed: 8 })).png.equals(png)).toBe(false);
   });
 
   it('should store nothing of one that is cancelled at the second', async () => {
     const before = stored();
-    const steps = 60;
+    const steps = 40;
     const body = { ...SMALL, candidates: 3, num_inference_steps: steps };
     const id = await service.submit('/v1/images/subject', body);
     const job = () => service.job(id);
