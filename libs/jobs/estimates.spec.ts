@@ -66,6 +66,15 @@ describe(Estimates.name, () => {
     expect((await of(await desk.submit('c'))).start).toBe(batch.end);
   });
 
+  it('should count every candidate that may be drawn, by those that were', async () => {
+    const two = { ...timed(2 * 400, 2 * 60), faces_ms: 80, text_ms: 2 * 20 };
+    await measured(two, { candidates: 3 }, { tries: 2 });
+    expect((await of(await desk.submit('a'))).end).toBe(20 + 500);
+    const next = await of(await desk.submit('b', { picture: { candidates: 3 } }));
+    expect(next).toMatchObject({ start: 520, end: 520 + 20 + 3 * 500 });
+    expect((await of(await desk.submit('c'))).start).toBe(next.end);
+  });
+
   it('should grow with the prompts: with what each piece takes, and each step for it', async () => {
     await measured({ ...timed(400, 100), text_ms: 20 });
     const end = async (picture: Size) => {

@@ -8,6 +8,7 @@ describe(versionFor.name, () =>
     [{ width: 64, height: 64, clipSkip: 1 }, 2],
     [{ width: 64, height: 64, referenceKey: 'inputs/x.png', photos: [2] }, 1],
     [{ width: 64, height: 64, moreReferenceKeys: ['inputs/x-2.png'] }, 5],
+    [{ width: 64, height: 64, candidates: 2 }, 5],
   ])('should leave the job %j to workers of version %d and newer', (picture, version) => {
     expect(versionFor(picture)).toBe(version);
     expect(version).toBeLessThanOrEqual(JOB_VERSION);

@@ -132,6 +132,9 @@ export abstract class JobStore {
   abstract deleteUser(userId: string): Promise<number>;
   abstract userDeletedAt(userId: string): Promise<number | undefined>;
 
+  /** Once their records are removed: what is left of a user beside them goes, also what a file still has of it. */
+  abstract purge(userId: string): Promise<void>;
+
   /** The time by which jobs are dated, in milliseconds: of all processes the same, whatever their own clocks say. */
   abstract now(): Promise<number>;
 

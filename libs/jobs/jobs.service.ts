@@ -28,6 +28,7 @@ export class Jobs implements OnApplicationShutdown {
   readonly news = new EventEmitter<JobNews>();
   /** What waits, by the class of its caller. */
   readonly backlog = (): Promise<Backlog> => this.store.backlog();
+  readonly count = (): ReturnType<JobStore['count']> => this.store.count();
 
   constructor(
     private readonly config: Config,
@@ -129,6 +130,7 @@ export class Jobs implements OnApplicationShutdown {
         }),
       );
     }
+    await this.store.purge(userId);
     // What the user begins after it is of a later millisecond.
     while ((await this.now()) <= at) await sleep(1);
   }
@@ -197,10 +199,6 @@ export class Jobs implements OnApplicationShutdown {
   /** By which jobs are dated. */
   now(): Promise<number> {
     return this.store.now();
-  }
-
-  count(): ReturnType<JobStore['count']> {
-    return this.store.count();
   }
 
   /** Rejects with the reason when jobs cannot be read or written. */

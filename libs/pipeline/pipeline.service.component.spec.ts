@@ -125,6 +125,20 @@ describe(PipelineService.name, () => {
     expect(await late).toMatchObject({ pixels: Buffer.from([1, 2, 3]) });
   });
 
+  it('should stay reserved for another picture where that is wanted, until it fails or is given back', async () => {
+    await start();
+    const lease = await pipeline.acquire();
+    for (let n = 0; n < 2; n++) await lease.generate(request('draw'), {}, { hold: true });
+    expect(pipeline.status().state).toBe('busy');
+    await expect(lease.generate(request('fail'), {}, { hold: true })).rejects.toThrow();
+    expect(pipeline.status().state).toBe('ready');
+    await expect(lease.generate(request('draw'))).rejects.toThrow('acquire another');
+    const last = await pipeline.acquire();
+    await last.generate(request('draw'), {}, { hold: true });
+    await last.generate(request('draw'));
+    expect(pipeline.status().state).toBe('ready');
+  });
+
   it('should take back an engine that was not used, once', async () => {
     await start();
     const lease = await pipeline.acquire();

@@ -76,6 +76,8 @@ export interface Records {
   readonly queue: JobQueue;
   readonly events: JobEvents;
   readonly close: () => Promise<void>;
+  /** Where files of theirs are. */
+  readonly folder?: string;
 }
 
 /** Those of an embedded process, in a folder of its own. */
@@ -83,6 +85,7 @@ function embedded(): Records {
   const folder = mkdtempSync(join(tmpdir(), 'desk-'));
   const database = JobsDatabase.open(folder);
   return {
+    folder,
     store: new SqliteJobStore(database),
     queue: new SqliteJobQueue(database),
     events: new MemoryJobEvents(),
@@ -116,7 +119,7 @@ export class JobDesk {
   constructor(
     config: Partial<Config> = {},
     capabilities = { engines: 1 },
-    private readonly records: Records = embedded(),
+    readonly records: Records = embedded(),
     faceFinder: Pick<FaceFinder, 'find' | 'describe'> = NOBODY,
   ) {
     Logger.overrideLogger(false);

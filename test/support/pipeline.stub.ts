@@ -47,6 +47,9 @@ export class PipelineStub {
   /** Awaited inside `generate`; replace it to hold or fail a job, or to tell its listeners something. */
   work: (signal?: AbortSignal, listeners?: GenerateListeners) => Promise<void> = () => Promise.resolve();
 
+  /** RGB of what is drawn; absent: one grey. */
+  paint?: (request: GenerateRequest) => Buffer;
+
   /** The set of LoRAs that the engines have merged; absent: they merge none. */
   merged?: string;
   /** Pixels of the largest picture, by engine; absent: any. */
@@ -199,7 +202,9 @@ export class PipelineStub {
     // Every upscaler of a spec doubles the sides.
     const [width, height] = [hires.width, hires.height].map((side) => side * (upscaler ? 2 : 1));
     return {
-      pixels: Buffer.concat(Array.from({ length: count }, (_, i) => Buffer.alloc(width * height * 3, 7 + i))),
+      pixels:
+        this.paint?.(request) ??
+        Buffer.concat(Array.from({ length: count }, (_, i) => Buffer.alloc(width * height * 3, 7 + i))),
       width,
       height,
       timings: { text: 2.6, image: 3, sampling: 4, decode: 5, engine: 12 },

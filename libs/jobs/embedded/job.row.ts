@@ -61,3 +61,5 @@ export function toBacklog(rows: readonly BacklogRow[]): Backlog {
   });
   return { key: { queued: 0 }, address: { queued: 0 }, ...Object.fromEntries(found) } as Backlog;
 }
+
+export const accountOf = ({ account = '' }: Pick<JobRecord, 'account'>): string => account;

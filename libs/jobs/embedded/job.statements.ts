@@ -31,6 +31,7 @@ export const prepareStatements = (database: JobsDatabase) => ({
     'REPLACE INTO keys (caller, key, id, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)',
   ),
   dropKeys: database.prepare<[before: number]>('DELETE FROM keys WHERE created_at <= ?'),
+  dropKeysOf: database.prepare<[caller: string]>('DELETE FROM keys WHERE caller = ?'),
   freeKey: database.prepare<[caller: string, key: string, id: string]>(
     'DELETE FROM keys WHERE caller = ? AND key = ? AND id = ?',
   ),

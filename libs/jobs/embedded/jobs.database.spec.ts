@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'libsql';
@@ -217,6 +217,36 @@ describe(JobsDatabase.name, () => {
       });
       expect({ sql, plan }).toEqual({ sql, plan: expect.stringMatching(/jobs USING/) });
     }
+    database.close();
+  });
+
+  it('should leave nothing to be read of a user who was deleted, whatever was done with their jobs', async () => {
+    const database = JobsDatabase.open(folder);
+    const store = new SqliteJobStore(database);
+    const prompt = (n: number) => `prompt ${'x'.repeat((n % 7) * 900)}`; // some on pages of their own
+    const ids: string[] = [];
+    for (let n = 0; n < 300; n++) {
+      const user = n % 3 === 0 ? 'secretuser' : `other${n % 5}`;
+      const job = draft({
+        caller: user,
+        picture: { userId: user, prompt: `of ${user}: ${prompt(n)}`, key: `generated/${user}/${n}.png` },
+        idempotency: { key: `key ${n}`, fingerprint: 'f' },
+      });
+      await store.accept(job, admission);
+      await store.update(job.id, start(Date.now()));
+      if (n % 2 === 0) await store.update(job.id, cancel('no longer wanted', Date.now()));
+      // Forgotten, but for its key; the log is copied into the file now and then.
+      if (n % 4 === 1) await store.remove(job.id, 'holds');
+      else if (user === 'secretuser') ids.push(job.id);
+      if (n % 50 === 0) database.scrub();
+    }
+    const bytes = () => Buffer.concat([file(), `${file()}-wal`].map((path) => readFileSync(path)));
+    expect(bytes().includes('secretuser')).toBe(true);
+    await store.deleteUser('secretuser');
+    for (const id of ids) await store.remove(id);
+    await store.purge('secretuser');
+    expect(bytes().includes('secretuser')).toBe(false);
+    expect(bytes().includes('other1')).toBe(true);
     database.close();
   });
 });

@@ -56,6 +56,7 @@ export class JobsDatabase implements OnApplicationShutdown {
       database.exec('PRAGMA locking_mode = EXCLUSIVE');
       database.exec('PRAGMA journal_mode = WAL');
       database.exec('BEGIN IMMEDIATE; COMMIT'); // takes the lock now, not with the first job
+      database.exec('PRAGMA secure_delete = ON'); // what is deleted is overwritten
       database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
       database.exec(`PRAGMA journal_size_limit = ${2 * CHECKPOINT_PAGES * 4096}`);
       opened.migrate();
@@ -110,6 +111,11 @@ export class JobsDatabase implements OnApplicationShutdown {
   /** Something waits to be written together. */
   get writing(): boolean {
     return this.together.length > 0;
+  }
+
+  /** What was deleted until now is in neither file any more: the log, which still has it, is copied and cut off. */
+  scrub(): void {
+    this.guard(() => this.database.exec('PRAGMA wal_checkpoint(TRUNCATE)'));
   }
 
   private commitTogether(): void {

@@ -15,7 +15,7 @@ import { modelOf } from '../job.queue';
 import { workOf } from '../picture.job';
 import { isFinished, type Change, type JobDraft, type JobRecord } from '../job.record';
 import type { JobsDatabase } from './jobs.database';
-import { columns, fromRow, toBacklog, toJson, toLines, type JobRow } from './job.row';
+import { accountOf, columns, fromRow, toBacklog, toJson, toLines, type JobRow } from './job.row';
 import { prepareStatements, type Statements } from './job.statements';
 
 /** The records in DATA_DIR. See jobs.schema.ts for what is where. */
@@ -110,6 +110,11 @@ export class SqliteJobStore extends JobStore {
 
   userDeletedAt(userId: string): Promise<number | undefined> {
     return Promise.resolve(this.deletions.get(userId));
+  }
+
+  async purge(userId: string): Promise<void> {
+    await this.database.writeTogether(() => void this.statements.dropKeysOf.run(userId));
+    this.database.scrub();
   }
 
   now(): Promise<number> {
@@ -244,5 +249,3 @@ export class SqliteJobStore extends JobStore {
 
 /** The work is done at once; only its outcome comes as a promise. */
 const settle = <T>(work: () => T): Promise<T> => new Promise((resolve) => resolve(work()));
-
-const accountOf = ({ account = '' }: Pick<JobRecord, 'account'>): string => account;

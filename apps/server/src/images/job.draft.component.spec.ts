@@ -158,6 +158,12 @@ describe(JobDrafter.name, () => {
       ...{ version: 3, cost: 45 },
       picture: { count: 4 },
     });
+    const choice = { candidates: 4, min_likeness: 0.8, require_face: true };
+    const faces = { FACE_DETECTION: 'true' };
+    expect(await write({ size: '1024x1024' }, { ...plain, choice }, faces)).toMatchObject({
+      ...{ version: 5, cost: 45 },
+      picture: { candidates: 4, minLikeness: 0.8, requireFace: true },
+    });
   });
 
   it('should make keys that nobody can guess: 96 random bits are in each, beside the name of the user', async () => {
