@@ -7,6 +7,7 @@ import {
   HubFiles,
   hubHome,
   type HubReference,
+  ModelCatalog,
   ModelError,
   ModelsService,
   openHub,
@@ -39,8 +40,13 @@ export async function pull(config: Config, names: readonly string[]): Promise<vo
 }
 
 async function fetchPlanned(config: Config, { report }: TerminalProgress): Promise<string[]> {
-  const { checkpoint, vae, ipAdapter, clipVision } = await new ModelsService(config).resolve(report);
-  return [checkpoint, vae, ipAdapter, clipVision].filter((path) => path !== undefined);
+  const paths = new Set<string>();
+  for (const model of new ModelCatalog(config).all) {
+    const files = await new ModelsService(model.config).resolve(report);
+    const { checkpoint, vae, ipAdapter, clipVision } = files;
+    for (const path of [checkpoint, vae, ipAdapter, clipVision]) if (path !== undefined) paths.add(path);
+  }
+  return [...paths];
 }
 
 async function fetchAll(
@@ -138,10 +144,14 @@ const isOf = (file: CachedFile, { repo, revision, path }: HubReference) =>
   (path === undefined || file.path === path) &&
   (revision === 'main' || file.commit === revision || file.revisions.includes(revision));
 
-/** Which variables ask for a file. None where they are mistaken: that is told where they are used. */
+/** Which variables ask for a file, of whichever model. None where they are mistaken: that is told where they are used. */
 async function usedBy(config: Config): Promise<(file: CachedFile) => string[]> {
-  const { checkpoint, vae, ipAdapter, clipVision } = await planModel(config).catch(() => ({}) as never);
-  const wanted = [checkpoint, vae, ipAdapter, clipVision].filter((one) => one !== undefined);
-  return (file) =>
+  const models = new ModelCatalog(config).all;
+  const plans = await Promise.all(models.map((model) => planModel(model.config).catch(() => ({}) as never)));
+  const wanted = plans
+    .flatMap(({ checkpoint, vae, ipAdapter, clipVision }) => [checkpoint, vae, ipAdapter, clipVision])
+    .filter((one) => one !== undefined);
+  const used = (file: CachedFile) =>
     wanted.filter(({ from }) => 'hub' in from && isOf(file, from.hub)).map(({ variable }) => variable);
+  return (file) => [...new Set(used(file))];
 }

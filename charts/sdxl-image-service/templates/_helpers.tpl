@@ -59,7 +59,7 @@ labels:
 
 {{/* Refuses what a schema cannot see. */}}
 {{- define "sdxl.check" -}}
-{{- range $name, $where := dict "DRAIN_SECONDS" "drain.seconds" "SHUTDOWN_DELAY" "drain.shutdownDelay" "ROLE" "mode" "ENGINE_DEVICES" "worker.gpu.count" "REQUIRE_GPU" "worker.gpu.count" "API_KEYS" "auth.existingSecret" "API_KEYS_FILE" "auth.existingSecret" "ALLOW_ANONYMOUS" "auth.anonymous" "HF_HUB_OFFLINE" "models.pull" }}
+{{- range $name, $where := dict "DRAIN_SECONDS" "drain.seconds" "SHUTDOWN_DELAY" "drain.shutdownDelay" "ROLE" "mode" "ENGINE_DEVICES" "worker.gpu.count" "REQUIRE_GPU" "worker.gpu.count" "API_KEYS" "auth.existingSecret" "API_KEYS_FILE" "auth.existingSecret" "ALLOW_ANONYMOUS" "auth.anonymous" "HF_HUB_OFFLINE" "models.pull" "MODELS_FILE" "modelsFile" }}
 {{- if hasKey $.Values.config $name }}{{ fail (printf "config.%s must not be set: the chart sets it by %s" $name $where) }}{{ end }}
 {{- end }}
 {{- range list "HOST" "PORT" "METRICS_PORT" "DATA_DIR" "HF_HOME" }}

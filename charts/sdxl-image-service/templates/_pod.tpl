@@ -113,6 +113,9 @@ spec:
         {{- else }}
         - { name: ALLOW_ANONYMOUS, value: 'true' } # of health and metrics alone
         {{- end }}
+        {{- if $values.modelsFile }}
+        - { name: MODELS_FILE, value: /etc/image-models/models.yaml }
+        {{- end }}
         {{- with $of.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -149,6 +152,9 @@ spec:
         {{- if and $values.auth.existingSecret (ne .role "worker") }}
         - { name: keys, mountPath: /etc/image-service, readOnly: true }
         {{- end }}
+        {{- if $values.modelsFile }}
+        - { name: models-file, mountPath: /etc/image-models, readOnly: true }
+        {{- end }}
   volumes:
     - { name: tmp, emptyDir: {} }
     {{- if eq .role "all" }}
@@ -162,6 +168,9 @@ spec:
     {{- end }}
     {{- if and $values.auth.existingSecret (ne .role "worker") }}
     - { name: keys, secret: { secretName: {{ $values.auth.existingSecret }} } }
+    {{- end }}
+    {{- if $values.modelsFile }}
+    - { name: models-file, configMap: { name: {{ include "sdxl.fullname" $root }}-models } }
     {{- end }}
 {{- end }}
 
