@@ -91,14 +91,15 @@ export class Candidates {
 
   private async look(picture: GeneratedPicture, seed: number): Promise<Try> {
     const sights: (FaceSight | undefined)[] = [];
-    if (!this.looks) return { picture, seed, sights, likeness: [] };
+    const to = this.looks ? (await this.reference)?.descriptor : undefined;
+    // An avatar without a face: there is nothing to compare with.
+    if (!to && !this.job.requireFace) return { picture, seed, sights, likeness: [] };
     const { pixels, width, height } = picture;
     const bytes = width * height * 3;
     for (let start = 0; start < pixels.length; start += bytes) {
       const one = { pixels: pixels.subarray(start, start + bytes), width, height };
       sights.push(await this.faces.look(one, this.turn));
     }
-    const to = (await this.reference)?.descriptor;
     const compared = sights.map((sight) => to && sight?.descriptor && likeness(to, sight.descriptor));
     return { picture, seed, sights, likeness: compared };
   }
