@@ -27,6 +27,7 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   minLikeness: 5,
   requireFace: 5,
   moreReferenceKeys: 5,
+  faceDetail: 5,
 };
 
 /** The version since which workers cut out sizes that the engine does not draw. */

@@ -46,7 +46,7 @@ export class JobFiles {
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
     const { id, route, userId, photos, referenceKey, moreReferenceKeys, key, output, ...asked } = picture;
-    const { candidates, minLikeness, requireFace, ...drawn } = asked;
+    const { candidates, minLikeness, requireFace, faceDetail, ...drawn } = asked;
     /* eslint-enable @typescript-eslint/no-unused-vars */
     const { loras: named, imageKey, maskKey, controlKey, ...more } = drawn;
     const { control: guide, ...others } = more;
