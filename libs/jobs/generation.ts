@@ -30,6 +30,7 @@ export function generationOf(job: PictureJob, model: string, seed = job.seed) {
     strength: isEdit(job) ? (job.strength ?? 1) : null,
     hires: hiresOf(job),
     upscale: job.upscaler?.name ?? null,
+    face_detail: job.faceDetail ?? null,
     control: job.control ? controlOf(job.control) : null,
   };
 }

@@ -33,6 +33,7 @@ export {
   keysOf,
   picturesOf,
   type JobControl,
+  type JobFaceDetail,
   type JobHires,
   type JobLora,
   type JobUpscaler,

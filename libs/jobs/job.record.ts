@@ -28,6 +28,7 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   requireFace: 5,
   moreReferenceKeys: 5,
   model: 5,
+  faceDetail: 5,
 };
 
 /** The version since which workers cut out sizes that the engine does not draw. */

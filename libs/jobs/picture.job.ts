@@ -1,4 +1,4 @@
-import { drawnSize, gridSize, stepsOf, type HiresUpscaler } from '@app/models/family';
+import { drawnSize, faceSide, gridSize, stepsOf, type HiresUpscaler } from '@app/models/family';
 import type { Output } from '@app/pictures';
 import type { GenerateRequest } from '@app/pipeline';
 
@@ -38,6 +38,12 @@ export interface JobControl {
   readonly canny?: boolean;
 }
 
+/** The largest face is painted again, larger, by image to image. */
+export interface JobFaceDetail {
+  readonly steps: number;
+  readonly strength: number;
+}
+
 /** A picture to make, or a batch of them: everything is decided, nothing is pixels, and it survives JSON. */
 export interface PictureJob extends Omit<
   GenerateRequest,
@@ -74,6 +80,7 @@ export interface PictureJob extends Omit<
   readonly upscaler?: JobUpscaler;
   /** The reference picture goes to PhotoMaker, not to the IP-Adapter: 0..1. */
   readonly identityStrength?: number;
+  readonly faceDetail?: JobFaceDetail;
   /** So many are drawn one after the other, of seeds that follow each other: the most like becomes the result. */
   readonly candidates?: number;
   /** 0..1: no other candidate is drawn once one is as like. */
@@ -99,13 +106,14 @@ export const referencesOf = ({
 export function workOf(picture: PictureJob, tries = picture.candidates ?? 1) {
   const size = drawnSize(picture);
   const count = (picture.count ?? 1) * tries;
-  const { first, second } = stepsOf({ ...picture, count });
+  const { first, second, faces } = stepsOf({ ...picture, count });
   const base = gridSize(picture);
-  const share = (base.width * base.height) / (size.width * size.height);
+  const pixels = size.width * size.height;
+  const share = (base.width * base.height) / pixels;
   return {
     ...size,
     /** Of all pictures together; those at a smaller size count less. */
-    steps: Math.max(1, Math.round(first * share + second)),
+    steps: Math.max(1, Math.round(first * share + second + (faces * faceSide(picture) ** 2) / pixels)),
     count,
     /** A picture is read for it. */
     reference: inputsOf(picture).length > 0,

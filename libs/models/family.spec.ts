@@ -1,4 +1,4 @@
-import { costOf, drawnSize, samplingSteps, stepPixels, stepsOf, textPieces } from './family';
+import { costOf, drawnSize, faceSide, samplingSteps, stepPixels, stepsOf, textPieces } from './family';
 
 describe(costOf.name, () => {
   const cost = (width: number, height: number, steps: number, prompt = 'a fox', negativePrompt = '') =>
@@ -27,6 +27,20 @@ describe(costOf.name, () => {
     expect(costOf({ ...picture, hires })).toBe(Math.round((54 + 4 * (21 + 6)) / 5));
     expect(costOf({ ...picture, upscaler: {} })).toBe(costOf(picture) + 1);
     expect(costOf({ ...picture, hires, upscaler: {} })).toBe(costOf({ ...picture, hires }) + 4);
+  });
+
+  it('should count faces that are painted again, as large as the model draws best or as the picture is', () => {
+    const picture = { width: 1024, height: 1024, steps: 54, prompt: '', negativePrompt: '' };
+    const faceDetail = { steps: 50, strength: 0.4 };
+    expect(costOf({ ...picture, faceDetail })).toBe(Math.round((54 + 6 + 21 + 6) / 5));
+    expect(samplingSteps({ ...picture, count: 2, faceDetail })).toBe(2 * (54 + 21));
+    expect(
+      [
+        [64, 64],
+        [832, 1216],
+        [2048, 2048],
+      ].map(([width, height]) => faceSide({ width, height })),
+    ).toEqual([64, 960, 1024]);
   });
 
   it('should grow with the prompts, and hardly with ordinary ones', () => {
@@ -75,7 +89,7 @@ describe(stepsOf.name, () => {
     'should tell the steps of the second sampling: of %d with a strength of %d they are %d',
     (...figures) => {
       const [steps, strength, second] = figures;
-      expect(stepsOf({ steps: 2, hires: { steps, strength } })).toEqual({ first: 2, second });
+      expect(stepsOf({ steps: 2, hires: { steps, strength } })).toEqual({ first: 2, second, faces: 0 });
       expect(samplingSteps({ steps: 2, count: 3, hires: { steps, strength } })).toBe(3 * (2 + second));
     },
   );

@@ -38,6 +38,8 @@ export const MAX_BATCH = 16;
 export const DEFAULT_HIRES_STRENGTH = 0.7;
 export const MIN_HIRES_STRENGTH = 0.01;
 export const MAX_HIRES_SCALE = 4;
+/** How much of a face is changed that is painted again: it stays the same face, and gets its details. */
+export const DEFAULT_FACE_STRENGTH = 0.4;
 /** How the first picture becomes larger for it, as the engine and AUTOMATIC1111 name it. */
 export const HIRES_UPSCALERS = [
   'Latent',
@@ -115,23 +117,26 @@ export interface Sampled {
   readonly strength?: number;
   /** A second sampling of each picture. */
   readonly hires?: { readonly steps: number; readonly strength: number };
+  /** The face of each is painted again. */
+  readonly faceDetail?: { readonly steps: number; readonly strength: number };
 }
 
 /** As the engine counts them (in floats), of the `steps` of a schedule. */
 const taken = (steps: number, strength: number) =>
   Math.min(steps, Math.floor(Math.fround(steps * Math.fround(strength))) + 1);
 
-/** Sampling steps of all pictures of the batch together: those of the first, and of the second sampling. */
-export function stepsOf({ steps, count = 1, strength = 1, hires }: Sampled) {
-  if (!hires) return { first: count * taken(steps, strength), second: 0 };
+/** Sampling steps of all pictures of the batch together: those of the first and of the second sampling, and of their faces. */
+export function stepsOf({ steps, count = 1, strength = 1, hires, faceDetail }: Sampled) {
+  const faces = faceDetail ? count * taken(faceDetail.steps, faceDetail.strength) : 0;
+  if (!hires) return { first: count * taken(steps, strength), second: 0, faces };
   const schedule = Math.max(1, Math.floor(Math.fround(hires.steps / Math.fround(hires.strength))));
-  return { first: count * taken(steps, strength), second: count * taken(schedule, hires.strength) };
+  return { first: count * taken(steps, strength), second: count * taken(schedule, hires.strength), faces };
 }
 
 /** The same in all. */
 export function samplingSteps(picture: Sampled): number {
-  const { first, second } = stepsOf(picture);
-  return first + second;
+  const { first, second, faces } = stepsOf(picture);
+  return first + second + faces;
 }
 
 const onGrid = (side: number) => Math.ceil(side / SIZE_STEP) * SIZE_STEP;
@@ -145,6 +150,12 @@ export const gridSize = ({ width, height }: Sides): Sides => ({
 /** The largest size at which the engine samples and decodes a picture: that of the second sampling, if there is one. */
 export const drawnSize = (picture: Sides & { readonly hires?: Sides }): Sides =>
   gridSize(picture.hires ?? picture);
+
+/** Side of the square as which a face of a picture is painted again: the model's own, where a picture as large was drawn. */
+export function faceSide(picture: Parameters<typeof drawnSize>[0]): number {
+  const { width, height } = drawnSize(picture);
+  return Math.min(DEFAULT_SIDE, Math.floor(Math.sqrt(width * height) / SIZE_STEP) * SIZE_STEP);
+}
 
 export interface Costly extends Sampled, Sides {
   readonly hires?: NonNullable<Sampled['hires']> & Sides;
@@ -160,9 +171,12 @@ export function costOf(picture: Costly): number {
   const drawn = drawnSize(picture);
   const [base, pixels] = [gridSize(picture), drawn].map(({ width, height }) => width * height);
   const pieces = textPieces(prompt, negativePrompt);
-  const { first, second } = stepsOf(picture);
-  const sampling = first * stepPixels(base, pieces) + second * stepPixels(pixels, pieces);
+  const { first, second, faces } = stepsOf(picture);
+  const face = faceSide(picture) ** 2;
+  const sampling =
+    first * stepPixels(base, pieces) + second * stepPixels(pixels, pieces) + faces * stepPixels(face, pieces);
   const whole = FIXED_STEPS + (upscaler === undefined ? 0 : ENLARGING_STEPS);
-  const fixed = whole * pixels * count + PIECE_PIXELS * Math.max(0, pieces - USUAL_PIECES);
+  const again = picture.faceDetail ? FIXED_STEPS * face : 0;
+  const fixed = (whole * pixels + again) * count + PIECE_PIXELS * Math.max(0, pieces - USUAL_PIECES);
   return Math.max(1, Math.round((sampling + fixed) / COST_UNIT));
 }

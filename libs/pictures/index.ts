@@ -10,6 +10,7 @@ export {
 } from './decode';
 export { cutOut, resized, surrounded } from './cut';
 export { aroundFace, type Framing, type Region } from './framing';
+export { putBack } from './feather';
 export { keepUnmasked, toMask, toStart, type Start } from './edits';
 export { encodeMask, encodePicture, encodePng, encodePreview } from './encode';
 export type { Marks } from './marks';

@@ -15,6 +15,7 @@ import {
 import type { JobEvents } from '../job.events';
 import type { JobNews } from '../job.news';
 import type { Jobs } from '../jobs.service';
+import type { FaceDetail } from './face.detail';
 
 type Redrawn = JobNews['redrawn'][0];
 
@@ -40,6 +41,12 @@ export class Drawing {
   private tries = 1;
   /** The try that is drawn: 0 is the first. */
   private index = 0;
+  /** Sampling steps of each try: of its pictures, then of their faces. */
+  private own = 0;
+  private faces = 0;
+  /** Of this try before what is drawn, and of that. */
+  private before = 0;
+  private steps = 0;
 
   constructor(
     private readonly jobId: string,
@@ -62,15 +69,26 @@ export class Drawing {
 
   /**
    * So many tries, of seeds that follow each other, each when it is asked for: with one engine, which is free when the last is
-   * drawn, or no other wanted.
+   * drawn, or no other wanted. With `detail` their faces are painted again.
    */
-  async *draw(engine: EngineLease, tries = 1): AsyncGenerator<GeneratedPicture> {
+  async *draw(engine: EngineLease, tries = 1, detail?: FaceDetail): AsyncGenerator<GeneratedPicture> {
     this.tries = tries;
+    this.faces = detail?.steps ?? 0;
     let lease = engine;
+    const paint = async (request: GenerateRequest, hold: boolean) => {
+      const { picture, by } = await this.drawOne(lease, request, hold);
+      lease = by;
+      this.before += this.steps;
+      return picture;
+    };
     try {
       for (this.index = 0; this.index < tries; this.index++) {
-        const { picture, by } = await this.drawOne(lease);
-        lease = by;
+        const isLast = this.index === tries - 1;
+        const seed = this.request.seed + this.index;
+        this.before = 0;
+        const drawn = await paint({ ...this.request, seed }, !isLast || detail !== undefined);
+        const picture = detail ? await detail.refine(drawn, seed, (face) => paint(face, true)) : drawn;
+        if (isLast) lease.release();
         yield picture;
       }
     } finally {
@@ -83,12 +101,15 @@ export class Drawing {
    * may be dead; or with another, for the fault may be the device's. Rejects as EngineLease.generate does, with the first
    * error where several failed.
    */
-  private async drawOne(engine: EngineLease): Promise<{ picture: GeneratedPicture; by: EngineLease }> {
-    const request = { ...this.request, seed: this.request.seed + this.index };
-    const terms = () => ({ inTiles: this.inTiles, hold: this.index < this.tries - 1 });
+  private async drawOne(
+    engine: EngineLease,
+    request: GenerateRequest,
+    hold: boolean,
+  ): Promise<{ picture: GeneratedPicture; by: EngineLease }> {
     for (;;) {
       try {
-        return { picture: await engine.generate(request, this.listeners, terms()), by: engine };
+        const terms = { inTiles: this.inTiles, hold };
+        return { picture: await engine.generate(request, this.listeners, terms), by: engine };
       } catch (error) {
         if (error instanceof EngineCrashed) this.died.add(engine.id);
         if (!isFault(error)) throw error;
@@ -141,13 +162,16 @@ export class Drawing {
     return [...this.failed.values()].at(0) ?? error;
   }
 
-  /** What lies between the samplings of two tries is told as sampling. */
+  /** What lies between the samplings of two tries, or before that of a face, is told as sampling. */
   private ofAll({ phase, step, steps }: Progress): Progress {
-    const { index, tries } = this;
-    const between = phase === 'decoding' ? index < tries - 1 : index > 0;
+    this.steps = steps;
+    if (this.before === 0) this.own = steps;
+    const { index, tries, own, faces, before } = this;
+    const mayGoOn = index < tries - 1 || faces > 0;
+    const between = phase === 'decoding' ? mayGoOn : index > 0 || before > 0;
     return {
       phase: between ? 'sampling' : phase,
-      ...{ step: index * steps + step, steps: tries * steps },
+      ...{ step: index * (own + faces) + before + step, steps: tries * (own + faces) },
     };
   }
 
@@ -160,7 +184,8 @@ export class Drawing {
         jobs.news.emit('phase', id, progress.phase);
         void events.publish(id, { type: 'progress', progress: this.ofAll(progress) });
       },
-      previewsWanted: () => events.previewsWanted(id),
+      // Those of a face would not be of the picture.
+      previewsWanted: () => (this.before > 0 ? Promise.resolve(false) : events.previewsWanted(id)),
       onPreview: ({ pixels, width, height, step }) =>
         void encodePreview(pixels, width, height)
           .then((jpeg) => events.publish(id, { type: 'preview', preview: { step, jpeg, width, height } }))

@@ -10,7 +10,8 @@ import type { Jobs } from '../jobs.service';
 import type { Rescuer } from '../rescuer';
 import { Candidates, type ChosenPicture } from './candidates';
 import { Drawing } from './drawing';
-import type { JobFaces } from './job.faces';
+import { FaceDetail } from './face.detail';
+import type { JobFaces, LookTurn } from './job.faces';
 import type { JobFiles } from './job.files';
 import { isDraining, RunOutcome } from './run.outcome';
 import { RunStop } from './run.stop';
@@ -167,7 +168,9 @@ export class JobRun {
     try {
       const turn = { caller: started.account ?? started.caller, signal: this.stop.revoked };
       const candidates = new Candidates(started.picture, request, this.tools.faces, turn);
-      const drawn = candidates.take(drawing.draw(engine, candidates.most));
+      const drawn = candidates.take(
+        drawing.draw(engine, candidates.most, this.detail(started, request, turn)),
+      );
       this.hasBegun();
       await drawn;
       this.tools.jobs.news.emit('drawn', this.id);
@@ -180,6 +183,11 @@ export class JobRun {
     this.logger.debug({ job: this.id, idle_ms: picture.idle }, 'Drawn');
     await this.outcome.store(started, picture, begunAt);
     return false;
+  }
+
+  private detail({ picture }: JobRecord, request: GenerateRequest, turn: LookTurn): FaceDetail | undefined {
+    const { faceDetail } = picture;
+    return faceDetail && new FaceDetail({ ...picture, faceDetail }, request, this.tools.faces, turn);
   }
 
   private async acquire(request: GenerateRequest, drawing: Drawing): Promise<EngineLease | undefined> {

@@ -27,6 +27,8 @@ export function parametersText(generation: Generation): string {
     'Hires upscaler': hires?.upscaler ?? null,
     'Hires denoising strength': generation.strength === null ? null : (hires?.strength ?? null),
     'Postprocess upscaler': generation.upscale,
+    'Face detail strength': generation.face_detail?.strength ?? null,
+    'Face detail steps': generation.face_detail?.steps ?? null,
     'Clip skip': generation.clip_skip,
     Cache: generation.cache,
     'IP-Adapter scale': generation.ip_adapter_scale,

@@ -194,6 +194,7 @@ describe('the API document', () => {
       'CreateImageRequest',
       'CropRequest',
       'EditImageRequest',
+      'FaceDetailOption',
       'HiresOptions',
       'LoraOption',
       'MemoryRequest',

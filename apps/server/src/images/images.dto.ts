@@ -1,4 +1,4 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiExtraModels, ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsIn, IsString, Matches, MaxLength, ValidateNested } from 'class-validator';
 import { WEBHOOK_EVENTS, type WebhookEvent } from '@app/jobs';
@@ -28,6 +28,7 @@ import {
 import { ModelName, SamplerName, SchedulerName } from '../validation/name.fields';
 import { EnlargementOptions } from './enlargement.dto';
 import { ControlOption } from './control.dto';
+import { FaceDetail, FaceDetailOption } from './face.detail.dto';
 import { LoraOption } from './lora.dto';
 import { PRESETS } from './presets';
 
@@ -44,6 +45,7 @@ const URL_RULE = 'an http or https address of at most 2048 characters';
 const HTTP = /^[Hh][Tt][Tt][Pp][Ss]?:\/\//;
 
 /** What every picture route takes. */
+@ApiExtraModels(FaceDetailOption)
 export class PictureOptions extends EnlargementOptions {
   /** The model by its name, or by another one that the service has for it: `GET /v1/models` lists them. Left out: the first. */
   @Optional()
@@ -161,6 +163,13 @@ export class PictureOptions extends EnlargementOptions {
   @Type(() => ControlOption)
   @ApiPropertyOptional({ type: () => ControlOption })
   readonly control?: ControlOption;
+
+  /**
+   * The largest face of each picture is painted again, larger and with the same prompt, and put back: faces that are small in
+   * the picture get their details. `true`, or how. Without a face the picture stays as it is, and `warnings` say so.
+   */
+  @FaceDetail()
+  readonly face_detail?: FaceDetailOption;
 
   /** How strongly the reference picture counts; 0 ignores it. */
   @Optional()

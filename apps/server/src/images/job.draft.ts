@@ -20,6 +20,7 @@ import { ModelNames } from '../models/model.names';
 import { MAX_SEED, type PictureOptions } from './images.dto';
 import { choiceOf } from './choice.option';
 import { controlOf } from './control.option';
+import { faceDetailOf } from './face.detail.option';
 import { Enlargements } from './enlargements';
 import type { LoraOption } from './lora.dto';
 import { photoMakerStrength } from './identity';
@@ -62,6 +63,7 @@ export class JobDrafter {
     const { candidates = 1 } = choiceOf(intent.choice ?? {}, options, this.config);
     this.checkCount(options, candidates);
     this.enlargements.check(options);
+    faceDetailOf(options, this.config);
     if (options.mask !== undefined && options.image === undefined) {
       const sentence = 'Expected image, which the mask is of, but received nothing';
       throw new ServiceError('invalid_request', sentence, 'image');
@@ -133,6 +135,7 @@ export class JobDrafter {
       ...(options.cache !== 'none' && { cache: options.cache }),
       ...(n > 1 && { count: n }),
       ...choice,
+      faceDetail: faceDetailOf(options, this.config),
       seed: options.seed ?? randomInt(MAX_SEED + 2 - pictures),
       ...(identityStrength !== undefined && { identityStrength }),
       ipAdapterScale: options.ip_adapter_scale ?? DEFAULT_IP_ADAPTER_SCALE,

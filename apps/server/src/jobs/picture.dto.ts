@@ -105,6 +105,14 @@ export class UsedControl {
   readonly preprocess!: string | null;
 }
 
+export class UsedFaceDetail {
+  /** Of the schedule. */
+  readonly steps!: number;
+  /** How much of the face was changed. */
+  @ApiProperty(DECIMAL)
+  readonly strength!: number;
+}
+
 export class GenerationReply implements Generation {
   /**
    * The model's name.
@@ -162,6 +170,9 @@ export class GenerationReply implements Generation {
    * @example "RealESRGAN_x4plus"
    */
   readonly upscale!: string | null;
+  /** How the largest face was painted again; null: it was not asked for. */
+  @ApiProperty({ type: UsedFaceDetail, nullable: true })
+  readonly face_detail!: UsedFaceDetail | null;
   /** null: no ControlNet guided it. */
   @ApiProperty({ type: UsedControl, nullable: true })
   readonly control!: UsedControl | null;
