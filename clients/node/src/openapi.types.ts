@@ -1452,6 +1452,19 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        FaceDetailOption: {
+            /**
+             * Format: double
+             * @description How much of the face is changed: 0.01 hardly anything, 1 all, and it is another face then.
+             * @default 0.4
+             */
+            strength?: number | null;
+            /**
+             * Format: int64
+             * @description Sampling steps, of which `strength` takes its share. Left out: as many as num_inference_steps.
+             */
+            steps?: number | null;
+        };
         HiresOptions: {
             /**
              * Format: double
@@ -1622,6 +1635,12 @@ export interface components {
             /** @description A picture that guides where things are, for one of the service's ControlNets. */
             control?: components["schemas"]["ControlOption"] | null;
             /**
+             * @description The largest face of each picture is painted again, larger and with the same prompt, and put back: faces that are small in
+             *     the picture get their details. `true`, or how. Without a face the picture stays as it is, and `warnings` say so.
+             * @default false
+             */
+            face_detail?: boolean | components["schemas"]["FaceDetailOption"] | null;
+            /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
              * @default 0.6
@@ -1783,6 +1802,18 @@ export interface components {
              */
             total_ms: number;
         };
+        UsedFaceDetail: {
+            /**
+             * Format: double
+             * @description How much of the face was changed.
+             */
+            strength: number;
+            /**
+             * Format: int64
+             * @description Of the schedule.
+             */
+            steps: number;
+        };
         UsedControl: {
             /**
              * Format: double
@@ -1857,6 +1888,8 @@ export interface components {
              * @description How much of the picture that it began from was changed; null: it began from none.
              */
             strength: number | null;
+            /** @description How the largest face was painted again; null: it was not asked for. */
+            face_detail: components["schemas"]["UsedFaceDetail"] | null;
             /** @description null: no ControlNet guided it. */
             control: components["schemas"]["UsedControl"] | null;
             /**
@@ -2204,6 +2237,12 @@ export interface components {
             mask?: string | null;
             /** @description A picture that guides where things are, for one of the service's ControlNets. */
             control?: components["schemas"]["ControlOption"] | null;
+            /**
+             * @description The largest face of each picture is painted again, larger and with the same prompt, and put back: faces that are small in
+             *     the picture get their details. `true`, or how. Without a face the picture stays as it is, and `warnings` say so.
+             * @default false
+             */
+            face_detail?: boolean | components["schemas"]["FaceDetailOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -2804,6 +2843,12 @@ export interface components {
             /** @description A picture that guides where things are, for one of the service's ControlNets. */
             control?: components["schemas"]["ControlOption"] | null;
             /**
+             * @description The largest face of each picture is painted again, larger and with the same prompt, and put back: faces that are small in
+             *     the picture get their details. `true`, or how. Without a face the picture stays as it is, and `warnings` say so.
+             * @default false
+             */
+            face_detail?: boolean | components["schemas"]["FaceDetailOption"] | null;
+            /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
              * @default 0.6
@@ -3011,6 +3056,12 @@ export interface components {
             strength?: number | null;
             /** @description A picture that guides where things are, for one of the service's ControlNets. */
             control?: components["schemas"]["ControlOption"] | null;
+            /**
+             * @description The largest face of each picture is painted again, larger and with the same prompt, and put back: faces that are small in
+             *     the picture get their details. `true`, or how. Without a face the picture stays as it is, and `warnings` say so.
+             * @default false
+             */
+            face_detail?: boolean | components["schemas"]["FaceDetailOption"] | null;
             /**
              * Format: double
              * @description How strongly the reference picture counts; 0 ignores it.
@@ -7747,6 +7798,7 @@ export interface operations {
                      */
                     strength?: number;
                     control?: string;
+                    face_detail?: string;
                     /**
                      * Format: double
                      * @description How strongly the reference picture counts; 0 ignores it.
