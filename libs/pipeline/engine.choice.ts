@@ -1,7 +1,7 @@
 import type { Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
 import type { EngineSupervisor } from './engine.supervisor';
-import type { EngineWish } from './pipeline.types';
+import type { EngineStatus, EngineWish, PipelineState } from './pipeline.types';
 
 /** Which of the engines draw what. */
 export class EngineChoice {
@@ -55,3 +55,18 @@ function rankOf({ id, ejection }: EngineSupervisor, { size, avoid }: EngineWish)
   if (avoid?.has(id)) return 2;
   return ejection.covers(size) ? 1 : 0;
 }
+
+/** From the best state of an engine to the worst. */
+const STATES: readonly PipelineState[] = [
+  'ready',
+  'busy',
+  'warming',
+  'loading',
+  'starting',
+  'failed',
+  'stopped',
+];
+
+/** The status of the engine that is furthest. */
+export const best = (engines: readonly EngineStatus[]): EngineStatus =>
+  engines.reduce((one, other) => (STATES.indexOf(other.state) < STATES.indexOf(one.state) ? other : one));

@@ -9,32 +9,15 @@ import { Config, type Size } from '@app/config';
 import type { ServiceError } from '@app/errors';
 import { ModelCatalog, ModelsService, TerminalProgress } from '@app/models';
 import { engineSetups } from './engine.setup';
-import { EngineChoice } from './engine.choice';
+import { best, EngineChoice } from './engine.choice';
 import { EngineSupervisor } from './engine.supervisor';
 import { EngineLease, type Lender } from './engine.lease';
 import { ENGINE_MAIN } from './engine.fork';
 import { LoraMirror } from './lora.mirror';
 import type { PipelineModel } from './pipeline.model';
 import { PipelineModels } from './pipeline.models';
-import type {
-  EngineStatus,
-  EngineWish,
-  GenerateRequest,
-  PipelineState,
-  PipelineStatus,
-} from './pipeline.types';
+import type { EngineWish, GenerateRequest, PipelineStatus } from './pipeline.types';
 import { drainingError, Fifo } from '@app/lifecycle';
-
-/** From the best state of an engine to the worst. */
-const STATES: readonly PipelineState[] = [
-  'ready',
-  'busy',
-  'warming',
-  'loading',
-  'starting',
-  'failed',
-  'stopped',
-];
 
 /**
  * The engines behind one door: finds the model, keeps an engine process per device alive, and hands out free ones in
@@ -187,6 +170,16 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     while (!this.draws && !signal?.aborted) await once(this.changes, 'change', { signal }).catch(() => {});
   }
 
+  /** Some engine is ready, and nobody's. */
+  get free(): boolean {
+    return this.supervisors.some(({ free }) => free);
+  }
+
+  /** Resolves once that is so, or `signal` is aborted. */
+  async whenFree(signal: AbortSignal): Promise<void> {
+    while (!this.free && !signal.aborted) await once(this.changes, 'change', { signal }).catch(() => {});
+  }
+
   /** One that was taken away before it ever loaded gives way to the first. */
   private follow(): void {
     const usual = this.models.get()!;
@@ -241,6 +234,3 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
     await Promise.all(this.supervisors.map((supervisor) => supervisor.stop()));
   }
 }
-
-const best = (engines: readonly EngineStatus[]): EngineStatus =>
-  engines.reduce((one, other) => (STATES.indexOf(other.state) < STATES.indexOf(one.state) ? other : one));

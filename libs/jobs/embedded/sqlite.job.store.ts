@@ -201,8 +201,7 @@ export class SqliteJobStore extends JobStore {
     const { width, height, steps, count, reference } = workOf(draft.picture);
     const { lastInsertRowid } = this.statements.insert.run(
       ...[draft.id, accountOf(draft), draft.caller, draft.picture.userId ?? null, draft.picture.route],
-      ...[start, finish],
-      ...[width, height, steps, count, reference ? 1 : 0, modelOf(draft)],
+      ...[start, finish, width, height, steps, count, reference ? 1 : 0, modelOf(draft)],
       ...columns(draft),
       toJson(draft),
     );

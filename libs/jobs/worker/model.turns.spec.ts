@@ -46,6 +46,8 @@ describe(ModelTurns.name, () => {
   let queue: SqliteJobQueue;
   let models: Models;
   let now: number;
+  /** `wait`: what is drawn ends meanwhile. */
+  const engine = { free: true, wait: () => Promise.resolve() };
   const idle = jest.fn(() => Promise.resolve());
 
   beforeEach(() => {
@@ -69,6 +71,10 @@ describe(ModelTurns.name, () => {
     const pipeline = {
       models,
       use: models.use,
+      get free() {
+        return engine.free;
+      },
+      whenFree: () => engine.wait(),
       get loaded() {
         return models.loaded;
       },
@@ -124,6 +130,19 @@ describe(ModelTurns.name, () => {
     await submit('anime', 'base', 'anime');
     now += 120_000;
     expect(await take(turns, 3)).toEqual(['anime', 'anime', 'base']);
+  });
+
+  it('should fetch nothing ahead while another waits, whose time may come before an engine is free', async () => {
+    const turns = open();
+    await submit('base', 'base', 'anime');
+    expect(await next(turns)).toBe('base');
+    engine.free = false;
+    engine.wait = () => {
+      now += 60_000;
+      engine.free = true;
+      return Promise.resolve();
+    };
+    expect(await take(turns, 2)).toEqual(['anime', 'base']);
   });
 
   it('should leave a model alone whose files are not here, and one that does not load', async () => {

@@ -48,6 +48,12 @@ export class ModelTurns {
         if (!signal.aborted) await this.change(next);
         continue;
       }
+      // What is fetched ahead would be drawn before those of another model, however long they have waited.
+      const others = [...waiting.keys()].some((name) => !this.namesOfLoaded().includes(name));
+      if (others && !this.pipeline.free) {
+        await this.pipeline.whenFree(until(signal));
+        continue;
+      }
       const lease = await this.takeOne(signal, this.namesOfLoaded());
       if (lease) return lease;
     }
@@ -115,10 +121,14 @@ export class ModelTurns {
     signal: AbortSignal | undefined,
     names: readonly string[],
   ): Promise<JobLease | undefined> {
-    const soon = AbortSignal.timeout(LOOK_AGAIN);
-    const either = signal ? AbortSignal.any([signal, soon]) : soon;
-    if (names.length > 0) return this.queue.take(either, names);
+    if (names.length > 0) return this.queue.take(until(signal), names);
     await sleep(LOOK_AGAIN, undefined, { signal }).catch(() => {});
     return undefined;
   }
+}
+
+/** Aborted with `signal`, and when it is time to look again. */
+function until(signal?: AbortSignal): AbortSignal {
+  const soon = AbortSignal.timeout(LOOK_AGAIN);
+  return signal ? AbortSignal.any([signal, soon]) : soon;
 }
