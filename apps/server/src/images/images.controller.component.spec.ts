@@ -50,6 +50,7 @@ describe(ImagesController.name, () => {
           ip_adapter_scale: 0.6,
           identity_strength: null,
           strength: null,
+          face_detail: null,
           hires: null,
           upscale: null,
           control: null,

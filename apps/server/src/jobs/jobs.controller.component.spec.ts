@@ -22,6 +22,7 @@ describe(JobsController.name, () => {
       object: 'job',
       state: 'queued',
       route: 'memory',
+      photos: [],
       user_id: 'ann',
       position: 3,
       progress: null,
@@ -104,7 +105,7 @@ describe(JobsController.name, () => {
         cache: null,
       },
       ...{ loras: [], ip_adapter_scale: null, identity_strength: null, strength: null },
-      ...{ hires: null, upscale: null, control: null },
+      ...{ hires: null, upscale: null, control: null, face_detail: null },
     });
   });
 
