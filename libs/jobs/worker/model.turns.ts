@@ -127,8 +127,12 @@ export class ModelTurns {
   }
 }
 
-/** Aborted with `signal`, and when it is time to look again. */
+/** Aborted with `signal`, and when it is time to look again. (Node 20 may collect a timeout that only AbortSignal.any knows.) */
 function until(signal?: AbortSignal): AbortSignal {
-  const soon = AbortSignal.timeout(LOOK_AGAIN);
-  return signal ? AbortSignal.any([signal, soon]) : soon;
+  const over = new AbortController();
+  const end = () => over.abort();
+  setTimeout(end, LOOK_AGAIN).unref();
+  signal?.addEventListener('abort', end, { signal: over.signal });
+  if (signal?.aborted) end();
+  return over.signal;
 }
