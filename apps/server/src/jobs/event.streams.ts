@@ -115,8 +115,10 @@ export class EventStreams implements OnModuleDestroy {
   private async leave(id: string, readers: Readers): Promise<void> {
     try {
       const end = AbortSignal.any([readers.left.signal, this.drain.expired]);
-      await this.jobs.finished(id, end);
-      await this.conclude(id, readers);
+      if ((await this.jobs.get(id)).state !== 'queued') {
+        await this.jobs.finished(id, end);
+        await this.conclude(id, readers);
+      }
     } catch {
       // It waits, or nobody is left, or its end cannot be sent from here any more.
     }
