@@ -45,7 +45,9 @@ export class ModelTurns {
       const next = this.choose(waiting, now);
       if (next !== models.loaded && (await this.store.claim(`model:${next.name}`, ONE_BY_ONE))) {
         await idle();
-        if (!signal.aborted) await this.change(next);
+        // It may have been taken away meanwhile.
+        const there = models.get(next.name);
+        if (!signal.aborted && there?.isHere) await this.change(there);
         continue;
       }
       // What is fetched ahead would be drawn before those of another model, however long they have waited.
