@@ -3,13 +3,11 @@
  * second, against neither. Two APIs take turns in front of one worker, whose engine is a stand-in.
  */
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readArguments } from './support/arguments.mjs';
 import { atEnd, benchmark, verdict } from './support/benchmark.mjs';
-import { createBucket, RedisServer, startS3Gateway } from './support/real.servers.mjs';
+import { createBucket, OtlpReceiver, RedisServer, startS3Gateway } from './support/real.servers.mjs';
 import { DEMO, startService } from './support/service.mjs';
 import { quantile } from './support/statistics.mjs';
 
@@ -33,13 +31,15 @@ await benchmark(async () => {
   atEnd(() => gateway.stop());
   const redis = await RedisServer.start();
   atEnd(() => redis.kill());
-  const collector = await startCollector();
+  const collector = await OtlpReceiver.start();
+  atEnd(() => collector.stop());
   const shared = {
     ...{ ...DEMO, REDIS_URL: redis.url, SD_PICTURE_MS: PICTURE_MS },
     ...(await createBucket(gateway)),
   };
   const options = { nodeArguments: ['--require', PRELOAD] };
-  const traced = { ...shared, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
+  const { OTEL_EXPORTER_OTLP_ENDPOINT } = collector.variables;
+  const traced = { ...shared, OTEL_EXPORTER_OTLP_ENDPOINT };
   await startService({ ...shared, ROLE: 'worker' }, options);
   const plain = await startService({ ...shared, ROLE: 'api' }, { ready: false });
   const watched = await startService({ ...traced, ROLE: 'api' }, { ready: false });
@@ -63,9 +63,11 @@ await benchmark(async () => {
     const [median, least, most] = [0.5, 0, 1].map((share) => quantile(values, share).toFixed(2));
     return { 'median ms': median, 'least ms': least, 'most ms': most };
   };
-  console.log(`\n${blocks} pairs of ${jobs} jobs; ${collector.received()} requests with spans, CPU a job:`);
+  console.log(
+    `\n${blocks} pairs of ${jobs} jobs; ${collector.requests.length} requests with spans, CPU a job:`,
+  );
   console.table({ ...{ plain: row(each.plain), watched: row(each.watched) }, difference: row(differences) });
-  if (collector.received() === 0) throw new Error('No span came');
+  if (collector.requests.length === 0) throw new Error('No span came');
   return verdict(`difference <= ${TARGET_MS} ms a job`, quantile(differences, 0.5) <= TARGET_MS);
 });
 
@@ -87,21 +89,4 @@ async function cpuTime({ child }) {
   const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK;
-}
-
-/** Takes what is sent to it. */
-async function startCollector() {
-  let received = 0;
-  const server = createServer((request, response) => {
-    received++;
-    request.resume().on('end', () => response.setHeader('content-type', 'application/json').end('{}'));
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  atEnd(() => {
-    server.closeAllConnections();
-    server.close();
-    return Promise.resolve();
-  });
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  return { url: `http://127.0.0.1:${port}`, received: () => received };
 }

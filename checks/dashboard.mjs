@@ -12,6 +12,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readArguments } from '../bench/support/arguments.mjs';
 import { atEnd, benchmark, temporaryFolder, verdict } from '../bench/support/benchmark.mjs';
+import { freePorts, WebhookReceiver } from '../bench/support/real.servers.mjs';
 import { DEMO, startService } from '../bench/support/service.mjs';
 import { drawDashboard } from './dashboard/drawing.mjs';
 
@@ -36,14 +37,15 @@ await benchmark(async () => {
   const bin = await temporaryFolder();
   await writeFile(join(bin, 'nvidia-smi'), NVIDIA_SMI);
   await chmod(join(bin, 'nvidia-smi'), 0o755);
-  const receiver = await serve((_, response) => response.end());
+  const receiver = await WebhookReceiver.start();
+  atEnd(() => receiver.stop());
   const service = await startService({
     ...{ ...DEMO, PATH: bin + delimiter + process.env.PATH, REFERENCE_URL_ALLOW: '127.0.0.1' },
     ...{ WEBHOOK_URL_ALLOW: '127.0.0.1' },
   });
   const prometheus = await startPrometheus(new URL(service.url).host);
   const from = Date.now() / 1000;
-  await load(service, receiver, from + seconds);
+  await load(service, receiver.url, from + seconds);
   const to = Date.now() / 1000;
 
   const { panels } = /** @type {{ panels: JsonPanel[] }} */ (JSON.parse(readFileSync(DASHBOARD, 'utf8')));
@@ -102,7 +104,7 @@ async function startPrometheus(target) {
   const config = join(folder, 'prometheus.yml');
   const scrape = [{ job_name: 'images', scrape_interval: '1s', static_configs: [{ targets: [target] }] }];
   await writeFile(config, JSON.stringify({ scrape_configs: scrape }));
-  const port = 20_000 + Math.floor(Math.random() * 20_000);
+  const [port] = await freePorts(1);
   const child = spawn(
     'prometheus',
     [

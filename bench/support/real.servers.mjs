@@ -11,6 +11,13 @@ export const { startS3Gateway } = load('../../test/support/s3.gateway.ts');
 /** @type {typeof import('../../test/support/tcp.proxy.js')} */
 export const { TcpProxy } = load('../../test/support/tcp.proxy.ts');
 
+/** @type {typeof import('../../test/support/otlp.receiver.js')} */
+export const { OtlpReceiver } = load('../../test/support/otlp.receiver.ts');
+/** @type {typeof import('../../test/support/webhook.receiver.js')} */
+export const { WebhookReceiver } = load('../../test/support/webhook.receiver.ts');
+/** @type {typeof import('../../test/support/ports.js')} */
+export const { freePorts } = load('../../test/support/ports.ts');
+
 const BUCKET = 'pictures';
 
 /**

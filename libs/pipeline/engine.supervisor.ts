@@ -190,9 +190,8 @@ export class EngineSupervisor {
         this.doubted,
       );
       const load_ms = await (share ? share.inTurn(() => this.load(engine, files)) : this.load(engine, files));
-      const { probe, deaths } = this.restarts;
-      if (probe) this.update({ state: 'warming', reason: `drawing a probe picture, after ${deaths} deaths` });
-      if (probe) await prove(engine, probe, this.restarts, this.bounds.onCpu);
+      const warming = (reason: string) => this.update({ state: 'warming', reason });
+      await prove(engine, this.restarts, this.bounds.onCpu, warming);
       this.restarts.loaded();
       this.update({ state: 'ready' });
       const { name, description } = this.device ?? {};

@@ -167,7 +167,7 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
 
   /** Resolves once pictures can be made, or `signal` is aborted; never, while neither comes. */
   async whenReady(signal?: AbortSignal): Promise<void> {
-    while (!this.draws && !signal?.aborted) await once(this.changes, 'change', { signal }).catch(() => {});
+    await this.until(() => this.draws, signal);
   }
 
   /** Some engine is ready, and nobody's. */
@@ -177,7 +177,12 @@ export class PipelineService implements OnApplicationBootstrap, BeforeApplicatio
 
   /** Resolves once that is so, or `signal` is aborted. */
   async whenFree(signal: AbortSignal): Promise<void> {
-    while (!this.free && !signal.aborted) await once(this.changes, 'change', { signal }).catch(() => {});
+    await this.until(() => this.free, signal);
+  }
+
+  /** Looks again at each change of an engine. */
+  private async until(reached: () => boolean, signal?: AbortSignal): Promise<void> {
+    while (!reached() && !signal?.aborted) await once(this.changes, 'change', { signal }).catch(() => {});
   }
 
   /** One that was taken away before it ever loaded gives way to the first. */

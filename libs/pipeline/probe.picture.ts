@@ -56,11 +56,13 @@ export async function probe(
 /** After several deaths: a picture like those under which it died, before it gets a caller's. */
 export async function prove(
   engine: Pick<EngineProcess, 'generate'>,
-  kind: PictureKind,
-  restarts: Pick<RestartPolicy, 'probeFailed'>,
+  restarts: Pick<RestartPolicy, 'probe' | 'deaths' | 'probeFailed'>,
   onCpu: boolean,
+  warming: (reason: string) => void,
 ): Promise<void> {
-  await probe(engine, kind, onCpu).catch((error: unknown) => {
+  if (!restarts.probe) return;
+  warming(`drawing a probe picture, after ${restarts.deaths} deaths`);
+  await probe(engine, restarts.probe, onCpu).catch((error: unknown) => {
     restarts.probeFailed();
     throw error;
   });

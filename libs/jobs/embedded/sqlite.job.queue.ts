@@ -20,6 +20,15 @@ interface OldestRow {
   readonly created_at: number;
 }
 
+/** `waiting`: of the jobs that wait each account, or model, once. From one to the next, past all jobs between. */
+const waitingBy = (column: 'account' | 'model', index: string) => `
+  WITH RECURSIVE waiting (${column}) AS (
+    SELECT min(${column}) FROM jobs INDEXED BY ${index} WHERE state = 'queued'
+    UNION ALL
+    SELECT (SELECT min(${column}) FROM jobs INDEXED BY ${index} WHERE state = 'queued' AND ${column} > waiting.${column})
+    FROM waiting WHERE waiting.${column} IS NOT NULL
+  )`;
+
 /** Nothing ever takes a job from its only process. */
 const NEVER = new AbortController().signal;
 
@@ -40,14 +49,8 @@ export class SqliteJobQueue extends JobQueue {
   constructor(private readonly database: Pick<JobsDatabase, 'prepare' | 'read'>) {
     super();
     this.running = database.prepare(`SELECT seq, start, finish, record FROM jobs WHERE state = 'running'`);
-    // From one account to the next, past all jobs between.
     this.first = database.prepare(
-      `WITH RECURSIVE waiting (account) AS (
-         SELECT min(account) FROM jobs INDEXED BY jobs_queued WHERE state = 'queued'
-         UNION ALL
-         SELECT (SELECT min(account) FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' AND account > waiting.account)
-         FROM waiting WHERE waiting.account IS NOT NULL
-       )
+      `${waitingBy('account', 'jobs_queued')}
        SELECT waiting.account, coalesce(accounts.finish, 0) AS ends, jobs.id, jobs.seq, jobs.start, jobs.finish
        FROM waiting LEFT JOIN accounts USING (account)
        CROSS JOIN jobs ON jobs.seq IN (
@@ -55,14 +58,8 @@ export class SqliteJobQueue extends JobQueue {
          AND model IN (SELECT value FROM json_each(?)) ORDER BY start, seq LIMIT ?
        )`,
     );
-    // Likewise from one model to the next.
     this.oldest = database.prepare(
-      `WITH RECURSIVE waiting (model) AS (
-         SELECT min(model) FROM jobs INDEXED BY jobs_queued_by_model WHERE state = 'queued'
-         UNION ALL
-         SELECT (SELECT min(model) FROM jobs INDEXED BY jobs_queued_by_model WHERE state = 'queued' AND model > waiting.model)
-         FROM waiting WHERE waiting.model IS NOT NULL
-       )
+      `${waitingBy('model', 'jobs_queued_by_model')}
        SELECT jobs.model, jobs.id, json_extract(jobs.record, '$.createdAt') AS created_at
        FROM waiting CROSS JOIN jobs ON jobs.seq IN (
          SELECT seq FROM jobs AS own INDEXED BY jobs_queued_by_model WHERE state = 'queued' AND model = waiting.model

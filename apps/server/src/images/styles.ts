@@ -54,10 +54,9 @@ export class Styles implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private usual(route: StyleRoute): Look {
     const { config } = this;
-    const isMemory = route === 'memory';
     return {
-      prompt: isMemory ? config.MEMORY_PROMPT_TEMPLATE : config.SUBJECT_PROMPT,
-      options: { loras: isMemory ? config.MEMORY_LORAS : config.SUBJECT_LORAS },
+      prompt: route === 'memory' ? config.MEMORY_PROMPT_TEMPLATE : config.SUBJECT_PROMPT,
+      options: { loras: config[USUAL_LORAS[route]] },
       source: { because: `This service draws ${route} with a LoRA (${USUAL_LORAS[route]}): ` },
     };
   }
