@@ -4,6 +4,7 @@
  * to what it draws.)
  */
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -41,7 +42,7 @@ await benchmark(async () => {
   atEnd(() => receiver.stop());
   const service = await startService({
     ...{ ...DEMO, PATH: bin + delimiter + process.env.PATH, REFERENCE_URL_ALLOW: '127.0.0.1' },
-    ...{ WEBHOOK_URL_ALLOW: '127.0.0.1' },
+    ...{ WEBHOOK_URL_ALLOW: '127.0.0.1', WEBHOOK_SECRET: `whsec_${randomBytes(32).toString('base64')}` },
   });
   const prometheus = await startPrometheus(new URL(service.url).host);
   const from = Date.now() / 1000;
