@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { delimiter, join } from 'node:path';
@@ -21,6 +21,7 @@ const DASHBOARD = new URL('../deploy/grafana/dashboard.json', import.meta.url);
 const RATE = '15s';
 const STEP = 2;
 const SMALL = { prompt: 'a fox', size: '64x64', num_inference_steps: 2, guidance_scale: 1 };
+const TOO_LATE = { num_inference_steps: 90, deadline_seconds: 1 };
 /** A card, as its tool tells it: GPUs are not what this is about. */
 const NVIDIA_SMI =
   '#!/bin/sh\necho "0, GPU-0, $((9000 + $(date +%s) % 60 * 100)), 81559, $((40 + $(date +%s) % 50)), 61"\n';
@@ -40,13 +41,15 @@ await benchmark(async () => {
   await chmod(join(bin, 'nvidia-smi'), 0o755);
   const receiver = await WebhookReceiver.start();
   atEnd(() => receiver.stop());
-  const service = await startService({
+  const folder = await temporaryFolder();
+  const variables = {
     ...{ ...DEMO, PATH: bin + delimiter + process.env.PATH, REFERENCE_URL_ALLOW: '127.0.0.1' },
     ...{ WEBHOOK_URL_ALLOW: '127.0.0.1', WEBHOOK_SECRET: `whsec_${randomBytes(32).toString('base64')}` },
-  });
+  };
+  const service = await startService(variables, { folder });
   const prometheus = await startPrometheus(new URL(service.url).host);
   const from = Date.now() / 1000;
-  await load(service, receiver.url, from + seconds);
+  await load(service, { folder, receiver: receiver.url, until: from + seconds });
   const to = Date.now() / 1000;
 
   const { panels } = /** @type {{ panels: JsonPanel[] }} */ (JSON.parse(readFileSync(DASHBOARD, 'utf8')));
@@ -67,13 +70,13 @@ await benchmark(async () => {
 });
 
 /**
- * Images that succeed, are cancelled, fail and wait; a webhook, a reference picture, an event stream, an engine that dies.
+ * Images that succeed, are cancelled, come too late and wait; a webhook, a reference picture, an event stream, an engine
+ * that dies, a disk that takes nothing.
  *
  * @param {Service} service
- * @param {string} receiver
- * @param {number} until
+ * @param {{ folder: string, receiver: string, until: number }} options
  */
-async function load(service, receiver, until) {
+async function load(service, { folder, receiver, until }) {
   const picture = await serve((_, response) => response.end(readFileSync('test/fixtures/cake-on-green.png')));
   void fetch(
     `${service.url}/v1/jobs/${await service.submit('generations', { ...SMALL, num_inference_steps: 90 })}/events`,
@@ -83,12 +86,27 @@ async function load(service, receiver, until) {
   for (let n = 0; Date.now() / 1000 < until; n++) {
     const options = { ...SMALL, seed: n, ...(n % 3 === 0 && { webhook_url: receiver }) };
     const reference = n % 4 === 0 ? { reference_image_url: picture } : {};
-    const id = await service.submit('generations', { ...options, ...reference });
-    if (n % 7 === 3) await service.send('DELETE', `/v1/jobs/${id}`);
+    // None while the disk takes nothing.
+    const id = await service.submit('generations', { ...options, ...reference }).catch(() => undefined);
+    if (n % 7 === 3 && id) await service.send('DELETE', `/v1/jobs/${id}`);
+    if (n % 9 === 5) await service.submit('generations', { ...SMALL, ...TOO_LATE });
+    if (n === 30) await breakDisk(folder);
     if (n === 20) process.kill(/** @type {number} */ (service.enginePid()), 'SIGKILL');
     await service.get('/v1/jobs/nothing');
     await sleep(700 + 600 * Math.sin(n / 5));
   }
+}
+
+/**
+ * For as long as some images take.
+ *
+ * @param {string} folder DATA_DIR
+ */
+async function breakDisk(folder) {
+  const temporary = join(folder, '.tmp');
+  await rename(temporary, `${temporary}.away`);
+  await writeFile(temporary, '');
+  setTimeout(() => void rm(temporary).then(() => rename(`${temporary}.away`, temporary)), 4_000);
 }
 
 /** @param {import('node:http').RequestListener} listener */

@@ -49,20 +49,30 @@ await benchmark(async () => {
 
 /** @param {number} n */
 function request(n) {
-  return { prompt: 'a fox', size: '64x64', num_inference_steps: 4, guidance_scale: 1, seed: n };
+  return {
+    prompt: 'a fox on a blue background',
+    size: '64x64',
+    num_inference_steps: 4,
+    guidance_scale: 1,
+    seed: n,
+  };
 }
 
 /**
+ * `asked`, `start` and `end` in milliseconds of one clock.
+ *
  * @param {Service} service
  * @param {Record<string, unknown>} options
  */
 async function draw(service, options) {
+  const asked = performance.now();
   const picture = await service.draw('generations', options);
   const { queue_ms, total_ms } = picture.timings;
   const hash = createHash('sha256')
     .update(await service.png(picture))
     .digest('hex');
-  return { hash, wait: queue_ms / 1000, job: (total_ms - queue_ms) / 1000 };
+  const times = { asked, start: asked + queue_ms, end: asked + total_ms };
+  return { hash, ...times, wait: queue_ms / 1000, job: (total_ms - queue_ms) / 1000 };
 }
 
 /**
@@ -92,19 +102,43 @@ async function mix(file, pictures) {
       if (model === 'first') firsts++;
       const n = Math.floor(random() * SEEDS);
       const { hash, ...times } = await draw(service, { ...request(n), model });
-      return { right: hash === pictures[model][n], ...times };
+      return { model, right: hash === pictures[model][n], ...times };
     }),
   );
   const switches = await switchesOf(service);
   await service.stop();
   const wrong = drawn.filter(({ right }) => !right).length;
   const wait = Math.max(...drawn.map((one) => one.wait));
+  const behind = longestBehind(drawn);
   const job = Math.max(...drawn.map((one) => one.job));
   console.log(
     `${jobs} jobs at once, ${firsts} of the first model: ${wrong} from the wrong one, ${switches} switches; ` +
-      `longest wait ${wait.toFixed(1)} s, longest job ${job.toFixed(1)} s, MODEL_SWITCH_AFTER ${after} s`,
+      `longest wait ${wait.toFixed(1)} s, of that at a stretch behind the other model ${behind.toFixed(1)} s; ` +
+      `longest job ${job.toFixed(1)} s, MODEL_SWITCH_AFTER ${after} s`,
   );
-  return wrong === 0 && switches <= MOST_SWITCHES && wait <= after + job;
+  // Where a model's own jobs take longer than that, the last of them waits longer, as with one model.
+  return wrong === 0 && switches <= MOST_SWITCHES && behind <= after + job;
+}
+
+/**
+ * Seconds that a job waited while one picture of the other model after the other was drawn.
+ *
+ * @param {{ model: string, asked: number, start: number, end: number }[]} drawn
+ */
+function longestBehind(drawn) {
+  /** @type {{ model: string, start: number, end: number }[]} */
+  const runs = [];
+  for (const { model, start, end } of [...drawn].sort((a, b) => a.start - b.start)) {
+    const last = runs.at(-1);
+    if (last?.model === model) last.end = end;
+    else runs.push({ model, start, end });
+  }
+  const waits = drawn.flatMap((job) =>
+    runs
+      .filter((run) => run.model !== job.model)
+      .map((run) => Math.min(run.end, job.start) - Math.max(run.start, job.asked)),
+  );
+  return Math.max(0, ...waits) / 1000;
 }
 
 /**
@@ -113,9 +147,13 @@ async function mix(file, pictures) {
  * @param {string} file
  */
 async function starve(file) {
-  const service = await startService({
-    ...{ ...SETTINGS, MODELS_FILE: file, MODEL_SWITCH_AFTER: String(PATIENCE) },
-  });
+  let began = () => {};
+  const loading = /** @type {Promise<void>} */ (new Promise((resolve) => (began = resolve)));
+  const service = await startService(
+    { ...SETTINGS, MODELS_FILE: file, MODEL_SWITCH_AFTER: String(PATIENCE) },
+    // Loading it is not waiting behind the other one.
+    { onLine: (line) => line.includes('Loading second') && began() },
+  );
   let busy = true;
   let job = 0;
   const keepBusy = async () => {
@@ -124,21 +162,18 @@ async function starve(file) {
   const load = [keepBusy(), keepBusy(), keepBusy()];
   await sleep(1_000);
   const asked = performance.now();
-  let loaded = asked;
-  const wait = draw(service, { ...request(1), model: 'second' }).then((one) => one.wait);
-  // Loading a model is not waiting behind the other one.
-  while ((await switchesOf(service)) === 0) await sleep(20);
-  loaded = performance.now();
-  const until = (loaded - asked) / 1000;
+  const other = draw(service, { ...request(1), model: 'second' });
+  await loading;
+  const until = (performance.now() - asked) / 1000;
   busy = false;
-  const total = await wait;
+  const { wait } = await other;
   await Promise.all(load);
   await service.stop();
   console.log(
-    `One job behind a model that is always busy: ${until.toFixed(1)} s until its model was loaded, ${total.toFixed(1)} s ` +
+    `One job behind a model that is always busy: ${until.toFixed(1)} s until its model began to load, ${wait.toFixed(1)} s ` +
       `with the loading; MODEL_SWITCH_AFTER ${PATIENCE} s, longest job ${job.toFixed(1)} s`,
   );
-  return until >= PATIENCE - 1 && until <= PATIENCE + job + 1;
+  return until >= PATIENCE && until <= PATIENCE + job + 1;
 }
 
 /** @param {Service} service */

@@ -31,6 +31,7 @@ export { DEFAULT_PREFIX, RedisConnection } from './redis/redis.connection';
 export {
   inputsOf,
   keysOf,
+  PICTURE_ROUTES,
   picturesOf,
   type JobControl,
   type JobFaceDetail,

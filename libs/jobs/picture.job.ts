@@ -2,7 +2,8 @@ import { drawnSize, faceSide, gridSize, stepsOf, type HiresUpscaler } from '@app
 import type { Output } from '@app/pictures';
 import type { GenerateRequest } from '@app/pipeline';
 
-export type PictureRoute = 'memory' | 'subject' | 'generations';
+export const PICTURE_ROUTES = ['memory', 'subject', 'generations'] as const;
+export type PictureRoute = (typeof PICTURE_ROUTES)[number];
 
 /** A LoRA as a job names it: the worker finds the file by name and refuses one with another hash. */
 export interface JobLora {

@@ -1,12 +1,11 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { JobState, PictureRoute, WebhookEvent } from '@app/jobs';
-import { JOB_STATES } from '@app/jobs';
+import { JOB_STATES, PICTURE_ROUTES } from '@app/jobs';
 import { ErrorDetail } from '../errors/api.errors.dto';
 import { PictureReply } from './picture.dto';
 import { FlagText, OneOf, OptionalText, UserId, WholeText } from '../validation/fields';
 import { IsCursor } from './jobs.cursor';
 
-export const PICTURE_ROUTES = ['memory', 'subject', 'generations'] as const satisfies PictureRoute[];
 export const DEFAULT_PAGE = 20;
 export const MAX_PAGE = 100;
 

@@ -16,6 +16,9 @@ export function countFailures(registry: Registry): () => void {
     labelNames: ['status'],
     registers,
   });
+  // At 0, as a counter that appears with its first event has not increased for Prometheus. Others are rare.
+  for (const operation of ['read', 'write', 'delete', 'list']) storage.inc({ operation }, 0);
+  hub.inc({ status: 'none' }, 0);
   return hearFailures(({ of, what }) =>
     of === 'storage' ? storage.inc({ operation: what }) : hub.inc({ status: what }),
   );

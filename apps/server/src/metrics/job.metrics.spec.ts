@@ -9,6 +9,18 @@ describe(countJobs.name, () => {
   const news = new EventEmitter();
   countJobs({ news } as unknown as Jobs, registry);
 
+  it('should have what alerts ask for from the start: a counter that appears with its first event has not increased', async () => {
+    const text = await registry.metrics();
+    for (const zero of [
+      'image_jobs_accepted_total{route="subject"}',
+      'image_jobs_finished_total{route="generations",outcome="succeeded"}',
+      'image_jobs_finished_total{route="memory",outcome="storage_unavailable"}',
+      'image_webhook_attempts_total{outcome="failed"}',
+      'image_redraws_total{how="elsewhere"}',
+    ])
+      expect(text).toContain(`${zero} 0\n`);
+  });
+
   it('should count the wait of a first start only, in seconds, and nothing of a job that is given back', async () => {
     const job = aJob();
     news.emit('change', job);

@@ -1,7 +1,7 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import { ERRORS, type ErrorRule } from '@app/errors';
 import { samplingSteps } from '@app/models/family';
-import { isFinished, type Jobs, type JobRecord, type WebhookDelivery } from '@app/jobs';
+import { isFinished, PICTURE_ROUTES, type Jobs, type JobRecord, type WebhookDelivery } from '@app/jobs';
 
 /** Seconds in the queue: from a free engine to an hour behind others. */
 const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
@@ -14,6 +14,12 @@ const ATTEMPTS: Record<WebhookDelivery['status'], string> = {
   failed: 'failed',
   pending: 'retried',
 };
+
+/** Outcomes that alerts and the dashboard ask for. */
+const OUTCOMES = [
+  ...['succeeded', 'cancelled', 'generation_failed', 'out_of_memory', 'engine_crashed', 'internal_error'],
+  'storage_unavailable',
+];
 
 /** What becomes of jobs, each counted once: by the process that wrote it into the record. */
 export function countJobs(jobs: Jobs, registry: Registry): void {
@@ -52,7 +58,7 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
   });
   const phases = new Histogram({
     name: 'image_job_phase_seconds',
-    help: 'Parts of the jobs that succeeded: "text", "image" (the reference picture), "sampling", "decode", "encode", "store"',
+    help: 'Parts of the jobs that succeeded: "text", "image" (the reference picture), "sampling", "decode", "faces", "encode", "store"',
     labelNames: ['phase'],
     buckets: PHASES,
     registers,
@@ -73,6 +79,13 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     labelNames: ['how'],
     registers,
   });
+  // From the start, at 0: for Prometheus a counter that appears with its first event has not increased.
+  for (const route of PICTURE_ROUTES) {
+    accepted.inc({ route }, 0);
+    for (const outcome of OUTCOMES) finished.inc({ route, outcome }, 0);
+  }
+  for (const outcome of Object.values(ATTEMPTS)) attempts.inc({ outcome }, 0);
+  for (const how of ['in_tiles', 'elsewhere']) redraws.inc({ how }, 0);
   const observe = ({ picture, result }: JobRecord) => {
     if (!result) return;
     const { timings, mergedAnew } = result;
