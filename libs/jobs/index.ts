@@ -23,6 +23,7 @@ export {
   type WebhookEvent,
 } from './job.record';
 export type { JobNews } from './job.news';
+export { isFault, outcomeOf } from './job.outcome';
 export { CALLER_CLASSES, type JobPage, type JobQuery } from './job.store';
 export { JobsModule } from './jobs.module';
 export { Jobs } from './jobs.service';

@@ -58,7 +58,7 @@ describe('What the log holds', () => {
     expect(service.lines.filter((line) => line.includes(secret))).toEqual([]);
   });
 
-  it('should be the prompts of accepted jobs with LOG_PROMPTS, in a line with their id', async () => {
+  it('should be a line for each job that ended, and with LOG_PROMPTS one with its prompts', async () => {
     service = await Service.startReady({ DATA_DIR: folders[1], ...FEW_PICTURES, LOG_PROMPTS: 'true' });
     const body = { ...SMALL, prompt: 'a telltale fox', negative_prompt: 'a telltale hare' };
     const id = await service.submit(ROUTE, body, { 'x-request-id': 'abc-1', 'idempotency-key': 'k' });
@@ -71,6 +71,14 @@ describe('What the log holds', () => {
         prompt: 'a telltale fox',
         negative_prompt: 'a telltale hare',
         reqId: 'abc-1',
+      }),
+    ]);
+    await service.jobUntil(id, 'succeeded');
+    const ended = service.lines.filter((line) => line.includes('"msg":"Job'));
+    expect(ended.map((line) => JSON.parse(line) as object)).toEqual([
+      expect.objectContaining({
+        ...{ level: 30, job: id, route: 'generations', outcome: 'succeeded', attempts: 1, size: '64x64' },
+        timings: expect.objectContaining({ sampling_ms: expect.any(Number) as number }) as object,
       }),
     ]);
   });

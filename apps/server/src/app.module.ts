@@ -13,6 +13,7 @@ import { HttpModule } from './http/http.module';
 import { HuggingFaceModule } from './huggingface/huggingface.module';
 import { ImagesModule } from './images/images.module';
 import { JobRoutesModule } from './jobs/job.routes.module';
+import { JobLog } from './job.log';
 import { logging } from './logging';
 import { LorasModule } from './loras/loras.module';
 import { MetricsModule } from './metrics/metrics.module';
@@ -62,6 +63,7 @@ export class AppModule {
       providers: [
         { provide: APP_FILTER, useClass: ErrorFilter },
         { provide: APP_PIPE, useClass: RequestPipe },
+        JobLog,
       ],
     };
   }

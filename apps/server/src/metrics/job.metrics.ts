@@ -1,7 +1,13 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import { ERRORS, type ErrorRule } from '@app/errors';
 import { samplingSteps } from '@app/models/family';
-import { isFinished, PICTURE_ROUTES, type Jobs, type JobRecord, type WebhookDelivery } from '@app/jobs';
+import {
+  isFinished,
+  outcomeOf,
+  PICTURE_ROUTES,
+  type Jobs,
+  type JobRecord,
+  type WebhookDelivery,
+} from '@app/jobs';
 
 /** Seconds in the queue: from a free engine to an hour behind others. */
 const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
@@ -107,11 +113,4 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
   });
   jobs.news.on('redrawn', (how) => redraws.inc({ how }));
   jobs.news.on('attempt', ({ status }) => attempts.inc({ outcome: ATTEMPTS[status] }));
-}
-
-/** As callers see it. */
-function outcomeOf({ error }: JobRecord): string {
-  if (!error) return 'succeeded';
-  const rule = ERRORS[error.code] as ErrorRule | undefined; // none: of a newer process
-  return rule?.shownAs ?? error.code;
 }
