@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { tellFailure } from '@app/errors';
 import { ModelError } from './model.error';
 import type { OnProgress } from './model.progress';
 import { PartFile } from './part.file';
@@ -61,6 +62,7 @@ async function fetchAll(
     } catch (error) {
       if (error instanceof ModelError || isDisk(error)) throw error;
       // What came before the break is on disk and in the hash; the loop continues from there.
+      tellFailure({ of: 'hub', what: 'none' });
     }
     if ((await part.size()) > file.size) {
       throw new ModelError(`${variable}: the hub sent more bytes for ${file.path} than it said.`);

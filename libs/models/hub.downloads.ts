@@ -54,7 +54,7 @@ export class HubDownloads {
       const file = [...this.wanted.keys()].indexOf(blob) + 1;
       onProgress({
         ...progress,
-        all: { file, files: this.wanted.size, done, total, secondsLeft: this.secondsLeft() },
+        all: { file, files: this.wanted.size, done, total, bytesPerSecond: this.bytesPerSecond() },
       });
     };
   }
@@ -71,11 +71,9 @@ export class HubDownloads {
     return [...this.wanted.values()].reduce((sum, wanted) => sum + amount(wanted), 0);
   }
 
-  /** undefined until there is a speed. */
-  private secondsLeft(): number | undefined {
-    const { done, total, since } = this;
+  private bytesPerSecond(): number | undefined {
+    const { done, since } = this;
     const seconds = since ? (this.now() - since.moment) / 1000 : 0;
-    const speed = seconds > 1 && since ? (done - since.done) / seconds : 0;
-    return speed > 0 ? (total - done) / speed : undefined;
+    return seconds > 1 && since && done > since.done ? (done - since.done) / seconds : undefined;
   }
 }

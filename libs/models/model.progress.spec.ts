@@ -65,11 +65,11 @@ describe(TerminalProgress.name, () => {
 
   it.each([
     [undefined, ''],
-    [41.2, ', 42 s left'],
-    [600, ', 10 min left'],
-    [7000, ', 1 h 57 min left'],
-  ])('should tell of all files, and of the time left where it is known: %s s', (secondsLeft, words) => {
-    const all = { file: 4, files: 4, done: 6.4e9, total: 10.5e9, secondsLeft };
+    [1e8, ', 41 s left at 100.0 MB/s'],
+    [7e6, ', 10 min left at 7.0 MB/s'],
+    [585_700, ', 1 h 57 min left at 0.6 MB/s'],
+  ])('should tell of all files, and at the speed so far the time left: %s B/s', (bytesPerSecond, words) => {
+    const all = { file: 4, files: 4, done: 6.4e9, total: 10.5e9, bytesPerSecond };
     const progress = { phase: 'download', file: 'x', done: 2.84e9, total: 6.94e9, all } as const;
     expect(progressLine(progress)).toBe(
       `Downloading x: 40 % (2.8 of 6.9 GB); file 4 of 4, 6.4 of 10.5 GB${words}`,
@@ -78,14 +78,14 @@ describe(TerminalProgress.name, () => {
   });
 
   it('should not count a single file twice', () => {
-    const all = { file: 1, files: 1, done: 5e6, total: 1e7, secondsLeft: 3 };
+    const all = { file: 1, files: 1, done: 5e6, total: 1e7, bytesPerSecond: 2e6 };
     expect(progressLine({ phase: 'download', file: 'x', done: 5e6, total: 1e7, all })).toBe(
-      'Downloading x: 50 % (5.0 of 10.0 MB); 3 s left',
+      'Downloading x: 50 % (5.0 of 10.0 MB); 3 s left at 2.0 MB/s',
     );
   });
 
   it('should not tell a time left when nothing is', () => {
-    const all = { file: 1, files: 1, done: 1e7, total: 1e7, secondsLeft: 0 };
+    const all = { file: 1, files: 1, done: 1e7, total: 1e7, bytesPerSecond: 2e6 };
     expect(progressLine({ phase: 'download', file: 'x', done: 1e7, total: 1e7, all })).toBe(
       'Downloading x: 100 % (10.0 of 10.0 MB)',
     );

@@ -23,8 +23,8 @@ export interface WholeDownload {
   readonly done: number;
   /** bytes of all files */
   readonly total: number;
-  /** At the speed so far. */
-  readonly secondsLeft?: number;
+  /** Since the first byte of this run; undefined until that can be told. */
+  readonly bytesPerSecond?: number;
 }
 
 export type OnProgress = (progress: ModelProgress) => void;
@@ -38,20 +38,25 @@ export const percent = ({ done, total, all }: ModelProgress): number => share(al
 const share = ({ done, total }: { readonly done: number; readonly total: number }): number =>
   total > 0 ? Math.min(100, Math.floor((100 * done) / total)) : 100;
 
-/** "Downloading sd_xl_base_1.0.safetensors: 41 % (2.8 of 6.9 GB); file 4 of 4, 6.4 of 10.5 GB, 3 min left" */
+/** "Downloading sd_xl_base_1.0.safetensors: 41 % (2.8 of 6.9 GB); file 4 of 4, 6.4 of 10.5 GB, 3 min left at 24.0 MB/s" */
 export function progressLine(progress: ModelProgress): string {
   const { phase, file, all } = progress;
   const line = `${VERBS[phase]} ${file}: ${share(progress)} % (${amount(progress)})`;
   const whole = all && all.files > 1 ? [`file ${all.file} of ${all.files}`, amount(all)] : [];
-  const left =
-    all?.secondsLeft === undefined || all.done >= all.total ? [] : [`${duration(all.secondsLeft)} left`];
-  const more = [...whole, ...left].join(', ');
+  const left = all && timeLeft(all);
+  const more = [...whole, ...(left ? [left] : [])].join(', ');
   return more ? `${line}; ${more}` : line;
 }
 
 function amount({ done, total }: { readonly done: number; readonly total: number }): string {
   const [unit, name] = total >= 1e9 ? [1e9, 'GB'] : [1e6, 'MB'];
   return `${(done / unit).toFixed(1)} of ${(total / unit).toFixed(1)} ${name}`;
+}
+
+/** "3 min left at 24.0 MB/s"; nothing where all is there, or no speed known. */
+function timeLeft({ done, total, bytesPerSecond }: WholeDownload): string | undefined {
+  if (bytesPerSecond === undefined || done >= total) return undefined;
+  return `${duration((total - done) / bytesPerSecond)} left at ${toMB(bytesPerSecond).toFixed(1)} MB/s`;
 }
 
 /** "40 s", "12 min", "1 h 5 min" */
@@ -113,11 +118,11 @@ export class TerminalProgress {
   private draw(progress: ModelProgress, title: string, fresh: boolean): void {
     const { phase, done, total, all } = progress;
     const inPercent = phase === 'load';
-    const left = all?.secondsLeft === undefined || all.done >= all.total ? '' : duration(all.secondsLeft);
+    const left = all && timeLeft(all);
     const payload = {
       title,
       amount: inPercent ? '' : ` | ${toMB(done)} of ${toMB(total)} MB`,
-      left: left && ` | ${left} left`,
+      left: left ? ` | ${left}` : '',
     };
     if (fresh) {
       this.bars?.stop();

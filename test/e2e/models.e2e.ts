@@ -91,6 +91,9 @@ describe('models', () => {
       code: 1,
       err: expect.stringMatching(/MODEL_PATH asks for: with --force/) as string,
     });
+    const asPhotoMaker = { PHOTO_MAKER_PATH: 'owner/name:vae.safetensors' };
+    expect((await run(['list'], asPhotoMaker)).out).toMatch(/vae\.safetensors .* <- PHOTO_MAKER_PATH\n/);
+    expect(await run(['rm', 'owner/name:vae.safetensors'], asPhotoMaker)).toMatchObject({ code: 1 });
     expect(await run(['rm', 'owner/name:vae.safetensors'])).toMatchObject({ code: 0 });
     await expect(stat(blob(VAE))).rejects.toThrow('ENOENT');
     expect(await run(['rm', '--force', 'owner/name'])).toMatchObject({ code: 0 });

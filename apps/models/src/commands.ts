@@ -19,6 +19,10 @@ import {
 } from '@app/models';
 import { PRESETS } from './presets';
 
+type ModelParts<File> = Partial<
+  Record<'checkpoint' | 'vae' | 'ipAdapter' | 'clipVision' | 'photoMaker', File | undefined>
+>;
+
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 
 export async function pull(config: Config, names: readonly string[]): Promise<void> {
@@ -43,8 +47,7 @@ async function fetchPlanned(config: Config, { report }: TerminalProgress): Promi
   const paths = new Set<string>();
   for (const model of new ModelCatalog(config).all) {
     const files = await new ModelsService(model.config).resolve(report);
-    const { checkpoint, vae, ipAdapter, clipVision } = files;
-    for (const path of [checkpoint, vae, ipAdapter, clipVision]) if (path !== undefined) paths.add(path);
+    for (const path of filesOf(files)) paths.add(path);
   }
   return [...paths];
 }
@@ -119,6 +122,10 @@ export async function remove(config: Config, names: readonly string[], force: bo
   }
 }
 
+/** Those of a model that variables name. */
+const filesOf = <File>({ checkpoint, vae, ipAdapter, clipVision, photoMaker }: ModelParts<File>): File[] =>
+  [checkpoint, vae, ipAdapter, clipVision, photoMaker].filter((file) => file !== undefined);
+
 const nameOf = ({ repo, path }: CachedFile) => `${repo}:${path}`;
 const gigabytes = (bytes: number) =>
   bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
@@ -148,9 +155,7 @@ const isOf = (file: CachedFile, { repo, revision, path }: HubReference) =>
 async function usedBy(config: Config): Promise<(file: CachedFile) => string[]> {
   const models = new ModelCatalog(config).all;
   const plans = await Promise.all(models.map((model) => planModel(model.config).catch(() => ({}) as never)));
-  const wanted = plans
-    .flatMap(({ checkpoint, vae, ipAdapter, clipVision }) => [checkpoint, vae, ipAdapter, clipVision])
-    .filter((one) => one !== undefined);
+  const wanted = plans.flatMap((plan) => filesOf(plan));
   const used = (file: CachedFile) =>
     wanted.filter(({ from }) => 'hub' in from && isOf(file, from.hub)).map(({ variable }) => variable);
   return (file) => [...new Set(used(file))];
