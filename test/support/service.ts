@@ -28,7 +28,13 @@ export class Service {
 
   static async startReady(variables: Variables, root?: string): Promise<Service> {
     const service = await Service.start(variables, root);
-    await service.ready();
+    try {
+      await service.ready();
+    } catch (error) {
+      // Nobody else would end it.
+      await service.stop('SIGKILL');
+      throw error;
+    }
     return service;
   }
 

@@ -3455,7 +3455,7 @@ export interface components {
         RateLimit: string;
         /** @description How many requests a minute are allowed */
         "RateLimit-Policy": string;
-        /** @description Seconds to wait before the request is sent again */
+        /** @description Seconds to wait before the request is sent again; with 202, until the job may be done */
         "Retry-After": number;
         /** @description A retry cannot help */
         "x-should-retry": "false";
@@ -5751,6 +5751,7 @@ export interface operations {
             202: {
                 headers: {
                     Location: components["headers"]["Location"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     "x-request-id": components["headers"]["x-request-id"];
@@ -5983,6 +5984,7 @@ export interface operations {
             202: {
                 headers: {
                     Location: components["headers"]["Location"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     "x-request-id": components["headers"]["x-request-id"];
@@ -7500,6 +7502,7 @@ export interface operations {
             202: {
                 headers: {
                     Location: components["headers"]["Location"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     "x-request-id": components["headers"]["x-request-id"];
@@ -7943,6 +7946,7 @@ export interface operations {
             202: {
                 headers: {
                     Location: components["headers"]["Location"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     "x-request-id": components["headers"]["x-request-id"];

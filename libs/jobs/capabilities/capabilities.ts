@@ -46,6 +46,9 @@ export abstract class Capabilities {
   /** Engines that share the queue, at least 1. */
   abstract readonly engines: number;
 
+  /** Whether anybody is there who draws; else jobs wait for a worker to start. */
+  abstract readonly hasWorkers: boolean;
+
   /** Pixels of the largest picture that some engine has the memory for; Infinity: that is seen when it is drawn. */
   abstract readonly mostPixels: number;
 
@@ -105,6 +108,10 @@ export class LocalCapabilities extends Capabilities {
 
   get engines(): number {
     return Math.max(1, this.config.ENGINE_DEVICES.length || this.config.ENGINE_PROCESSES);
+  }
+
+  get hasWorkers(): boolean {
+    return true;
   }
 
   get mostPixels(): number {

@@ -101,6 +101,10 @@ export class FleetCapabilities extends Capabilities implements OnApplicationBoot
     );
   }
 
+  get hasWorkers(): boolean {
+    return this.workers.length > 0;
+  }
+
   /** A worker without the memory leaves the job to another. */
   get mostPixels(): number {
     return this.workers.length === 0

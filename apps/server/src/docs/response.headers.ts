@@ -10,7 +10,7 @@ const HEADERS = {
   }),
   'RateLimit-Policy': text('How many requests a minute are allowed', { example: '"key"; q=120; w=60' }),
   'Retry-After': {
-    description: 'Seconds to wait before the request is sent again',
+    description: 'Seconds to wait before the request is sent again; with 202, until the job may be done',
     schema: { type: 'integer', minimum: 1 },
   },
   'x-should-retry': text('A retry cannot help', { enum: ['false'] }),

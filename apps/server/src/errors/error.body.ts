@@ -4,7 +4,7 @@ import type { ErrorDetail, ErrorReply } from './api.errors.dto';
 /** Seconds after which a retry makes sense, where the error does not say. */
 const RETRY_AFTER = 5;
 /** OpenAI's clients do not wait longer than a minute: told to, they come back at once. */
-const LONGEST_RETRY_AFTER = 60;
+export const LONGEST_RETRY_AFTER = 60;
 
 /** The one shape of errors: in replies, jobs and event streams. */
 export function errorDetail({

@@ -36,7 +36,7 @@ export const AnswersPicture = (reply: ApiResponseOptions, ...missing: ErrorCode[
       status: 202,
       type: JobReply,
       description: 'The job, on request by Prefer. `Location` is its address, `Preference-Applied` says why',
-      headers: headers('Location', 'Preference-Applied', 'Idempotency-Replayed'),
+      headers: headers('Location', 'Retry-After', 'Preference-Applied', 'Idempotency-Replayed'),
     }),
     ApiOkResponse({
       ...reply,
