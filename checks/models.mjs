@@ -94,6 +94,7 @@ async function alone(variables) {
  */
 async function mix(file, pictures) {
   const service = await startService({ ...SETTINGS, MODELS_FILE: file, MODEL_SWITCH_AFTER: String(after) });
+  await draw(service, request(0)); // by when the other model is known, too
   const random = randomNumbers(seed);
   let firsts = 0;
   const drawn = await Promise.all(
@@ -159,6 +160,7 @@ async function starve(file) {
   const keepBusy = async () => {
     while (busy) job = Math.max(job, (await draw(service, request(0))).job);
   };
+  await draw(service, request(0)); // by when the other model is known, too
   const load = [keepBusy(), keepBusy(), keepBusy()];
   await sleep(1_000);
   const asked = performance.now();
