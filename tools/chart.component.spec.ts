@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parse } from 'yaml';
 
 const ROOT = join(__dirname, '..');
 const CHART = join(ROOT, 'charts/sdxl-image-service');
@@ -10,6 +11,21 @@ const node = (...args: string[]) => {
   return { status, output: stdout + stderr };
 };
 const SHARED = ['mode=distributed', 'secrets.existingSecret=s', 'config.S3_BUCKET_NAME=b'];
+const EVERYWHERE = 'models.claim.accessModes={ReadWriteMany}';
+
+/** What tests read of objects. */
+interface Pod {
+  readonly nodeSelector?: object;
+  readonly tolerations?: object;
+  readonly volumes: { readonly name: string }[];
+  readonly containers: [
+    { readonly env: { readonly name: string; readonly value: string }[]; readonly volumeMounts: object[] },
+  ];
+}
+interface Parsed {
+  readonly metadata: { readonly name: string };
+  readonly spec: { readonly template: { readonly spec: Pod } };
+}
 
 describe('The Helm chart', () => {
   let helm: string;
@@ -34,6 +50,9 @@ describe('The Helm chart', () => {
   const object = (text: string, kind: string, name = '') =>
     text.split(/^---$/m).find((one) => one.includes(`kind: ${kind}\n`) && one.includes(`name: x-${name}`)) ??
     '';
+  /** `name`: what follows the chart's own. */
+  const parsed = (kind: string, name: string, ...values: string[]) =>
+    parse(object(template(...values), kind, `sdxl-image-service${name}`)) as Parsed;
 
   it('should have the version of the service, as the image has', () => {
     const { version } = JSON.parse(read('package.json')) as { version: string };
@@ -58,6 +77,16 @@ describe('The Helm chart', () => {
     ['no keys where nobody may call', ['auth.anonymous=never'], 'auth.existingSecret must name'],
     ['models from no image', ['models.volume=image'], "'/models/image/reference'"],
     ['one node’s disk for workers of many', [...SHARED, 'worker.replicas=2'], 'ReadWriteMany'],
+    [
+      'a download into one node’s disk',
+      [...SHARED, 'models.pull.enabled=true'],
+      'ReadWriteMany for models.pull',
+    ],
+    [
+      'a download for no worker',
+      [...SHARED, 'models.pull.enabled=true', EVERYWHERE, 'worker.enabled=false'],
+      'models.pull must not be enabled without worker.enabled',
+    ],
     [
       'a Redis scaler without its address',
       [...SHARED, 'worker.autoscaling.type=keda', 'worker.autoscaling.trigger=redis'],
@@ -113,6 +142,45 @@ describe('The Helm chart', () => {
       expect(object(text, 'ScaledObject')).toContain(`listName: '{sdxl}:state:${state}'`);
     // With a number of its own, each upgrade would undo what the scaler did.
     expect(object(text, 'Deployment', 'sdxl-image-service-worker')).not.toContain('replicas:');
+  });
+
+  describe('with a job that downloads the models', () => {
+    const PULL = [...SHARED, 'models.pull.enabled=true', EVERYWHERE];
+    const job = (...values: string[]) => parsed('Job', '-models', ...PULL, ...values);
+
+    it('should download what the models file names, on nodes as workers have', () => {
+      const where = ['worker.nodeSelector.pool=gpus', 'worker.tolerations[0].key=gpus'];
+      const { spec } = job('modelsFile=a', ...where).spec.template;
+      const [{ env, volumeMounts }] = spec.containers;
+      expect(env).toContainEqual({ name: 'MODELS_FILE', value: '/etc/image-models/models.yaml' });
+      expect(volumeMounts).toContainEqual(expect.objectContaining({ mountPath: '/etc/image-models' }));
+      expect(spec.volumes).toContainEqual(expect.objectContaining({ name: 'models-file' }));
+      expect(spec).toMatchObject({ nodeSelector: { pool: 'gpus' }, tolerations: [{ key: 'gpus' }] });
+    });
+
+    it('should be another job whenever its pod is another, which Kubernetes does not change', () => {
+      const first = job();
+      expect(job('drain.seconds=7')).toEqual(first);
+      const names = [
+        'config.MODEL_PATH=a/b',
+        'modelsFile=a',
+        'image.tag=b',
+        'image.pullPolicy=Always',
+        'image.pullSecrets={a}',
+        'secrets.existingSecret=t',
+        'serviceAccount.name=a',
+        'podSecurityContext.runAsUser=7',
+        'securityContext.runAsUser=7',
+        'models.pull.resources.limits.memory=3Gi',
+        'worker.nodeSelector.pool=gpus',
+      ].map((value) => job(value).metadata.name);
+      expect(new Set([...names, first.metadata.name]).size).toBe(names.length + 1);
+    });
+
+    it('should have a name that Kubernetes takes, however long the release’s is', () =>
+      expect(job(`fullnameOverride=x-sdxl-image-service-models${'a'.repeat(40)}`).metadata.name).toMatch(
+        /^[a-z0-9-]{1,54}-[0-9a-f]{8}$/,
+      ));
   });
 
   it('should carry the alerts and the dashboard of deploy/, word for word', () => {

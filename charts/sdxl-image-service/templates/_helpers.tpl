@@ -75,6 +75,12 @@ labels:
 {{- fail "auth.existingSecret must name a secret with the API keys: ingress and httpRoute open the service to others than the cluster. If everybody may call, set auth.anonymous=everywhere" }}
 {{- end }}
 {{- end }}
+{{- if .Values.models.pull.enabled }}
+{{- if not .Values.worker.enabled }}{{ fail "models.pull must not be enabled without worker.enabled: the claim that it fills is the workers'" }}{{ end }}
+{{- if not (has "ReadWriteMany" .Values.models.claim.accessModes) }}
+{{- fail "models.claim.accessModes must hold ReadWriteMany for models.pull, whose job may be on another node than the workers. Without models.pull a worker downloads what it lacks itself" }}
+{{- end }}
+{{- end }}
 {{- if and (eq .Values.models.volume "claim") (ne .Values.mode "embedded") .Values.worker.enabled (not .Values.models.claim.existingClaim) }}
 {{- $most := eq .Values.worker.autoscaling.type "none" | ternary (default 1 .Values.worker.replicas) .Values.worker.autoscaling.maxReplicas }}
 {{- if and (gt (int $most) 1) (not (has "ReadWriteMany" .Values.models.claim.accessModes)) }}

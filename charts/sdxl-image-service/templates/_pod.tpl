@@ -113,9 +113,6 @@ spec:
         {{- else }}
         - { name: ALLOW_ANONYMOUS, value: 'true' } # of health and metrics alone
         {{- end }}
-        {{- if $values.modelsFile }}
-        - { name: MODELS_FILE, value: /etc/image-models/models.yaml }
-        {{- end }}
         {{- with $of.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -144,19 +141,15 @@ spec:
         {{- end }}
         {{- toYaml $resources | nindent 8 }}
       volumeMounts:
-        - { name: tmp, mountPath: /tmp }
-        - { name: data, mountPath: /data }
+        {{- include "sdxl.mounts" $root | nindent 8 }}
         {{- if $generates }}
         - { name: models, mountPath: /models }
         {{- end }}
         {{- if and $values.auth.existingSecret (ne .role "worker") }}
         - { name: keys, mountPath: /etc/image-service, readOnly: true }
         {{- end }}
-        {{- if $values.modelsFile }}
-        - { name: models-file, mountPath: /etc/image-models, readOnly: true }
-        {{- end }}
   volumes:
-    - { name: tmp, emptyDir: {} }
+    {{- include "sdxl.volumes" $root | nindent 4 }}
     {{- if eq .role "all" }}
     - name: data
       persistentVolumeClaim: { claimName: {{ default (printf "%s-data" (include "sdxl.fullname" $root)) $values.data.existingClaim }} }
@@ -168,9 +161,6 @@ spec:
     {{- end }}
     {{- if and $values.auth.existingSecret (ne .role "worker") }}
     - { name: keys, secret: { secretName: {{ $values.auth.existingSecret }} } }
-    {{- end }}
-    {{- if $values.modelsFile }}
-    - { name: models-file, configMap: { name: {{ include "sdxl.fullname" $root }}-models } }
     {{- end }}
 {{- end }}
 
@@ -198,6 +188,25 @@ imagePullSecrets:
 - { name: DATA_DIR, value: /data }
 - { name: HF_HOME, value: /models }
 - { name: HOME, value: /tmp }
+{{- if .Values.modelsFile }}
+- { name: MODELS_FILE, value: /etc/image-models/models.yaml }
+{{- end }}
+{{- end }}
+
+{{- define "sdxl.mounts" -}}
+- { name: tmp, mountPath: /tmp }
+- { name: data, mountPath: /data }
+{{- if .Values.modelsFile }}
+- { name: models-file, mountPath: /etc/image-models, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{/* Of these; each pod adds its own `data`. */}}
+{{- define "sdxl.volumes" -}}
+- { name: tmp, emptyDir: {} }
+{{- if .Values.modelsFile }}
+- { name: models-file, configMap: { name: {{ include "sdxl.fullname" . }}-models } }
+{{- end }}
 {{- end }}
 
 {{- define "sdxl.models" -}}
