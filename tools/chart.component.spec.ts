@@ -24,7 +24,11 @@ interface Pod {
 }
 interface Parsed {
   readonly metadata: { readonly name: string };
-  readonly spec: { readonly template: { readonly spec: Pod } };
+  readonly spec: {
+    readonly template: { readonly spec: Pod };
+    readonly fallback?: object;
+    readonly triggers: { readonly metadata: object }[];
+  };
 }
 
 describe('The Helm chart', () => {
@@ -77,6 +81,19 @@ describe('The Helm chart', () => {
     ['no keys where nobody may call', ['auth.anonymous=never'], 'auth.existingSecret must name'],
     ['models from no image', ['models.volume=image'], "'/models/image/reference'"],
     ['one node’s disk for workers of many', [...SHARED, 'worker.replicas=2'], 'ReadWriteMany'],
+    [
+      'a Prometheus scaler that asks nobody',
+      [...SHARED, 'worker.autoscaling.type=keda'],
+      "'/worker/autoscaling/prometheus/address'",
+    ],
+    [
+      'LoRAs for every request where nobody may be there who has them',
+      [
+        ...[...SHARED, 'models.volume=none', 'config.MEMORY_LORAS=a', 'worker.autoscaling.type=keda'],
+        ...['worker.autoscaling.minReplicas=0', 'worker.autoscaling.prometheus.address=http://p'],
+      ],
+      'worker.autoscaling.minReplicas must be at least 1',
+    ],
     [
       'a download into one node’s disk',
       [...SHARED, 'models.pull.enabled=true'],
@@ -181,6 +198,56 @@ describe('The Helm chart', () => {
       expect(job(`fullnameOverride=x-sdxl-image-service-models${'a'.repeat(40)}`).metadata.name).toMatch(
         /^[a-z0-9-]{1,54}-[0-9a-f]{8}$/,
       ));
+  });
+
+  describe('with a scaler', () => {
+    const scaler = (kind: string, ...values: string[]) =>
+      parsed(
+        kind,
+        '-worker',
+        ...[...SHARED, 'models.volume=none'],
+        ...values.map((value) => `worker.autoscaling.${value}`),
+      ).spec;
+    const keda = (...values: string[]) => scaler('ScaledObject', 'type=keda', ...values);
+
+    it('should bring a worker, not none, where Prometheus knows nothing of the jobs', () => {
+      const { fallback, triggers } = keda('prometheus.address=http://p', 'minReplicas=0');
+      expect(fallback).toMatchObject({ replicas: 1 });
+      expect(triggers).toHaveLength(2);
+      for (const { metadata } of triggers)
+        expect(metadata).toMatchObject({
+          query: expect.stringMatching(/^max\(image_jobs\{[^}]*\}\)$/) as string,
+          ignoreNullValues: 'false',
+        });
+      // With workers there, none of them ends because Prometheus is away.
+      expect(keda('prometheus.address=http://p')).not.toHaveProperty('fallback');
+    });
+
+    it('should ask Redis as a user of its own, and sentinels for the primary', () => {
+      const redis = ['trigger=redis', 'redis.username=u', 'redis.address=a:1\\,b:2'];
+      expect(keda(...redis).triggers[0]).toMatchObject({
+        type: 'redis',
+        metadata: { address: 'a:1,b:2', username: 'u' },
+      });
+      expect(keda(...redis, 'redis.sentinelMaster=m').triggers[0]).toMatchObject({
+        type: 'redis-sentinel',
+        metadata: { addresses: 'a:1,b:2', sentinelMaster: 'm', username: 'u' },
+      });
+    });
+
+    it('should count waiting and running jobs by an adapter, too', () => {
+      const metric = (state: string, averageValue: string) => ({
+        type: 'External',
+        external: {
+          metric: { name: 'image_jobs', selector: { matchLabels: { state } } },
+          target: { type: 'AverageValue', averageValue },
+        },
+      });
+      expect(scaler('HorizontalPodAutoscaler', 'type=hpa', 'jobsPerWorker=3')).toMatchObject({
+        minReplicas: 1,
+        metrics: [metric('queued', '3'), metric('running', '1')],
+      });
+    });
   });
 
   it('should carry the alerts and the dashboard of deploy/, word for word', () => {

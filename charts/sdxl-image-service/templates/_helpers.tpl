@@ -75,6 +75,10 @@ labels:
 {{- fail "auth.existingSecret must name a secret with the API keys: ingress and httpRoute open the service to others than the cluster. If everybody may call, set auth.anonymous=everywhere" }}
 {{- end }}
 {{- end }}
+{{- $auto := .Values.worker.autoscaling }}
+{{- if and (eq $auto.type "keda") (eq (int $auto.minReplicas) 0) (or .Values.config.MEMORY_LORAS .Values.config.SUBJECT_LORAS) }}
+{{- fail "worker.autoscaling.minReplicas must be at least 1 with config.MEMORY_LORAS or config.SUBJECT_LORAS: while no worker is there, nobody knows which LoRAs there are, so each request of these routes is refused and brings none" }}
+{{- end }}
 {{- if .Values.models.pull.enabled }}
 {{- if not .Values.worker.enabled }}{{ fail "models.pull must not be enabled without worker.enabled: the claim that it fills is the workers'" }}{{ end }}
 {{- if not (has "ReadWriteMany" .Values.models.claim.accessModes) }}
@@ -82,7 +86,7 @@ labels:
 {{- end }}
 {{- end }}
 {{- if and (eq .Values.models.volume "claim") (ne .Values.mode "embedded") .Values.worker.enabled (not .Values.models.claim.existingClaim) }}
-{{- $most := eq .Values.worker.autoscaling.type "none" | ternary (default 1 .Values.worker.replicas) .Values.worker.autoscaling.maxReplicas }}
+{{- $most := eq $auto.type "none" | ternary (default 1 .Values.worker.replicas) $auto.maxReplicas }}
 {{- if and (gt (int $most) 1) (not (has "ReadWriteMany" .Values.models.claim.accessModes)) }}
 {{- fail "models.claim.accessModes must hold ReadWriteMany for several workers; or models.volume must be image or none" }}
 {{- end }}
