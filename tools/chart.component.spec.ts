@@ -1,6 +1,10 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { parse } from 'yaml';
 
 const ROOT = join(__dirname, '..');
@@ -14,19 +18,29 @@ const SHARED = ['mode=distributed', 'secrets.existingSecret=s', 'config.S3_BUCKE
 const EVERYWHERE = 'models.claim.accessModes={ReadWriteMany}';
 
 /** What tests read of objects. */
-interface Pod {
-  readonly nodeSelector?: object;
-  readonly tolerations?: object;
-  readonly volumes: { readonly name: string }[];
-  readonly containers: [
-    { readonly env: { readonly name: string; readonly value: string }[]; readonly volumeMounts: object[] },
-  ];
+type Labels = Record<string, string>;
+interface Selector {
+  readonly matchLabels: Labels;
+  readonly matchExpressions?: object[];
+}
+interface Container {
+  readonly command: string[];
+  readonly env: object[];
+  readonly ports: object[];
+  readonly volumeMounts: object[];
 }
 interface Parsed {
-  readonly metadata: { readonly name: string };
+  readonly metadata: { readonly name: string; readonly labels: Labels };
   readonly spec: {
-    readonly template: { readonly spec: Pod };
+    readonly containers: [Container];
+    readonly egress: object[];
     readonly fallback?: object;
+    readonly ingress: { readonly from?: { readonly podSelector: Selector }[] }[];
+    readonly podMetricsEndpoints: [{ readonly port: string; readonly relabelings: object[] }];
+    readonly selector: Selector;
+    readonly template: Pick<Parsed, 'metadata'> & {
+      readonly spec: { readonly containers: [Container]; readonly volumes: object[] };
+    };
     readonly triggers: { readonly metadata: object }[];
   };
 }
@@ -42,7 +56,7 @@ describe('The Helm chart', () => {
       "import('./checks/chart/tools.mjs').then(({ binaries }) => console.log(binaries()))",
     );
     helm = join(path.output.trim(), 'helm');
-  }, 120_000);
+  }, 300_000);
 
   const template = (...values: string[]) => {
     const set = values.flatMap((value) => ['--set', value]);
@@ -78,6 +92,19 @@ describe('The Helm chart', () => {
     ['a drain beside the pod’s own grace', ['config.DRAIN_SECONDS=500'], 'by drain.seconds'],
     ['a secret in a ConfigMap', ['config.HF_TOKEN=x'], 'secrets.existingSecret'],
     ['an open door', ['ingress.enabled=true'], 'auth.existingSecret must name'],
+    ['a door to the nodes', ['service.type=NodePort'], 'auth.existingSecret must name'],
+    ['a door to the internet', ['service.type=LoadBalancer'], 'auth.existingSecret must name'],
+    ['an address that its values choose', ['config.HOST=1.2.3.4'], 'by listen'],
+    [
+      'two slices, of which a process sees one',
+      ['worker.gpu.resource=nvidia.com/mig-1g\\.10gb', 'worker.gpu.count=2'],
+      'worker.gpu.count must be 1',
+    ],
+    [
+      'two slices that are claimed',
+      ['worker.gpu.deviceClass=mig.nvidia.com', 'worker.gpu.count=2'],
+      'worker.gpu.count must be 1',
+    ],
     ['no keys where nobody may call', ['auth.anonymous=never'], 'auth.existingSecret must name'],
     ['models from no image', ['models.volume=image'], "'/models/image/reference'"],
     ['one node’s disk for workers of many', [...SHARED, 'worker.replicas=2'], 'ReadWriteMany'],
@@ -137,13 +164,15 @@ describe('The Helm chart', () => {
   it('should ask for GPUs in each of the three ways', () => {
     const pod = (...values: string[]) => object(template(...values), 'Deployment');
     expect(pod()).toContain('nvidia.com/gpu: 1');
-    const slice = pod('worker.gpu.resource=nvidia.com/mig-1g\\.10gb', 'worker.gpu.count=2');
-    expect(slice).toContain('nvidia.com/mig-1g.10gb: 2');
-    expect(slice).toContain('{ name: ENGINE_DEVICES, value: "0,1" }');
+    expect(pod('worker.gpu.resource=nvidia.com/mig-1g\\.10gb')).toContain('nvidia.com/mig-1g.10gb: 1');
+    expect(pod('worker.gpu.count=2')).toContain('{ name: ENGINE_DEVICES, value: "0,1" }');
     const claimed = template('worker.gpu.deviceClass=gpu.nvidia.com');
     expect(object(claimed, 'Deployment')).toContain('resourceClaimTemplateName: x-sdxl-image-service-gpu');
     expect(object(claimed, 'Deployment')).not.toContain('nvidia.com/gpu: 1');
     expect(object(claimed, 'ResourceClaimTemplate')).toContain('deviceClassName: gpu.nvidia.com');
+    const theirs = template('worker.gpu.deviceClass=gpu.nvidia.com', 'worker.gpu.claimTemplate=theirs');
+    expect(object(theirs, 'Deployment')).toContain('resourceClaimTemplateName: theirs\n');
+    expect(theirs).not.toContain('kind: ResourceClaimTemplate');
     expect(pod('worker.gpu.count=0')).toContain('{ name: REQUIRE_GPU, value: "false" }');
   });
 
@@ -175,6 +204,27 @@ describe('The Helm chart', () => {
       expect(spec).toMatchObject({ nodeSelector: { pool: 'gpus' }, tolerations: [{ key: 'gpus' }] });
     });
 
+    it('should have the files and variables of the operator, as all pods have', () => {
+      const files = [
+        ...['extraVolumes[0].name=ca', 'extraVolumes[0].secret.secretName=ca'],
+        ...['extraVolumeMounts[0].name=ca', 'extraVolumeMounts[0].mountPath=/etc/ca'],
+        ...['worker.extraEnv[0].name=HF_HUB_DOWNLOAD_TIMEOUT', 'worker.extraEnv[0].value=a'],
+      ];
+      const objects = [
+        ['Job', '-models'] as const,
+        ...['-api', '-worker'].map((of) => ['Deployment', of] as const),
+      ];
+      for (const [kind, name] of objects) {
+        const { spec } = parsed(kind, name, ...PULL, ...files).spec.template;
+        expect(spec.volumes).toContainEqual({ name: 'ca', secret: { secretName: 'ca' } });
+        expect(spec.containers[0].volumeMounts).toContainEqual({ name: 'ca', mountPath: '/etc/ca' });
+      }
+      expect(job(...files).spec.template.spec.containers[0].env).toContainEqual({
+        name: 'HF_HUB_DOWNLOAD_TIMEOUT',
+        value: 'a',
+      });
+    });
+
     it('should be another job whenever its pod is another, which Kubernetes does not change', () => {
       const first = job();
       expect(job('drain.seconds=7')).toEqual(first);
@@ -198,6 +248,82 @@ describe('The Helm chart', () => {
       expect(job(`fullnameOverride=x-sdxl-image-service-models${'a'.repeat(40)}`).metadata.name).toMatch(
         /^[a-z0-9-]{1,54}-[0-9a-f]{8}$/,
       ));
+  });
+
+  it('should listen to IPv6 and IPv4, or to what is asked for', () => {
+    expect(object(template(), 'Deployment')).toContain('{ name: HOST, value: "::" }');
+    expect(object(template('listen=0.0.0.0'), 'Deployment')).toContain('{ name: HOST, value: "0.0.0.0" }');
+  });
+
+  describe('with network policies', () => {
+    const policy = (role: string, ...values: string[]) =>
+      parsed(
+        'NetworkPolicy',
+        `-${role}`,
+        ...[...SHARED, 'models.pull.enabled=true', EVERYWHERE, 'networkPolicy.egress.enabled=true'],
+        ...values,
+      ).spec;
+    const metrics = { ports: [{ port: 'metrics', protocol: 'TCP' }] };
+
+    it('should let nobody reach workers but scrapers, and nobody the download', () => {
+      expect(policy('worker')).toMatchObject({ policyTypes: ['Ingress', 'Egress'], ingress: [metrics] });
+      expect(policy('models')).toMatchObject({ policyTypes: ['Ingress', 'Egress'], ingress: [] });
+    });
+
+    it('should let the test reach the API beside those who may', () => {
+      const [http, ...others] = policy('api', 'networkPolicy.from[0].podSelector.matchLabels.a=b').ingress;
+      expect(others).toEqual([metrics]);
+      const [given, test] = http.from ?? [];
+      expect(given).toEqual({ podSelector: { matchLabels: { a: 'b' } } });
+      const { labels } = parsed('Pod', '-test').metadata;
+      expect(labels).toMatchObject(test.podSelector.matchLabels);
+      expect(Object.keys(test.podSelector.matchLabels)).toHaveLength(3);
+      // An empty list means everybody, whom one more peer would keep out.
+      expect(policy('api').ingress[0]).toEqual({ ports: [{ port: 'http', protocol: 'TCP' }] });
+    });
+
+    it.each(['api', 'worker', 'models'])('should let %s ask for names, also where DNS is on 5353', (role) =>
+      expect(policy(role).egress[0]).toEqual({
+        ports: [53, 5353].flatMap((port) => ['UDP', 'TCP'].map((protocol) => ({ port, protocol }))),
+      }),
+    );
+  });
+
+  it('should keep its pods from being evicted all at once, and have them scraped under a name that alerts know', () => {
+    const values = [...SHARED, 'metrics.podMonitor.enabled=true'];
+    const { selector, podMetricsEndpoints } = parsed('PodMonitor', '', ...values).spec;
+    const [{ relabelings, port }] = podMetricsEndpoints;
+    const [, word] = /job=~"\.\*(\w+)\.\*"/.exec(read('deploy/prometheus/alerts.yaml')) ?? [];
+    expect(relabelings).toEqual([
+      expect.objectContaining({ targetLabel: 'job', replacement: expect.stringContaining(word) as string }),
+    ]);
+    for (const role of ['api', 'worker']) {
+      const { metadata, spec } = parsed('Deployment', `-${role}`, ...values).spec.template;
+      expect(parsed('PodDisruptionBudget', `-${role}`, ...values).spec).toEqual({
+        maxUnavailable: 1,
+        selector: { matchLabels: metadata.labels },
+      });
+      expect(metadata.labels).toMatchObject(selector.matchLabels);
+      expect(selector.matchExpressions).toEqual([
+        expect.objectContaining({
+          key: 'app.kubernetes.io/component',
+          values: expect.arrayContaining([role]) as string[],
+        }),
+      ]);
+      expect(spec.containers[0].ports).toContainEqual(expect.objectContaining({ name: port }));
+    }
+  });
+
+  it('should test a service that needs some time to answer', async () => {
+    let asked = 0;
+    const server = createServer((_request, response) => response.writeHead(++asked > 1 ? 200 : 503).end());
+    await once(server.listen(0), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const [{ command }] = parsed('Pod', '-test').spec.containers;
+    const address = `http://localhost:${port}/openapi.json`;
+    const { stderr } = await promisify(execFile)(process.execPath, [...command.slice(1), address]);
+    server.close();
+    expect([asked, stderr]).toEqual([2, `${address}: 503\n`]);
   });
 
   describe('with a scaler', () => {

@@ -59,21 +59,25 @@ labels:
 
 {{/* Refuses what a schema cannot see. */}}
 {{- define "sdxl.check" -}}
-{{- range $name, $where := dict "DRAIN_SECONDS" "drain.seconds" "SHUTDOWN_DELAY" "drain.shutdownDelay" "ROLE" "mode" "ENGINE_DEVICES" "worker.gpu.count" "REQUIRE_GPU" "worker.gpu.count" "API_KEYS" "auth.existingSecret" "API_KEYS_FILE" "auth.existingSecret" "ALLOW_ANONYMOUS" "auth.anonymous" "HF_HUB_OFFLINE" "models.pull" "MODELS_FILE" "modelsFile" }}
+{{- range $name, $where := dict "DRAIN_SECONDS" "drain.seconds" "SHUTDOWN_DELAY" "drain.shutdownDelay" "ROLE" "mode" "ENGINE_DEVICES" "worker.gpu.count" "REQUIRE_GPU" "worker.gpu.count" "API_KEYS" "auth.existingSecret" "API_KEYS_FILE" "auth.existingSecret" "ALLOW_ANONYMOUS" "auth.anonymous" "HF_HUB_OFFLINE" "models.pull" "HOST" "listen" "MODELS_FILE" "modelsFile" }}
 {{- if hasKey $.Values.config $name }}{{ fail (printf "config.%s must not be set: the chart sets it by %s" $name $where) }}{{ end }}
 {{- end }}
-{{- range list "HOST" "PORT" "METRICS_PORT" "DATA_DIR" "HF_HOME" }}
+{{- range list "PORT" "METRICS_PORT" "DATA_DIR" "HF_HOME" }}
 {{- if hasKey $.Values.config . }}{{ fail (printf "config.%s must not be set: the chart's probes, services and volumes count on it" .) }}{{ end }}
 {{- end }}
 {{- range list "REDIS_URL" "URL_SECRET" "WEBHOOK_SECRET" "HF_TOKEN" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" }}
 {{- if hasKey $.Values.config . }}{{ fail (printf "config.%s must not be set: it is secret, so it belongs in the secret that secrets.existingSecret names" .) }}{{ end }}
 {{- end }}
-{{- $open := or .Values.ingress.enabled .Values.httpRoute.enabled }}
+{{- $open := or .Values.ingress.enabled .Values.httpRoute.enabled (ne .Values.service.type "ClusterIP") }}
 {{- if not .Values.auth.existingSecret }}
 {{- if eq .Values.auth.anonymous "never" }}{{ fail "auth.existingSecret must name a secret with the API keys, as auth.anonymous is never" }}{{ end }}
 {{- if and $open (eq .Values.auth.anonymous "inCluster") }}
-{{- fail "auth.existingSecret must name a secret with the API keys: ingress and httpRoute open the service to others than the cluster. If everybody may call, set auth.anonymous=everywhere" }}
+{{- fail "auth.existingSecret must name a secret with the API keys: ingress, httpRoute and a service.type other than ClusterIP open the service to others than the cluster. If everybody may call, set auth.anonymous=everywhere" }}
 {{- end }}
+{{- end }}
+{{- $gpu := .Values.worker.gpu }}
+{{- if and (gt (int $gpu.count) 1) (regexMatch "(^|/)mig[-.]" (default $gpu.resource $gpu.deviceClass)) }}
+{{- fail "worker.gpu.count must be 1 with slices of a GPU: a process sees one MIG instance, whatever its pod has. Set worker.replicas" }}
 {{- end }}
 {{- $auto := .Values.worker.autoscaling }}
 {{- if and (eq $auto.type "keda") (eq (int $auto.minReplicas) 0) (or .Values.config.MEMORY_LORAS .Values.config.SUBJECT_LORAS) }}

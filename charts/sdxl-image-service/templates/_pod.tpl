@@ -182,7 +182,7 @@ imagePullSecrets:
 
 {{/* What all processes have alike. */}}
 {{- define "sdxl.env" -}}
-- { name: HOST, value: 0.0.0.0 }
+- { name: HOST, value: {{ .Values.listen | quote }} }
 - { name: PORT, value: '8000' }
 - { name: METRICS_PORT, value: '9000' }
 - { name: DATA_DIR, value: /data }
@@ -199,6 +199,9 @@ imagePullSecrets:
 {{- if .Values.modelsFile }}
 - { name: models-file, mountPath: /etc/image-models, readOnly: true }
 {{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* Of these; each pod adds its own `data`. */}}
@@ -206,6 +209,9 @@ imagePullSecrets:
 - { name: tmp, emptyDir: {} }
 {{- if .Values.modelsFile }}
 - { name: models-file, configMap: { name: {{ include "sdxl.fullname" . }}-models } }
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
