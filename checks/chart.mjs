@@ -64,7 +64,15 @@ function install(name, values) {
   kubectl(`${name}: namespace`, 'create', 'namespace', namespace);
   helm(`${name}: dry run`, 'install', 'release', CHART, ...where, '--dry-run=server');
   helm(`${name}: install`, 'install', 'release', CHART, ...where);
-  helm(`${name}: upgrade`, 'upgrade', 'release', CHART, ...where, '--set', 'drain.seconds=240');
+  helm(
+    `${name}: upgrade`,
+    'upgrade',
+    'release',
+    CHART,
+    ...where,
+    '--set',
+    'drain.seconds=240,image.pullPolicy=Always',
+  );
   helm(`${name}: rollback`, 'rollback', 'release', '1', '--namespace', namespace);
   helm(`${name}: uninstall`, 'uninstall', 'release', '--namespace', namespace);
   kubectl(`${name}: tidying`, 'delete', 'namespace', namespace, '--wait=false');
