@@ -36,7 +36,9 @@ interface Parsed {
     readonly egress: object[];
     readonly fallback?: object;
     readonly ingress: { readonly from?: { readonly podSelector: Selector }[] }[];
-    readonly podMetricsEndpoints: [{ readonly port: string; readonly relabelings: object[] }];
+    readonly podMetricsEndpoints: [
+      { readonly port: string; readonly relabelings: [{ readonly replacement: string }] },
+    ];
     readonly selector: Selector;
     readonly template: Pick<Parsed, 'metadata'> & {
       readonly spec: { readonly containers: [Container]; readonly volumes: object[] };
@@ -293,10 +295,9 @@ describe('The Helm chart', () => {
     const values = [...SHARED, 'metrics.podMonitor.enabled=true'];
     const { selector, podMetricsEndpoints } = parsed('PodMonitor', '', ...values).spec;
     const [{ relabelings, port }] = podMetricsEndpoints;
-    const [, word] = /job=~"\.\*(\w+)\.\*"/.exec(read('deploy/prometheus/alerts.yaml')) ?? [];
-    expect(relabelings).toEqual([
-      expect.objectContaining({ targetLabel: 'job', replacement: expect.stringContaining(word) as string }),
-    ]);
+    const [, known] = /job=~"([^"]+)"/.exec(read('deploy/prometheus/alerts.yaml')) ?? [];
+    expect(relabelings).toEqual([expect.objectContaining({ targetLabel: 'job', regex: '(.+)' })]);
+    expect(relabelings[0].replacement.replace('$1', 'worker')).toMatch(new RegExp(`^(?:${known})$`));
     for (const role of ['api', 'worker']) {
       const { metadata, spec } = parsed('Deployment', `-${role}`, ...values).spec.template;
       expect(parsed('PodDisruptionBudget', `-${role}`, ...values).spec).toEqual({
