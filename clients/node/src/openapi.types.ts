@@ -1440,8 +1440,9 @@ export interface components {
              */
             inputs: string;
             /**
-             * @description `prompt`, where `inputs` is a picture; `width` and `height`, or both as `target_size`; `scheduler` (the sampler, by its class in diffusers), and every option of
-             *     `POST /v1/images/generations` by its own name: `negative_prompt`, `num_inference_steps`, `guidance_scale`, `seed` and others.
+             * @description `prompt`, where `inputs` is a picture; `width` and `height`, or both as `target_size`; `scheduler` (a sampler by its class
+             *     in diffusers, or a scheduler), and every option of `POST /v1/images/generations` by its own name: `negative_prompt`,
+             *     `num_inference_steps`, `guidance_scale`, `seed` and others.
              * @example {
              *       "num_inference_steps": 30
              *     }

@@ -35,6 +35,27 @@ describe(InferenceController.name, () => {
     ]);
   });
 
+  it.each([
+    [{ sampler: 'Euler a' }, { sampler: 'euler_a', scheduler: undefined }],
+    [
+      { scheduler: 'dpm++ 2m karras', sampler: null },
+      { sampler: 'dpm++2m', scheduler: 'karras' },
+    ],
+    [
+      { scheduler: 'karras', sampler: 'euler' },
+      { sampler: 'euler', scheduler: 'karras' },
+    ],
+    [
+      { scheduler: 'lcm', sampler: 'euler' },
+      { sampler: 'euler', scheduler: 'lcm' },
+    ],
+    [{ scheduler: 'Karras' }, { sampler: undefined, scheduler: 'karras' }],
+  ])('should take %p for what it is', async (parameters, drawn) => {
+    await infer({ inputs: 'a fox', parameters }).expect(200);
+    const [{ sampler, scheduler }] = api.pipeline.requests;
+    expect({ sampler, scheduler }).toEqual(drawn);
+  });
+
   it('should take options of its own beside them, and one side alone', async () => {
     await infer({ inputs: 'a fox', parameters: { width: 64, clip_skip: 1 } }).expect(200);
     expect(api.pipeline.requests).toMatchObject([{ width: 64, height: 128, clipSkip: 1 }]);

@@ -1,10 +1,11 @@
 import type { Size } from '@app/config';
+import { findSampler } from '@app/models';
 import { toInput } from '../images/picture.input';
 import type { InferenceRequest } from './inference.dto';
 
 /** The body of `POST /v1/images/generations` that means the same. `size`: what is drawn when a request does not say. */
 export function toGeneration({ inputs, parameters = {} }: InferenceRequest, size: Size): object {
-  const { scheduler: sampler, target_size, prompt, ...others } = parameters;
+  const { target_size, prompt, ...others } = parameters;
   // Whatever they are: the rule of `size` finds out.
   const sides = { ...others, ...(target_size as object | undefined) } as Partial<
     Record<'width' | 'height', number | null>
@@ -14,8 +15,15 @@ export function toGeneration({ inputs, parameters = {} }: InferenceRequest, size
   return {
     ...own,
     ...(given && { size: `${width ?? size.width}x${height ?? size.height}` }),
-    sampler,
+    ...samplingOf(own),
     // With a prompt of their own, inputs are the picture to begin from.
     ...(prompt === undefined ? { prompt: inputs } : { prompt, image: toInput(inputs) }),
   };
+}
+
+/** What diffusers calls a scheduler is a sampler here, if it is one and no other is named. */
+function samplingOf({ sampler, scheduler }: Readonly<Record<string, unknown>>): object {
+  const isFree = (sampler ?? undefined) === undefined && typeof scheduler === 'string';
+  const found = isFree ? findSampler(scheduler) : undefined;
+  return found ? { scheduler: undefined, ...found } : {};
 }
