@@ -1234,8 +1234,16 @@ export interface components {
              * @default 0.75
              */
             denoising_strength?: number | null;
-            /** @description What is white in this picture of the same proportions is painted anew; the rest stays as it is. */
+            /**
+             * @description What is white in this picture of the same proportions is painted anew, or if it is transparent somewhere, what is opaque.
+             *     The rest stays as it is.
+             */
             mask?: string | null;
+            /**
+             * @description 1: the other part is painted anew.
+             * @default 0
+             */
+            inpainting_mask_invert?: (null) & ((0 | 1) | boolean);
         } & {
             [key: string]: unknown;
         };

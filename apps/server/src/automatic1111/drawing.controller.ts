@@ -61,7 +61,9 @@ export class DrawingController {
     @PictureContext() call: RequestContext,
   ): Promise<DrawingReply> {
     const body = toEdit(request, ...this.chosen(request));
-    return this.draw(body, Object.assign(request, { init_images: undefined, mask: undefined }), call);
+    const maskRule = { opaque: true, inverted: Boolean(request.inpainting_mask_invert) };
+    Object.assign(request, { init_images: undefined, mask: undefined });
+    return this.draw(body, request, { ...call, maskRule });
   }
 
   /** How far the caller's oldest request to these routes is, at this process. */
