@@ -171,7 +171,7 @@ export interface paths {
         /** The settings that front ends read. */
         get: operations["getOptions"];
         put?: never;
-        /** Chooses the model: there is one, or each request chooses its own. Everything else is ignored. */
+        /** Chooses the model of the caller's requests that name none, at this process. Everything else is ignored. */
         post: operations["setOptions"];
         delete?: never;
         options?: never;
@@ -1016,7 +1016,7 @@ export interface components {
         };
         OverrideSettings: {
             /**
-             * @description A model of `GET /sdapi/v1/sd-models`. Left out: the first.
+             * @description A model of `GET /sdapi/v1/sd-models`. Left out: what `POST /sdapi/v1/options` chose, or the first.
              * @example stabilityai/stable-diffusion-xl-base-1.0
              */
             sd_model_checkpoint?: string | null;
@@ -1298,7 +1298,7 @@ export interface components {
         EmptyReply: Record<string, never>;
         WebUiOptionsReply: {
             /**
-             * @description The model, as `GET /sdapi/v1/sd-models` names it.
+             * @description The model of the caller's requests that name none, as `GET /sdapi/v1/sd-models` names it.
              * @example stabilityai/stable-diffusion-xl-base-1.0
              */
             sd_model_checkpoint: string;
@@ -1309,7 +1309,7 @@ export interface components {
         };
         WebUiOptions: {
             /**
-             * @description The model. The service has one: others are refused.
+             * @description A model of `GET /sdapi/v1/sd-models`, or another name of it where there are several. Others are refused.
              * @example stabilityai/stable-diffusion-xl-base-1.0
              */
             sd_model_checkpoint?: string | null;

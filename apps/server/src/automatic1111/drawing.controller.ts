@@ -12,6 +12,7 @@ import { TakesPictureJson } from '../images/picture.json';
 import { PictureContext, type RequestContext } from '../images/request.context';
 import { JobPresenter } from '../jobs/job.presenter';
 import { ModelNames } from '../models/model.names';
+import { ChosenModels } from './chosen.models';
 import { CurrentJobs } from './current.jobs';
 import {
   DrawingReply,
@@ -29,6 +30,7 @@ import { toEdit, toPicture } from './translation';
 export class DrawingController {
   constructor(
     private readonly models: ModelNames,
+    private readonly chosen: ChosenModels,
     private readonly drawings: Drawings,
     private readonly current: CurrentJobs,
     private readonly jobs: Jobs,
@@ -46,7 +48,7 @@ export class DrawingController {
     @Body() request: Txt2ImgRequest,
     @PictureContext() call: RequestContext,
   ): Promise<DrawingReply> {
-    return this.draw(toPicture(request, ...this.chosen(request)), request, call);
+    return this.draw(toPicture(request, ...this.modelOf(request, call)), request, call);
   }
 
   /** Pictures from a prompt and a picture. Other fields of that server are ignored. */
@@ -60,7 +62,7 @@ export class DrawingController {
     @Body() request: Img2ImgRequest,
     @PictureContext() call: RequestContext,
   ): Promise<DrawingReply> {
-    const body = toEdit(request, ...this.chosen(request));
+    const body = toEdit(request, ...this.modelOf(request, call));
     const maskRule = { opaque: true, inverted: Boolean(request.inpainting_mask_invert) };
     Object.assign(request, { init_images: undefined, mask: undefined });
     return this.draw(body, request, { ...call, maskRule });
@@ -111,7 +113,8 @@ export class DrawingController {
   }
 
   /** Where there is one model, front ends may name another: it is what they last saw elsewhere. */
-  private chosen({ override_settings: { sd_model_checkpoint: named } = {} }: DrawingRequest) {
+  private modelOf({ override_settings: settings }: DrawingRequest, { account }: RequestContext) {
+    const named = settings?.sd_model_checkpoint ?? this.chosen.of(account);
     const model = this.models.several ? named : undefined;
     return [defaultSize(this.models.choose(model).config), model] as const;
   }

@@ -20,7 +20,7 @@ const Count = () => Whole(1, MAX_BATCH, { default: 1 });
 
 @IgnoresUnknown()
 export class OverrideSettings {
-  /** A model of `GET /sdapi/v1/sd-models`. Left out: the first. */
+  /** A model of `GET /sdapi/v1/sd-models`. Left out: what `POST /sdapi/v1/options` chose, or the first. */
   @Optional()
   @IsString({ message: 'text' })
   @ApiPropertyOptional({ example: 'stabilityai/stable-diffusion-xl-base-1.0' })
