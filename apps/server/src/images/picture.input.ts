@@ -3,4 +3,4 @@
  * without a word of what it is, which the bytes tell anyway.
  */
 export const toInput = (text: string): string =>
-  /^(?:https?:|data:)/i.test(text) ? text : `data:image/png;base64,${text.replace(/\s/g, '')}`;
+  /^(?:https?:|data:)/i.test(text) ? text : `data:;base64,${text}`;
