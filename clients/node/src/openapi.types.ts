@@ -1243,7 +1243,7 @@ export interface components {
              * @description 1: the other part is painted anew.
              * @default 0
              */
-            inpainting_mask_invert?: (null) & ((0 | 1) | boolean);
+            inpainting_mask_invert?: (0 | 1) | boolean | null;
         } & {
             [key: string]: unknown;
         };

@@ -23,7 +23,7 @@ import {
   WebUiProgressReply,
 } from './drawing.dto';
 import { timestamp, toReply } from './drawing.reply';
-import { toEdit, toPicture } from './translation';
+import { THEIR_NAMES, toEdit, toPicture } from './translation';
 
 @ApiTags('automatic1111')
 @Controller('sdapi/v1')
@@ -107,7 +107,7 @@ export class DrawingController {
 
   private async draw(body: object, request: DrawingRequest, call: RequestContext): Promise<DrawingReply> {
     const drawing = await this.current.run(call.account, (onAccepted) =>
-      this.drawings.draw(body, { ...call, onAccepted }),
+      this.drawings.draw(body, { ...call, onAccepted }, THEIR_NAMES),
     );
     return toReply(drawing, request, drawing.job.picture.model ?? this.models.own[0]);
   }

@@ -172,7 +172,7 @@ export class Img2ImgRequest extends DrawingRequest {
   /** 1: the other part is painted anew. */
   @Optional()
   @field(
-    { oneOf: [{ type: 'integer', enum: [0, 1] }, { type: 'boolean' }], default: 0 },
+    { anyOf: [{ type: 'integer', enum: [0, 1] }, { type: 'boolean' }], default: 0 },
     rule('invert', '0 or 1', (value) => [0, 1, false, true].includes(value as number)),
   )
   readonly inpainting_mask_invert?: number | boolean;

@@ -74,10 +74,10 @@ describe(toEdit.name, () => {
 
   it.each([
     [{}, 400, 'init_images'],
-    [{ init_images: [] }, 400, 'image'],
+    [{ init_images: [] }, 400, 'init_images'],
     [{ init_images: ['a', 'b'] }, 400, 'init_images'],
-    [{ init_images: ['not a picture'] }, 422, 'image'],
-    [{ init_images: ['?'] }, 400, 'image'],
+    [{ init_images: ['not a picture'] }, 422, 'init_images'],
+    [{ init_images: ['?'] }, 400, 'init_images'],
     [{ init_images: ['a'], inpainting_mask_invert: 2 }, 400, 'inpainting_mask_invert'],
   ])('should refuse %p', async (body, status, param) => {
     const reply = await edit({ prompt: 'x', ...body });

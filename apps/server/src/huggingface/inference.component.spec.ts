@@ -76,7 +76,8 @@ describe(InferenceController.name, () => {
 
   it.each([
     [{}, 'inputs', /text for inputs but received nothing$/],
-    [{ inputs: ' ' }, 'prompt', /1 to 32000/],
+    [{ inputs: ' ' }, 'inputs', /1 to 32000 characters of text for inputs but/],
+    [{ inputs: '?', parameters: { prompt: 'x' } }, 'inputs', /for inputs but received/],
     [{ inputs: 'x', parameters: [] }, 'parameters', /an object/],
     [{ inputs: 'x', parameters: { width: 100 } }, 'size', /multiples of 8 .* "100x128"$/],
     [
@@ -92,6 +93,20 @@ describe(InferenceController.name, () => {
     });
     expect(api.pipeline.requests).toEqual([]);
   });
+
+  it.each(['png', 'jpeg', 'webp'] as const)(
+    'should not take a %s without a prompt for one',
+    async (format) => {
+      const create = { width: 64, height: 64, channels: 3 as const, background: '#ff0000' };
+      const inputs = (await sharp({ create }).toFormat(format).toBuffer()).toString('base64');
+      const { status, body } = await infer({ inputs, parameters: { strength: 0.5 } });
+      expect({ status, body: body as object }).toMatchObject({
+        status: 400,
+        body: { error: { param: 'prompt', message: expect.stringMatching(/^Expected a text for prompt/) } },
+      });
+      expect(api.pipeline.requests).toEqual([]);
+    },
+  );
 
   it('should ask strangers for a key, though the address is that of the welcome', async () => {
     expect((await http(api.url).post('/').send({ inputs: 'x' })).status).toBe(401);
