@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { keepUnmasked, toMask, toStart } from './edits';
+import { keepUnmasked, toMask, toStart, type MaskRule } from './edits';
 
 const turn = { caller: '', signal: new AbortController().signal };
 const png = (pixels: Buffer, width: number, channels: 1 | 2 | 3 | 4) =>
@@ -61,8 +61,8 @@ describe(toMask.name, () => {
       64,
       left.length as 1 | 2 | 3 | 4,
     );
-  const read = async (mask: Buffer) => {
-    const bytes = await toMask(mask, 'mask', turn, start);
+  const read = async (mask: Buffer, rule?: MaskRule) => {
+    const bytes = await toMask(mask, 'mask', turn, start, rule);
     expect(bytes).toHaveLength(64 * 64);
     return [bytes[0], bytes[63]];
   };
@@ -80,6 +80,17 @@ describe(toMask.name, () => {
     expect(await read(await halves(anew, kept))).toEqual([255, 0]);
   });
 
+  it.each([
+    ['what is opaque', [0, 0, 0, 128], [0, 0, 0, 129]],
+    ['what is opaque, though the rest is white', [255, 255, 255, 0], [0, 0, 0, 255]],
+    ['what is white where nothing is transparent', [0, 0, 0, 255], [255, 255, 255, 255]],
+    ['what is white', [0, 0, 0], [255, 255, 255]],
+  ])('should paint anew %s where a route says so, or the other part', async (_, kept, anew) => {
+    const rule = { opaque: true, inverted: false };
+    expect(await read(await halves(kept, anew), rule)).toEqual([0, 255]);
+    expect(await read(await halves(kept, anew), { ...rule, inverted: true })).toEqual([255, 0]);
+  });
+
   it('should be as large as the picture, whatever its own size is, and of its proportions', async () => {
     const large = await sharp(await halves([0, 0, 0], [255, 255, 255]))
       .resize(640, 640, { kernel: 'nearest' })
@@ -92,11 +103,15 @@ describe(toMask.name, () => {
     });
   });
 
-  it('should refuse one that leaves everything as it is', () =>
-    expect(filled(64, 64, 'black').then(read)).rejects.toMatchObject({
-      message:
-        'Expected a mask that is transparent or white somewhere for mask but received one that is neither',
-    }));
+  it.each([
+    ['transparent or white', 'black', undefined],
+    ['opaque or white', 'transparent', { opaque: true, inverted: false }],
+    ['transparent or black', 'white', { opaque: true, inverted: true }],
+  ])('should refuse one that is nowhere %s', async (wanted, background, rule) => {
+    await expect(read(await filled(64, 64, background), rule)).rejects.toMatchObject({
+      message: `Expected a mask that is ${wanted} somewhere for mask but received one that is neither`,
+    });
+  });
 });
 
 describe(keepUnmasked.name, () => {

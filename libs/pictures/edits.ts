@@ -30,11 +30,24 @@ export async function toStart(
 /** Sides may be rounded where a picture was made smaller. */
 const SAME_PROPORTIONS = 0.02;
 
+/** Which part of a mask is painted anew. Without a word: what is transparent or, if nothing is, what is bright. */
+export interface MaskRule {
+  /** What is opaque, of a mask that is transparent elsewhere: strokes on a canvas, as AUTOMATIC1111 reads them. */
+  readonly opaque: boolean;
+  /** The other part of either. */
+  readonly inverted: boolean;
+}
+
 /**
- * A user's mask -> a byte a pixel, 255 where the picture is painted anew: where the mask is transparent or, if it is nowhere
- * that, bright. It lies on the picture as `toStart` cuts it.
+ * A user's mask -> a byte a pixel, 255 where the picture is painted anew. It lies on the picture as `toStart` cuts it.
  */
-export async function toMask(bytes: Buffer, param: string, turn: Turn, start: Start): Promise<Buffer> {
+export async function toMask(
+  bytes: Buffer,
+  param: string,
+  turn: Turn,
+  start: Start,
+  { opaque, inverted }: MaskRule = { opaque: false, inverted: false },
+): Promise<Buffer> {
   const { data: rgba } = await decode(bytes, param, turn, (picture, { width, height }) => {
     const { own } = start;
     const skew = (width * own.height) / (height * own.width);
@@ -46,15 +59,19 @@ export async function toMask(bytes: Buffer, param: string, turn: Turn, start: St
       .resize({ ...start.size, fit: 'cover' })
       .raw();
   });
+  const solid = opaque ? 129 : 128; // there what is half transparent is kept
   let hasHoles = false;
-  for (let at = 3; at < rgba.length && !hasHoles; at += 4) hasHoles = rgba[at] < 128;
+  for (let at = 3; at < rgba.length && !hasHoles; at += 4) hasHoles = rgba[at] < solid;
   const mask = Buffer.alloc(rgba.length / 4);
   for (let pixel = 0, at = 0; pixel < mask.length; pixel++, at += 4) {
-    const isAnew = hasHoles ? rgba[at + 3] < 128 : rgba[at] + rgba[at + 1] + rgba[at + 2] > 3 * 127;
-    if (isAnew) mask[pixel] = 255;
+    const isAnew = hasHoles
+      ? rgba[at + 3] < solid !== opaque
+      : rgba[at] + rgba[at + 1] + rgba[at + 2] > 3 * 127;
+    if (isAnew !== inverted) mask[pixel] = 255;
   }
   if (mask.includes(255)) return mask;
-  throw unsupported('a mask that is transparent or white somewhere', 'one that is neither', param);
+  const wanted = `${opaque === inverted ? 'transparent' : 'opaque'} or ${inverted ? 'black' : 'white'}`;
+  throw unsupported(`a mask that is ${wanted} somewhere`, 'one that is neither', param);
 }
 
 /**

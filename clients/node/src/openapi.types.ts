@@ -171,7 +171,7 @@ export interface paths {
         /** The settings that front ends read. */
         get: operations["getOptions"];
         put?: never;
-        /** Chooses the model: there is one, or each request chooses its own. Everything else is ignored. */
+        /** Chooses the model of the caller's requests that name none, at this process. Everything else is ignored. */
         post: operations["setOptions"];
         delete?: never;
         options?: never;
@@ -1016,7 +1016,7 @@ export interface components {
         };
         OverrideSettings: {
             /**
-             * @description A model of `GET /sdapi/v1/sd-models`. Left out: the first.
+             * @description A model of `GET /sdapi/v1/sd-models`. Left out: what `POST /sdapi/v1/options` chose, or the first.
              * @example stabilityai/stable-diffusion-xl-base-1.0
              */
             sd_model_checkpoint?: string | null;
@@ -1234,8 +1234,16 @@ export interface components {
              * @default 0.75
              */
             denoising_strength?: number | null;
-            /** @description What is white in this picture of the same proportions is painted anew; the rest stays as it is. */
+            /**
+             * @description What is white in this picture of the same proportions is painted anew, or if it is transparent somewhere, what is opaque.
+             *     The rest stays as it is.
+             */
             mask?: string | null;
+            /**
+             * @description 1: the other part is painted anew.
+             * @default 0
+             */
+            inpainting_mask_invert?: (0 | 1) | boolean | null;
         } & {
             [key: string]: unknown;
         };
@@ -1290,7 +1298,7 @@ export interface components {
         EmptyReply: Record<string, never>;
         WebUiOptionsReply: {
             /**
-             * @description The model, as `GET /sdapi/v1/sd-models` names it.
+             * @description The model of the caller's requests that name none, as `GET /sdapi/v1/sd-models` names it.
              * @example stabilityai/stable-diffusion-xl-base-1.0
              */
             sd_model_checkpoint: string;
@@ -1301,7 +1309,7 @@ export interface components {
         };
         WebUiOptions: {
             /**
-             * @description The model. The service has one: others are refused.
+             * @description A model of `GET /sdapi/v1/sd-models`, or another name of it where there are several. Others are refused.
              * @example stabilityai/stable-diffusion-xl-base-1.0
              */
             sd_model_checkpoint?: string | null;
@@ -1440,8 +1448,9 @@ export interface components {
              */
             inputs: string;
             /**
-             * @description `prompt`, where `inputs` is a picture; `width` and `height`, or both as `target_size`; `scheduler` (the sampler, by its class in diffusers), and every option of
-             *     `POST /v1/images/generations` by its own name: `negative_prompt`, `num_inference_steps`, `guidance_scale`, `seed` and others.
+             * @description `prompt`, where `inputs` is a picture; `width` and `height`, or both as `target_size`; `scheduler` (a sampler by its class
+             *     in diffusers, or a scheduler), and every option of `POST /v1/images/generations` by its own name: `negative_prompt`,
+             *     `num_inference_steps`, `guidance_scale`, `seed` and others.
              * @example {
              *       "num_inference_steps": 30
              *     }

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { ImagesModule } from '../images/images.module';
 import { JobRoutesModule } from '../jobs/job.routes.module';
+import { ChosenModels } from './chosen.models';
 import { CurrentJobs } from './current.jobs';
 import { DrawingController } from './drawing.controller';
 import { SettingsController } from './settings.controller';
@@ -9,6 +10,6 @@ import { SettingsController } from './settings.controller';
 @Module({
   imports: [ImagesModule, JobRoutesModule],
   controllers: [DrawingController, SettingsController],
-  providers: [CurrentJobs],
+  providers: [ChosenModels, CurrentJobs],
 })
 export class Automatic1111Module {}

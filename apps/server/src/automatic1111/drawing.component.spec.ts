@@ -137,9 +137,9 @@ describe(DrawingController.name, () => {
   });
 
   it.each([
-    ['an upscaler that is not there', { hr_upscaler: 'R-ESRGAN 4x+' }, 404, 'hires.upscaler'],
-    ['a scale that makes nothing larger', { hr_resize_x: 64 }, 400, 'hires.scale'],
-    ['more pixels than may be', { hr_scale: 4, width: 1024, height: 1024 }, 400, 'hires.scale'],
+    ['an upscaler that is not there', { hr_upscaler: 'R-ESRGAN 4x+' }, 404, 'hr_upscaler'],
+    ['a scale that makes nothing larger', { hr_resize_x: 64 }, 400, 'hr_scale'],
+    ['more pixels than may be', { hr_scale: 4, width: 1024, height: 1024 }, 400, 'hr_scale'],
   ])('should refuse %s', async (_what, body, status, param) => {
     const reply = await draw({ prompt: 'x', width: 128, height: 64, enable_hr: true, ...body });
     expect({ status: reply.status, body: reply.body as object }).toMatchObject({
@@ -158,7 +158,11 @@ describe(DrawingController.name, () => {
       all_seeds: [7, 8, 9, 10],
       all_prompts: Array(4).fill('x'),
     });
-    expect((await draw({ prompt: 'x', batch_size: 5 })).body).toMatchObject({ error: { param: 'n' } });
+    const { error } = (await draw({ prompt: 'x', batch_size: 5 })).body as { error: object };
+    expect(error).toMatchObject({
+      param: 'batch_size',
+      message: expect.stringMatching(/ for batch_size but received 5$/) as string,
+    });
   });
 
   it('should keep pictures that are not sent', async () => {
@@ -186,7 +190,12 @@ describe(DrawingController.name, () => {
   it.each([
     [{}, 'prompt', /1 to 32000/],
     [{ prompt: 'x', steps: 0 }, 'steps', /from 1 to 150 for steps but received 0$/],
-    [{ prompt: 'x', sampler_name: 'DPM++ SDE' }, 'sampler', /dpm\+\+2m.*"DPM\+\+ SDE"$/],
+    [
+      { prompt: 'x', sampler_name: 'DPM++ SDE' },
+      'sampler_name',
+      /for sampler_name but received "DPM\+\+ SDE"$/,
+    ],
+    [{ prompt: 'x', enable_hr: true, hr_scale: 9 }, 'hr_scale', /for hr_scale but received 9$/],
     [{ prompt: 'x', width: 4096, height: 4096 }, 'size', /at most 2097152 pixels/],
     [{ prompt: 'x <lora:night:1:2>' }, 'prompt', /<lora:night:1:2>$/],
   ])('should refuse %p with 400', async (body, param, message) => {

@@ -12,6 +12,7 @@ import { TakesPictureJson } from '../images/picture.json';
 import { PictureContext, type RequestContext } from '../images/request.context';
 import { JobPresenter } from '../jobs/job.presenter';
 import { ModelNames } from '../models/model.names';
+import { ChosenModels } from './chosen.models';
 import { CurrentJobs } from './current.jobs';
 import {
   DrawingReply,
@@ -22,13 +23,14 @@ import {
   WebUiProgressReply,
 } from './drawing.dto';
 import { timestamp, toReply } from './drawing.reply';
-import { toEdit, toPicture } from './translation';
+import { THEIR_NAMES, toEdit, toPicture } from './translation';
 
 @ApiTags('automatic1111')
 @Controller('sdapi/v1')
 export class DrawingController {
   constructor(
     private readonly models: ModelNames,
+    private readonly chosen: ChosenModels,
     private readonly drawings: Drawings,
     private readonly current: CurrentJobs,
     private readonly jobs: Jobs,
@@ -46,7 +48,7 @@ export class DrawingController {
     @Body() request: Txt2ImgRequest,
     @PictureContext() call: RequestContext,
   ): Promise<DrawingReply> {
-    return this.draw(toPicture(request, ...this.chosen(request)), request, call);
+    return this.draw(toPicture(request, ...this.modelOf(request, call)), request, call);
   }
 
   /** Pictures from a prompt and a picture. Other fields of that server are ignored. */
@@ -60,8 +62,10 @@ export class DrawingController {
     @Body() request: Img2ImgRequest,
     @PictureContext() call: RequestContext,
   ): Promise<DrawingReply> {
-    const body = toEdit(request, ...this.chosen(request));
-    return this.draw(body, Object.assign(request, { init_images: undefined, mask: undefined }), call);
+    const body = toEdit(request, ...this.modelOf(request, call));
+    const maskRule = { opaque: true, inverted: Boolean(request.inpainting_mask_invert) };
+    Object.assign(request, { init_images: undefined, mask: undefined });
+    return this.draw(body, request, { ...call, maskRule });
   }
 
   /** How far the caller's oldest request to these routes is, at this process. */
@@ -103,13 +107,14 @@ export class DrawingController {
 
   private async draw(body: object, request: DrawingRequest, call: RequestContext): Promise<DrawingReply> {
     const drawing = await this.current.run(call.account, (onAccepted) =>
-      this.drawings.draw(body, { ...call, onAccepted }),
+      this.drawings.draw(body, { ...call, onAccepted }, THEIR_NAMES),
     );
     return toReply(drawing, request, drawing.job.picture.model ?? this.models.own[0]);
   }
 
   /** Where there is one model, front ends may name another: it is what they last saw elsewhere. */
-  private chosen({ override_settings: { sd_model_checkpoint: named } = {} }: DrawingRequest) {
+  private modelOf({ override_settings: settings }: DrawingRequest, { account }: RequestContext) {
+    const named = settings?.sd_model_checkpoint ?? this.chosen.of(account);
     const model = this.models.several ? named : undefined;
     return [defaultSize(this.models.choose(model).config), model] as const;
   }

@@ -12,7 +12,7 @@ import {
   MAX_STEPS,
 } from '@app/models/family';
 import { MAX_SEED } from '../images/images.dto';
-import { Decimal, ListOf, NegativePrompt, Optional, Prompt, Whole } from '../validation/fields';
+import { Decimal, field, ListOf, NegativePrompt, Optional, Prompt, rule, Whole } from '../validation/fields';
 import { IgnoresUnknown } from '../validation/unknown.fields';
 
 const Side = () => Whole(1, MAX_SIDE, { example: 1024 });
@@ -20,7 +20,7 @@ const Count = () => Whole(1, MAX_BATCH, { default: 1 });
 
 @IgnoresUnknown()
 export class OverrideSettings {
-  /** A model of `GET /sdapi/v1/sd-models`. Left out: the first. */
+  /** A model of `GET /sdapi/v1/sd-models`. Left out: what `POST /sdapi/v1/options` chose, or the first. */
   @Optional()
   @IsString({ message: 'text' })
   @ApiPropertyOptional({ example: 'stabilityai/stable-diffusion-xl-base-1.0' })
@@ -161,10 +161,21 @@ export class Img2ImgRequest extends DrawingRequest {
   @Decimal(0, 1, { default: DEFAULT_STRENGTH })
   readonly denoising_strength?: number;
 
-  /** What is white in this picture of the same proportions is painted anew; the rest stays as it is. */
+  /**
+   * What is white in this picture of the same proportions is painted anew, or if it is transparent somewhere, what is opaque.
+   * The rest stays as it is.
+   */
   @Optional()
   @IsString({ message: 'a picture' })
   readonly mask?: string;
+
+  /** 1: the other part is painted anew. */
+  @Optional()
+  @field(
+    { anyOf: [{ type: 'integer', enum: [0, 1] }, { type: 'boolean' }], default: 0 },
+    rule('invert', '0 or 1', (value) => [0, 1, false, true].includes(value as number)),
+  )
+  readonly inpainting_mask_invert?: number | boolean;
 }
 
 export class DrawingReply {

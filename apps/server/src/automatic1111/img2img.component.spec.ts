@@ -43,22 +43,42 @@ describe(toEdit.name, () => {
     expect(image?.strength).toBe(0.75);
   });
 
-  it('should paint what is white in the mask', async () => {
-    const mask = sharp(await flat('#000000')).composite([
-      { input: await flat('#ffffff', 64, 64), left: 0, top: 0 },
-    ]);
-    const white = (await mask.png().toBuffer()).toString('base64');
-    await edit({ prompt: 'x', init_images: [red], mask: white, width: 128, height: 64 }).expect(200);
-    const [{ mask: painted }] = api.pipeline.requests;
-    expect([painted![0], painted![127]]).toEqual([255, 0]);
-  });
+  it.each([
+    ['white', '#000000', '#ffffff'],
+    ['a stroke on a clear canvas', '#ffffff00', '#000000ff'],
+  ])(
+    'should paint what is %s in the mask, or by inpainting_mask_invert the rest',
+    async (_, rest, stroke) => {
+      const canvas = { width: 128, height: 64, channels: 4 as const, background: rest };
+      const left = await sharp({ create: { ...canvas, width: 64, background: stroke } })
+        .png()
+        .toBuffer();
+      const mask = sharp({ create: canvas }).composite([{ input: left, left: 0, top: 0 }]);
+      const body = {
+        ...{ prompt: 'x', init_images: [red], width: 128, height: 64 },
+        mask: (await mask.png().toBuffer()).toString('base64'),
+      };
+      await edit({ ...body, inpainting_mask_invert: 0 })
+        .set('Idempotency-Key', 'one')
+        .expect(200);
+      await edit({ ...body, inpainting_mask_invert: 1 }).expect(200);
+      const painted = api.pipeline.requests.map(({ mask }) => [mask![0], mask![127]]);
+      expect(painted).toEqual([
+        [255, 0],
+        [0, 255],
+      ]);
+      const other = await edit({ ...body, inpainting_mask_invert: true }).set('Idempotency-Key', 'one');
+      expect(other.body).toMatchObject({ error: { code: 'idempotency_mismatch' } });
+    },
+  );
 
   it.each([
     [{}, 400, 'init_images'],
-    [{ init_images: [] }, 400, 'image'],
+    [{ init_images: [] }, 400, 'init_images'],
     [{ init_images: ['a', 'b'] }, 400, 'init_images'],
-    [{ init_images: ['not a picture'] }, 422, 'image'],
-    [{ init_images: ['?'] }, 400, 'image'],
+    [{ init_images: ['not a picture'] }, 422, 'init_images'],
+    [{ init_images: ['?'] }, 400, 'init_images'],
+    [{ init_images: ['a'], inpainting_mask_invert: 2 }, 400, 'inpainting_mask_invert'],
   ])('should refuse %p', async (body, status, param) => {
     const reply = await edit({ prompt: 'x', ...body });
     expect({ status: reply.status, body: reply.body as object }).toMatchObject({

@@ -9,8 +9,10 @@ import { HIRES_UPSCALERS, MAX_HIRES_SCALE } from '@app/models/family';
 import { RequireScope } from '../auth/scope.decorators';
 import { ApiErrors } from '../errors/api.errors.dto';
 import { TakesJson } from '../http/json.body';
+import { PictureContext, type RequestContext } from '../images/request.context';
 import { ModelNames } from '../models/model.names';
 import { describeValue } from '../validation/describe.value';
+import { ChosenModels } from './chosen.models';
 import { WebUiEmbeddings } from './embeddings.dto';
 import { EmptyReply } from './drawing.dto';
 import {
@@ -35,6 +37,7 @@ export class SettingsController {
     private readonly config: Config,
     private readonly capabilities: Capabilities,
     private readonly models: ModelNames,
+    private readonly chosen: ChosenModels,
   ) {}
 
   /** The settings that front ends read. */
@@ -42,26 +45,32 @@ export class SettingsController {
   @RequireScope('read')
   @ApiOkResponse({ type: WebUiOptionsReply, description: 'The settings' })
   @ApiErrors()
-  getOptions(): WebUiOptionsReply {
-    return { sd_model_checkpoint: this.models.own[0], sd_vae: 'Automatic', samples_format: 'png' };
+  getOptions(@PictureContext() { account }: RequestContext): WebUiOptionsReply {
+    const model = this.chosen.of(account) ?? this.models.own[0];
+    return { sd_model_checkpoint: model, sd_vae: 'Automatic', samples_format: 'png' };
   }
 
-  /** Chooses the model: there is one, or each request chooses its own. Everything else is ignored. */
+  /** Chooses the model of the caller's requests that name none, at this process. Everything else is ignored. */
   @Post('options')
   @HttpCode(200)
   @RequireScope('draw')
   @TakesJson()
   @ApiOkResponse({ type: EmptyReply, description: 'It is the model' })
   @ApiErrors('invalid_request', 'request_timeout', 'cancelled', 'payload_too_large')
-  setOptions(@Body() { sd_model_checkpoint: chosen }: WebUiOptions): EmptyReply {
-    const models = this.models.own;
-    const taken = this.models.several ? models.slice(0, 1) : models;
-    if (chosen === undefined || taken.includes(chosen)) return {};
-    const why = this.models.several
-      ? 'the model of requests that name none (override_settings.sd_model_checkpoint),'
-      : 'the model there is,';
-    const sentence = `Expected ${taken.join(' or ')}, ${why} for sd_model_checkpoint but received ${describeValue(chosen)}`;
-    throw new ServiceError('invalid_request', sentence, 'sd_model_checkpoint');
+  setOptions(
+    @Body() { sd_model_checkpoint: name }: WebUiOptions,
+    @PictureContext() { account }: RequestContext,
+  ): EmptyReply {
+    if (name === undefined) return {};
+    const { several, own } = this.models;
+    const names = several ? this.models.list().map(({ id }) => id) : own;
+    if (!names.includes(name)) {
+      const what = several ? 'a model that there is,' : 'the model there is,';
+      const sentence = `Expected ${names.join(' or ')}, ${what} for sd_model_checkpoint but received ${describeValue(name)}`;
+      throw new ServiceError('invalid_request', sentence, 'sd_model_checkpoint');
+    }
+    this.chosen.choose(account, name);
+    return {};
   }
 
   /** The models. */

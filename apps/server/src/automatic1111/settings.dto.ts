@@ -7,7 +7,7 @@ export const NoText = () => ApiProperty({ type: 'string', nullable: true });
 
 @IgnoresUnknown()
 export class WebUiOptions {
-  /** The model. The service has one: others are refused. */
+  /** A model of `GET /sdapi/v1/sd-models`, or another name of it where there are several. Others are refused. */
   @Optional()
   @IsString({ message: 'text' })
   @ApiPropertyOptional({ example: 'stabilityai/stable-diffusion-xl-base-1.0' })
@@ -16,7 +16,7 @@ export class WebUiOptions {
 
 export class WebUiOptionsReply {
   /**
-   * The model, as `GET /sdapi/v1/sd-models` names it.
+   * The model of the caller's requests that name none, as `GET /sdapi/v1/sd-models` names it.
    * @example "stabilityai/stable-diffusion-xl-base-1.0"
    */
   readonly sd_model_checkpoint!: string;

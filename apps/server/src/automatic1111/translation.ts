@@ -1,9 +1,20 @@
 import type { Size } from '@app/config';
 import { findSampler, findScheduler } from '@app/models';
 import { DEFAULT_STRENGTH, MIN_HIRES_STRENGTH, SIZE_STEP, ASKED_STEP } from '@app/models/family';
+import type { CallersNames } from '../errors/callers.names';
 import { readLoraTags } from '../images/lora.tags';
 import { toInput } from '../images/picture.input';
 import type { DrawingRequest, Img2ImgRequest, Txt2ImgRequest } from './drawing.dto';
+
+/** Fields of the bodies below, as that server calls them. */
+export const THEIR_NAMES: CallersNames = new Map([
+  ['n', 'batch_size'],
+  ['sampler', 'sampler_name'],
+  ['image', 'init_images'],
+  ['hires', 'enable_hr'],
+  ['hires.scale', 'hr_scale'],
+  ['hires.upscaler', 'hr_upscaler'],
+]);
 
 /** The body of `POST /v1/images/generations` that means the same. `size`: what is drawn when a request does not say; `model`: that it names. */
 export function toPicture(request: Txt2ImgRequest, size: Size, model?: string): object {

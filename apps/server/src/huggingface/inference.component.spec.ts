@@ -35,6 +35,27 @@ describe(InferenceController.name, () => {
     ]);
   });
 
+  it.each([
+    [{ sampler: 'Euler a' }, { sampler: 'euler_a', scheduler: undefined }],
+    [
+      { scheduler: 'dpm++ 2m karras', sampler: null },
+      { sampler: 'dpm++2m', scheduler: 'karras' },
+    ],
+    [
+      { scheduler: 'karras', sampler: 'euler' },
+      { sampler: 'euler', scheduler: 'karras' },
+    ],
+    [
+      { scheduler: 'lcm', sampler: 'euler' },
+      { sampler: 'euler', scheduler: 'lcm' },
+    ],
+    [{ scheduler: 'Karras' }, { sampler: undefined, scheduler: 'karras' }],
+  ])('should take %p for what it is', async (parameters, drawn) => {
+    await infer({ inputs: 'a fox', parameters }).expect(200);
+    const [{ sampler, scheduler }] = api.pipeline.requests;
+    expect({ sampler, scheduler }).toEqual(drawn);
+  });
+
   it('should take options of its own beside them, and one side alone', async () => {
     await infer({ inputs: 'a fox', parameters: { width: 64, clip_skip: 1 } }).expect(200);
     expect(api.pipeline.requests).toMatchObject([{ width: 64, height: 128, clipSkip: 1 }]);
@@ -55,7 +76,8 @@ describe(InferenceController.name, () => {
 
   it.each([
     [{}, 'inputs', /text for inputs but received nothing$/],
-    [{ inputs: ' ' }, 'prompt', /1 to 32000/],
+    [{ inputs: ' ' }, 'inputs', /1 to 32000 characters of text for inputs but/],
+    [{ inputs: '?', parameters: { prompt: 'x' } }, 'inputs', /for inputs but received/],
     [{ inputs: 'x', parameters: [] }, 'parameters', /an object/],
     [{ inputs: 'x', parameters: { width: 100 } }, 'size', /multiples of 8 .* "100x128"$/],
     [
@@ -71,6 +93,20 @@ describe(InferenceController.name, () => {
     });
     expect(api.pipeline.requests).toEqual([]);
   });
+
+  it.each(['png', 'jpeg', 'webp'] as const)(
+    'should not take a %s without a prompt for one',
+    async (format) => {
+      const create = { width: 64, height: 64, channels: 3 as const, background: '#ff0000' };
+      const inputs = (await sharp({ create }).toFormat(format).toBuffer()).toString('base64');
+      const { status, body } = await infer({ inputs, parameters: { strength: 0.5 } });
+      expect({ status, body: body as object }).toMatchObject({
+        status: 400,
+        body: { error: { param: 'prompt', message: expect.stringMatching(/^Expected a text for prompt/) } },
+      });
+      expect(api.pipeline.requests).toEqual([]);
+    },
+  );
 
   it('should ask strangers for a key, though the address is that of the welcome', async () => {
     expect((await http(api.url).post('/').send({ inputs: 'x' })).status).toBe(401);

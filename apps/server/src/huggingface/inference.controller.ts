@@ -11,7 +11,7 @@ import { TakesPictureJson } from '../images/picture.json';
 import { PictureContext, type RequestContext } from '../images/request.context';
 import { ModelNames } from '../models/model.names';
 import { InferenceRequest } from './inference.dto';
-import { toGeneration } from './inference.translation';
+import { namesOf, toGeneration } from './inference.translation';
 
 /** At the service's own address: these clients post to exactly that which they are given as the model. */
 @ApiTags('huggingface')
@@ -37,7 +37,7 @@ export class InferenceController {
   ): Promise<StreamableFile> {
     const body = toGeneration(request, defaultSize(this.models.choose(undefined).config));
     Object.assign(request, { inputs: undefined }); // the wait may be long, and a picture large
-    const { result, pictures } = await this.drawings.draw(body, call);
+    const { result, pictures } = await this.drawings.draw(body, call, namesOf(request));
     response.type(contentTypeOf(result.key));
     return new StreamableFile(pictures[0], { length: pictures[0].length });
   }

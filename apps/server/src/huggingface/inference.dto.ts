@@ -11,8 +11,9 @@ export class InferenceRequest {
   readonly inputs!: string;
 
   /**
-   * `prompt`, where `inputs` is a picture; `width` and `height`, or both as `target_size`; `scheduler` (the sampler, by its class in diffusers), and every option of
-   * `POST /v1/images/generations` by its own name: `negative_prompt`, `num_inference_steps`, `guidance_scale`, `seed` and others.
+   * `prompt`, where `inputs` is a picture; `width` and `height`, or both as `target_size`; `scheduler` (a sampler by its class
+   * in diffusers, or a scheduler), and every option of `POST /v1/images/generations` by its own name: `negative_prompt`,
+   * `num_inference_steps`, `guidance_scale`, `seed` and others.
    */
   @Optional()
   @IsObject({ message: 'an object' })

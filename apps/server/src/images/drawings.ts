@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { JobRecord } from '@app/jobs';
+import { inWordsOf, type CallersNames } from '../errors/callers.names';
 import { readAs } from '../validation/request.pipe';
 import { GenerationRequest } from './images.dto';
 import { ImagesService } from './images.service';
@@ -22,8 +23,19 @@ export class Drawings {
     private readonly files: ResultFiles,
   ) {}
 
-  /** `request`: a body of that route, whose rules are looked at here. Waits as long as it takes. */
-  async draw(request: object, call: RequestContext): Promise<Drawing> {
+  /**
+   * `request`: a body of that route, whose rules are looked at here. `names`: those that its fields have for the caller, in
+   * errors. Waits as long as it takes.
+   */
+  async draw(request: object, call: RequestContext, names: CallersNames): Promise<Drawing> {
+    try {
+      return await this.drawn(request, call);
+    } catch (error) {
+      throw inWordsOf(names, error);
+    }
+  }
+
+  private async drawn(request: object, call: RequestContext): Promise<Drawing> {
     const options = await readAs(GenerationRequest, request);
     // The wait may be long, and pictures that came with the request large.
     Object.assign(request, { image: undefined, mask: undefined });

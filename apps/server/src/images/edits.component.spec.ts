@@ -74,6 +74,27 @@ describe('A picture to begin from', () => {
     expect(await inputs()).toEqual([]);
   });
 
+  it.each([
+    ['another name of JPEG', 'data:image/jpg;base64,', (text: string) => text],
+    ['no type of a picture', 'data:application/octet-stream;base64,', (text: string) => text],
+    ['parameters', 'data:image/png;charset=utf-8;base64,', (text: string) => text],
+    ['none', 'data:;base64,', (text: string) => text],
+    ['lines', 'data:image/png;base64,', (text: string) => text.replace(/.{76}/g, '$&\r\n') + '\n'],
+  ])('should be what its bytes are, though its data URL has %s', async (_, label, write) => {
+    await post({ image: label + write(green.toString('base64')), size: '128x64' }).expect(200);
+    expect([...api.pipeline.requests[0].image!.pixels.subarray(0, 3)]).toEqual([0, 255, 0]);
+  });
+
+  it('should be refused in no time where it is none, however long', async () => {
+    const begin = performance.now();
+    for (const text of [
+      `data:${';base64'.repeat(200_000)}`,
+      `data:;base64,${' '.repeat(1e6)}=${' '.repeat(1e6)}!`,
+    ])
+      expect(await refused({ image: text })).toMatchObject({ code: 'invalid_request', param: 'image' });
+    expect(performance.now() - begin).toBeLessThan(5_000);
+  });
+
   it('should wait as a copy, which a job that is not finished has', async () => {
     const held = api.pipeline.hold();
     const white = dataUrl(await picture(300, 200, 'white'));

@@ -158,7 +158,16 @@ describe(ImagesController.name, () => {
     expect(api.pipeline.requests[0].reference).toBeUndefined();
   });
 
+  it('should read characters that say nothing as blanks', async () => {
+    const body = { prompt: 'a\u000bfox\u007f in \ue0000\ue001\tsnow\n', negative_prompt: 'blurry\u0001' };
+    expect((await post('/v1/images/generations', body)).status).toBe(200);
+    expect(api.pipeline.requests).toMatchObject([
+      { prompt: 'a fox  in  0 \tsnow\n', negativePrompt: 'blurry ' },
+    ]);
+  });
+
   const faults: [string, object, string, RegExp][] = [
+    ['only characters that say nothing', { prompt: '\u0001 \u000b' }, 'prompt', /1 to 32000/],
     ['no prompt', {}, 'prompt', /^Expected 1 to 32000 characters of text for prompt but received nothing$/],
     ['a blank prompt', { prompt: ' \n ' }, 'prompt', /1 to 32000/],
     ['a long prompt', { prompt: 'x'.repeat(32_001) }, 'prompt', /received a text of 32001 characters$/],
@@ -168,8 +177,19 @@ describe(ImagesController.name, () => {
       'prompt',
       /MAX_PROMPT_LENGTH.* received 10001$/,
     ],
-    ['half a surrogate pair', { prompt: 'a\ud800b' }, 'prompt', /1 to 32000/],
-    ['a NUL', { prompt: 'a\u0000b' }, 'prompt', /1 to 32000/],
+    [
+      'half a surrogate pair',
+      { prompt: `\ud83e\udd8a${'a'.repeat(299)}\udc00` },
+      'prompt',
+      /^Expected 1 to 32000 characters of text without U\+DC00, which is character 301, for prompt but/,
+    ],
+    ['a NUL', { prompt: 'a\u0000b' }, 'prompt', /without U\+0000, which is character 2, for prompt/],
+    [
+      'a NUL in what it should not be',
+      { prompt: 'x', negative_prompt: '\u0000' },
+      'negative_prompt',
+      /U\+0000/,
+    ],
     ['a number as text', { prompt: 'x', seed: '5' }, 'seed', /whole number from 0 to 4294967295 .* "5"$/],
     ['a seed past 32 bits', { prompt: 'x', seed: 2 ** 32 }, 'seed', /received 4294967296$/],
     ['half a step', { prompt: 'x', num_inference_steps: 1.5 }, 'num_inference_steps', /from 1 to 150/],

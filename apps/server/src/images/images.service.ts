@@ -70,7 +70,8 @@ export class ImagesService {
     // The picture of a key that is bound to a user is that user's; else that of `user`, if this can be one.
     const userId = call.apiKey?.userId ?? (isUserId(user) ? user : undefined);
     const reference = url === undefined ? undefined : { url };
-    return this.make(request, { route: 'generations', userId, prompt, user, reference }, call);
+    const { maskRule } = call;
+    return this.make(request, { route: 'generations', userId, prompt, user, reference, maskRule }, call);
   }
 
   private async read<T extends GenerationRequest | MemoryRequest>(request: T): Promise<T> {
@@ -113,7 +114,7 @@ export class ImagesService {
     const caller = named ?? unnamed(call);
     const idempotency = call.idempotencyKey && {
       key: call.apiKey ? `${call.apiKey.name}:${call.idempotencyKey}` : call.idempotencyKey,
-      fingerprint: fingerprint(intent.route, options),
+      fingerprint: fingerprint(intent, options),
     };
     const drafter = this.drafter.for(options.model);
     drafter.check(options, intent);
@@ -198,7 +199,7 @@ function patience({ prefer }: RequestContext, longest: number): number | undefin
 }
 
 /** The same for the same request, however its fields are ordered. */
-function fingerprint(route: string, options: PictureOptions): string {
+function fingerprint({ route, maskRule }: PictureIntent, options: PictureOptions): string {
   const { image, mask, control, reference_image_url: reference }: Partial<GenerationRequest> = options;
   const pictures = {
     image: hash(image),
@@ -211,7 +212,7 @@ function fingerprint(route: string, options: PictureOptions): string {
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value;
   return createHash('sha256')
-    .update(`${route}\n${JSON.stringify({ ...options, ...pictures }, sorted)}`)
+    .update(`${route}\n${JSON.stringify({ ...options, ...pictures, maskRule }, sorted)}`)
     .digest('hex');
 }
 

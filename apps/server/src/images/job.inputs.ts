@@ -76,7 +76,7 @@ export class JobInputs {
         kept.imageKey = await this.keepStart(id, 'image', start, turn.signal);
         if (mask !== undefined) {
           const pixels = await this.given('mask', mask, intent, turn, (bytes) =>
-            toMask(bytes, 'mask', turn, start),
+            toMask(bytes, 'mask', turn, start, intent.maskRule),
           );
           kept.maskKey = await this.keepMask(id, pixels, start.size, turn.signal);
         }

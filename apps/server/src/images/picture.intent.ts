@@ -1,4 +1,5 @@
 import type { PictureRoute } from '@app/jobs';
+import type { MaskRule } from '@app/pictures';
 import type { ChoiceOptions } from './choice.option';
 import type { IdentityOptions } from './identity';
 import type { Look } from './style.dto';
@@ -23,4 +24,6 @@ export interface PictureIntent {
   readonly choice?: ChoiceOptions;
   /** The picture to draw from, stored, at an address, or itself; absent: none. */
   readonly reference?: UserReference | { readonly url: string | Buffer };
+  /** Absent: that of our own routes. */
+  readonly maskRule?: MaskRule;
 }

@@ -2,6 +2,7 @@ import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { ServiceError } from '@app/errors';
 import type { JobRecord } from '@app/jobs';
+import type { MaskRule } from '@app/pictures';
 import { accountOf } from '../auth/account';
 import { apiKeyOf, type ApiKey } from '../auth/api.key';
 import { disconnectSignal } from '../http/client.disconnect';
@@ -18,6 +19,8 @@ export interface RequestContext {
   readonly apiKey?: ApiKey;
   /** Whose share of the queue the job takes. */
   readonly account: string;
+  /** How the route reads masks, where it is not one of our own. */
+  readonly maskRule?: MaskRule;
   /** Called once the job is accepted, which may be a finished one of the same Idempotency-Key; the wait begins after it. */
   onAccepted?(job: JobRecord): Promise<void>;
   /** Its body is copied to where it is needed: its memory, and its place among large ones, are free. */

@@ -1,5 +1,6 @@
 import { ServiceError } from '@app/errors';
 import { DEFAULT_MASKED_STRENGTH, DEFAULT_STRENGTH } from '@app/models/family';
+import type { CallersNames } from '../errors/callers.names';
 import type { EditImageRequest, GivenPicture } from './edits.dto';
 import { CreateImageRequest, toGeneration } from './openai.dto';
 
@@ -10,7 +11,7 @@ export interface Edit {
   /** Our own request. */
   readonly wanted: CreateImageRequest;
   /** What the caller calls those of its fields that hold pictures. */
-  readonly names: ReadonlyMap<string, string>;
+  readonly names: CallersNames;
 }
 
 /** Our own request of OpenAI's edit. The pictures move into it: the first is changed, the second guides. */
@@ -51,13 +52,4 @@ function namesOf(field: string, given: unknown, second: unknown): Map<string, st
   if (Array.isArray(given)) names.set('image', `${field}.0`);
   if (second !== undefined) names.set('reference_image_url', `${field}.1`);
   return names;
-}
-
-/** An error about a field of our own request, in the caller's words. */
-export function inWordsOf(names: Edit['names'], error: unknown): unknown {
-  if (!(error instanceof ServiceError) || error.param === undefined) return error;
-  const name = names.get(error.param);
-  if (name === undefined) return error;
-  const { code, message, param, retryAfter, cause } = error;
-  return new ServiceError(code, message.replace(`for ${param}`, `for ${name}`), name, { cause, retryAfter });
 }

@@ -22,8 +22,19 @@ export const Optional = () =>
 /** The same in a query string, which knows no `null`. */
 export const OptionalText = () => applyDecorators(ApiPropertyOptional(), WhenGiven());
 
-export const rule = (name: string, expected: string, validate: (value: unknown) => boolean) =>
-  ValidateBy({ name, validator: { validate, defaultMessage: () => expected } });
+/** `expected`: in words, which may depend on what was received. */
+export const rule = (
+  name: string,
+  expected: string | ((value: unknown) => string),
+  validate: (value: unknown) => boolean,
+) =>
+  ValidateBy({
+    name,
+    validator: {
+      validate,
+      defaultMessage: (fault) => (typeof expected === 'string' ? expected : expected(fault?.value)),
+    },
+  });
 
 export const field = (options: ApiPropertyOptions, ...decorators: PropertyDecorator[]) =>
   applyDecorators(ApiProperty(options), ...decorators);
@@ -84,12 +95,31 @@ export const Decimal = (minimum: number, maximum: number, options: ApiPropertyOp
 
 /** Characters as people count them: a surrogate pair is one. MAX_PROMPT_LENGTH may bound them further. */
 export const MAX_PROMPT = 32_000;
-// Control characters but tab, line feed and carriage return: a NUL would end the engine's C string early.
-const CONTROLS = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f';
-const CONTROL = new RegExp(`[${CONTROLS}]`);
+/**
+ * Control characters but tab, line feed and carriage return, as they come with texts from Word; and what words of embeddings
+ * are marked with.
+ */
+const BLANKS = '\\u0001-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f\\ue000\\ue001';
+const BLANK = new RegExp(`[${BLANKS}]`, 'g');
+/** A NUL would end the engine's C string early, and half of a surrogate pair is no character. */
+const UNREADABLE = new RegExp('\\u0000|\\p{Surrogate}', 'u');
+
+const Blanked = () =>
+  Transform(({ value }: { value: unknown }) =>
+    typeof value === 'string' ? value.replace(BLANK, ' ') : value,
+  );
+
+/** With the place of what cannot be read: editors do not show it. */
+const textOf = (length: string) => (value: unknown) => {
+  const found = typeof value === 'string' ? UNREADABLE.exec(value) : null;
+  if (!found) return `${length} characters of text`;
+  const code = found[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, '0');
+  const place = [...found.input.slice(0, found.index)].length + 1;
+  return `${length} characters of text without U+${code}, which is character ${place},`;
+};
 
 function isText(value: unknown, least: number): boolean {
-  if (typeof value !== 'string' || !isWellFormed(value) || CONTROL.test(value)) return false;
+  if (typeof value !== 'string' || UNREADABLE.test(value)) return false;
   const length = [...value].length;
   return length >= least && length <= MAX_PROMPT && (least === 0 || value.trim() !== '');
 }
@@ -102,17 +132,19 @@ export const Prompt = (options: ApiPropertyOptions = {}) =>
   field(
     {
       ...{ type: 'string', minLength: 1, maxLength: MAX_PROMPT },
-      pattern: `^[^${CONTROLS}]*[^\\s${CONTROLS}][^${CONTROLS}]*$`,
+      pattern: `^[^\\u0000]*[^\\s\\u0000${BLANKS}][^\\u0000]*$`,
       ...options,
     },
-    rule('prompt', `1 to ${MAX_PROMPT} characters of text`, (value) => isText(value, 1)),
+    Blanked(),
+    rule('prompt', textOf(`1 to ${MAX_PROMPT}`), (value) => isText(value, 1)),
   );
 
 /** What not to draw; may be empty. */
 export const NegativePrompt = (options: ApiPropertyOptions = {}) =>
   field(
-    { type: 'string', maxLength: MAX_PROMPT, pattern: `^[^${CONTROLS}]*$`, ...options },
-    rule('negativePrompt', `at most ${MAX_PROMPT} characters of text`, (value) => isText(value, 0)),
+    { type: 'string', maxLength: MAX_PROMPT, pattern: '^[^\\u0000]*$', ...options },
+    Blanked(),
+    rule('negativePrompt', textOf(`at most ${MAX_PROMPT}`), (value) => isText(value, 0)),
   );
 
 /** WIDTHxHEIGHT, or `auto`, which is the same as none; whether MAX_PIXELS allows it is the service's question. */
@@ -177,9 +209,9 @@ export const Caller = () =>
     ),
   );
 
-/** An address, or the picture itself. */
+/** An address, or the picture itself, whatever its label says: the bytes decide. Takes time in proportion to the length. */
 export const PICTURE_INPUT =
-  /^(?:[Hh][Tt][Tt][Pp][Ss]?:\/\/.{1,2040}|data:image\/(?:png|jpeg|webp);base64,[A-Za-z0-9+\/]+={0,2})$/;
+  /^(?:[Hh][Tt][Tt][Pp][Ss]?:\/\/.{1,2040}|data:[^,]*;base64,[A-Za-z0-9+\/\s]+(?:=\s*){0,2})$/;
 
 export const isPictureInput = (value: unknown): value is string | Buffer =>
   Buffer.isBuffer(value) || (typeof value === 'string' && PICTURE_INPUT.test(value));
