@@ -6,6 +6,7 @@ import type { FaceSight, JobFaces } from './job.faces';
 
 const REFERENCE = 200;
 const TURN = { caller: 'me' };
+const NONE = 'No face was found in the picture.';
 
 describe(Candidates.name, () => {
   /** What is seen in a picture, by its first byte: the second number of a descriptor says how unlike it is. */
@@ -15,13 +16,11 @@ describe(Candidates.name, () => {
 
   const face = (unlike: number): FaceSight => ({ hasFace: true, descriptor: [1, unlike] });
   const NO_FACE: FaceSight = { hasFace: false };
-  const faces = {
-    ...{ finds: true, compares: true },
-    look: ({ pixels }: { pixels: Uint8Array }) => Promise.resolve(seen[pixels[0]]),
-  } as unknown as JobFaces;
+  let looking: Pick<JobFaces, 'finds' | 'compares'>;
 
   beforeEach(() => {
     [seen, drawn] = [{ [REFERENCE]: face(0) }, []];
+    looking = { finds: true, compares: true };
   });
 
   /** Of one pixel each, or of a batch. */
@@ -40,7 +39,12 @@ describe(Candidates.name, () => {
   async function choose(options: Partial<PictureJob>, ...firsts: number[][]) {
     const job = draft({ picture: { route: 'subject', seed: 40, ...options } }).picture;
     const pixels = Buffer.alloc(3, REFERENCE);
-    const candidates = new Candidates(job, { reference: { pixels, strength: 1 } }, faces, TURN);
+    const request = options.identityStrength
+      ? { identity: { pictures: [pixels], strength: 1 } }
+      : { reference: { pixels, strength: 1 } };
+    const look = ({ pixels: looked }: { pixels: Uint8Array }) => Promise.resolve(seen[looked[0]]);
+    const faces = { ...looking, look } as unknown as JobFaces;
+    const candidates = new Candidates(job, request, faces, TURN);
     await candidates.take(pictures(...firsts));
     const { choice, pixels: chosen, ...picture } = await candidates.choose();
     return { ...picture, ...choice, first: chosen[0], faces: typeof choice!.faces };
@@ -77,16 +81,46 @@ describe(Candidates.name, () => {
     seen = { [REFERENCE]: NO_FACE, 1: NO_FACE, 2: face(1), 3: face(2) };
     const blind = await choose({ candidates: 3 }, [1], [2], [3]);
     expect(blind).toMatchObject({ first: 1, tries: 1, likeness: [undefined] });
-    expect(blind.warnings[1]).toMatch('No face was found in the reference picture');
+    const noReference = 'No face was found in the reference picture: there is no likeness to choose by.';
+    expect(blind.warnings.slice(1)).toEqual([noReference, NONE]);
     expect(await choose({ candidates: 3, requireFace: true }, [1], [2], [3])).toMatchObject({
       ...{ first: 2, tries: 2 },
     });
     seen = {};
     const failed = await choose({ candidates: 3 }, [1], [2], [3]);
     expect(failed).toMatchObject({ first: 1, tries: 1 });
-    expect(failed.warnings[1]).toMatch('Nobody could look for faces');
-    // Who did not ask for more is not bothered.
-    expect((await choose({}, [1])).warnings).toEqual(['of 1']);
+    expect(failed.warnings.slice(1)).toEqual([
+      'Nobody could look for faces: the picture was not chosen by its likeness.',
+    ]);
+  });
+
+  it.each([
+    ['a portrait', { route: 'subject' }],
+    ['a person by PhotoMaker', { route: 'memory', identityStrength: 0.8 }],
+  ] as const)('should say that %s shows no face, whatever the reference shows', async (_, options) => {
+    seen = { [REFERENCE]: NO_FACE, 1: NO_FACE, 2: { hasFace: true } };
+    expect((await choose(options, [1])).warnings).toEqual(['of 1', NONE]);
+    expect((await choose(options, [2])).warnings).toEqual(['of 2']);
+    const batch = await choose({ ...options, count: 3 }, [1, 2, 1]);
+    expect(batch.warnings).toEqual(['of 1', 'No face was found in 2 of the 3 pictures.']);
+    seen = { [REFERENCE]: NO_FACE };
+    const unseen = 'Nobody could look for faces in the picture: there may be none.';
+    expect((await choose(options, [1])).warnings).toEqual(['of 1', unseen]);
+    looking = { finds: true, compares: false };
+    seen = { 1: NO_FACE };
+    expect((await choose(options, [1])).warnings).toEqual(['of 1', NONE]);
+    looking = { finds: false, compares: false };
+    expect((await choose(options, [1])).warnings).toEqual(['of 1']);
+  });
+
+  it('should ask no face of what the IP-Adapter makes of an avatar without one', async () => {
+    seen = { [REFERENCE]: NO_FACE, 1: NO_FACE };
+    const memory = { route: 'memory' } as const;
+    expect((await choose(memory, [1])).warnings).toEqual(['of 1']);
+    seen = {};
+    expect((await choose(memory, [1])).warnings).toEqual(['of 1']);
+    seen = { [REFERENCE]: face(0), 1: NO_FACE };
+    expect((await choose(memory, [1])).warnings).toEqual(['of 1', NONE]);
   });
 
   it('should take no picture without a face where one is required', async () => {

@@ -33,7 +33,8 @@ interface Try {
 export class Candidates {
   /** How many are drawn at most. */
   readonly most: number;
-  private readonly looks: boolean;
+  /** Of somebody: without a face in it, it is not what was asked for. */
+  private readonly isPortrait: boolean;
   private reference: Promise<FaceSight | undefined> = Promise.resolve(undefined);
   private best: Promise<Try | undefined> = Promise.resolve(undefined);
   private readonly timings = { text: 0, image: 0, sampling: 0, decode: 0, engine: 0 };
@@ -48,8 +49,8 @@ export class Candidates {
     private readonly turn: LookTurn,
   ) {
     this.most = job.candidates ?? 1;
-    const compares = faces.compares && (request.reference ?? request.identity) !== undefined;
-    this.looks = compares || job.requireFace === true;
+    // Through the IP-Adapter an avatar may be anything; PhotoMaker draws people.
+    this.isPortrait = job.route === 'subject' || request.identity !== undefined;
   }
 
   /** Takes pictures until there are enough. */
@@ -91,9 +92,10 @@ export class Candidates {
 
   private async look(picture: GeneratedPicture, seed: number): Promise<Try> {
     const sights: (FaceSight | undefined)[] = [];
-    const to = this.looks ? (await this.reference)?.descriptor : undefined;
+    const to = (await this.reference)?.descriptor;
+    const isWanted = this.job.requireFace || (this.isPortrait && this.faces.finds);
     // An avatar without a face: there is nothing to compare with.
-    if (!to && !this.job.requireFace) return { picture, seed, sights, likeness: [] };
+    if (!to && !isWanted) return { picture, seed, sights, likeness: [] };
     const { pixels, width, height } = picture;
     const bytes = width * height * 3;
     for (let start = 0; start < pixels.length; start += bytes) {
@@ -115,20 +117,25 @@ export class Candidates {
   }
 
   private warnings(best: Try, reference?: FaceSight): string[] {
-    const { route, minLikeness, candidates } = this.job;
+    const { route, minLikeness, candidates, requireFace } = this.job;
     const chooses = candidates !== undefined || minLikeness !== undefined;
     const { sights } = best;
-    if (sights.includes(undefined) || (chooses && !reference))
-      return chooses ? ['Nobody could look for faces: the picture was not chosen by its likeness.'] : [];
-    if (chooses && !reference!.hasFace)
-      return ['No face was found in the reference picture: there is no likeness to choose by.'];
-    const faceless = sights.filter((sight) => !sight!.hasFace).length;
-    const where = sights.length === 1 ? 'the picture' : `${faceless} of the ${sights.length} pictures`;
+    const unseen = sights.filter((sight) => !sight).length;
+    const faceless = sights.filter((sight) => sight?.hasFace === false).length;
+    const where = (few: number) =>
+      sights.length === 1 ? 'the picture' : `${few} of the ${sights.length} pictures`;
+    const warnings: string[] = [];
+    if (chooses && (unseen > 0 || !reference))
+      warnings.push('Nobody could look for faces: the picture was not chosen by its likeness.');
+    else if (unseen > 0 && (this.isPortrait || requireFace))
+      warnings.push(`Nobody could look for faces in ${where(unseen)}: there may be none.`);
+    if (chooses && reference?.hasFace === false)
+      warnings.push('No face was found in the reference picture: there is no likeness to choose by.');
     // Of what a picture at an address is to show nothing is known.
-    const expected = this.job.requireFace || (reference?.hasFace && route !== 'generations');
-    const warnings = faceless > 0 && expected ? [`No face was found in ${where}.`] : [];
+    const expected = this.isPortrait || requireFace || (reference?.hasFace && route !== 'generations');
+    if (faceless > 0 && expected) warnings.push(`No face was found in ${where(faceless)}.`);
     const most = mostOf(best);
-    if (minLikeness !== undefined && faceless === 0 && most < minLikeness)
+    if (minLikeness !== undefined && best.likeness[0] !== undefined && most < minLikeness)
       warnings.push(`The likeness is ${most}, below the min_likeness of ${minLikeness}.`);
     return warnings;
   }

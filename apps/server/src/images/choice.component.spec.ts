@@ -96,7 +96,8 @@ describe('candidates, min_likeness and require_face', () => {
     }
     // Seen, and not described.
     const { body } = await subject({}).expect(200);
-    expect(body).toMatchObject({ data: [{ likeness: null }], warnings: ['a warning'] });
+    const warnings = ['a warning', 'No face was found in the picture.'];
+    expect(body).toMatchObject({ data: [{ likeness: null }], warnings });
     expect(await error({ require_face: true })).toMatchObject({ status: 422, code: 'no_face' });
     await api.close();
     await start({ FACE_DETECTION: 'false' });
