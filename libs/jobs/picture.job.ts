@@ -63,6 +63,8 @@ export interface PictureJob extends Omit<
   readonly moreReferenceKeys?: readonly string[];
   /** Which of the user's photos those are copies of. */
   readonly photos?: readonly number[];
+  /** What is to be told of those that are not, whatever becomes of the others. */
+  readonly warnings?: readonly string[];
   /** The same of the picture that it begins from, of its own size, and of the mask of that. */
   readonly imageKey?: string;
   readonly maskKey?: string;

@@ -2046,7 +2046,7 @@ export interface components {
              */
             object: "job";
             /**
-             * @description The numbers of that user's photos that it is drawn from; empty: none.
+             * @description The numbers of that user's photos that it is drawn from, the best first: `likeness` is measured to that one. Empty: none.
              * @example [
              *       2
              *     ]
@@ -3374,6 +3374,13 @@ export interface components {
              * @example 2
              */
             best: number | null;
+            /**
+             * @description Photos that another program stored and nobody can read, in words. They are in no other field.
+             * @example [
+             *       "Photo 3 cannot be read and is left out: Expected a complete PNG, JPEG or WebP picture for user_id but received a damaged or cut one"
+             *     ]
+             */
+            warnings: string[];
         };
         UserPictureReply: {
             /**

@@ -47,7 +47,7 @@ export class JobFiles {
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
     const { id, route, userId, photos, referenceKey, moreReferenceKeys, key, output, ...asked } = picture;
-    const { candidates, minLikeness, requireFace, faceDetail, model, ...drawn } = asked;
+    const { candidates, minLikeness, requireFace, faceDetail, model, warnings, ...drawn } = asked;
     /* eslint-enable @typescript-eslint/no-unused-vars */
     if (model !== undefined && model !== this.pipeline.loaded.name) throw modelGone(model);
     const { loras: named, imageKey, maskKey, controlKey, ...more } = drawn;
