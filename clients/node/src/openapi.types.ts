@@ -1702,6 +1702,12 @@ export interface components {
              */
             candidates?: number | null;
             /**
+             * @description All candidates that were drawn are the answer, the best first, each with its seed and `likeness`; none is forgotten. With
+             *     `candidates` of 2 or more.
+             * @default false
+             */
+            all_candidates?: boolean | null;
+            /**
              * Format: double
              * @description No other candidate is drawn once one has this `likeness`. If none has it, the most like is the answer, and `warnings`
              *     say so.
@@ -2304,6 +2310,12 @@ export interface components {
              * @default 1
              */
             candidates?: number | null;
+            /**
+             * @description All candidates that were drawn are the answer, the best first, each with its seed and `likeness`; none is forgotten. With
+             *     `candidates` of 2 or more.
+             * @default false
+             */
+            all_candidates?: boolean | null;
             /**
              * Format: double
              * @description No other candidate is drawn once one has this `likeness`. If none has it, the most like is the answer, and `warnings`

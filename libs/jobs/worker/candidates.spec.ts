@@ -47,13 +47,22 @@ describe(Candidates.name, () => {
     const candidates = new Candidates(job, request, faces, TURN);
     await candidates.take(pictures(...firsts));
     const { choice, pixels: chosen, ...picture } = await candidates.choose();
-    return { ...picture, ...choice, first: chosen[0], faces: typeof choice!.faces };
+    const all = [...chosen].filter((_, i) => i % 3 === 0);
+    return { ...picture, ...choice, first: chosen[0], pixels: all, faces: typeof choice!.faces };
   }
 
   it('should take the most like, with its seed, the times of all and its own warnings', async () => {
     seen = { ...seen, 1: face(2), 2: face(0.2), 3: face(1) };
     expect(await choose({ candidates: 3 }, [1], [2], [3])).toEqual({
-      ...{ first: 2, seed: 41, tries: 3, likeness: [0.981], faces: 'number', warnings: ['of 2'] },
+      ...{
+        first: 2,
+        pixels: [2],
+        seeds: [41],
+        tries: 3,
+        likeness: [0.981],
+        faces: 'number',
+        warnings: ['of 2'],
+      },
       ...{ timings: { text: 3, image: 6, sampling: 9, decode: 12, engine: 30 }, mergedAnew: true },
       ...{ idle: 0, width: 1, height: 1 },
     });
@@ -62,9 +71,20 @@ describe(Candidates.name, () => {
   it('should take the first of those without a face, and say so; any face before them', async () => {
     seen = { ...seen, 1: NO_FACE, 2: NO_FACE, 3: { ...face(9), descriptor: [0, 1] } };
     const none = await choose({ candidates: 2 }, [1], [2]);
-    expect(none).toMatchObject({ first: 1, seed: 40, tries: 2, likeness: [undefined] });
+    expect(none).toMatchObject({ first: 1, seeds: [40], tries: 2, likeness: [undefined] });
     expect(none.warnings).toEqual(['of 1', 'No face was found in the picture.']);
     expect(await choose({ candidates: 2 }, [1], [3])).toMatchObject({ first: 3, likeness: [0] });
+  });
+
+  it('should give all where they are wanted, the best first, and say how many show no face', async () => {
+    seen = { ...seen, 1: NO_FACE, 2: face(1), 3: face(0.2) };
+    const options = { candidates: 4, allCandidates: true };
+    expect(await choose(options, [1], [2], [3], [1])).toMatchObject({
+      ...{ pixels: [3, 2, 1, 1], seeds: [42, 41, 40, 43], likeness: [0.981, 0.707, undefined, undefined] },
+      ...{ tries: 4, warnings: ['of 3', 'No face was found in 2 of the 4 pictures.'] },
+    });
+    const enough = await choose({ ...options, minLikeness: 0.9 }, [2], [3], [1], [1]);
+    expect(enough).toMatchObject({ pixels: [3, 2], seeds: [41, 40], tries: 2, warnings: ['of 3'] });
   });
 
   it('should draw no more once one is like enough, and say so where none is', async () => {
