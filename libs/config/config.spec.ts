@@ -252,6 +252,11 @@ describe('loadConfig', () => {
     expect(problemsOf({ S3_GENERATED_PREFIX: 'avatars/' })).toEqual([
       expect.stringContaining('must be separate'),
     ]);
+    for (const inside of ['faces/', 'faces/ann/', 'inputs/']) {
+      expect(problemsOf({ S3_SUBJECT_PREFIX: inside })).toEqual([
+        expect.stringMatching(/^S3_AVATAR_PREFIX, .* must not be inside inputs\/ or faces\/$/),
+      ]);
+    }
     expect(problemsOf({ LORA_S3_PREFIX: 'loras/' })).toEqual([
       expect.stringMatching(/^LORA_S3_PREFIX needs S3_BUCKET_NAME/),
     ]);

@@ -1,4 +1,4 @@
-import { Config, defaultSize, INPUTS, isOnHub, isOpenToOthers, signsLinks } from './config';
+import { Config, defaultSize, FACES, INPUTS, isOnHub, isOpenToOthers, signsLinks } from './config';
 import { ASKED_STEP, MAX_SIDE, SIZE_STEP } from '@app/models/family';
 import { parseSize } from './size';
 
@@ -82,8 +82,8 @@ const storage: Problems = (config) => {
   const prefixes = [...own, ...(config.LORA_S3_PREFIX ? [config.LORA_S3_PREFIX] : [])];
   return [
     when(
-      prefixes.some((prefix) => prefix.startsWith(INPUTS)),
-      `S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX, S3_GENERATED_PREFIX and LORA_S3_PREFIX must not be inside ${INPUTS}`,
+      prefixes.some((prefix) => prefix.startsWith(INPUTS) || prefix.startsWith(FACES)),
+      `S3_AVATAR_PREFIX, S3_SUBJECT_PREFIX, S3_GENERATED_PREFIX and LORA_S3_PREFIX must not be inside ${INPUTS} or ${FACES}`,
     ),
     when(
       prefixes.some((one, i) => prefixes.some((other, j) => i !== j && other.startsWith(one))),

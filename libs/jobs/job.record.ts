@@ -24,6 +24,7 @@ const HEEDED_SINCE: Partial<Record<keyof PictureJob, number>> = {
   upscaler: 4,
   identityStrength: 4,
   candidates: 5,
+  allCandidates: 5,
   minLikeness: 5,
   requireFace: 5,
   moreReferenceKeys: 5,

@@ -63,6 +63,8 @@ export interface PictureJob extends Omit<
   readonly moreReferenceKeys?: readonly string[];
   /** Which of the user's photos those are copies of. */
   readonly photos?: readonly number[];
+  /** What is to be told of those that are not, whatever becomes of the others. */
+  readonly warnings?: readonly string[];
   /** The same of the picture that it begins from, of its own size, and of the mask of that. */
   readonly imageKey?: string;
   readonly maskKey?: string;
@@ -84,6 +86,8 @@ export interface PictureJob extends Omit<
   readonly faceDetail?: JobFaceDetail;
   /** So many are drawn one after the other, of seeds that follow each other: the most like becomes the result. */
   readonly candidates?: number;
+  /** All of them become the result, the most like first. */
+  readonly allCandidates?: boolean;
   /** 0..1: no other candidate is drawn once one is as like. */
   readonly minLikeness?: number;
   /** Without a face in it the result is none. */
@@ -121,9 +125,16 @@ export function workOf(picture: PictureJob, tries = picture.candidates ?? 1) {
   };
 }
 
-/** Where its pictures go: `NAME.png`, `NAME-2.png`, ... */
-export const keysOf = ({ key, count = 1 }: Pick<PictureJob, 'key' | 'count'>): string[] =>
-  Array.from({ length: count }, (_, i) => (i === 0 ? key : key.replace(/(?=\.\w+$)/, `-${i + 1}`)));
+type Placed = Pick<PictureJob, 'key' | 'count' | 'candidates' | 'allCandidates'>;
+
+/** Where its pictures go: `NAME.png`, `NAME-2.png`, ... `tries`: candidates that were drawn, once that is known. */
+export const keysOf = (
+  { key, count = 1, candidates = 1, allCandidates }: Placed,
+  tries = candidates,
+): string[] =>
+  Array.from({ length: allCandidates ? tries : count }, (_, i) =>
+    i === 0 ? key : key.replace(/(?=\.\w+$)/, `-${i + 1}`),
+  );
 
 /** Where the time of a picture went: whole milliseconds, from its request to its end. */
 export interface Timings {

@@ -10,7 +10,7 @@ export interface HumanFace {
   readonly mesh: readonly Point[];
   readonly boxScore: number;
   readonly faceScore: number;
-  readonly embedding?: readonly number[];
+  readonly embedding?: number[];
   readonly rotation?: { readonly angle: { readonly yaw: number; readonly pitch: number } } | null;
 }
 

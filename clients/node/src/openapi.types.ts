@@ -1711,6 +1711,12 @@ export interface components {
              */
             candidates?: number | null;
             /**
+             * @description All candidates that were drawn are the answer, the best first, each with its seed and `likeness`; none is forgotten. With
+             *     `candidates` of 2 or more.
+             * @default false
+             */
+            all_candidates?: boolean | null;
+            /**
              * Format: double
              * @description No other candidate is drawn once one has this `likeness`. If none has it, the most like is the answer, and `warnings`
              *     say so.
@@ -2055,7 +2061,7 @@ export interface components {
              */
             object: "job";
             /**
-             * @description The numbers of that user's photos that it is drawn from; empty: none.
+             * @description The numbers of that user's photos that it is drawn from, the best first: `likeness` is measured to that one. Empty: none.
              * @example [
              *       2
              *     ]
@@ -2313,6 +2319,12 @@ export interface components {
              * @default 1
              */
             candidates?: number | null;
+            /**
+             * @description All candidates that were drawn are the answer, the best first, each with its seed and `likeness`; none is forgotten. With
+             *     `candidates` of 2 or more.
+             * @default false
+             */
+            all_candidates?: boolean | null;
             /**
              * Format: double
              * @description No other candidate is drawn once one has this `likeness`. If none has it, the most like is the answer, and `warnings`
@@ -3383,6 +3395,13 @@ export interface components {
              * @example 2
              */
             best: number | null;
+            /**
+             * @description Photos that another program stored and nobody can read, in words. They are in no other field.
+             * @example [
+             *       "Photo 3 cannot be read and is left out: Expected a complete PNG, JPEG or WebP picture for user_id but received a damaged or cut one"
+             *     ]
+             */
+            warnings: string[];
         };
         UserPictureReply: {
             /**

@@ -6,6 +6,7 @@ import { until } from '../../../test/support/eventually';
 import { JobDesk } from '../../../test/support/job.desk';
 import { encodePng } from '@app/pictures';
 import type { JobRecord } from '../job.record';
+import { picturesOf } from '../picture.job';
 import { Candidates } from './candidates';
 
 const REFERENCE = 200;
@@ -70,6 +71,26 @@ describe(`${Candidates.name} of a job`, () => {
       ...[4, 4, 8, 8, 8, 12].map((step) => ({ phase: 'sampling', step, steps: 12 })),
       { phase: 'decoding', step: 12, steps: 12 },
     ]);
+  });
+
+  it('should store all where they are wanted, the best first, and take all of them away again', async () => {
+    const unlike: Record<number, number> = { [REFERENCE]: 0, 7: 3, 8: 0.5, 9: 1 };
+    describeFace = (first) => Promise.resolve([1, unlike[first]]);
+    desk.pipeline.paint = ({ width, height, seed }) => Buffer.alloc(width * height * 3, seed);
+    const job = await submit(3, { allCandidates: true });
+    for (let n = 0; n < 3; n++) (await desk.drawing()).finish();
+    const ended = await desk.ended(job);
+    const { result } = ended;
+    const keys = ['', '-2', '-3'].map((nth) => `generated/${USER}/subject${nth}.png`);
+    expect(picturesOf(result!).map(({ key, seed, likeness }) => [key, seed, likeness])).toEqual([
+      [keys[0], 8, 0.894],
+      [keys[1], 9, 0.707],
+      [keys[2], 7, 0.316],
+    ]);
+    expect(result!.tries).toBe(3);
+    expect([...desk.storage.keys].sort()).toEqual([...keys].sort());
+    await desk.jobs.discard(ended);
+    expect([desk.storage.keys, await desk.jobs.find(job.id)]).toEqual([[], undefined]);
   });
 
   it('should draw no other once one is like enough, and free the engine', async () => {

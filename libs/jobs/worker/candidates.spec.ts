@@ -6,6 +6,7 @@ import type { FaceSight, JobFaces } from './job.faces';
 
 const REFERENCE = 200;
 const TURN = { caller: 'me' };
+const NONE = 'No face was found in the picture.';
 
 describe(Candidates.name, () => {
   /** What is seen in a picture, by its first byte: the second number of a descriptor says how unlike it is. */
@@ -15,13 +16,11 @@ describe(Candidates.name, () => {
 
   const face = (unlike: number): FaceSight => ({ hasFace: true, descriptor: [1, unlike] });
   const NO_FACE: FaceSight = { hasFace: false };
-  const faces = {
-    ...{ finds: true, compares: true },
-    look: ({ pixels }: { pixels: Uint8Array }) => Promise.resolve(seen[pixels[0]]),
-  } as unknown as JobFaces;
+  let looking: Pick<JobFaces, 'finds' | 'compares'>;
 
   beforeEach(() => {
     [seen, drawn] = [{ [REFERENCE]: face(0) }, []];
+    looking = { finds: true, compares: true };
   });
 
   /** Of one pixel each, or of a batch. */
@@ -40,16 +39,30 @@ describe(Candidates.name, () => {
   async function choose(options: Partial<PictureJob>, ...firsts: number[][]) {
     const job = draft({ picture: { route: 'subject', seed: 40, ...options } }).picture;
     const pixels = Buffer.alloc(3, REFERENCE);
-    const candidates = new Candidates(job, { reference: { pixels, strength: 1 } }, faces, TURN);
+    const request = options.identityStrength
+      ? { identity: { pictures: [pixels], strength: 1 } }
+      : { reference: { pixels, strength: 1 } };
+    const look = ({ pixels: looked }: { pixels: Uint8Array }) => Promise.resolve(seen[looked[0]]);
+    const faces = { ...looking, look } as unknown as JobFaces;
+    const candidates = new Candidates(job, request, faces, TURN);
     await candidates.take(pictures(...firsts));
     const { choice, pixels: chosen, ...picture } = await candidates.choose();
-    return { ...picture, ...choice, first: chosen[0], faces: typeof choice!.faces };
+    const all = [...chosen].filter((_, i) => i % 3 === 0);
+    return { ...picture, ...choice, first: chosen[0], pixels: all, faces: typeof choice!.faces };
   }
 
   it('should take the most like, with its seed, the times of all and its own warnings', async () => {
     seen = { ...seen, 1: face(2), 2: face(0.2), 3: face(1) };
     expect(await choose({ candidates: 3 }, [1], [2], [3])).toEqual({
-      ...{ first: 2, seed: 41, tries: 3, likeness: [0.981], faces: 'number', warnings: ['of 2'] },
+      ...{
+        first: 2,
+        pixels: [2],
+        seeds: [41],
+        tries: 3,
+        likeness: [0.981],
+        faces: 'number',
+        warnings: ['of 2'],
+      },
       ...{ timings: { text: 3, image: 6, sampling: 9, decode: 12, engine: 30 }, mergedAnew: true },
       ...{ idle: 0, width: 1, height: 1 },
     });
@@ -58,9 +71,20 @@ describe(Candidates.name, () => {
   it('should take the first of those without a face, and say so; any face before them', async () => {
     seen = { ...seen, 1: NO_FACE, 2: NO_FACE, 3: { ...face(9), descriptor: [0, 1] } };
     const none = await choose({ candidates: 2 }, [1], [2]);
-    expect(none).toMatchObject({ first: 1, seed: 40, tries: 2, likeness: [undefined] });
+    expect(none).toMatchObject({ first: 1, seeds: [40], tries: 2, likeness: [undefined] });
     expect(none.warnings).toEqual(['of 1', 'No face was found in the picture.']);
     expect(await choose({ candidates: 2 }, [1], [3])).toMatchObject({ first: 3, likeness: [0] });
+  });
+
+  it('should give all where they are wanted, the best first, and say how many show no face', async () => {
+    seen = { ...seen, 1: NO_FACE, 2: face(1), 3: face(0.2) };
+    const options = { candidates: 4, allCandidates: true };
+    expect(await choose(options, [1], [2], [3], [1])).toMatchObject({
+      ...{ pixels: [3, 2, 1, 1], seeds: [42, 41, 40, 43], likeness: [0.981, 0.707, undefined, undefined] },
+      ...{ tries: 4, warnings: ['of 3', 'No face was found in 2 of the 4 pictures.'] },
+    });
+    const enough = await choose({ ...options, minLikeness: 0.9 }, [2], [3], [1], [1]);
+    expect(enough).toMatchObject({ pixels: [3, 2], seeds: [41, 40], tries: 2, warnings: ['of 3'] });
   });
 
   it('should draw no more once one is like enough, and say so where none is', async () => {
@@ -77,16 +101,46 @@ describe(Candidates.name, () => {
     seen = { [REFERENCE]: NO_FACE, 1: NO_FACE, 2: face(1), 3: face(2) };
     const blind = await choose({ candidates: 3 }, [1], [2], [3]);
     expect(blind).toMatchObject({ first: 1, tries: 1, likeness: [undefined] });
-    expect(blind.warnings[1]).toMatch('No face was found in the reference picture');
+    const noReference = 'No face was found in the reference picture: there is no likeness to choose by.';
+    expect(blind.warnings.slice(1)).toEqual([noReference, NONE]);
     expect(await choose({ candidates: 3, requireFace: true }, [1], [2], [3])).toMatchObject({
       ...{ first: 2, tries: 2 },
     });
     seen = {};
     const failed = await choose({ candidates: 3 }, [1], [2], [3]);
     expect(failed).toMatchObject({ first: 1, tries: 1 });
-    expect(failed.warnings[1]).toMatch('Nobody could look for faces');
-    // Who did not ask for more is not bothered.
-    expect((await choose({}, [1])).warnings).toEqual(['of 1']);
+    expect(failed.warnings.slice(1)).toEqual([
+      'Nobody could look for faces: the picture was not chosen by its likeness.',
+    ]);
+  });
+
+  it.each([
+    ['a portrait', { route: 'subject' }],
+    ['a person by PhotoMaker', { route: 'memory', identityStrength: 0.8 }],
+  ] as const)('should say that %s shows no face, whatever the reference shows', async (_, options) => {
+    seen = { [REFERENCE]: NO_FACE, 1: NO_FACE, 2: { hasFace: true } };
+    expect((await choose(options, [1])).warnings).toEqual(['of 1', NONE]);
+    expect((await choose(options, [2])).warnings).toEqual(['of 2']);
+    const batch = await choose({ ...options, count: 3 }, [1, 2, 1]);
+    expect(batch.warnings).toEqual(['of 1', 'No face was found in 2 of the 3 pictures.']);
+    seen = { [REFERENCE]: NO_FACE };
+    const unseen = 'Nobody could look for faces in the picture: there may be none.';
+    expect((await choose(options, [1])).warnings).toEqual(['of 1', unseen]);
+    looking = { finds: true, compares: false };
+    seen = { 1: NO_FACE };
+    expect((await choose(options, [1])).warnings).toEqual(['of 1', NONE]);
+    looking = { finds: false, compares: false };
+    expect((await choose(options, [1])).warnings).toEqual(['of 1']);
+  });
+
+  it('should ask no face of what the IP-Adapter makes of an avatar without one', async () => {
+    seen = { [REFERENCE]: NO_FACE, 1: NO_FACE };
+    const memory = { route: 'memory' } as const;
+    expect((await choose(memory, [1])).warnings).toEqual(['of 1']);
+    seen = {};
+    expect((await choose(memory, [1])).warnings).toEqual(['of 1']);
+    seen = { [REFERENCE]: face(0), 1: NO_FACE };
+    expect((await choose(memory, [1])).warnings).toEqual(['of 1', NONE]);
   });
 
   it('should take no picture without a face where one is required', async () => {

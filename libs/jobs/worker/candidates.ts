@@ -7,10 +7,11 @@ import type { FaceSight, JobFaces, LookTurn } from './job.faces';
 
 /** What is known of a picture beside its pixels. */
 export interface Choice {
-  readonly seed: number;
+  /** Of each picture. */
+  readonly seeds: readonly number[];
   /** Pictures that it was chosen from. */
   readonly tries: number;
-  /** Of each picture of the batch, 0..1; undefined: not measured. */
+  /** Of each picture, 0..1; undefined: not measured. */
   readonly likeness: readonly (number | undefined)[];
   /** Milliseconds that the job waited for it. */
   readonly faces: number;
@@ -21,21 +22,24 @@ export type ChosenPicture = GeneratedPicture & { readonly choice?: Choice };
 /** One try; what was seen in each of its pictures. */
 interface Try {
   readonly picture: GeneratedPicture;
-  readonly seed: number;
+  readonly seeds: readonly number[];
   readonly sights: readonly (FaceSight | undefined)[];
   readonly likeness: readonly (number | undefined)[];
 }
 
 /**
  * The tries of one job with a reference picture, of which the most like becomes the answer: looked at as they come, while the
- * next is drawn. Of those that are worse nothing is kept.
+ * next is drawn. Of those that are worse nothing is kept, unless all are wanted.
  */
 export class Candidates {
   /** How many are drawn at most. */
   readonly most: number;
-  private readonly looks: boolean;
+  /** Of somebody: without a face in it, it is not what was asked for. */
+  private readonly isPortrait: boolean;
   private reference: Promise<FaceSight | undefined> = Promise.resolve(undefined);
   private best: Promise<Try | undefined> = Promise.resolve(undefined);
+  /** All of them, where these are wanted. */
+  private readonly all: Promise<Try>[] = [];
   private readonly timings = { text: 0, image: 0, sampling: 0, decode: 0, engine: 0 };
   private mergedAnew = false;
   private tries = 0;
@@ -48,8 +52,8 @@ export class Candidates {
     private readonly turn: LookTurn,
   ) {
     this.most = job.candidates ?? 1;
-    const compares = faces.compares && (request.reference ?? request.identity) !== undefined;
-    this.looks = compares || job.requireFace === true;
+    // Through the IP-Adapter an avatar may be anything; PhotoMaker draws people.
+    this.isPortrait = job.route === 'subject' || request.identity !== undefined;
   }
 
   /** Takes pictures until there are enough. */
@@ -60,23 +64,26 @@ export class Candidates {
       for (const phase of Object.keys(this.timings) as (keyof typeof this.timings)[])
         this.timings[phase] += picture.timings[phase];
       this.mergedAnew ||= picture.mergedAnew;
-      this.best = Promise.all([this.best, this.look(picture, seed)]).then(([best, one]) => better(best, one));
+      const look = this.look(picture, seed);
+      if (this.job.allCandidates) this.all.push(look);
+      this.best = Promise.all([this.best, look]).then(([best, one]) => better(best, one));
       this.best.catch(() => {}); // told when it is asked for
       if (this.tries < this.most && (await this.isEnough())) break;
     }
   }
 
-  /** The best of them. Throws `no_face` where a face is asked for, and none has one. */
+  /** The best of them, or all. Throws `no_face` where a face is asked for, and none has one. */
   async choose(): Promise<ChosenPicture> {
     const best = (await this.wait(this.best))!;
     const reference = await this.wait(this.reference);
-    const { picture, seed, sights, likeness } = best;
+    const chosen = this.job.allCandidates ? together(await Promise.all(this.all)) : best;
+    const { picture, seeds, sights, likeness } = chosen;
     if (this.job.requireFace) assertFace(best);
     return {
       ...picture,
       ...{ timings: this.timings, mergedAnew: this.mergedAnew },
-      warnings: [...picture.warnings, ...this.warnings(best, reference)],
-      choice: { seed, tries: this.tries, likeness, faces: sights.length > 0 ? this.waited : 0 },
+      warnings: [...picture.warnings, ...this.warnings(chosen, reference)],
+      choice: { seeds, tries: this.tries, likeness, faces: sights.length > 0 ? this.waited : 0 },
     };
   }
 
@@ -91,17 +98,19 @@ export class Candidates {
 
   private async look(picture: GeneratedPicture, seed: number): Promise<Try> {
     const sights: (FaceSight | undefined)[] = [];
-    const to = this.looks ? (await this.reference)?.descriptor : undefined;
+    const to = (await this.reference)?.descriptor;
+    const isWanted = this.job.requireFace || (this.isPortrait && this.faces.finds);
     // An avatar without a face: there is nothing to compare with.
-    if (!to && !this.job.requireFace) return { picture, seed, sights, likeness: [] };
     const { pixels, width, height } = picture;
     const bytes = width * height * 3;
+    const seeds = Array.from({ length: pixels.length / bytes }, (_, i) => seed + i);
+    if (!to && !isWanted) return { picture, seeds, sights, likeness: [] };
     for (let start = 0; start < pixels.length; start += bytes) {
       const one = { pixels: pixels.subarray(start, start + bytes), width, height };
       sights.push(await this.faces.look(one, this.turn));
     }
     const compared = sights.map((sight) => to && sight?.descriptor && likeness(to, sight.descriptor));
-    return { picture, seed, sights, likeness: compared };
+    return { picture, seeds, sights, likeness: compared };
   }
 
   /** What the model saw of it: the job's own copy. */
@@ -115,20 +124,25 @@ export class Candidates {
   }
 
   private warnings(best: Try, reference?: FaceSight): string[] {
-    const { route, minLikeness, candidates } = this.job;
+    const { route, minLikeness, candidates, requireFace } = this.job;
     const chooses = candidates !== undefined || minLikeness !== undefined;
     const { sights } = best;
-    if (sights.includes(undefined) || (chooses && !reference))
-      return chooses ? ['Nobody could look for faces: the picture was not chosen by its likeness.'] : [];
-    if (chooses && !reference!.hasFace)
-      return ['No face was found in the reference picture: there is no likeness to choose by.'];
-    const faceless = sights.filter((sight) => !sight!.hasFace).length;
-    const where = sights.length === 1 ? 'the picture' : `${faceless} of the ${sights.length} pictures`;
+    const unseen = sights.filter((sight) => !sight).length;
+    const faceless = sights.filter((sight) => sight?.hasFace === false).length;
+    const where = (few: number) =>
+      sights.length === 1 ? 'the picture' : `${few} of the ${sights.length} pictures`;
+    const warnings: string[] = [];
+    if (chooses && (unseen > 0 || !reference))
+      warnings.push('Nobody could look for faces: the picture was not chosen by its likeness.');
+    else if (unseen > 0 && (this.isPortrait || requireFace))
+      warnings.push(`Nobody could look for faces in ${where(unseen)}: there may be none.`);
+    if (chooses && reference?.hasFace === false)
+      warnings.push('No face was found in the reference picture: there is no likeness to choose by.');
     // Of what a picture at an address is to show nothing is known.
-    const expected = this.job.requireFace || (reference?.hasFace && route !== 'generations');
-    const warnings = faceless > 0 && expected ? [`No face was found in ${where}.`] : [];
+    const expected = this.isPortrait || requireFace || (reference?.hasFace && route !== 'generations');
+    if (faceless > 0 && expected) warnings.push(`No face was found in ${where(faceless)}.`);
     const most = mostOf(best);
-    if (minLikeness !== undefined && faceless === 0 && most < minLikeness)
+    if (minLikeness !== undefined && best.likeness[0] !== undefined && most < minLikeness)
       warnings.push(`The likeness is ${most}, below the min_likeness of ${minLikeness}.`);
     return warnings;
   }
@@ -145,6 +159,17 @@ export class Candidates {
 
 /** The first of those that are alike. */
 const better = (best: Try | undefined, one: Try): Try => (best && rank(best) >= rank(one) ? best : one);
+
+/** As one batch, the best first. */
+function together(all: readonly Try[]): Try {
+  const sorted = [...all].sort((one, other) => rank(other) - rank(one));
+  return {
+    picture: { ...sorted[0].picture, pixels: Buffer.concat(sorted.map(({ picture }) => picture.pixels)) },
+    seeds: sorted.flatMap(({ seeds }) => seeds),
+    sights: sorted.flatMap(({ sights }) => sights),
+    likeness: sorted.flatMap(({ likeness }) => likeness),
+  };
+}
 
 /** A face that nothing is known to be like is better than none. */
 const rank = (one: Try): number => (hasFace(one) ? mostOf(one) : -1);

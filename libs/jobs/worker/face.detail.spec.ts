@@ -1,7 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { FaceFinder, isInstalled, type Face } from '@app/faces';
 import { JobDesk } from '../../../test/support/job.desk';
 import { FaceDetail } from './face.detail';
 
+const USER = 'ann.of.whom.nothing.is.left';
 const FACE: Face = {
   ...{ x: 40, y: 40, width: 20, height: 20 },
   score: 1,
@@ -97,10 +100,10 @@ const FACE: Face = {
 
   it.each([
     ['the job is cancelled', (id: string) => desk.jobs.cancel(id)],
-    ['its user is deleted', () => desk.jobs.removeUser('ann')],
-  ])('should store nothing when %s while the face is painted', async (_, end) => {
+    ['its user is deleted', () => desk.jobs.removeUser(USER)],
+  ])('should store nothing when %s while the face is painted', async (what, end) => {
     faces = [[FACE]];
-    const job = await submit({ userId: 'ann' });
+    const job = await submit({ userId: USER });
     (await desk.drawing()).finish();
     const second = await desk.drawing();
     await end(job.id);
@@ -109,5 +112,9 @@ const FACE: Face = {
     (await desk.drawing()).finish();
     await desk.ended(next);
     expect(desk.storage.keys).toEqual([next.picture.key]);
+    const files = readdirSync(desk.records.folder!).map((name) =>
+      readFileSync(join(desk.records.folder!, name)),
+    );
+    expect(Buffer.concat(files).includes(USER)).toBe(what !== 'its user is deleted');
   });
 });

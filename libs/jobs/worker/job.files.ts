@@ -47,7 +47,8 @@ export class JobFiles {
   async load(picture: PictureJob): Promise<GenerateRequest> {
     /* eslint-disable @typescript-eslint/no-unused-vars -- what is left is the engine's */
     const { id, route, userId, photos, referenceKey, moreReferenceKeys, key, output, ...asked } = picture;
-    const { candidates, minLikeness, requireFace, faceDetail, model, ...drawn } = asked;
+    const { candidates, allCandidates, minLikeness, requireFace, warnings, ...wanted } = asked;
+    const { faceDetail, model, ...drawn } = wanted;
     /* eslint-enable @typescript-eslint/no-unused-vars */
     if (model !== undefined && model !== this.pipeline.loaded.name) throw modelGone(model);
     const { loras: named, imageKey, maskKey, controlKey, ...more } = drawn;
@@ -89,11 +90,11 @@ export class JobFiles {
     const stored: StoredPicture[] = [];
     let [encoding, storing] = [0, 0];
     // One after the other: as files, too, they are large.
-    for (const [i, key] of keysOf(job).entries()) {
+    for (const [i, key] of keysOf(job, choice?.tries).entries()) {
       const begun = performance.now();
       const bytes = width * height * 3;
       const one = { pixels: pixels.subarray(i * bytes, (i + 1) * bytes), width, height };
-      const seed = (choice?.seed ?? job.seed) + i;
+      const seed = choice?.seeds[i] ?? job.seed + i;
       const file = await encodePicture(one, job.output ?? PNG, {
         composite: isEdit(job),
         parameters: model === undefined ? undefined : parametersText(generationOf(job, model, seed)),

@@ -55,6 +55,13 @@ describe('candidates, min_likeness and require_face', () => {
     for await (const { key } of api.storage.list('')) keys.push(key);
     expect(keys.filter((key) => /^(generated|inputs)\//.test(key))).toHaveLength(1);
 
+    const all = (await subject({ candidates: 3, all_candidates: true }).expect(200)).body as Reply;
+    expect(all.data.map(({ seed }) => seed)[0]).toBe(8);
+    expect(all.data.map(({ seed }) => seed).sort()).toEqual([7, 8, 9]);
+    const likeness = all.data.map((one) => one.likeness!);
+    expect(likeness).toEqual([...likeness].sort((a, b) => b - a));
+    for (const { url } of all.data) await http(api.url).get(new URL(url).pathname).expect(200);
+
     const stopped = (await subject({ candidates: 3, min_likeness: 0.8 }).expect(200)).body as Reply;
     expect([stopped.tries, stopped.data[0].seed]).toEqual([2, 8]);
     const stranger = (await subject({ min_likeness: 0.8 }).expect(200)).body as Reply;
@@ -73,6 +80,11 @@ describe('candidates, min_likeness and require_face', () => {
     api = await startApi({ FACE_DETECTION: 'true' });
     const refusals: [body: object, param: string, message: string][] = [
       [{ candidates: 5 }, 'candidates', 'Expected at most 4 (MAX_IMAGES) for candidates but received 5'],
+      [
+        { all_candidates: true },
+        'candidates',
+        'Expected candidates of 2 or more with all_candidates but received 1',
+      ],
       [{ candidates: 2, n: 2 }, 'n', 'Expected n of 1 with candidates but received 2'],
       [{ min_likeness: 0.5, n: 2 }, 'n', 'Expected n of 1 with min_likeness but received 2'],
       [
@@ -96,7 +108,8 @@ describe('candidates, min_likeness and require_face', () => {
     }
     // Seen, and not described.
     const { body } = await subject({}).expect(200);
-    expect(body).toMatchObject({ data: [{ likeness: null }], warnings: ['a warning'] });
+    const warnings = ['a warning', 'No face was found in the picture.'];
+    expect(body).toMatchObject({ data: [{ likeness: null }], warnings });
     expect(await error({ require_face: true })).toMatchObject({ status: 422, code: 'no_face' });
     await api.close();
     await start({ FACE_DETECTION: 'false' });

@@ -148,7 +148,7 @@ export class ImagesService {
   /** RESULT_TTL, a caller, or somebody in the bucket may have deleted an image of a job that is still known. */
   private async assertKept({ result, picture }: JobRecord): Promise<void> {
     if (!result) return;
-    for (const key of keysOf(picture)) {
+    for (const key of keysOf(picture, result.tries ?? 1)) {
       const image = await this.storage.open(key);
       image?.body.destroy();
       if (!image) throw resultGone();

@@ -45,14 +45,15 @@ describe(JobDrafter.name, () => {
     const config = loadConfig({ MODEL_PATH: 'demo', FACE_DETECTION: 'false', ...variables });
     const finder = new FaceFinder(new FaceProcessOptions());
     const pictures = new UserPictures(config, storage);
-    const faces = new UserFaces(config, storage, pictures, finder);
+    const catalog = new ModelCatalog(config);
+    const faces = new UserFaces(config, storage, pictures, finder, catalog);
     const capabilities = new LocalCapabilities(config, pipeline.as());
     return new JobDrafter(
       config,
       capabilities,
       new JobInputs(faces, new UserPhotos(pictures, faces), new ReferenceFetcher(config), storage),
       { now: () => Promise.resolve(now) } as Jobs,
-      new ModelNames(config, capabilities, new ModelCatalog(config)),
+      new ModelNames(config, capabilities, catalog),
     );
   }
   const write = (options: PictureOptions = {}, intent = plain, variables: Record<string, string> = {}) =>

@@ -17,6 +17,7 @@ import {
 import { findSampler, findScheduler } from '@app/models';
 import { shrunk, type Turn } from '@app/pictures';
 import { ModelNames } from '../models/model.names';
+import { framingOf } from '../users/user.faces';
 import { MAX_SEED, type PictureOptions } from './images.dto';
 import { choiceOf } from './choice.option';
 import { controlOf } from './control.option';
@@ -104,7 +105,10 @@ export class JobDrafter {
     const loras = await this.loras(options.loras ?? [], intent, given);
     const enlarge = await this.enlargements.plan(options);
     if (options.image === undefined) enlarge(this.size(options.size));
-    const wanted = { ...options, manyPhotos: identityStrength !== undefined };
+    const manyPhotos = identityStrength !== undefined;
+    // PhotoMaker was trained on heads with what is around them, whatever the IP-Adapter beside it sees.
+    const framing = manyPhotos ? 'shoulders' : framingOf(this.config);
+    const wanted = { ...options, manyPhotos, framing } as const;
     const { size: own, ...copies } = await this.inputs.copy(id, wanted, intent, turn, (own) => {
       const like = this.sizeLike(own, options.size);
       enlarge(like);

@@ -12,12 +12,14 @@ import {
   toReference,
   toStart,
   type Crop,
+  type Framing,
   type Start,
   type Turn,
 } from '@app/pictures';
 import { Storage } from '@app/storage';
+import { unreadablePhoto } from '../users/face.warnings';
 import { UserFaces } from '../users/user.faces';
-import { UserPhotos } from '../users/user.photos';
+import { isUnreadable, UserPhotos } from '../users/user.photos';
 import { absent, photoNumber } from '../users/user.pictures';
 import type { PictureOptions } from './images.dto';
 import type { PictureIntent, UserReference } from './picture.intent';
@@ -33,6 +35,7 @@ interface Kept {
   referenceKey?: string;
   moreReferenceKeys?: string[];
   photos?: number[];
+  warnings?: string[];
   imageKey?: string;
   maskKey?: string;
   controlKey?: string;
@@ -42,6 +45,8 @@ interface Kept {
 interface Wanted extends Pick<PictureOptions, 'image' | 'mask' | 'control'> {
   /** All photos of the user, not the best alone. */
   readonly manyPhotos: boolean;
+  /** What of a person is shown. */
+  readonly framing: Framing;
 }
 
 /** Copies of the pictures that a job is made from: later changes of them do not matter. */
@@ -66,7 +71,7 @@ export class JobInputs {
   ): Promise<Readonly<Kept> & { readonly size?: Size }> {
     const kept: Kept = {};
     try {
-      await this.reference(id, intent, wanted.manyPhotos, turn, kept);
+      await this.reference(id, intent, wanted, turn, kept);
       const { image, mask, control } = wanted;
       let size: Size | undefined;
       if (image !== undefined) {
@@ -104,7 +109,7 @@ export class JobInputs {
   private async reference(
     id: string,
     intent: PictureIntent,
-    many: boolean,
+    wanted: Wanted,
     turn: Required<Turn>,
     kept: Kept,
   ): Promise<void> {
@@ -113,7 +118,7 @@ export class JobInputs {
     const { caller, signal } = turn;
     // The place is held until the copies are kept: so long the bytes are in memory.
     if (!('url' in reference))
-      return this.reading.run(caller, signal, () => this.stored(id, reference, many, turn, kept));
+      return this.reading.run(caller, signal, () => this.stored(id, reference, wanted, turn, kept));
     const field = 'reference_image_url';
     kept.referenceKey = await this.given(field, reference.url, intent, turn, (bytes) =>
       this.keepReference(inputKey(id), bytes, field, turn),
@@ -124,29 +129,34 @@ export class JobInputs {
   private async stored(
     id: string,
     { of, userId }: UserReference,
-    many: boolean,
+    { manyPhotos, framing }: Wanted,
     turn: Required<Turn>,
     kept: Kept,
   ): Promise<void> {
-    const kinds = of === 'avatar' ? [of] : await this.photos.toDraw(userId, many, turn);
-    let missing: unknown;
+    const kinds = of === 'avatar' ? [of] : await this.photos.toDraw(userId, turn);
+    let problem: unknown;
     for (const kind of kinds) {
       const isFirst = kept.referenceKey === undefined;
-      if (!isFirst && !many) return;
+      if (!isFirst && !manyPhotos) return;
       const number = photoNumber(kind);
-      const picture = await this.faces.openToDraw(kind, userId, turn).catch((error: unknown) => {
-        // Deleted since it was listed: another may be there.
-        missing = error;
-        return absent(error);
-      });
-      if (!picture) continue;
-      const at = inputKey(id, isFirst ? undefined : number);
-      const key = await this.keepReference(at, picture.bytes, 'user_id', turn, picture.crop);
-      if (isFirst) kept.referenceKey = key;
-      else (kept.moreReferenceKeys ??= []).push(key);
-      if (number !== undefined) (kept.photos ??= []).push(number);
+      try {
+        const { bytes, crop } = await this.faces.openToDraw(kind, userId, turn, framing);
+        const at = inputKey(id, isFirst ? undefined : number);
+        const key = await this.keepReference(at, bytes, 'user_id', turn, crop);
+        if (isFirst) kept.referenceKey = key;
+        else (kept.moreReferenceKeys ??= []).push(key);
+        if (number !== undefined) (kept.photos ??= []).push(number);
+      } catch (error) {
+        problem = error;
+        if (number !== undefined && isUnreadable(error)) {
+          (kept.warnings ??= []).push(unreadablePhoto(number, error));
+          problem = new ServiceError(error.code, `Photo ${number}: ${error.message}`, error.param, {
+            cause: error,
+          });
+        } else absent(error); // deleted since it was listed: another may be there
+      }
     }
-    if (kept.referenceKey === undefined) throw missing;
+    if (kept.referenceKey === undefined) throw problem;
   }
 
   /** A picture that came with the request, or whose address did. */

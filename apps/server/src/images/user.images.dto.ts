@@ -42,6 +42,14 @@ export class UserPictureOptions extends PictureOptions {
   readonly candidates?: number;
 
   /**
+   * All candidates that were drawn are the answer, the best first, each with its seed and `likeness`; none is forgotten. With
+   * `candidates` of 2 or more.
+   */
+  @Optional()
+  @Flag({ default: false })
+  readonly all_candidates?: boolean;
+
+  /**
    * No other candidate is drawn once one has this `likeness`. If none has it, the most like is the answer, and `warnings`
    * say so.
    */

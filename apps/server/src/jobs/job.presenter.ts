@@ -30,7 +30,7 @@ export class JobPresenter {
       data: await Promise.all(data),
       tries: result.tries ?? 1,
       timings,
-      warnings: [...warnings],
+      warnings: [...(picture.warnings ?? []), ...warnings],
       generation:
         model === undefined ? null : generationOf(picture, model, picture.candidates && result.seed),
     };

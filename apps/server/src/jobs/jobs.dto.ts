@@ -141,7 +141,7 @@ export class JobReply {
   readonly user_id!: string | null;
 
   /**
-   * The numbers of that user's photos that it is drawn from; empty: none.
+   * The numbers of that user's photos that it is drawn from, the best first: `likeness` is measured to that one. Empty: none.
    * @example [2]
    */
   @ApiProperty({ type: 'integer', isArray: true })

@@ -2,6 +2,7 @@ import sharp from 'sharp';
 import { Config } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { FaceFinder, FaceProcessOptions } from '@app/faces';
+import { ModelCatalog } from '@app/models';
 import { JobDesk } from '../../../../test/support/job.desk';
 import { draft } from '../../../../test/support/jobs';
 import { MemoryStorage } from '../../../../test/support/memory.storage';
@@ -70,7 +71,8 @@ describeWith(REDIS_SERVER, 'The deletion of a user while another process writes 
     desks.push(desk);
     const config = Object.assign(new Config(), { FACE_DETECTION: false });
     const pictures = new UserPictures(config, storage);
-    const faces = new UserFaces(config, storage, pictures, new FaceFinder(new FaceProcessOptions()));
+    const finder = new FaceFinder(new FaceProcessOptions());
+    const faces = new UserFaces(config, storage, pictures, finder, new ModelCatalog(config));
     const photos = new UserPhotos(pictures, faces);
     return {
       desk,

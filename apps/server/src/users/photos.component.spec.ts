@@ -39,6 +39,7 @@ const keys = async (prefix = '') => {
   for await (const { key } of api.storage.list(prefix)) if (!key.startsWith('jobs.db')) found.push(key);
   return found.sort();
 };
+const UNREADABLE = expect.stringMatching(/^Photo 1 cannot be read and is left out: Expected/) as string;
 const ANNAS = ['subjects/anna.png', 'subjects/anna~/2.png'];
 
 /** The same wherever they are stored. */
@@ -53,7 +54,7 @@ function severalPhotos(): void {
   });
 
   it('should have numbers, the first of which is the photo', async () => {
-    expect(await list()).toEqual({ object: 'list', data: [], best: null });
+    expect(await list()).toEqual({ object: 'list', data: [], best: null, warnings: [] });
     await api.storage.put('subjects/ann.jpg', await coloured(10), 'image/jpeg'); // by another program
     const second = await added(await coloured(20));
     expect(second).toMatchObject({
@@ -123,6 +124,14 @@ describe(PhotosController.name, () => {
       expect(body).toMatchObject({
         error: { param: 'photo', message: expect.stringContaining('from 1 to 8') as string },
       });
+    });
+
+    it('should draw from the first that can be read, where nobody looks for faces', async () => {
+      await api.storage.put('subjects/ann.jpg', Buffer.from('nothing'), 'image/jpeg');
+      await added(await coloured(20));
+      const { body } = await http(api.url).post('/v1/images/subject').send({ user_id: 'ann' }).expect(200);
+      expect(api.pipeline.requests.at(-1)!.reference!.pixels[0]).toBe(20);
+      expect(body).toMatchObject({ warnings: [UNREADABLE, 'a warning'] });
     });
 
     it('should draw from the first that is there, where nobody looks for faces', async () => {
@@ -245,6 +254,42 @@ describe(PhotosController.name, () => {
       expect(identity!.pictures.map((picture) => picture[0])).toEqual([10, 20, 30]);
       expect(await photosOf(reply)).toEqual([1, 2, 3]);
     });
+
+    it('should be drawn from without those that nobody can read, which are named', async () => {
+      await api.storage.put('subjects/ann.jpg', Buffer.from('nothing'), 'image/jpeg'); // by another program
+      expect(await list()).toMatchObject({ data: [], best: null, warnings: [UNREADABLE] });
+      const refused = await subject().expect(422);
+      expect(refused.body).toMatchObject({
+        error: {
+          code: 'unsupported_picture',
+          message: expect.stringMatching(/^Photo 1: Expected/) as string,
+        },
+      });
+      for (const photo of [small, ASTRONAUT]) await added(photo);
+      expect(await list()).toMatchObject({
+        ...{ data: [{ photo: 2 }, { photo: 3 }], best: 3, warnings: [UNREADABLE] },
+      });
+      for (const [options, numbers] of [
+        [{}, [3]],
+        [{ identity: 'photomaker' }, [3, 2]],
+      ] as const) {
+        const drawn = await subject(options).expect(200);
+        expect(await photosOf(drawn)).toEqual(numbers);
+        expect((drawn.body as { warnings: string[] }).warnings[0]).toEqual(UNREADABLE);
+      }
+    }, 120_000);
+
+    it('should be given to PhotoMaker with the best first, to which likeness is measured', async () => {
+      for (const photo of [await coloured(9), small, ASTRONAUT]) await added(photo);
+      const mirrored = await sharp(ASTRONAUT).removeAlpha().flop().raw().toBuffer();
+      api.pipeline.paint = () => mirrored;
+      const drawn = await subject({ identity: 'photomaker', size: '512x512' }).expect(200);
+      api.pipeline.paint = undefined;
+      expect(await photosOf(drawn)).toEqual([3, 2, 1]);
+      expect(api.pipeline.requests.at(-1)!.identity!.pictures.at(-1)![0]).toBe(9);
+      const { data } = drawn.body as { data: { likeness: number | null }[] };
+      expect(data[0].likeness).toBeGreaterThan(0.8);
+    }, 120_000);
 
     it('should be done without one that is deleted between the look and the copy', async () => {
       for (const photo of [small, ASTRONAUT]) await added(photo);

@@ -1,14 +1,19 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import sharp from 'sharp';
 import { FaceFinder } from '@app/faces';
-import { toReference } from '@app/pictures';
+import { aroundFace, toReference } from '@app/pictures';
 import { startApi, type Api } from '../../../../test/support/api';
 import { until } from '../../../../test/support/eventually';
-import { ASTRONAUT, emoji } from '../../../../test/support/face.pictures';
+import { ASTRONAUT, drawings, emoji } from '../../../../test/support/face.pictures';
 import { http } from '../../../../test/support/http';
 import type { UserPictureInfo, UserPictureReply } from './users.dto';
 
 const ground = (width: number, height: number) =>
   sharp({ create: { width, height, channels: 3, background: '#8a9a7a' } });
+const NO_FACE = 'no face found; the part of the picture that draws the eye is used';
 const draw = { prefer: 'respond-async' };
 
 describe('The faces in users’ pictures', () => {
@@ -125,10 +130,11 @@ describe('The faces in users’ pictures', () => {
     });
 
     it('should leave avatars without any as an attention crop has them', async () => {
-      const all = await emoji();
-      for (const picture of [all[3], all[12], all[28]]) {
+      const [all, drawn] = await Promise.all([emoji(), drawings()]);
+      // A robot and a house: what is drawn as a person's face counts as one.
+      for (const picture of [all[3], all[12], all[28], drawn[5], drawn[16]]) {
         const { warnings } = await put('avatar', picture);
-        expect(warnings).toEqual(['no face found; the part of the picture that draws the eye is used']);
+        expect(warnings).toEqual([NO_FACE]);
         const { body } = await http(api.url).get('/v1/users/ann/avatar').expect(200);
         const cut = await toReference(body as Buffer, undefined, undefined, 'attention');
         expect((await pixels(await reference('avatar'))).equals(cut)).toBe(true);
@@ -164,6 +170,23 @@ describe('The faces in users’ pictures', () => {
       await put('photo', ASTRONAUT);
       expect(await info()).toMatchObject({ crop: { by: 'face' } });
       expect(await remembered()).toEqual(['faces/ann/photo.json']);
+      await put('photo', await ground(400, 300).png().toBuffer());
+      expect(await info()).toMatchObject({ warnings: [NO_FACE] });
+      await set(crop).expect(200);
+      expect(await info()).toMatchObject({ warnings: ['no face found'], crop: { by: 'caller' } });
+    });
+
+    it('should be forgotten when the picture is asked for and another program has deleted it', async () => {
+      const crop = { x: 0, y: 0, width: 100, height: 100 };
+      const subject = () => http(api.url).post('/v1/images/subject').send({ user_id: 'ann' });
+      for (const ask of [subject, () => http(api.url).get('/v1/users/ann/photo?view=info')]) {
+        await put('photo', wide);
+        await http(api.url).put('/v1/users/ann/photo/crop').send(crop).expect(200);
+        expect(await remembered()).toEqual(['faces/ann/photo.crop.json', 'faces/ann/photo.json']);
+        await api.storage.delete('subjects/ann.png');
+        await ask().expect(404);
+        expect(await remembered()).toEqual([]);
+      }
     });
 
     it('should not fail an upload when nobody can look, and be looked for at the next ask', async () => {
@@ -250,5 +273,64 @@ describe('The faces in users’ pictures', () => {
       expect((await pixels(await reference())).equals(cut)).toBe(true);
       expect(find).not.toHaveBeenCalled();
     });
+
+    it('should not be told what was seen when somebody looked', async () => {
+      await put('photo', wide);
+      const { body } = await http(api.url).get('/v1/users/ann/photo').expect(200);
+      const sha256 = createHash('sha256')
+        .update(body as Buffer)
+        .digest('hex');
+      const face = { ...{ x: 1, y: 1, width: 90, height: 90, score: 1 }, roll: 0, yaw: 0, pitch: 0 };
+      const sight = { sha256, width: 1024, height: 512, faces: [{ ...face, sharpness: 4 }] };
+      await api.storage.put('faces/ann/photo.json', Buffer.from(JSON.stringify(sight)), 'application/json');
+      expect(await info()).toMatchObject({ face_detection: 'off', width: 1024, faces: [] });
+    });
+  });
+
+  describe('where models are of several kinds', () => {
+    let folder: string;
+
+    beforeAll(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'models-'));
+      const adapter = (kind: string) =>
+        `h94/IP-Adapter:sdxl_models/ip-adapter-${kind}_sdxl_vit-h.safetensors`;
+      const plus = `plus: { MODEL_PATH: demo, IP_ADAPTER_PATH: "${adapter('plus')}" }`;
+      await writeFile(join(folder, 'models.yaml'), `usual: { MODEL_PATH: demo }\n${plus}\n`);
+      api = await startApi({
+        ...{ FACE_DETECTION: 'true', IP_ADAPTER_PATH: adapter('plus-face') },
+        MODELS_FILE: join(folder, 'models.yaml'),
+      });
+      api.pipeline.hasPhotoMaker = true;
+    });
+    afterAll(async () => {
+      await api.close();
+      await rm(folder, { recursive: true });
+    });
+
+    it('should be shown alone to an IP-Adapter for faces, and with shoulders to others', async () => {
+      await put('photo', wide);
+      const { body } = await http(api.url).get('/v1/users/ann/photo').expect(200);
+      const { faces, width, height } = await info();
+      const cut = (framing: 'face' | 'shoulders') =>
+        toReference(body as Buffer, undefined, undefined, aroundFace(faces[0], { width, height }, framing));
+      const [face, shoulders] = [await cut('face'), await cut('shoulders')];
+      expect(face.equals(shoulders)).toBe(false);
+      expect((await pixels(await reference())).equals(face)).toBe(true);
+      const seen = async (options: object) => {
+        await http(api.url)
+          .post('/v1/images/subject')
+          .send({ user_id: 'ann', ...options })
+          .expect(200);
+        const { reference: one, identity } = api.pipeline.requests.at(-1)!;
+        return one?.pixels ?? identity!.pictures[0];
+      };
+      expect((await seen({})).equals(face)).toBe(true);
+      expect((await seen({ identity: 'photomaker' })).equals(shoulders)).toBe(true);
+      // It waits for an engine with its model.
+      const waits = { user_id: 'ann', model: 'plus' };
+      const reply = await http(api.url).post('/v1/images/subject').set(draw).send(waits).expect(202);
+      const copy = await api.storage.read(`inputs/${(reply.body as { id: string }).id}.png`, 1e6);
+      expect((await pixels(copy!)).equals(shoulders)).toBe(true);
+    }, 120_000);
   });
 });

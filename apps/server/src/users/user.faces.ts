@@ -3,7 +3,8 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Config, FACES } from '@app/config';
 import { ServiceError } from '@app/errors';
 import { FaceFinder, isInstalled, type Face } from '@app/faces';
-import { aroundFace, toOverview, type Crop, type Region, type Turn } from '@app/pictures';
+import { ModelCatalog } from '@app/models';
+import { aroundFace, toOverview, type Crop, type Framing, type Region, type Turn } from '@app/pictures';
 import { Storage } from '@app/storage';
 import { absent, UserPictures, type LoadedPicture, type UserPicture } from './user.pictures';
 
@@ -45,10 +46,11 @@ export class UserFaces {
   private readonly logger = new Logger(UserFaces.name);
 
   constructor(
-    private readonly config: Config,
+    config: Config,
     private readonly storage: Storage,
     private readonly pictures: UserPictures,
     private readonly finder: FaceFinder,
+    private readonly models: ModelCatalog,
   ) {
     this.isOn = config.FACE_DETECTION && isInstalled();
     if (this.isOn !== config.FACE_DETECTION) {
@@ -64,17 +66,26 @@ export class UserFaces {
     return { ...own, faces: faces?.slice(0, MAX_FACES).map((face) => scaled(face, scale, own)) };
   }
 
-  /** The stored picture with what is known of it, now or from before. Throws what `UserPictures.load` does. */
-  async open(kind: UserPicture, userId: string, turn: Turn): Promise<SeenPicture> {
-    const picture = await this.pictures.load(kind, userId);
+  /**
+   * The stored picture with what is known of it, now or from before, and the crop that the first model sees. Throws what
+   * `UserPictures.load` does.
+   */
+  async open(
+    kind: UserPicture,
+    userId: string,
+    turn: Turn,
+    framing = framingOf(this.models.usual.config),
+  ): Promise<SeenPicture> {
+    const picture = await this.load(kind, userId);
     const { bytes } = picture;
     const crop = await this.recall<Region>(cropKey(kind, userId), bytes);
-    let sight = await this.recall<Sight>(sightKey(kind, userId), bytes);
+    // Where nobody looks any more, what was seen is not told either.
+    let sight = this.isOn ? await this.recall<Sight>(sightKey(kind, userId), bytes) : undefined;
     if (!sight) {
       sight = await this.look(bytes, turn);
       if (sight.faces) await this.remember(kind, userId, sightKey(kind, userId), sight, picture);
     }
-    return { ...sight, bytes, ...this.choose(sight, crop) };
+    return { ...sight, bytes, ...this.choose(sight, framing, crop) };
   }
 
   /** The same for those who only draw: as fast as ever where nobody looks. */
@@ -82,9 +93,10 @@ export class UserFaces {
     kind: UserPicture,
     userId: string,
     turn: Turn,
+    framing?: Framing,
   ): Promise<Pick<SeenPicture, 'bytes' | 'crop'>> {
-    if (this.isOn) return this.open(kind, userId, turn);
-    const { bytes } = await this.pictures.load(kind, userId);
+    if (this.isOn) return this.open(kind, userId, turn, framing);
+    const { bytes } = await this.load(kind, userId);
     return { bytes, crop: (await this.recall<Region>(cropKey(kind, userId), bytes)) ?? 'centre' };
   }
 
@@ -100,7 +112,7 @@ export class UserFaces {
 
   /** From now on the model sees this part of the picture. */
   async setCrop(kind: UserPicture, userId: string, crop: Region, turn: Turn): Promise<void> {
-    const picture = await this.pictures.load(kind, userId);
+    const picture = await this.load(kind, userId);
     const known = await this.recall<Sight>(sightKey(kind, userId), picture.bytes);
     const { width, height } = known ?? (await toOverview(picture.bytes, 'user_id', turn)).own;
     assertInside(crop, { width, height });
@@ -126,13 +138,26 @@ export class UserFaces {
     for await (const { key } of this.storage.list(`${FACES}${userId}/`)) await this.storage.delete(key);
   }
 
-  private choose({ faces, width, height }: Sight, crop?: Region): Pick<SeenPicture, 'crop' | 'by'> {
+  /** Of a picture that another program deleted goes what is known of it. */
+  private async load(kind: UserPicture, userId: string): Promise<LoadedPicture> {
+    try {
+      return await this.pictures.load(kind, userId);
+    } catch (error) {
+      absent(error);
+      await this.remove(kind, userId);
+      throw error;
+    }
+  }
+
+  private choose(
+    { faces, width, height }: Sight,
+    framing: Framing,
+    crop?: Region,
+  ): Pick<SeenPicture, 'crop' | 'by'> {
     if (crop) return { crop, by: 'caller' };
     if (!this.isOn) return { crop: 'centre', by: 'centre' };
     const [largest] = faces ?? [];
     if (!largest) return { crop: 'attention', by: 'attention' };
-    // Adapters for faces were trained on faces alone.
-    const framing = /plus-face/i.test(this.config.IP_ADAPTER_PATH ?? '') ? 'face' : 'shoulders';
     return { crop: aroundFace(largest, { width, height }, framing), by: 'face' };
   }
 
@@ -163,6 +188,10 @@ export class UserFaces {
     return false;
   }
 }
+
+/** What of a person a model's IP-Adapter sees: those for faces were trained on faces alone. */
+export const framingOf = ({ IP_ADAPTER_PATH: path = '' }: Pick<Config, 'IP_ADAPTER_PATH'>): Framing =>
+  /plus-face/i.test(path) ? 'face' : 'shoulders';
 
 const sightKey = (kind: UserPicture, userId: string) => `${FACES}${userId}/${kind}.json`;
 const cropKey = (kind: UserPicture, userId: string) => `${FACES}${userId}/${kind}.crop.json`;

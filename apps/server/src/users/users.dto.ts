@@ -235,4 +235,10 @@ export class UserPhotosReply {
    * @example 2
    */
   readonly best!: number | null;
+
+  /**
+   * Photos that another program stored and nobody can read, in words. They are in no other field.
+   * @example ["Photo 3 cannot be read and is left out: Expected a complete PNG, JPEG or WebP picture for user_id but received a damaged or cut one"]
+   */
+  readonly warnings!: string[];
 }

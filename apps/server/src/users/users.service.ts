@@ -8,7 +8,7 @@ import { REFERENCE_SIDE } from '@app/models/family';
 import { Storage } from '@app/storage';
 import { OpenRequests } from '../http/open.requests';
 import { PICTURE_TYPES, type Upload } from './picture.body';
-import { faceWarnings } from './face.warnings';
+import { faceWarnings, unreadablePhoto } from './face.warnings';
 import { UserFaces, type Sight } from './user.faces';
 import { bestFirst, UserPhotos, type UserPhoto } from './user.photos';
 import { bytesOf, photoNumber, UserPictures, type UserPicture } from './user.pictures';
@@ -126,12 +126,13 @@ export class UsersService {
   /** The same of all photos. */
   photosOf(userId: string, { caller, signal }: RequestTurn): Promise<UserPhotosReply> {
     return this.seen(userId, { caller, signal }, async (turn) => {
-      const photos = await this.photos.see(userId, turn);
+      const { photos, unreadable } = await this.photos.see(userId, turn);
       const best = bestFirst(photos).at(0);
       return {
         object: 'list',
         data: photos.map((photo) => this.toInfo(userId, photo)),
         best: (best && photoNumber(best.kind)) ?? null,
+        warnings: unreadable.map(({ kind, error }) => unreadablePhoto(photoNumber(kind)!, error)),
       };
     });
   }
@@ -143,7 +144,7 @@ export class UsersService {
       face_detection: detectionOf(this.faces.isOn, sight),
       faces: [...(sight.faces ?? [])],
       crop: { by, ...(typeof crop === 'object' && crop) },
-      warnings: this.faces.isOn ? faceWarnings(kind, sight) : [],
+      warnings: this.faces.isOn ? faceWarnings(kind, sight, by) : [],
     };
   }
 
