@@ -43,7 +43,7 @@ export class FaceDetail {
       for (const phase of ['text', 'image', 'sampling', 'decode', 'engine'] as const) {
         timings[phase] += painted.timings[phase];
       }
-      putBack(one, square, await resized(painted, square));
+      await putBack(one, square, await resized(painted, square));
     }
     const { image, mask } = this.request;
     if (image && mask) keepUnmasked(picture.pixels, image.pixels, mask);
