@@ -185,8 +185,8 @@ export interface GenerateOptions {
   readonly reference?: { readonly pixels: Buffer; readonly strength: number };
   /**
    * Who the picture shows, by 1..8 pictures of one person as in `reference`. The prompt needs the word `img`, once and behind
-   * the noun that means them (`a woman img, ...`). `strength` 0..1 is the share of the steps, the last ones, that heed them.
-   * Needs a session with PhotoMaker.
+   * the noun that means them (`a woman img, ...`). `strength` 0..1 is the share of the steps, the last ones, that heed them:
+   * at least one of each sampling, unless it is 0. Needs a session with PhotoMaker.
    */
   readonly identity?: { readonly pictures: readonly Buffer[]; readonly strength: number };
   /**

@@ -1,7 +1,7 @@
 import { stepPixels, textPieces } from '@app/models/family';
 import type { JobRecord } from './job.record';
 import type { QueuedJob } from './job.store';
-import { workOf } from './picture.job';
+import { workOf, type PictureResult } from './picture.job';
 
 /** What a picture of one size took, in milliseconds. */
 interface Measured {
@@ -70,15 +70,15 @@ export class Durations {
   }
 }
 
-export const toWork = ({ picture }: JobRecord, tries?: number): Required<Work> => ({
-  ...workOf(picture, tries),
+export const toWork = ({ picture }: JobRecord, result?: PictureResult): Required<Work> => ({
+  ...workOf(picture, result && { ...result, tries: result.tries ?? 1 }),
   pieces: textPieces(picture.prompt, picture.negativePrompt),
 });
 
 function measure(job: JobRecord): Measured[] {
   const { result } = job;
   if (!result) return [];
-  const { width, height, steps, count, reference, pieces } = toWork(job, result.tries);
+  const { width, height, steps, count, reference, pieces } = toWork(job, result);
   const { text_ms, image_ms, sampling_ms, decode_ms, encode_ms, store_ms, faces_ms = 0 } = result.timings;
   const rest = image_ms + decode_ms + faces_ms + encode_ms + store_ms;
   const stepPixel = sampling_ms / steps / stepPixels(width * height, pieces);

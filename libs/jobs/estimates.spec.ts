@@ -75,6 +75,16 @@ describe(Estimates.name, () => {
     expect((await of(await desk.submit('c'))).start).toBe(next.end);
   });
 
+  it('should count the faces that may be painted, by those that were', async () => {
+    const faceDetail = { steps: 8, strength: 0.5 }; // 5 steps of one as large
+    await measured(timed(400), { faceDetail }, { paintedFaces: 0 });
+    expect((await of(await desk.submit('a'))).end).toBe(400);
+    const next = await of(await desk.submit('b', { picture: { faceDetail } }));
+    expect(next).toMatchObject({ start: 400, end: 400 + 900 });
+    await measured(timed(900), { faceDetail }); // by a worker that does not tell: it was painted
+    expect(await of(await desk.submit('c'))).toMatchObject({ start: 1300, end: 1300 + 400 });
+  });
+
   it('should grow with the prompts: with what each piece takes, and each step for it', async () => {
     await measured({ ...timed(400, 100), text_ms: 20 });
     const end = async (picture: Size) => {

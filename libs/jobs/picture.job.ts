@@ -107,11 +107,14 @@ export const referencesOf = ({
 }: Pick<Inputs, 'referenceKey' | 'moreReferenceKeys'>): string[] =>
   referenceKey === undefined ? [] : [referenceKey, ...moreReferenceKeys];
 
-/** What is known of its work while it waits: that of all candidates, or of those that were drawn. */
-export function workOf(picture: PictureJob, tries = picture.candidates ?? 1) {
+/** What is known of its work: while it waits that of all candidates and faces, then of those that were drawn. */
+export function workOf(
+  picture: PictureJob,
+  { tries = picture.candidates ?? 1, paintedFaces }: Pick<PictureResult, 'tries' | 'paintedFaces'> = {},
+) {
   const size = drawnSize(picture);
   const count = (picture.count ?? 1) * tries;
-  const { first, second, faces } = stepsOf({ ...picture, count });
+  const { first, second, faces } = stepsOf({ ...picture, count, paintedFaces });
   const base = gridSize(picture);
   const pixels = size.width * size.height;
   const share = (base.width * base.height) / pixels;
@@ -168,6 +171,8 @@ export interface PictureResult extends StoredPicture {
   readonly warnings: readonly string[];
   /** Candidates that were drawn; absent: one. */
   readonly tries?: number;
+  /** Of all that were drawn; absent: without `faceDetail`, or written by an older worker. */
+  readonly paintedFaces?: number;
   /** That made it; absent: not told (EMBED_PARAMETERS), or written by 0.2. */
   readonly model?: string;
   /** Its times have those of a change of the merged LoRAs in them. */

@@ -119,6 +119,8 @@ export interface Sampled {
   readonly hires?: { readonly steps: number; readonly strength: number };
   /** The face of each is painted again. */
   readonly faceDetail?: { readonly steps: number; readonly strength: number };
+  /** So many were; default: all. */
+  readonly paintedFaces?: number;
 }
 
 /** As the engine counts them (in floats), of the `steps` of a schedule. */
@@ -126,8 +128,9 @@ const taken = (steps: number, strength: number) =>
   Math.min(steps, Math.floor(Math.fround(steps * Math.fround(strength))) + 1);
 
 /** Sampling steps of all pictures of the batch together: those of the first and of the second sampling, and of their faces. */
-export function stepsOf({ steps, count = 1, strength = 1, hires, faceDetail }: Sampled) {
-  const faces = faceDetail ? count * taken(faceDetail.steps, faceDetail.strength) : 0;
+export function stepsOf({ steps, count = 1, strength = 1, hires, ...face }: Sampled) {
+  const { faceDetail, paintedFaces = count } = face;
+  const faces = faceDetail ? paintedFaces * taken(faceDetail.steps, faceDetail.strength) : 0;
   if (!hires) return { first: count * taken(steps, strength), second: 0, faces };
   const schedule = Math.max(1, Math.floor(Math.fround(hires.steps / Math.fround(hires.strength))));
   return { first: count * taken(steps, strength), second: count * taken(schedule, hires.strength), faces };

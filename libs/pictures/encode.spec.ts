@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { marksOf } from '../../test/support/parameters.reader';
-import { encodePicture } from './encode';
+import { encodePicture, encodePreview } from './encode';
 import { OUTPUT_FORMATS } from './output';
 
 const SOURCES = 'http://cv.iptc.org/newscodes/digitalsourcetype';
@@ -52,5 +52,14 @@ describe.each(OUTPUT_FORMATS)('An image as %s', (format) => {
     const plain = await shown();
     expect((await shown({ parameters: '狐' })).equals(plain)).toBe(true);
     if (format === 'png') expect(plain.equals(pixels)).toBe(true);
+  });
+});
+
+describe(encodePreview.name, () => {
+  it('should tell that it was generated, as what it becomes does', async () => {
+    const told = async (composite: boolean) =>
+      marksOf(Buffer.from(await encodePreview({ pixels, width, height }, { composite }), 'base64'));
+    expect(await told(false)).toEqual({ parameters: [], source: `${SOURCES}/trainedAlgorithmicMedia` });
+    expect((await told(true)).source).toBe(`${SOURCES}/compositeWithTrainedAlgorithmicMedia`);
   });
 });

@@ -50,6 +50,6 @@ export function encodeMask(mask: Buffer, width: number, height: number): Promise
 }
 
 /** The engine's RGB preview -> JPEG in base64, a few kilobytes. */
-export async function encodePreview(pixels: Buffer, width: number, height: number): Promise<string> {
-  return (await open({ pixels, width, height }).jpeg({ quality: 70 }).toBuffer()).toString('base64');
+export async function encodePreview(picture: RawPicture, marks: Marks): Promise<string> {
+  return (await markExif(open(picture).jpeg({ quality: 70 }), marks)).toString('base64');
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine_watch.h"
+#include "specs.h"
 
 namespace {
 
@@ -109,6 +110,18 @@ std::string check_generation() {
   return has(text, "prompt: abi-prompt\n") ? "" : "sd_img_gen_params_t lacks prompt";
 }
 
+// An engine that has another name for one draws by its default, and says nothing.
+template <class Value>
+std::string check_names(const char* kind, const std::vector<std::string>& names, Value (*value_of)(const char*)) {
+  const auto unknown = value_of("abi-unknown");
+  for (const auto& name : names)
+    if (value_of(name.c_str()) == unknown) return std::string("it has no ") + kind + " " + name;
+  return "";
+}
+std::string check_samplers() { return check_names("sampler", kSamplers, str_to_sample_method); }
+std::string check_schedulers() { return check_names("scheduler", kSchedulers, str_to_scheduler); }
+std::string check_upscalers() { return check_names("upscaler", kHiresUpscalers, str_to_sd_hires_upscaler); }
+
 // Nothing in a structure shows which number a level has. A file that is not there shows two of them: the engine names
 // it as information, then complains. Read wrongly, failures would have no reason, and prompts would reach the log.
 std::string check_levels() {
@@ -152,7 +165,8 @@ std::string check_commit() {
 }  // namespace
 
 std::string abi_mismatch() {
-  for (const auto check : {check_commit, check_context, check_generation, check_levels}) {
+  for (const auto check : {check_commit, check_context, check_generation, check_samplers, check_schedulers,
+                           check_upscalers, check_levels}) {
     auto mismatch = check();
     if (!mismatch.empty()) return mismatch;
   }

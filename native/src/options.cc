@@ -4,22 +4,6 @@
 
 namespace {
 
-// The engine's names, of those that SDXL can use.
-const std::vector<std::string> kSamplers = {
-    "euler",         "euler_a", "heun",   "dpm2",         "dpm++2s_a",      "dpm++2m", "dpm++2mv2",
-    "dpm++2m_sde",   "lms",     "ipndm",  "ipndm_v",      "ddim_trailing",  "lcm",     "tcd",
-    "res_multistep", "res_2s",  "er_sde", "euler_cfg_pp", "euler_a_cfg_pp", "euler_ge"};
-const std::vector<std::string> kSchedulers = {"discrete", "karras",     "exponential", "ays", "gits", "sgm_uniform",
-                                              "simple",   "smoothstep", "kl_optimal",  "lcm", "beta"};
-const std::vector<std::string> kHiresUpscalers = {"Latent",
-                                                  "Latent (nearest)",
-                                                  "Latent (nearest-exact)",
-                                                  "Latent (antialiased)",
-                                                  "Latent (bicubic)",
-                                                  "Latent (bicubic antialiased)",
-                                                  "Lanczos",
-                                                  "Nearest"};
-
 std::string describe(const Napi::Value& value) {
   if (value.IsUndefined()) return "nothing";
   if (value.IsNull()) return "null";

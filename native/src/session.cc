@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <numeric>
 #include <tuple>
@@ -82,6 +83,26 @@ std::vector<int> passes_of(const GenerateSpec& spec) {
     passes.insert(passes.end(), spec.count, from_picture(hires_schedule(hires), hires.strength));
   }
   return passes;
+}
+
+// Methods that ask the model twice a step, but for the last one. PhotoMaker takes the first time, which the engine
+// counts with negative numbers, for one before any step.
+bool asks_twice(const std::string& sampler) {
+  const auto methods = {"heun", "dpm2", "dpm++2s_a", "res_2s"};
+  return std::find(methods.begin(), methods.end(), sampler) != methods.end();
+}
+
+// PhotoMaker's `style_strength`: the percentage of `spec.steps` after which the engine heeds the person. It counts from
+// 1 in each sampling, of which those from a picture have fewer: by the shortest, so that each heeds them in its share
+// of the steps, and in one at least.
+float style_strength(const GenerateSpec& spec, const std::vector<int>& passes) {
+  const auto [shortest, longest] = std::minmax_element(passes.begin(), passes.end());
+  if (spec.identity_strength == 0) return 100.0f * (*longest + 1) / spec.steps;
+  const int last = *shortest - (asks_twice(spec.sampler) ? 2 : 1);
+  const int without = std::min((int)std::lround((1 - spec.identity_strength) * *shortest), last);
+  // Below each number that a step can have; else half a step more, for the engine rounds down.
+  const float start = without <= 0 ? -1 - *longest : without + 0.5f;
+  return 100 * start / spec.steps;
 }
 
 std::optional<Failure> missing_file(const LoadSpec& spec) {
@@ -220,7 +241,7 @@ std::optional<Failure> Session::generate(const GenerateSpec& spec, const StepLis
   std::vector<sd_image_t> identity;
   for (auto& pixels : people) identity.push_back({kReferenceSide, kReferenceSide, 3, pixels.data()});
   if (!identity.empty())
-    params.pm_params = {identity.data(), (int)identity.size(), nullptr, (1 - spec.identity_strength) * 100};
+    params.pm_params = {identity.data(), (int)identity.size(), nullptr, style_strength(spec, passes)};
   auto [image, mask, control] = std::make_tuple(spec.image, spec.mask, spec.control);
   const auto borrow = [&spec](std::vector<uint8_t>& pixels, uint32_t channels) {
     return sd_image_t{(uint32_t)spec.width, (uint32_t)spec.height, channels, pixels.empty() ? nullptr : pixels.data()};

@@ -11,6 +11,23 @@
 // own resize truncates the scaled side in floating point and may then read outside the picture.
 constexpr uint32_t kReferenceSide = 224;
 
+// The engine's names, of those that SDXL can use.
+inline const std::vector<std::string> kSamplers = {
+    "euler",         "euler_a", "heun",   "dpm2",         "dpm++2s_a",      "dpm++2m", "dpm++2mv2",
+    "dpm++2m_sde",   "lms",     "ipndm",  "ipndm_v",      "ddim_trailing",  "lcm",     "tcd",
+    "res_multistep", "res_2s",  "er_sde", "euler_cfg_pp", "euler_a_cfg_pp", "euler_ge"};
+inline const std::vector<std::string> kSchedulers = {"discrete",   "karras",      "exponential", "ays",
+                                                     "gits",       "sgm_uniform", "simple",      "smoothstep",
+                                                     "kl_optimal", "lcm",         "beta"};
+inline const std::vector<std::string> kHiresUpscalers = {"Latent",
+                                                         "Latent (nearest)",
+                                                         "Latent (nearest-exact)",
+                                                         "Latent (antialiased)",
+                                                         "Latent (bicubic)",
+                                                         "Latent (bicubic antialiased)",
+                                                         "Lanczos",
+                                                         "Nearest"};
+
 struct LoadSpec {
   std::string model, vae, clip_vision, ip_adapter, photo_maker, device;
   std::vector<std::pair<std::string, std::string>> embeddings;  // word, file

@@ -57,6 +57,21 @@ describe('The addon: PhotoMaker', () => {
     PATIENCE,
   );
 
+  // Of ten steps the last three are taken, or one: by a method that numbers the last step as if it were before the first.
+  it.each<Partial<GenerateOptions>>([
+    { steps: 10, image: { pixels: Buffer.alloc(64 * 64 * 3, 90), strength: 0.2 } },
+    { steps: 10, image: { pixels: Buffer.alloc(64 * 64 * 3, 90), strength: 0 }, sampler: 'heun' },
+  ])(
+    'should heed the person also where few steps are taken: %#',
+    async (short) => {
+      const by = async (picture: Buffer) =>
+        (await draw({ ...short, prompt: TRIGGERED, identity: { pictures: [picture], strength: 0.3 } }))
+          .pixels;
+      expect((await by(ann)).equals(await by(bob))).toBe(false);
+    },
+    PATIENCE,
+  );
+
   it(
     'should say that the picture was not used, and why, where the prompt does not name the person',
     async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { demoModel, temporaryFolder } from '../support/demo';
 
@@ -33,5 +33,34 @@ describe('The addon: which C++ library it runs', () => {
     // What the C++ library itself exports has a version; node's copy of that is the one that all must share.
     const templates = bindings.filter((line) => / to \S*node \[0\]: normal symbol `_ZN?K?S\S*'$/.test(line));
     expect(templates).toEqual([]);
+  });
+});
+
+describe('The addon: an engine that it was not built for', () => {
+  const folder = temporaryFolder();
+
+  it.each([
+    ['sampler', 'str_to_sample_method', 'er_sde'],
+    ['scheduler', 'str_to_scheduler', 'kl_optimal'],
+    ['upscaler', 'str_to_sd_hires_upscaler', 'Latent (bicubic)'],
+  ])('should be refused with its name where a %s has another one', (kind, finds, name) => {
+    const [source, library] = [join(folder, `${finds}.c`), join(folder, `${finds}.so`)];
+    writeFileSync(
+      source,
+      `#include <dlfcn.h>
+      #include <string.h>
+      int ${finds}(const char *name) {
+        void *engine = dlopen("libstable-diffusion.so", RTLD_LAZY | RTLD_NOLOAD);
+        int (*real)(const char *) = (int (*)(const char *))dlsym(engine, "${finds}");
+        return real(strcmp(name, "${name}") ? name : "renamed");
+      }`,
+    );
+    spawnSync('cc', ['-shared', '-fPIC', source, '-o', library, '-ldl'], { stdio: 'inherit' });
+    const { stderr } = spawnSync(process.execPath, ['-e', `require(${JSON.stringify(ADDON)})`], {
+      encoding: 'utf8',
+      env: { ...process.env, LD_PRELOAD: library },
+    });
+    expect(stderr).toContain(`it has no ${kind} ${name}`);
+    expect(stderr).toContain("code: 'abi_mismatch'");
   });
 });

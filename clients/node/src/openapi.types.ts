@@ -1798,7 +1798,7 @@ export interface components {
             decode_ms: number;
             /**
              * Format: int64
-             * @description Looking for faces and comparing them, as far as the job waited for it. Left out: drawn by an earlier version.
+             * @description Looking for faces and comparing them, as far as the job waited for it; with `face_detail` also for those to paint. Left out: drawn by an earlier version.
              */
             faces_ms?: number;
             /**

@@ -3,6 +3,7 @@ import { likeness } from '@app/faces';
 import { REFERENCE_SIDE } from '@app/models/family';
 import type { GeneratedPicture, GenerateRequest } from '@app/pipeline';
 import type { PictureJob } from '../picture.job';
+import type { FaceDetail } from './face.detail';
 import type { FaceSight, JobFaces, LookTurn } from './job.faces';
 
 /** What is known of a picture beside its pixels. */
@@ -13,8 +14,10 @@ export interface Choice {
   readonly tries: number;
   /** Of each picture, 0..1; undefined: not measured. */
   readonly likeness: readonly (number | undefined)[];
-  /** Milliseconds that the job waited for it. */
+  /** Milliseconds that the job waited for faces to be found. */
   readonly faces: number;
+  /** Those that were painted again; undefined: none was to be. */
+  readonly paintedFaces?: number;
 }
 
 export type ChosenPicture = GeneratedPicture & { readonly choice?: Choice };
@@ -50,6 +53,7 @@ export class Candidates {
     private readonly request: Pick<GenerateRequest, 'reference' | 'identity'>,
     private readonly faces: JobFaces,
     private readonly turn: LookTurn,
+    private readonly detail?: Pick<FaceDetail, 'painted' | 'looked'>,
   ) {
     this.most = job.candidates ?? 1;
     // Through the IP-Adapter an avatar may be anything; PhotoMaker draws people.
@@ -83,7 +87,10 @@ export class Candidates {
       ...picture,
       ...{ timings: this.timings, mergedAnew: this.mergedAnew },
       warnings: [...picture.warnings, ...this.warnings(chosen, reference)],
-      choice: { seeds, tries: this.tries, likeness, faces: sights.length > 0 ? this.waited : 0 },
+      choice: {
+        ...{ seeds, tries: this.tries, likeness, paintedFaces: this.detail?.painted },
+        faces: (sights.length > 0 ? this.waited : 0) + (this.detail?.looked ?? 0),
+      },
     };
   }
 

@@ -187,7 +187,7 @@ export class Drawing {
       // Those of a face would not be of the picture.
       previewsWanted: () => (this.before > 0 ? Promise.resolve(false) : events.previewsWanted(id)),
       onPreview: ({ pixels, width, height, step }) =>
-        void encodePreview(pixels, width, height)
+        void encodePreview({ pixels, width, height }, { composite: this.request.image !== undefined })
           .then((jpeg) => events.publish(id, { type: 'preview', preview: { step, jpeg, width, height } }))
           .catch((error: unknown) => logger.warn({ err: error, job: id }, 'A preview was lost')),
     };

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { FaceFinder, isInstalled, type Face } from '@app/faces';
 import { JobDesk } from '../../../test/support/job.desk';
 import { FaceDetail } from './face.detail';
@@ -21,7 +22,10 @@ const FACE: Face = {
 
   beforeEach(() => {
     faces = [];
-    const find: FaceFinder['find'] = () => Promise.resolve(faces.shift());
+    const find: FaceFinder['find'] = async () => {
+      await setTimeout(2);
+      return faces.shift();
+    };
     desk = new JobDesk({ FACE_DESCRIPTORS: false }, undefined, undefined, {
       find,
       describe: () => Promise.resolve(undefined),
@@ -67,7 +71,7 @@ const FACE: Face = {
       { phase: 'sampling', step: 4, steps: 9 },
       { phase: 'sampling', step: 9, steps: 9 },
     ]);
-    expect(result!.timings.sampling_ms).toBe(8);
+    expect([result!.timings.sampling_ms, result!.paintedFaces]).toEqual([8, 1]);
   });
 
   it('should leave what has no face as it is, and say so', async () => {
@@ -76,6 +80,8 @@ const FACE: Face = {
     for (let i = 0; i < 2; i++) (await desk.drawing()).finish();
     const { result } = await desk.ended(job);
     expect(desk.pipeline.requests.map(({ seed }) => seed)).toEqual([40, 41]);
+    expect(result!.paintedFaces).toBe(1);
+    expect(result!.timings.faces_ms).toBeGreaterThanOrEqual(3 * 2 - 1);
     expect(result!.warnings.slice(1)).toEqual([
       'No face was found in 1 of the 3 pictures to paint again (face_detail).',
       'Nobody could look for a face in 1 of the 3 pictures: none was painted again (face_detail).',

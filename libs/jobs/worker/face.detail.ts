@@ -14,6 +14,10 @@ type Paint = (request: GenerateRequest) => Promise<GeneratedPicture>;
 export class FaceDetail {
   /** Sampling steps of all pictures of the batch, where each has a face. */
   readonly steps: number;
+  /** Faces that were painted. */
+  painted = 0;
+  /** Milliseconds that looking for them took. */
+  looked = 0;
 
   constructor(
     private readonly job: Pick<PictureJob, 'steps' | 'count'> & Required<Pick<PictureJob, 'faceDetail'>>,
@@ -33,7 +37,9 @@ export class FaceDetail {
     const without = { face: 0, look: 0 };
     for (let i = 0; i < count; i++) {
       const one = { pixels: picture.pixels.subarray(i * bytes, (i + 1) * bytes), width, height };
+      const begun = performance.now();
       const face = await this.faces.largest(one, this.turn);
+      this.looked += performance.now() - begun;
       if (!face) {
         without[face === null ? 'face' : 'look']++;
         continue;
@@ -43,7 +49,8 @@ export class FaceDetail {
       for (const phase of ['text', 'image', 'sampling', 'decode', 'engine'] as const) {
         timings[phase] += painted.timings[phase];
       }
-      putBack(one, square, await resized(painted, square));
+      this.painted++;
+      await putBack(one, square, await resized(painted, square));
     }
     const { image, mask } = this.request;
     if (image && mask) keepUnmasked(picture.pixels, image.pixels, mask);

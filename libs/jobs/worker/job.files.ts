@@ -126,6 +126,7 @@ export class JobFiles {
       timings,
       warnings: picture.warnings,
       ...(choice && choice.tries > 1 && { tries: choice.tries }),
+      paintedFaces: choice?.paintedFaces,
       model,
       ...(picture.mergedAnew && { mergedAnew: true }),
     };

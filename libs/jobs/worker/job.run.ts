@@ -167,10 +167,9 @@ export class JobRun {
     let picture: ChosenPicture;
     try {
       const turn = { caller: started.account ?? started.caller, signal: this.stop.revoked };
-      const candidates = new Candidates(started.picture, request, this.tools.faces, turn);
-      const drawn = candidates.take(
-        drawing.draw(engine, candidates.most, this.detail(started, request, turn)),
-      );
+      const detail = this.detail(started, request, turn);
+      const candidates = new Candidates(started.picture, request, this.tools.faces, turn, detail);
+      const drawn = candidates.take(drawing.draw(engine, candidates.most, detail));
       this.hasBegun();
       await drawn;
       this.tools.jobs.news.emit('drawn', this.id);

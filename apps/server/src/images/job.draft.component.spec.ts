@@ -147,6 +147,11 @@ describe(JobDrafter.name, () => {
       ...{ sampler: 'lcm', steps: 6, guidanceScale: 1 },
       loras: [{ name: 'lcm-lora', scale: 1 }],
     });
+    await writeSafetensors(join(folder, 'sdxl_lightning_4step_lora.safetensors'), loraLayer('a', 2, 2));
+    const schedule = async (sampler?: string) => (await write({ preset: 'fast', sampler })).picture.scheduler;
+    expect([await schedule(), await schedule('Euler'), await schedule('DPM++ 2M Karras')]).toEqual([
+      ...['sgm_uniform', 'sgm_uniform', 'karras'],
+    ]);
     const off = { ENABLE_LORA: 'false' };
     await expect(write({ preset: 'fast' }, plain, off)).rejects.toMatchObject({ code: 'lora_disabled' });
     expect((await write({ preset: 'balanced' }, plain, off)).picture.cache).toBe('spectrum');

@@ -14,7 +14,6 @@ import {
   drawnSize,
   MAX_LORAS,
 } from '@app/models/family';
-import { findSampler, findScheduler } from '@app/models';
 import { shrunk, type Turn } from '@app/pictures';
 import { ModelNames } from '../models/model.names';
 import { framingOf } from '../users/user.faces';
@@ -30,6 +29,7 @@ import type { PictureIntent } from './picture.intent';
 import { assertPrompts } from './prompt.bounds';
 import { withPreset, withUsual } from './presets';
 import { outputOf } from './output.option';
+import { samplingOf } from './sampling.option';
 
 /** Told when a request names a webhook but no events. */
 const WEBHOOK_DEFAULT = ['job.succeeded', 'job.failed', 'job.cancelled'] as const;
@@ -95,7 +95,9 @@ export class JobDrafter {
     caller: string,
     turn: Required<Turn>,
   ): Promise<JobDraft> {
-    const chosen = await withPreset(given, () => this.capabilities.loras());
+    // A preset's schedule must not take the place of the one in the name of the request's sampler.
+    const asked = { ...given, ...samplingOf(given) };
+    const chosen = await withPreset(asked, () => this.capabilities.loras());
     const options = intent.look ? withUsual(chosen, intent.look.options) : chosen;
     this.checkLoras(options.loras ?? []);
     const id = randomBytes(12).toString('hex');
@@ -237,12 +239,6 @@ export class JobDrafter {
       throw new ServiceError(error.code, because + error.message, param, { cause: error });
     }
   }
-}
-
-/** By the engine's names. */
-function samplingOf({ sampler, scheduler }: PictureOptions) {
-  const found = sampler === undefined ? undefined : findSampler(sampler);
-  return { ...found, ...(scheduler !== undefined && { scheduler: findScheduler(scheduler) }) };
 }
 
 const strengthOf = ({ strength, mask }: PictureOptions): number =>

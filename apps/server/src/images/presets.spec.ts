@@ -5,13 +5,20 @@ describe(withPreset.name, () => {
   const resolve = (options: PictureOptions, ...names: string[]) =>
     withPreset(options, () => Promise.resolve(names.map((name) => ({ name }))));
 
+  const STYLES = ['grain', 'hyperrealism_v2', 'hyperdetailed', 'Hyper_real_sdxl', 'lightning_bolts'];
+
   it.each([
     ['dmd2_sdxl_4step_lora', { sampler: 'lcm', num_inference_steps: 4, guidance_scale: 1 }],
     ['sdxl_lightning_8step_lora', { sampler: 'euler', scheduler: 'sgm_uniform', num_inference_steps: 8 }],
     ['Hyper-SDXL-12steps-lora', { sampler: 'ddim_trailing', num_inference_steps: 12, guidance_scale: 1 }],
+    ['Hyper-SD15-8steps-lora', { sampler: 'ddim_trailing', num_inference_steps: 8 }],
+    ['my_lightning_8-steps', { sampler: 'euler', num_inference_steps: 8 }],
     ['lcm-lora-sdxl', { sampler: 'lcm', num_inference_steps: 6, guidance_scale: 1.5 }],
   ])('should be fast with %s, in the steps that it was made for', async (name, options) =>
-    expect(await resolve({ preset: 'fast' }, 'grain', name)).toMatchObject({ ...options, loras: [{ name }] }),
+    expect(await resolve({ preset: 'fast' }, ...STYLES, name)).toMatchObject({
+      ...options,
+      loras: [{ name }],
+    }),
   );
 
   it('should leave what the request says, and its LoRAs beside that of the preset', async () => {
@@ -26,7 +33,7 @@ describe(withPreset.name, () => {
   });
 
   it('should not be fast without a LoRA for few steps', () =>
-    expect(resolve({ preset: 'fast' }, 'grain')).rejects.toMatchObject({
+    expect(resolve({ preset: 'fast' }, ...STYLES)).rejects.toMatchObject({
       ...{ code: 'lora_not_found', param: 'preset' },
     }));
 

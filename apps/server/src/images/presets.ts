@@ -3,11 +3,20 @@ import type { PictureOptions } from './images.dto';
 
 export const PRESETS = ['fast', 'balanced', 'quality'] as const;
 
-/** What LoRAs that make do with few steps were trained for, by what their makers put into the names of their files. */
+/**
+ * What LoRAs that make do with few steps were trained for, by what their makers put into the names of their files. "hyper" and
+ * "lightning" alone are in those of many others.
+ */
 const FEW_STEPS: readonly (readonly [name: RegExp, options: Partial<PictureOptions>])[] = [
   [/dmd2/i, { sampler: 'lcm', num_inference_steps: 4, guidance_scale: 1 }],
-  [/lightning/i, { sampler: 'euler', scheduler: 'sgm_uniform', num_inference_steps: 4, guidance_scale: 1 }],
-  [/hyper/i, { sampler: 'ddim_trailing', num_inference_steps: 8, guidance_scale: 1 }],
+  [
+    /sdxl[ _-]?lightning|lightning.*\d[ _-]?steps?/i,
+    { sampler: 'euler', scheduler: 'sgm_uniform', num_inference_steps: 4, guidance_scale: 1 },
+  ],
+  [
+    /hyper[ _-]?sd|hyper.*\d[ _-]?steps?/i,
+    { sampler: 'ddim_trailing', num_inference_steps: 8, guidance_scale: 1 },
+  ],
   [/lcm/i, { sampler: 'lcm', num_inference_steps: 6, guidance_scale: 1.5 }],
 ];
 /** `8steps`: so many. */
@@ -53,7 +62,7 @@ function fast<Options extends PictureOptions>(options: Options, names: readonly 
   }
   throw new ServiceError(
     'lora_not_found',
-    'The preset "fast" needs a LoRA for few steps (one with DMD2, Lightning, Hyper or LCM in its name), and there is none',
+    'The preset "fast" needs a LoRA for few steps (with DMD2, SDXL-Lightning, Hyper-SD or LCM in its name), and there is none',
     'preset',
   );
 }

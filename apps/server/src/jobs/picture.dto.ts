@@ -52,7 +52,10 @@ export class Timings implements JobTimings {
   readonly sampling_ms!: number;
   /** The VAE: latents to pixels; with `upscale` those to more. */
   readonly decode_ms!: number;
-  /** Looking for faces and comparing them, as far as the job waited for it. Left out: drawn by an earlier version. */
+  /**
+   * Looking for faces and comparing them, as far as the job waited for it; with `face_detail` also for those to paint. Left
+   * out: drawn by an earlier version.
+   */
   readonly faces_ms?: number;
   /** Pixels to a file. */
   readonly encode_ms!: number;

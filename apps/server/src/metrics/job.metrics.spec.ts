@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { Registry } from 'prom-client';
-import type { Jobs } from '@app/jobs';
+import type { JobRecord, Jobs } from '@app/jobs';
 import { aJob, failed, running, succeeded } from '../../../../test/support/jobs.stub';
 import { countJobs } from './job.metrics';
 
@@ -61,6 +61,16 @@ describe(countJobs.name, () => {
     const before = await steps();
     news.emit('change', { ...job, picture: { ...job.picture, steps: 50, count: 2, strength: 0.5 } });
     expect((await steps()) - before).toBe(52);
+    const faceDetail = { steps: 8, strength: 0.5 };
+    const picture = { ...job.picture, steps: 10, count: 2, candidates: 3, faceDetail };
+    const taken = async (result: Partial<JobRecord['result']>) => {
+      const before = await steps();
+      news.emit('change', { ...job, picture, result: { ...job.result, ...result } });
+      return (await steps()) - before;
+    };
+    expect(await taken({ tries: 2, paintedFaces: 0 })).toBe(2 * 20);
+    expect(await taken({ tries: 2, paintedFaces: 3 })).toBe(2 * 20 + 3 * 5);
+    expect(await taken({ tries: 2 })).toBe(2 * 20 + 4 * 5); // an older worker's
   });
 
   it('should count errors by the code that callers see, and attempts of webhooks by what came of them', async () => {

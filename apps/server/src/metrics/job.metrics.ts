@@ -99,7 +99,9 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     for (const phase of ['text', 'image', 'sampling', 'decode', 'faces', 'encode', 'store'] as const) {
       phases.observe({ phase }, (timings[`${phase}_ms`] ?? 0) / 1000);
     }
-    steps.inc(samplingSteps(picture) * (result.tries ?? 1));
+    const { count = 1 } = picture;
+    const { tries = 1, paintedFaces } = result;
+    steps.inc(samplingSteps({ ...picture, count: count * tries, paintedFaces }));
     if (mergedAnew) merges.inc();
   };
   jobs.news.on('change', (job) => {

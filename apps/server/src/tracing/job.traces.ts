@@ -52,9 +52,10 @@ export function traceJobs({ news }: Jobs, tracer: Tracer, model: () => string | 
     if (failed && phase) fail(phase.span, outcome);
     enter(attempt);
     const now = Date.now();
-    const { faces_ms = 0, encode_ms = 0 } = job?.result?.timings ?? {};
+    const { faces_ms = 0, encode_ms = 0, store_ms = 0 } = job?.result?.timings ?? {};
     if (drawnAt !== undefined) {
-      const seenAt = Math.min(now, drawnAt + faces_ms);
+      // Where faces are painted, they were looked for while it was drawn, too.
+      const seenAt = Math.max(drawnAt, Math.min(now - encode_ms - store_ms, drawnAt + faces_ms));
       if (faces_ms > 0) between('faces', context, drawnAt, seenAt);
       between('encode', context, seenAt, seenAt + encode_ms);
       between('store', context, Math.min(now, seenAt + encode_ms), now);

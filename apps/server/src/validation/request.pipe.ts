@@ -19,8 +19,8 @@ const hasFields = (value: unknown): value is object =>
 const isDeeper = (value: unknown, depth: number): boolean =>
   hasFields(value) && (depth === 0 || Object.values(value).some((entry) => isDeeper(entry, depth - 1)));
 
-/** Unknown fields that an error names. */
-const MOST_NAMES = 10;
+/** Letters of the unknown fields that an error names. */
+const ROOM_FOR_NAMES = 2_000;
 
 /** Names that the transformer would leave out without a word, for they lead to prototypes. */
 const UNSAFE = ['__proto__', 'constructor'];
@@ -105,8 +105,10 @@ function firstFault(errors: ValidationError[]): ServiceError {
 }
 
 function unknownError(fields: string[]): ServiceError {
-  const names = fields.slice(0, MOST_NAMES).map((field) => field.slice(0, 100));
-  const others = fields.length > MOST_NAMES ? ` and ${fields.length - MOST_NAMES} more` : '';
-  const sentence = `Expected only documented fields but received ${names.join(', ')}${others}`;
+  const names = fields.map((field) => field.slice(0, 100));
+  let room = ROOM_FOR_NAMES;
+  const told = names.filter((name) => (room -= name.length + 2) >= 0);
+  const others = told.length < names.length ? ` and ${names.length - told.length} more` : '';
+  const sentence = `Expected only documented fields but received ${told.join(', ')}${others}`;
   return new ServiceError('invalid_request', sentence, names[0]);
 }
