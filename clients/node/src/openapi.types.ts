@@ -1798,7 +1798,8 @@ export interface components {
             decode_ms: number;
             /**
              * Format: int64
-             * @description Looking for faces and comparing them, as far as the job waited for it; with `face_detail` also for those to paint. Left out: drawn by an earlier version.
+             * @description Looking for faces and comparing them, as far as the job waited for it; with `face_detail` also for those to paint. Left
+             *     out: drawn by an earlier version.
              */
             faces_ms?: number;
             /**
@@ -3318,7 +3319,7 @@ export interface components {
              *     or the `centre`, where nobody looks for faces.
              * @enum {string}
              */
-            by: "caller" | "face" | "centre" | "attention";
+            by: "face" | "caller" | "centre" | "attention";
             /**
              * Format: int64
              * @description In pixels of the stored picture, upright; of `attention` and `centre` nothing is told, see `?view=reference`.
