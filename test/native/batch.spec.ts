@@ -23,6 +23,8 @@ describe('The addon: batches, pictures to begin from, larger sizes', () => {
   let session: Session;
   let plain: Generated;
   let seen: GenerateProgress[];
+  /** By single options, and by none. */
+  const drawn: Buffer[] = [];
 
   const generate = (options: Partial<GenerateOptions>) => {
     seen = [];
@@ -39,6 +41,7 @@ describe('The addon: batches, pictures to begin from, larger sizes', () => {
     const { checkpoint: model } = await demoModel();
     session = await Session.load({ model, textEncoderType: 'q8_0' });
     plain = await generate({});
+    drawn.push(plain.pixels);
   }, 180_000);
   afterAll(() => session.close());
 
@@ -116,7 +119,7 @@ describe('The addon: batches, pictures to begin from, larger sizes', () => {
   });
 
   // Without noise ddim_trailing is Euler's method.
-  it('should sample with each of the samplers, which are none of the others', async () => {
+  it('should sample by eight methods, which are none of the others', async () => {
     const samplers = [
       ...(['euler', 'dpm++2m_sde', 'lms', 'ipndm'] as const),
       ...(['tcd', 'res_multistep', 'er_sde', 'euler_ge'] as const),
@@ -125,6 +128,36 @@ describe('The addon: batches, pictures to begin from, larger sizes', () => {
     for (const sampler of samplers) made.push((await generate({ sampler, steps: 4, prompt: '' })).pixels);
     expect(new Set(made.map((pixels) => pixels.toString('latin1'))).size).toBe(samplers.length);
   });
+
+  /** Twice by the same options: another picture than those that there are, and both times the same. */
+  const drawAnew = async (options: Partial<GenerateOptions>, others: Buffer[]) => {
+    const { pixels } = await generate(options);
+    const again = await generate(options);
+    expect(again.pixels.equals(pixels)).toBe(true);
+    expect(others.findIndex((other) => other.equals(pixels))).toBe(-1);
+    others.push(pixels);
+  };
+  const image = { pixels: Buffer.alloc(BYTES, 90), strength: 0.5 };
+  const hires = { width: SIDE, height: SIDE, steps: 1, strength: 0.5, upscaler: 'Latent' } as const;
+
+  it.each<[string, Partial<GenerateOptions>]>([
+    ['clipSkip', { clipSkip: 1 }], // 2 is the model's own
+    ['sampler', { sampler: 'dpm++2m_sde' }],
+    ['scheduler', { scheduler: 'karras' }],
+    ['hires', { hires }],
+    ['image', { image }],
+    ['mask', { image, mask: Buffer.alloc(SIDE * SIDE, 255).fill(0, 0, (SIDE * SIDE) / 2) }],
+  ])(
+    'should draw another picture with %s, and always the same',
+    (_name, option) => drawAnew(option, drawn),
+    400_000,
+  );
+
+  it('should guess steps where a cache is asked for: another picture, and always the same', async () => {
+    const options = { steps: 12, prompt: '' };
+    const exact = [(await generate(options)).pixels];
+    for (const cache of ['ucache', 'spectrum'] as const) await drawAnew({ ...options, cache }, exact);
+  }, 400_000);
 
   it.each<[string, object]>([
     ['Expected a whole number from 1 to 16 for count but received 17', { count: 17 }],
