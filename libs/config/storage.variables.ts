@@ -126,8 +126,8 @@ export class StorageVariables extends JobVariables {
   /**
    * true: faces are looked for in avatars and photos, what the model sees of these follows the largest, and callers are told
    * what was found (`GET /v1/users/{user_id}/photo?view=info`). A process of its own does it, on this machine, when the
-   * first picture comes, and takes 200 MB; another looks at the portraits that are drawn, and `warnings` say which show none. false, or without the
-   * optional package `@vladmandic/human`: the middle is seen, and nobody looks.
+   * first picture comes, and takes 200 MB; another looks at the portraits that are drawn, and `warnings` say which show none.
+   * false, or without the optional package `@vladmandic/human`: the middle is seen, and nobody looks.
    */
   @Flag()
   FACE_DETECTION = true;

@@ -10,7 +10,7 @@ export { findLora, largestLora, listLoras, smallestLora } from './loras';
 export { ModelCatalog } from './model.catalog';
 export { ModelError } from './model.error';
 export { wantedModel } from './model.name';
-export { mirroredLoras, planModel } from './model.plan';
+export { mirroredLoras, partsOf, planModel } from './model.plan';
 export { replaceFile } from './replace.file';
 export { TerminalProgress, percent, progressLine, type OnProgress } from './model.progress';
 export { ModelsModule } from './models.module';

@@ -57,6 +57,14 @@ export async function planModel(config: Config): Promise<ModelPlan> {
   };
 }
 
+type Part = 'checkpoint' | 'vae' | 'ipAdapter' | 'clipVision' | 'photoMaker';
+
+/** The files of a model that variables name one by one, or what is asked for in their place. */
+export const partsOf = <File>(model: Readonly<Partial<Record<Part, File>>>): File[] => {
+  const { checkpoint, vae, ipAdapter, clipVision, photoMaker } = model;
+  return [checkpoint, vae, ipAdapter, clipVision, photoMaker].filter((part) => part !== undefined);
+};
+
 /** Where the LoRAs of LORA_S3_PREFIX are kept, in files. */
 export const mirroredLoras = ({ DATA_DIR }: Pick<Config, 'DATA_DIR'>): string => resolve(DATA_DIR, 'loras');
 

@@ -1,3 +1,4 @@
+import { partsOf } from './model.plan';
 import type { ModelFiles } from './models.service';
 import { readSafetensors, type TensorInfo } from './safetensors';
 
@@ -24,11 +25,11 @@ type WeightType = 'native' | 'f16' | 'q8_0';
 
 /** From the files' headers; undefined where one of them is no safetensors file: its sizes are known to the engine only. */
 export async function weightSizes(
-  { checkpoint, vae, ipAdapter, clipVision, photoMaker, embeddings = [], controlNets = [] }: ModelFiles,
+  files: ModelFiles,
   types: { readonly text: WeightType; readonly image: WeightType },
 ): Promise<WeightSizes | undefined> {
-  const all = [checkpoint, vae, ipAdapter, clipVision, photoMaker].filter((file) => file !== undefined);
-  if (!all.every((file) => file.endsWith('.safetensors'))) return undefined;
+  if (!partsOf(files).every((file) => file.endsWith('.safetensors'))) return undefined;
+  const { checkpoint, vae, ipAdapter, clipVision, photoMaker, embeddings = [], controlNets = [] } = files;
   const whole = async (file: string | undefined) => (file ? tensors(file) : []);
   const model = await tensors(checkpoint);
   const text = model.filter(([name]) => TEXT.test(name));

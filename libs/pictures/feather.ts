@@ -5,7 +5,7 @@ import type { Region } from './framing';
 /** Share of a part's side within which it becomes the picture around it. */
 const FEATHER = 1 / 8;
 
-/** Pixels of which a row ends without giving way to others: milliseconds. */
+/** Pixels after which others get their turn: some milliseconds. */
 const PIXELS_AT_ONCE = 100_000;
 
 /**

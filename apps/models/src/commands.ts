@@ -13,15 +13,12 @@ import {
   openHub,
   parseHubAddress,
   parseHubReference,
+  partsOf,
   planModel,
   removeFile,
   TerminalProgress,
 } from '@app/models';
 import { PRESETS } from './presets';
-
-type ModelParts<File> = Partial<
-  Record<'checkpoint' | 'vae' | 'ipAdapter' | 'clipVision' | 'photoMaker', File | undefined>
->;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 
@@ -47,7 +44,7 @@ async function fetchPlanned(config: Config, { report }: TerminalProgress): Promi
   const paths = new Set<string>();
   for (const model of new ModelCatalog(config).all) {
     const files = await new ModelsService(model.config).resolve(report);
-    for (const path of filesOf(files)) paths.add(path);
+    for (const path of partsOf(files)) paths.add(path);
   }
   return [...paths];
 }
@@ -122,10 +119,6 @@ export async function remove(config: Config, names: readonly string[], force: bo
   }
 }
 
-/** Those of a model that variables name. */
-const filesOf = <File>({ checkpoint, vae, ipAdapter, clipVision, photoMaker }: ModelParts<File>): File[] =>
-  [checkpoint, vae, ipAdapter, clipVision, photoMaker].filter((file) => file !== undefined);
-
 const nameOf = ({ repo, path }: CachedFile) => `${repo}:${path}`;
 const gigabytes = (bytes: number) =>
   bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
@@ -155,7 +148,7 @@ const isOf = (file: CachedFile, { repo, revision, path }: HubReference) =>
 async function usedBy(config: Config): Promise<(file: CachedFile) => string[]> {
   const models = new ModelCatalog(config).all;
   const plans = await Promise.all(models.map((model) => planModel(model.config).catch(() => ({}) as never)));
-  const wanted = plans.flatMap((plan) => filesOf(plan));
+  const wanted = plans.flatMap((plan) => partsOf(plan));
   const used = (file: CachedFile) =>
     wanted.filter(({ from }) => 'hub' in from && isOf(file, from.hub)).map(({ variable }) => variable);
   return (file) => [...new Set(used(file))];

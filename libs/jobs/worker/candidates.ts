@@ -107,10 +107,10 @@ export class Candidates {
     const sights: (FaceSight | undefined)[] = [];
     const to = (await this.reference)?.descriptor;
     const isWanted = this.job.requireFace || (this.isPortrait && this.faces.finds);
-    // An avatar without a face: there is nothing to compare with.
     const { pixels, width, height } = picture;
     const bytes = width * height * 3;
     const seeds = Array.from({ length: pixels.length / bytes }, (_, i) => seed + i);
+    // An avatar without a face: there is nothing to compare with.
     if (!to && !isWanted) return { picture, seeds, sights, likeness: [] };
     for (let start = 0; start < pixels.length; start += bytes) {
       const one = { pixels: pixels.subarray(start, start + bytes), width, height };
