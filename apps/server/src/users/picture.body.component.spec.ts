@@ -192,7 +192,7 @@ describe(PictureBody.name, () => {
     });
 
     it('should not ask for a pace where a picture waits for its place', async () => {
-      await restart({}, { bodyTimeout: 60_000, bodyPace: { bytes: 5_000, window: 100 }, pictures: 1 });
+      await restart({}, { bodyTimeout: 60_000, bodyPace: { bytes: 5_000, window: 1000 }, pictures: 1 });
       let release = () => {};
       const held = new Promise<void>((resolve) => (release = resolve));
       const put = jest.spyOn(api.storage, 'put').mockReturnValueOnce(held);
@@ -203,7 +203,8 @@ describe(PictureBody.name, () => {
       first.write(padded(MB));
       await until(() => put.mock.calls.length === 1);
       second.write(padded(MB));
-      for (let i = 0; i < 3; i++) {
+      // Longer than the second may be silent where a pace is asked for.
+      for (let i = 0; i < 2; i++) {
         const slow = await upload('/v1/users/eve/avatar', MB);
         expect((await slow.reply()).status).toBe(408);
       }
