@@ -64,8 +64,8 @@ describe("Other services' clients", () => {
     await expect(toImage(100, 100)).rejects.toMatchObject({ httpResponse: { status: 400 } });
   });
 
-  it("should draw for Hugging Face's InferenceClient in Python, and tell it what is wrong", () => {
-    const client = python(folder, 'huggingface_hub==2.4.0', 'pillow==13.0.0');
+  it("should draw for Hugging Face's InferenceClient in Python, and tell it what is wrong", async () => {
+    const client = await python(folder, 'huggingface_hub==2.4.0', 'pillow==13.0.0');
     const script = `
 import json, sys
 from huggingface_hub import InferenceClient
@@ -79,7 +79,7 @@ except Exception as error:
     refusal = f"{error.response.status_code} {error}"
 print(json.dumps({"size": picture.size, "edited": edited.size, "mode": picture.mode, "refusal": refusal}))
 `;
-    expect(JSON.parse(client(script, service.url, ann.secret, PANDA))).toEqual({
+    expect(JSON.parse(await client(script, service.url, ann.secret, PANDA))).toEqual({
       ...{ size: [64, 64], edited: [64, 64], mode: 'RGB' },
       refusal: expect.stringMatching(/^400 /) as string,
     });

@@ -2,7 +2,7 @@ import OpenAI from 'openai';
 import sharp from 'sharp';
 import { temporaryFolder } from '../support/demo';
 import { key } from '../support/keys';
-import { python } from '../support/python';
+import { OPENAI_FOR_PYTHON, python } from '../support/python';
 import { FEW_PICTURES, Service } from '../support/service';
 
 const ada = key('ada', ['draw', 'read']);
@@ -52,9 +52,9 @@ describe("OpenAI's clients", () => {
     expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining(['demo', 'gpt-image-1']));
   });
 
-  it('should answer the one for Python alike: fields, stream, models and errors', () => {
-    const run = python(DATA_DIR, 'openai==3.57.0');
-    expect(JSON.parse(run(SCRIPT, service.url, ada.secret))).toEqual({
+  it('should answer the one for Python alike: fields, stream, models and errors', async () => {
+    const run = await python(DATA_DIR, OPENAI_FOR_PYTHON);
+    expect(JSON.parse(await run(SCRIPT, service.url, ada.secret))).toEqual({
       url: 'url',
       inline: 'PNG',
       nulls: 1,

@@ -1,12 +1,22 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
-/** A Python of its own, with these packages, in `folder`; resolves scripts given as text to what they print. */
-export function python(folder: string, ...packages: string[]): (script: string, ...args: string[]) => string {
+/** OpenAI's own client. */
+export const OPENAI_FOR_PYTHON = 'openai==3.57.0';
+
+const execute = promisify(execFile);
+
+/** A Python of its own, with these packages, in `folder`. Resolves scripts, given as text, to what they print. */
+export async function python(
+  folder: string,
+  ...packages: string[]
+): Promise<(script: string, ...args: string[]) => Promise<string>> {
   const home = join(folder, 'python');
-  const run = (file: string, ...args: string[]) =>
-    execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-  run('python3', '-m', 'venv', home);
-  run(join(home, 'bin/pip'), 'install', '--quiet', '--disable-pip-version-check', ...packages);
-  return (script, ...args) => run(join(home, 'bin/python'), '-c', script, ...args);
+  await execute('python3', ['-m', 'venv', home]);
+  await execute(join(home, 'bin/pip'), [
+    ...['install', '--quiet', '--disable-pip-version-check'],
+    ...packages,
+  ]);
+  return async (script, ...args) => (await execute(join(home, 'bin/python'), ['-c', script, ...args])).stdout;
 }
