@@ -4,9 +4,10 @@ import { benchmark, verdict } from '../bench/support/benchmark.mjs';
 import { DEMO, startService } from '../bench/support/service.mjs';
 import { prompts } from '../test/support/prompt.mutations.js';
 
-const { count, seed } = readArguments('Generated prompts, drawn by the real engine.', {
+const { count, seed, from } = readArguments('Generated prompts, drawn by the real engine.', {
   count: { about: 'prompts', default: 300 },
   seed: { about: 'of the prompts; others make others', default: 1 },
+  from: { about: 'those before it are passed over: to go on where a run ended', default: 0 },
 });
 
 /** Parts of a prompt, which are a word, a sign or a bracket with a weight. */
@@ -38,6 +39,10 @@ await benchmark(async () => {
     const { path, body, guided } = ASK[index % ASK.length];
     const next = index % 20 === 19 ? long : short;
     const prompt = next();
+    if (index < from) {
+      if (guided) next();
+      continue;
+    }
     const request = { ...body, seed: 7, prompt, ...(guided && { negative_prompt: next() }) };
     const answer = await service.send('POST', path, 'application/json', JSON.stringify(request));
     const { status } = answer;
@@ -50,7 +55,7 @@ await benchmark(async () => {
   }
   const alive = service.child.exitCode === null && service.enginePid() === engine;
   console.log(
-    `${count} prompts of seed ${seed}, ${chunked} of them in more than one chunk. Answers by status:`,
+    `${count - from} prompts of seed ${seed}, ${chunked} of them in more than one chunk. Answers by status:`,
   );
   console.table(answers);
   for (const failure of failures.slice(0, 20)) console.log(failure);

@@ -83,7 +83,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Jobs, engines, requests and the process, as Prometheus reads them. */
+        /**
+         * Jobs, engines, requests and the process, as Prometheus reads them; with `Accept: application/openmetrics-text` the
+         *     histograms of jobs also name a job, and its trace, of each bucket.
+         */
         get: operations["readMetrics"];
         put?: never;
         post?: never;
@@ -3993,6 +3996,7 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                    "application/openmetrics-text": string;
                 };
             };
             /** @description `not_found`: there is nothing here, or nothing that the key may see */

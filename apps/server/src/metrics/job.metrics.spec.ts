@@ -2,15 +2,17 @@ import { EventEmitter } from 'node:events';
 import { Registry } from 'prom-client';
 import type { JobRecord, Jobs } from '@app/jobs';
 import { aJob, failed, running, succeeded } from '../../../../test/support/jobs.stub';
+import { Exposition } from './exposition';
 import { countJobs } from './job.metrics';
 
 describe(countJobs.name, () => {
-  const registry = new Registry();
+  const exposition = new Exposition();
+  const read = () => exposition.write(Registry.PROMETHEUS_CONTENT_TYPE);
   const news = new EventEmitter();
-  countJobs({ news } as unknown as Jobs, registry);
+  countJobs({ news } as unknown as Jobs, exposition.registry);
 
   it('should have what alerts ask for from the start: a counter that appears with its first event has not increased', async () => {
-    const text = await registry.metrics();
+    const text = await read();
     for (const zero of [
       'image_jobs_accepted_total{route="subject"}',
       'image_jobs_finished_total{route="generations",outcome="succeeded"}',
@@ -27,7 +29,7 @@ describe(countJobs.name, () => {
     news.emit('change', { ...job, ...running });
     news.emit('change', { ...job, attempts: 1, startedAt: undefined });
     news.emit('change', { ...job, ...running, attempts: 2 });
-    const text = await registry.metrics();
+    const text = await read();
     expect(text).toContain('image_jobs_accepted_total{route="memory"} 1');
     expect(text).toContain('image_job_wait_seconds_count{route="memory"} 1');
     expect(text).toContain('image_job_wait_seconds_sum{route="memory"} 9.6');
@@ -36,7 +38,7 @@ describe(countJobs.name, () => {
   it('should time the phases of jobs that succeeded, in seconds, and count their steps', async () => {
     const job = aJob({ ...succeeded, result: { ...succeeded.result, mergedAnew: true } });
     for (const each of [job, aJob(succeeded), aJob(failed)]) news.emit('change', each);
-    const text = await registry.metrics();
+    const text = await read();
     const seconds = {
       text: 0.002,
       image: 0.003,
@@ -56,8 +58,7 @@ describe(countJobs.name, () => {
 
   it('should count the steps that were taken: of each picture, and of one that begins from another only the last', async () => {
     const job = aJob(succeeded);
-    const steps = async () =>
-      Number(/^image_sampling_steps_total (\d+)$/m.exec(await registry.metrics())![1]);
+    const steps = async () => Number(/^image_sampling_steps_total (\d+)$/m.exec(await read())![1]);
     const before = await steps();
     news.emit('change', { ...job, picture: { ...job.picture, steps: 50, count: 2, strength: 0.5 } });
     expect((await steps()) - before).toBe(52);
@@ -77,7 +78,7 @@ describe(countJobs.name, () => {
     const error = { code: 'caller_queue_full', message: '' };
     news.emit('change', { ...aJob(), state: 'failed', error });
     for (const status of ['pending', 'pending', 'failed', 'delivered']) news.emit('attempt', { status });
-    const text = await registry.metrics();
+    const text = await read();
     expect(text).toContain('image_jobs_finished_total{route="memory",outcome="queue_full"} 1');
     expect(text).toContain('image_webhook_attempts_total{outcome="retried"} 2');
     expect(text).toContain('image_webhook_attempts_total{outcome="failed"} 1');

@@ -47,6 +47,7 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     help: 'From the acceptance of a job until an engine begins it for the first time',
     labelNames: ['route'],
     buckets: WAITS,
+    enableExemplars: true,
     registers,
   });
   const attempts = new Counter({
@@ -60,6 +61,7 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     help: 'From the acceptance of a job that succeeded until its image was stored',
     labelNames: ['route'],
     buckets: WAITS,
+    enableExemplars: true,
     registers,
   });
   const phases = new Histogram({
@@ -67,6 +69,7 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     help: 'Parts of the jobs that succeeded: "text", "image" (the reference picture), "sampling", "decode", "faces", "encode", "store"',
     labelNames: ['phase'],
     buckets: PHASES,
+    enableExemplars: true,
     registers,
   });
   const steps = new Counter({
@@ -92,12 +95,15 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
   }
   for (const outcome of Object.values(ATTEMPTS)) attempts.inc({ outcome }, 0);
   for (const how of ['in_tiles', 'elsewhere']) redraws.inc({ how }, 0);
-  const observe = ({ picture, result }: JobRecord) => {
+  const observe = (job: JobRecord) => {
+    const { picture, result } = job;
     if (!result) return;
     const { timings, mergedAnew } = result;
-    durations.observe({ route: picture.route }, timings.total_ms / 1000);
+    const exemplarLabels = exampleOf(job);
+    const { route } = picture;
+    durations.observe({ labels: { route }, value: timings.total_ms / 1000, exemplarLabels });
     for (const phase of ['text', 'image', 'sampling', 'decode', 'faces', 'encode', 'store'] as const) {
-      phases.observe({ phase }, (timings[`${phase}_ms`] ?? 0) / 1000);
+      phases.observe({ labels: { phase }, value: (timings[`${phase}_ms`] ?? 0) / 1000, exemplarLabels });
     }
     const { count = 1 } = picture;
     const { tries = 1, paintedFaces } = result;
@@ -110,9 +116,16 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     if (isFinished(job)) finished.inc({ route, outcome: outcomeOf(job) });
     else if (job.attempts === 0) accepted.inc({ route });
     else if (job.attempts === 1 && job.startedAt !== undefined) {
-      waits.observe({ route }, (job.startedAt - job.createdAt) / 1000);
+      const value = (job.startedAt - job.createdAt) / 1000;
+      waits.observe({ labels: { route }, value, exemplarLabels: exampleOf(job) });
     }
   });
   jobs.news.on('redrawn', (how) => redraws.inc({ how }));
   jobs.news.on('attempt', ({ status }) => attempts.inc({ outcome: ATTEMPTS[status] }));
 }
+
+/** Where to look on: the job, and its trace where there is one. */
+const exampleOf = ({ id, trace }: JobRecord): Record<string, string> => ({
+  job_id: id,
+  ...(trace && { trace_id: trace.traceparent.split('-')[1] }),
+});

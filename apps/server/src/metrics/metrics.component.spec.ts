@@ -10,6 +10,7 @@ import { startApi, type Api } from '../../../../test/support/api';
 import { until } from '../../../../test/support/eventually';
 import { http } from '../../../../test/support/http';
 import { RawConnection } from '../../../../test/support/raw.connection';
+import { formatFor } from './exposition';
 import { Metrics } from './metrics';
 import { MetricsServer } from './metrics.server';
 
@@ -105,6 +106,22 @@ describe(Metrics.name, () => {
     await other.close();
   });
 
+  it('should name a job of each bucket to readers of OpenMetrics', async () => {
+    const other = await startApi();
+    const { body } = await http(other.url).post('/v1/images/generations').send({ prompt: 'x' }).expect(200);
+    const read = (accept: string) => http(other.url).get('/metrics').set('Accept', accept).expect(200);
+    const { id } = body as { id: string };
+    const open = await read('application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.3');
+    expect(open.headers['content-type']).toMatch(/^application\/openmetrics-text;.*version=1/);
+    expect(open.headers.vary).toContain('Accept');
+    const opened = String(open.text ?? open.body);
+    expect(opened).toMatch(new RegExp(`^image_job_duration_seconds_bucket{.+} 1 # {job_id="${id}"} `, 'm'));
+    const plain = await read('text/plain');
+    expect(plain.headers['content-type']).toMatch(/^text\/plain;.*version=0/);
+    expect(plain.text).not.toContain(id);
+    await other.close();
+  });
+
   it('should count event streams apart from requests', async () => {
     void api.pipeline.hold();
     const body = { prompt: 'x' };
@@ -182,10 +199,11 @@ describe(Metrics.name, () => {
     // Readiness may have asked, too.
     expect(text).toMatch(/^image_storage_errors_total{operation="write"} [1-9]\d*$/m);
     expect(text).toContain('image_hub_errors_total{status="429"} 1');
-    const { registry } = other.app.get(Metrics);
+    const { exposition } = other.app.get(Metrics);
     await other.close();
     tellFailure({ of: 'hub', what: '429' });
-    expect(await registry.metrics()).toContain('image_hub_errors_total{status="429"} 1');
+    const after = await exposition.write(formatFor());
+    expect(after).toContain('image_hub_errors_total{status="429"} 1');
   });
 
   it('should count reference pictures that were fetched, and why others were not', async () => {

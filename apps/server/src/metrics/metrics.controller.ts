@@ -1,8 +1,9 @@
-import { Controller, Get, Header } from '@nestjs/common';
+import { Controller, Get, Header, Headers, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
-import { Registry } from 'prom-client';
+import type { Response } from 'express';
 import { Public } from '../auth/scope.decorators';
 import { ApiErrorsWithoutKey } from '../errors/api.errors.dto';
+import { formatFor } from './exposition';
 import { Metrics } from './metrics';
 
 @ApiTags('health')
@@ -12,13 +13,21 @@ import { Metrics } from './metrics';
 export class MetricsController {
   constructor(private readonly metrics: Metrics) {}
 
-  /** Jobs, engines, requests and the process, as Prometheus reads them. */
+  /**
+   * Jobs, engines, requests and the process, as Prometheus reads them; with `Accept: application/openmetrics-text` the
+   * histograms of jobs also name a job, and its trace, of each bucket.
+   */
   @Get()
-  @Header('Content-Type', Registry.PROMETHEUS_CONTENT_TYPE)
   @Header('Cache-Control', 'no-store')
-  @ApiProduces('text/plain')
+  @ApiProduces('text/plain', 'application/openmetrics-text')
   @ApiOkResponse({ description: 'The metrics', schema: { type: 'string' } })
-  readMetrics(): Promise<string> {
-    return this.metrics.registry.metrics();
+  readMetrics(
+    @Headers('accept') accept: string | undefined,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<string> {
+    const format = formatFor(accept);
+    response.setHeader('Content-Type', format);
+    response.vary('Accept');
+    return this.metrics.exposition.write(format);
   }
 }

@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import type { Request, RequestHandler, Response } from 'express';
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram } from 'prom-client';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Jobs } from '@app/jobs';
 import { PipelineService } from '@app/pipeline';
@@ -9,6 +9,7 @@ import { aboutService } from '../docs/service.version';
 import { Refusals } from '../http/refusals';
 import { templateAt } from '../errors/routes';
 import { gaugeCards } from './card.metrics';
+import { Exposition } from './exposition';
 import { countFailures } from './failure.metrics';
 import { countJobs } from './job.metrics';
 import { gaugeQueue } from './queue.metrics';
@@ -19,8 +20,7 @@ const BUCKETS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
 /** What Prometheus reads: the process (prom-client's own), its requests, the jobs and the engines. */
 @Injectable()
 export class Metrics implements OnApplicationShutdown {
-  /** Not prom-client's global one: each application counts for itself. */
-  readonly registry = new Registry();
+  readonly exposition = new Exposition();
   private readonly requests: Histogram<'method' | 'route' | 'status'>;
   private readonly streams: Gauge;
   private readonly streamTimes: Histogram;
@@ -38,9 +38,10 @@ export class Metrics implements OnApplicationShutdown {
     private readonly adapter: HttpAdapterHost,
     @Optional() pipeline?: PipelineService,
   ) {
-    const registers = [this.registry];
-    collectDefaultMetrics({ register: this.registry });
-    this.registry.registerMetric(refusals.counter);
+    const { registry } = this.exposition;
+    const registers = [registry];
+    collectDefaultMetrics({ register: registry });
+    registry.registerMetric(refusals.counter);
     this.requests = new Histogram({
       name: 'http_request_duration_seconds',
       help: 'Requests by route, from their headers to the end of the reply. Status "aborted": the client left before it. Without event streams',
@@ -76,9 +77,9 @@ export class Metrics implements OnApplicationShutdown {
       labelNames: ['outcome'],
       registers,
     });
-    countJobs(jobs, this.registry);
-    gaugeQueue(jobs, this.registry);
-    this.endFailures = countFailures(this.registry);
+    countJobs(jobs, registry);
+    gaugeQueue(jobs, registry);
+    this.endFailures = countFailures(registry);
     new Gauge({
       name: 'image_jobs',
       help: 'Jobs by state, of all processes that share the records; absent while those cannot be read',
@@ -105,7 +106,7 @@ export class Metrics implements OnApplicationShutdown {
       },
     });
     if (!pipeline) return;
-    gaugeCards(this.registry);
+    gaugeCards(registry);
     new Gauge({
       name: 'image_engine_state',
       help: '1 for the state that an engine of this process is in, as in /health/ready',

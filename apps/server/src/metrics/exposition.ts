@@ -1,0 +1,45 @@
+import { type PrometheusContentType, Registry } from 'prom-client';
+
+export type Format = typeof Registry.PROMETHEUS_CONTENT_TYPE | typeof Registry.OPENMETRICS_CONTENT_TYPE;
+
+/** OpenMetrics for a reader that names it, as Prometheus does; only there have numbers examples. */
+export const formatFor = (accept = ''): Format =>
+  accept.includes('application/openmetrics-text')
+    ? Registry.OPENMETRICS_CONTENT_TYPE
+    : Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** The metrics of an application, in either format. */
+export class Exposition {
+  /** Not prom-client's global one: each application counts for itself. */
+  readonly registry = new Registry();
+  private last: Promise<unknown> = Promise.resolve();
+
+  constructor() {
+    // Histograms with examples can be made in no other.
+    this.become(Registry.OPENMETRICS_CONTENT_TYPE);
+  }
+
+  /** One reader at a time: for OpenMetrics prom-client renames its counters, for good. */
+  write(format: Format): Promise<string> {
+    const written = this.last.then(() => this.writeAlone(format));
+    this.last = written.catch(() => {});
+    return written;
+  }
+
+  private async writeAlone(format: Format): Promise<string> {
+    const { registry } = this;
+    const metrics = registry.getMetricsAsArray();
+    const names = metrics.map(({ name }) => name);
+    this.become(format);
+    try {
+      return await registry.metrics();
+    } finally {
+      metrics.forEach((metric, i) => (metric.name = names[i]));
+    }
+  }
+
+  /** Its type knows one of the formats. */
+  private become(format: Format): void {
+    this.registry.setContentType(format as PrometheusContentType);
+  }
+}
