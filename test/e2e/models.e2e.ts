@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { makeCertificate } from '../support/certificate';
 import { until } from '../support/eventually';
 import { HubServer } from '../support/hub.server';
 
@@ -126,6 +127,27 @@ describe('models', () => {
     expect(await run(['pull', NAME])).toMatchObject({ code: 0 });
     // What is there needs nobody.
     expect(await run(['pull', NAME], { HF_HUB_OFFLINE: '1' })).toMatchObject({ code: 0 });
+  }, 60_000);
+
+  it('should trust the certificate of a hub of its own where NODE_EXTRA_CA_CERTS names it', async () => {
+    const { key, cert } = makeCertificate(home);
+    const tls = { key: await readFile(key), cert: await readFile(cert) };
+    const own = await HubServer.start({ 'model.safetensors': MODEL }, tls);
+    try {
+      const HF_ENDPOINT = own.endpoint;
+      const strange = await run(['pull', NAME], { HF_ENDPOINT });
+      expect(strange).toMatchObject({
+        code: 1,
+        err: expect.stringMatching(/SELF_SIGNED.*NODE_EXTRA_CA_CERTS/) as string,
+      });
+      expect(await run(['pull', NAME], { HF_ENDPOINT, NODE_EXTRA_CA_CERTS: cert })).toMatchObject({
+        code: 0,
+      });
+      expect(own.downloads.length).toBeGreaterThan(0);
+      expect(sha256(await readFile(blob(MODEL)))).toBe(sha256(MODEL));
+    } finally {
+      await own.stop();
+    }
   }, 60_000);
 
   it.each([

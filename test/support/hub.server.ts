@@ -3,11 +3,19 @@ import {
   createServer,
   type IncomingMessage,
   type OutgoingHttpHeaders,
+  type RequestListener,
   type Server,
   type ServerResponse,
 } from 'node:http';
+import { createServer as createSafeServer, Server as SafeServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+
+/** In PEM. */
+interface Certificate {
+  readonly key: Buffer;
+  readonly cert: Buffer;
+}
 
 export interface SeenRequest {
   readonly host: 'hub' | 'cdn';
@@ -57,13 +65,19 @@ export class HubServer {
   private readonly hub: Server;
   private readonly cdn: Server;
 
-  private constructor(readonly files: Map<string, Buffer>) {
-    this.hub = createServer((request, response) => this.answerHub(request, response));
-    this.cdn = createServer((request, response) => void this.answerCdn(request, response));
+  private constructor(
+    readonly files: Map<string, Buffer>,
+    tls?: Certificate,
+  ) {
+    const serve = (listener: RequestListener) =>
+      tls ? createSafeServer(tls, listener) : createServer(listener);
+    this.hub = serve((request, response) => this.answerHub(request, response));
+    this.cdn = serve((request, response) => void this.answerCdn(request, response));
   }
 
-  static async start(files: Record<string, Buffer>): Promise<HubServer> {
-    const server = new HubServer(new Map(Object.entries(files)));
+  /** `tls`: both speak HTTPS. */
+  static async start(files: Record<string, Buffer>, tls?: Certificate): Promise<HubServer> {
+    const server = new HubServer(new Map(Object.entries(files)), tls);
     for (const one of [server.hub, server.cdn]) {
       await new Promise<void>((resolve) => one.listen(0, '127.0.0.1', resolve));
     }
@@ -170,7 +184,10 @@ async function slowly(response: ServerResponse, body: Buffer, pace: number): Pro
   response.end();
 }
 
-const address = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+const address = (server: Server) => {
+  const scheme = server instanceof SafeServer ? 'https' : 'http';
+  return `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`;
+};
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const sha1 = (bytes: Buffer) => createHash('sha1').update(bytes).digest('hex');
 
