@@ -66,7 +66,9 @@ await benchmark(async () => {
   console.log(
     `\n${panels.length} panels in ${file}; without data: ${silent.map(({ panel }) => panel.title).join(', ') || 'none'}`,
   );
-  return verdict('each panel has data', silent.length === 0);
+  const examples = await jobsNamed(prometheus, from, to);
+  console.log(`Exemplars of image_job_duration_seconds name ${examples} jobs`);
+  return verdict('each panel has data, and exemplars name jobs', silent.length === 0 && examples > 0);
 });
 
 /**
@@ -130,6 +132,7 @@ async function startPrometheus(target) {
       `--config.file=${config}`,
       `--storage.tsdb.path=${join(folder, 'data')}`,
       `--web.listen-address=127.0.0.1:${port}`,
+      '--enable-feature=exemplar-storage',
     ],
     { stdio: 'ignore' },
   );
@@ -149,6 +152,23 @@ async function startPrometheus(target) {
     await sleep(200);
   }
   throw new Error('Prometheus does not start (apt-get install prometheus)');
+}
+
+/**
+ * How many jobs a histogram leads to.
+ *
+ * @param {string} prometheus
+ * @param {number} start
+ * @param {number} end
+ */
+async function jobsNamed(prometheus, start, end) {
+  const query = 'image_job_duration_seconds_bucket';
+  const parameters = new URLSearchParams({ query, start: String(start), end: String(end) });
+  const response = await fetch(`${prometheus}/api/v1/query_exemplars?${parameters.toString()}`);
+  const { data } = /** @type {{ data: { exemplars: { labels: Record<string, string> }[] }[] }} */ (
+    await response.json()
+  );
+  return new Set(data.flatMap(({ exemplars }) => exemplars.map(({ labels }) => labels.job_id))).size;
 }
 
 /**
