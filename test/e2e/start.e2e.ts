@@ -64,6 +64,18 @@ describe('The start of the service', () => {
     );
   });
 
+  it.each(['203.0.113.1', 'nobody.invalid'])(
+    'should end in a sentence where HOST=%s is none of this machine',
+    async (HOST) => {
+      const child = spawn(process.execPath, [MAIN], { env: { ...env, PORT: '0', HOST }, cwd: DATA_DIR });
+      processes.push(child);
+      let told = '';
+      child.stderr.on('data', (chunk: Buffer) => (told += chunk.toString()));
+      expect(await once(child, 'close')).toEqual([1, null]);
+      expect(told).toMatch(/^HOST must be an address of this machine$/m);
+    },
+  );
+
   it('should be a few lines and a bar at a terminal, and one line at its end', async () => {
     const variables = { ...env, PORT: '0', TERM: 'xterm' };
     const command = `stty columns 80; exec '${process.execPath}' '${MAIN}'`;

@@ -46,7 +46,9 @@ function explain(error: unknown): string {
   const { code, address, port } = error as { code?: string; address?: string; port?: number };
   if (code === 'EADDRINUSE')
     return `Another program listens on ${address}:${port}; set PORT to another number`;
-  if (code === 'EADDRNOTAVAIL') return `HOST must be an address of this machine`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return 'HOST must be an address of this machine';
+  if (code === 'EAFNOSUPPORT')
+    return 'This machine has no IPv6: set HOST to an address of IPv4, such as 0.0.0.0';
   if (code === 'EACCES' && port)
     return `This user may not listen on port ${port}; set PORT to 1024 or higher`;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
