@@ -10,6 +10,9 @@ const ada = key('ada', ['draw', 'read']);
 const reader = key('reader', ['read']);
 const MODEL = 'stabilityai/stable-diffusion-xl-base-1.0';
 
+// Each starts a Python of its own.
+jest.setTimeout(120_000);
+
 describe("OpenAI's client for Python", () => {
   let folder: string;
   let run: Awaited<ReturnType<typeof python>>;
@@ -21,7 +24,7 @@ describe("OpenAI's client for Python", () => {
     const API_KEYS = JSON.stringify([ada.entry, reader.entry]);
     api = await startApi({ API_KEYS, MODEL_ALIASES: 'gpt-image-1,dall-e-3' });
     api.pipeline.state = { state: 'ready', model: MODEL };
-  }, 120_000);
+  });
   afterAll(async () => {
     await api?.close();
     await rm(folder, { recursive: true, force: true });
