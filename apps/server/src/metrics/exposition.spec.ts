@@ -38,6 +38,17 @@ describe(Exposition.name, () => {
     expect(before).not.toContain('trace_id');
   });
 
+  it('should make no queue of readers before a source that does not answer', async () => {
+    let release = () => {};
+    const source = new Promise<string>((resolve) => (release = () => resolve('late')));
+    const written = jest.spyOn(registry, 'metrics').mockReturnValueOnce(source);
+    const readers = Array.from({ length: 20 }, (_, i) => exposition.write(i % 2 ? TEXT : OPEN));
+    release();
+    await Promise.all(readers);
+    expect(written).toHaveBeenCalledTimes(2);
+    written.mockRestore();
+  });
+
   it('should go on after a metric that cannot be read', async () => {
     const collect = jest.spyOn(registry, 'metrics').mockRejectedValueOnce(new Error('No'));
     await expect(exposition.write(OPEN)).rejects.toThrow('No');

@@ -1,8 +1,9 @@
 import { type PrometheusContentType, Registry } from 'prom-client';
+import { sharedReading } from './shared.reading';
 
 export type Format = typeof Registry.PROMETHEUS_CONTENT_TYPE | typeof Registry.OPENMETRICS_CONTENT_TYPE;
 
-/** OpenMetrics for a reader that names it, as Prometheus does; only there have numbers examples. */
+/** OpenMetrics for a reader that names it, as Prometheus does; only there buckets name an example (exemplars). */
 export const formatFor = (accept = ''): Format =>
   accept.includes('application/openmetrics-text')
     ? Registry.OPENMETRICS_CONTENT_TYPE
@@ -13,14 +14,21 @@ export class Exposition {
   /** Not prom-client's global one: each application counts for itself. */
   readonly registry = new Registry();
   private last: Promise<unknown> = Promise.resolve();
+  private readonly open = sharedReading(() => this.inTurn(Registry.OPENMETRICS_CONTENT_TYPE));
+  private readonly text = sharedReading(() => this.inTurn(Registry.PROMETHEUS_CONTENT_TYPE));
 
   constructor() {
     // Histograms with examples can be made in no other.
     this.become(Registry.OPENMETRICS_CONTENT_TYPE);
   }
 
-  /** One reader at a time: for OpenMetrics prom-client renames its counters, for good. */
+  /** Whoever asks while it is written gets the same: a slow source makes no queue of readers. */
   write(format: Format): Promise<string> {
+    return format === Registry.OPENMETRICS_CONTENT_TYPE ? this.open() : this.text();
+  }
+
+  /** One format at a time: for OpenMetrics prom-client renames its counters, for good. */
+  private inTurn(format: Format): Promise<string> {
     const written = this.last.then(() => this.writeAlone(format));
     this.last = written.catch(() => {});
     return written;

@@ -1,4 +1,4 @@
-/** The metrics of one scrape share what they are read from: whoever asks meanwhile gets the same. */
+/** A reading that whoever asks meanwhile shares. */
 export function sharedReading<T>(read: () => Promise<T>): () => Promise<T> {
   let current: Promise<T> | undefined;
   return () => (current ??= read().finally(() => (current = undefined)));
