@@ -13,6 +13,7 @@ export {
   JOB_VERSION,
   WEBHOOK_EVENTS,
   isFinished,
+  traceIdOf,
   versionFor,
   type JobDraft,
   type JobRecord,

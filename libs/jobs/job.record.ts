@@ -95,6 +95,14 @@ export interface TraceContext {
   readonly tracestate?: string;
 }
 
+const TRACEPARENT = /^\w{2}-(\w{32})-\w{16}-(\w{2})$/;
+
+/** Of a trace that is recorded: others know nothing of its id. */
+export function traceIdOf(trace?: TraceContext): string | undefined {
+  const [, id, flags] = TRACEPARENT.exec(trace?.traceparent ?? '') ?? [];
+  return id !== undefined && (parseInt(flags, 16) & 1) === 1 ? id : undefined;
+}
+
 /** Everything that is kept of a job. Survives JSON; holds no pixels. */
 export interface JobRecord {
   readonly version: number;

@@ -1,6 +1,5 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { isFault, isFinished, Jobs, outcomeOf, type JobRecord } from '@app/jobs';
-import { traceIdOf } from './tracing/tracing';
+import { isFault, isFinished, Jobs, outcomeOf, traceIdOf, type JobRecord } from '@app/jobs';
 
 /**
  * One line for each job that this process ended: what became of it, and where its time went. Never what it says or whose

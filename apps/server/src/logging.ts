@@ -5,11 +5,11 @@ import type { Params } from 'nestjs-pino';
 import { stdSerializers, type LoggerOptions } from 'pino';
 import type { Options } from 'pino-http';
 import type { Config } from '@app/config';
+import { traceIdOf } from '@app/jobs';
 import { callerOf } from './auth/account';
 import { PROBES } from './http/probes';
 import { requestScope } from './http/request.scope';
 import { terminalLog } from './terminal.log';
-import { traceIdOf } from './tracing/tracing';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
 

@@ -26,6 +26,8 @@ describe(Exposition.name, () => {
     expect(text).toContain(`image_job_phase_seconds_bucket{le="0.01",phase="text"} 1 # {${labels}} 0.002 `);
     expect(text).toMatch(/^# TYPE image_jobs_accepted counter\n(.+\n)*image_jobs_accepted_total{/m);
     expect(text).toMatch(/\n# EOF\n$/);
+    news.emit('change', aJob({ ...succeeded, trace: { traceparent: `00-${TRACE}-00f067aa0ba902b7-00` } }));
+    expect(await exposition.write(OPEN)).toContain(`{job_id="${JOB_ID}"} 0.002 `);
     news.emit('change', aJob(succeeded));
     expect(await exposition.write(OPEN)).toContain(`{job_id="${JOB_ID}"} 0.002 `);
   });

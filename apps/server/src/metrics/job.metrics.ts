@@ -4,6 +4,7 @@ import {
   isFinished,
   outcomeOf,
   PICTURE_ROUTES,
+  traceIdOf,
   type Jobs,
   type JobRecord,
   type WebhookDelivery,
@@ -99,7 +100,7 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     const { picture, result } = job;
     if (!result) return;
     const { timings, mergedAnew } = result;
-    const exemplarLabels = exampleOf(job);
+    const exemplarLabels = exemplarOf(job);
     const { route } = picture;
     durations.observe({ labels: { route }, value: timings.total_ms / 1000, exemplarLabels });
     for (const phase of ['text', 'image', 'sampling', 'decode', 'faces', 'encode', 'store'] as const) {
@@ -117,15 +118,15 @@ export function countJobs(jobs: Jobs, registry: Registry): void {
     else if (job.attempts === 0) accepted.inc({ route });
     else if (job.attempts === 1 && job.startedAt !== undefined) {
       const value = (job.startedAt - job.createdAt) / 1000;
-      waits.observe({ labels: { route }, value, exemplarLabels: exampleOf(job) });
+      waits.observe({ labels: { route }, value, exemplarLabels: exemplarOf(job) });
     }
   });
   jobs.news.on('redrawn', (how) => redraws.inc({ how }));
   jobs.news.on('attempt', ({ status }) => attempts.inc({ outcome: ATTEMPTS[status] }));
 }
 
-/** Where to look on: the job, and its trace where there is one. */
-const exampleOf = ({ id, trace }: JobRecord): Record<string, string> => ({
-  job_id: id,
-  ...(trace && { trace_id: trace.traceparent.split('-')[1] }),
-});
+/** Where to look on: the job, and its trace where one is recorded. */
+function exemplarOf({ id, trace }: JobRecord): Record<string, string> {
+  const trace_id = traceIdOf(trace);
+  return { job_id: id, ...(trace_id && { trace_id }) };
+}

@@ -12,7 +12,7 @@ import {
 } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace-base';
 import type { RequestHandler } from 'express';
-import type { JobRecord, Jobs } from '@app/jobs';
+import { traceIdOf, type JobRecord, type Jobs } from '@app/jobs';
 import type { PipelineService } from '@app/pipeline';
 import { aboutService } from '../docs/service.version';
 import { templateAt } from '../errors/routes';
@@ -20,7 +20,7 @@ import { PROBES } from '../http/probes';
 import { requestScope } from '../http/request.scope';
 import { traceJobs } from './job.traces';
 import { carrierOf, contextOf, fail } from './trace.context';
-import { traceIdOf, type OutboundCall, type Tracing } from './tracing';
+import type { OutboundCall, Tracing } from './tracing';
 
 export { otlpExporter } from './otlp.exporter';
 

@@ -20,11 +20,3 @@ export interface OutboundCall {
   /** `outcome`: the status of the answer, or why there is none. */
   end(outcome: string): void;
 }
-
-const TRACEPARENT = /^\w{2}-(\w{32})-\w{16}-(\w{2})$/;
-
-/** Of a trace that is recorded: others know nothing of its id. */
-export function traceIdOf(trace?: { readonly traceparent: string }): string | undefined {
-  const [, id, flags] = TRACEPARENT.exec(trace?.traceparent ?? '') ?? [];
-  return id !== undefined && (parseInt(flags, 16) & 1) === 1 ? id : undefined;
-}
