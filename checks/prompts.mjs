@@ -39,11 +39,8 @@ await benchmark(async () => {
     const { path, body, guided } = ASK[index % ASK.length];
     const next = index % 20 === 19 ? long : short;
     const prompt = next();
-    if (index < from) {
-      if (guided) next();
-      continue;
-    }
     const request = { ...body, seed: 7, prompt, ...(guided && { negative_prompt: next() }) };
+    if (index < from) continue;
     const answer = await service.send('POST', path, 'application/json', JSON.stringify(request));
     const { status } = answer;
     answers[status] = (answers[status] ?? 0) + 1;

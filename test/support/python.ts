@@ -14,9 +14,7 @@ export async function python(
 ): Promise<(script: string, ...args: string[]) => Promise<string>> {
   const home = join(folder, 'python');
   await execute('python3', ['-m', 'venv', home]);
-  await execute(join(home, 'bin/pip'), [
-    ...['install', '--quiet', '--disable-pip-version-check'],
-    ...packages,
-  ]);
+  const options = ['--quiet', '--disable-pip-version-check'];
+  await execute(join(home, 'bin/pip'), ['install', ...options, ...packages]);
   return async (script, ...args) => (await execute(join(home, 'bin/python'), ['-c', script, ...args])).stdout;
 }

@@ -1,10 +1,8 @@
-import { type PrometheusContentType, Registry } from 'prom-client';
+import { type PrometheusContentType, Registry, type RegistryContentType } from 'prom-client';
 import { sharedReading } from './shared.reading';
 
-export type Format = typeof Registry.PROMETHEUS_CONTENT_TYPE | typeof Registry.OPENMETRICS_CONTENT_TYPE;
-
-/** OpenMetrics for a reader that names it, as Prometheus does; only there buckets name an example (exemplars). */
-export const formatFor = (accept = ''): Format =>
+/** OpenMetrics for a reader that names it, as Prometheus does; only there have buckets exemplars. */
+export const formatFor = (accept = ''): RegistryContentType =>
   accept.includes('application/openmetrics-text')
     ? Registry.OPENMETRICS_CONTENT_TYPE
     : Registry.PROMETHEUS_CONTENT_TYPE;
@@ -18,23 +16,23 @@ export class Exposition {
   private readonly text = sharedReading(() => this.inTurn(Registry.PROMETHEUS_CONTENT_TYPE));
 
   constructor() {
-    // Histograms with examples can be made in no other.
+    // Histograms with exemplars can be made in no other.
     this.become(Registry.OPENMETRICS_CONTENT_TYPE);
   }
 
   /** Whoever asks while it is written gets the same: a slow source makes no queue of readers. */
-  write(format: Format): Promise<string> {
+  write(format: RegistryContentType): Promise<string> {
     return format === Registry.OPENMETRICS_CONTENT_TYPE ? this.open() : this.text();
   }
 
   /** One format at a time: for OpenMetrics prom-client renames its counters, for good. */
-  private inTurn(format: Format): Promise<string> {
+  private inTurn(format: RegistryContentType): Promise<string> {
     const written = this.last.then(() => this.writeAlone(format));
     this.last = written.catch(() => {});
     return written;
   }
 
-  private async writeAlone(format: Format): Promise<string> {
+  private async writeAlone(format: RegistryContentType): Promise<string> {
     const { registry } = this;
     const metrics = registry.getMetricsAsArray();
     const names = metrics.map(({ name }) => name);
@@ -47,7 +45,7 @@ export class Exposition {
   }
 
   /** Its type knows one of the formats. */
-  private become(format: Format): void {
+  private become(format: RegistryContentType): void {
     this.registry.setContentType(format as PrometheusContentType);
   }
 }

@@ -1,8 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { ServiceError, type ErrorCode } from '@app/errors';
 import { startApi, type Api } from '../../../../test/support/api';
+import { temporaryFolder } from '../../../../test/support/demo';
 import { key } from '../../../../test/support/keys';
 import { OPENAI_FOR_PYTHON, python } from '../../../../test/support/python';
 
@@ -14,21 +12,17 @@ const MODEL = 'stabilityai/stable-diffusion-xl-base-1.0';
 jest.setTimeout(120_000);
 
 describe("OpenAI's client for Python", () => {
-  let folder: string;
+  const folder = temporaryFolder();
   let run: Awaited<ReturnType<typeof python>>;
   let api: Api;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'python-'));
     run = await python(folder, OPENAI_FOR_PYTHON);
     const API_KEYS = JSON.stringify([ada.entry, reader.entry]);
     api = await startApi({ API_KEYS, MODEL_ALIASES: 'gpt-image-1,dall-e-3' });
     api.pipeline.state = { state: 'ready', model: MODEL };
   });
-  afterAll(async () => {
-    await api?.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => api?.close());
 
   /** A prompt is the code of the error that it fails with, once or always. */
   function failByPrompt(): Map<string, number> {
